@@ -1,0 +1,105 @@
+# What a contributor runs; `make help` lists it. Needs Python 3.11 or newer, make and sh.
+
+PYTHON ?= python3
+VENV := .venv
+VENV_OLDEST := .venv-oldest
+BIN := $(VENV)/bin/python
+BIN_OLDEST := $(VENV_OLDEST)/bin/python
+
+# Test processes. Each of them runs on one thread: two threads in each of two processes
+# on two cores are many times slower than one.
+WORKERS ?= 2
+# More arguments for pytest, such as PYTEST_ARGS="-k noise -x".
+PYTEST_ARGS ?=
+
+# pip reads these for the environment and, by the second name since pip 25.3, for the
+# build environments too. Without them pip would take the newest torch, and on Linux
+# gigabytes of CUDA with it. Relative, as pip splits the value at spaces.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Pictures go to files, wherever this runs.
+export MPLBACKEND := Agg
+
+ONE_THREAD := OMP_NUM_THREADS=1
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+SOURCES := sk_autoencoder tests benchmarks docs
+
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test test-slow test-oldest lint format docs bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# ------------------------------------------------------------------- environments
+
+# A stamp is written last: an installation that broke off is taken up again.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "expected Python 3.11 or newer, got %s. Use: make PYTHON=python3.11 ..." \
+	    % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.created
+	@echo "installing into $(VENV): torch is large, this may take a few minutes"
+	$(BIN) -m pip install --quiet --editable ".[plot,pandas]"
+	@touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/.created
+	@echo "installing into $(VENV): torch is large, this may take a few minutes"
+	$(BIN) -m pip install --quiet --editable ".[all]"
+	@touch $@ $(VENV)/.demo
+
+$(VENV_OLDEST)/.created:
+	$(PYTHON) -m venv $(VENV_OLDEST)
+	@touch $@
+
+$(VENV_OLDEST)/.test: export PIP_CONSTRAINT := constraints-oldest.txt
+$(VENV_OLDEST)/.test: export PIP_BUILD_CONSTRAINT := constraints-oldest.txt
+$(VENV_OLDEST)/.test: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.created
+	$(BIN_OLDEST) -m pip install --quiet --editable ".[plot,pandas,polars,test]"
+	@touch $@
+
+venv: $(VENV)/.all  ## make .venv, with all that the other targets need
+
+# --------------------------------------------------------------------------- runs
+
+demo: $(VENV)/.demo  ## compare the transformers with PCA on a real table (minutes)
+	$(BIN) benchmarks/demo.py --output demo_output
+	@echo "table and pictures: demo_output/"
+
+test: $(VENV)/.all  ## run every test but the slow ones, doctests and documentation too
+	$(ONE_THREAD) $(BIN) $(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.all  ## run the slow tests
+	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow
+
+test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported versions
+	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "not slow"
+
+lint: $(VENV)/.all  ## check style, types, spelling and docstrings
+	$(BIN) -m ruff check $(SOURCES)
+	$(BIN) -m ruff format --check $(SOURCES)
+	$(BIN) -m mypy
+	$(BIN) -m codespell_lib $(SOURCES) *.md *.toml Makefile .ci/run
+	$(BIN) -m numpydoc lint $$(find sk_autoencoder -name '*.py')
+
+format: $(VENV)/.all  ## put the sources into the house's format
+	$(BIN) -m ruff check --fix $(SOURCES)
+	$(BIN) -m ruff format $(SOURCES)
+
+docs: $(VENV)/.all  ## build the documentation into docs/_build/html, offline
+	$(ONE_THREAD) $(BIN) -m sphinx -W --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+bench: $(VENV)/.all  ## measure speed, memory and quality (about ten minutes)
+	$(BIN) benchmarks/bench_fit.py
+	$(BIN) benchmarks/bench_memory.py
+	$(BIN) benchmarks/bench_quality.py --quick
+
+clean:  ## remove what the targets made, the environments too
+	rm -rf $(VENV) $(VENV_OLDEST) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf demo_output docs/_build docs/auto_examples docs/generated docs/sg_execution_times.rst
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,17 @@
+"""Autoencoders that are used like PCA: scikit-learn transformers on torch networks.
+
+The three transformers are imported from here; network specifications, datasets,
+metrics and plots from their modules.
+"""
+
+from sk_autoencoder._autoencoder import AutoEncoderTransformer
+from sk_autoencoder._denoising import DenoisingAutoEncoderTransformer
+from sk_autoencoder._vae import VAETransformer
+
+__all__ = [
+    "AutoEncoderTransformer",
+    "DenoisingAutoEncoderTransformer",
+    "VAETransformer",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,215 @@
+"""The plain autoencoder."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._protocols import Network
+from sk_autoencoder._sklearn_compat import StrOptions
+from sk_autoencoder.objectives import Reconstruct
+
+__all__ = ["AutoEncoderTransformer"]
+
+
+class AutoEncoderTransformer(BaseAutoEncoder):
+    """Dimensionality reduction by an autoencoder, used like PCA.
+
+    A network squeezes each row through `n_components` numbers, the code, and is
+    trained to reconstruct the row from them. Codes are not ordered and not
+    orthogonal.
+
+    `transform` never draws: the same row gives the same code, whatever is beside it.
+    Time is one pass over the rows an epoch; memory beside X is that of the weights,
+    and a float32 copy of X where X is not float32 in C order.
+
+
+    Parameters
+    ----------
+    n_components : int or None, default=2
+        Numbers in a code. None is min(n_samples, n_features), as for PCA. More
+        than that is allowed with a warning: it compresses nothing.
+    hidden_layer_sizes : tuple of int or "auto", default="auto"
+        Units of the layers between input and code, in the encoder's order; the
+        decoder mirrors them. "auto" is (256, 128).
+    activation : {"identity", "logistic", "tanh", "relu", "gelu", "elu", "silu"}, \
+default="gelu"
+        After each hidden layer.
+    dropout : float, default=0.0
+        Share of units set to zero in training after each hidden layer, in [0, 1).
+    batch_norm : bool, default=False
+        Whether to normalise each hidden layer over the batch.
+    network : network specification or None, default=None
+        Such as :class:`~sk_autoencoder.networks.MLP`, in place of the four
+        parameters above, which must then be left at their defaults.
+    loss : {"auto", "squared_error", "binary_cross_entropy"}, default="auto"
+        "auto" is the squared error. The cross-entropy takes X in [0, 1], or
+        `numeric_scaling="minmax"`.
+    numeric_scaling : {"auto", "none", "standard", "minmax"}, default="auto"
+        Units in which the error is measured; the network's input is always
+        standardised. "none" keeps the proportions of the caller's units, as PCA
+        does; "standard" measures each column in its standard deviation; "minmax"
+        in its range. "auto" is "none".
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adamw"
+        What takes the steps.
+    lr : float or "auto", default="auto"
+        Learning rate. "auto" is 0.002, for "sgd" 0.3, and a class's own default.
+    weight_decay : float or "auto", default="auto"
+        "auto" is 0.1 for "adamw", else 0, and a class's own default.
+    lr_schedule : None, float, "cosine" or callable, default=None
+        None keeps the learning rate. A float in (0, 1] multiplies it after each
+        epoch; "cosine" brings it to 0 over `max_epochs`; a callable takes the
+        epoch, from 0, and returns a factor.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training rows at most; 0 trains nothing. "auto" makes
+        150 passes, but no fewer than 1,500 and no more than 4,000 steps.
+    batch_size : int or "auto", default="auto"
+        Rows in a step. "auto" is a power of two near a 16th of the rows, 32 to 256.
+    early_stopping : bool, default=True
+        Whether to hold rows out, stop for want of a gain on them, and keep the
+        epoch that was best on them. With few rows none can be held out.
+    validation_fraction : float, default=0.1
+        Share of the rows held out, in (0, 1), drawn at random.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without a gain after which to stop. "auto" is as many as make 400
+        steps, or six tenths of the steps that the best epoch took if that is more.
+    tol : float, default=0.0
+        Loss on held-out rows that counts as a gain.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" is a CUDA device where there is one, else the CPU.
+    callbacks : list of skorch callbacks or None, default=None
+        Called as skorch calls them. Those that look at single batches or gradients
+        slow small networks down.
+    net_params : dict or None, default=None
+        Further arguments of the skorch net, such as `gradient_clip` (1.0, or None)
+        and `weight_average` (0.99, or None).
+    warm_start : bool, default=False
+        Whether `fit` goes on from the fit before: weights, optimiser, generators
+        and scales.
+    random_state : int, RandomState instance or None, default=None
+        The same int gives the same result on the same machine, bit for bit. No
+        global generator is touched, but for one draw from numpy's with None.
+    verbose : int, default=0
+        1 prints skorch's table, a line an epoch; 2 shows a progress bar.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Numbers in a code, the columns that `transform` gives.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X has string column names.
+    mean_ : ndarray of shape (n_features,)
+        Mean of the training rows.
+    loss_curve_ : list of float
+        Mean loss of the training rows, one value an epoch; for the squared
+        error a mean over the features in scaled units, near 1 for a fresh network.
+    validation_loss_curve_ : list of float
+        Loss of the held-out rows likewise; empty without any.
+    best_epoch_ : int
+        Epoch whose weights were kept, counted from 1; 0 is before the first.
+    n_iter_ : int
+        Epochs run.
+    net_ : skorch.NeuralNet
+        The skorch net.
+    module_ : torch.nn.Module
+        The torch module, with `encode` and `decode`.
+    history_ : skorch.history.History
+        One dict an epoch: losses, batches, seconds.
+    device_ : str
+        Device that the module is on.
+
+    See Also
+    --------
+    DenoisingAutoEncoderTransformer : Learns from corrupted rows.
+    VAETransformer : A density over rows.
+    sklearn.decomposition.PCA : The best linear code.
+
+
+    References
+    ----------
+    Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with
+    neural networks, Science 313.
+
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_autoencoder import AutoEncoderTransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> reducer = AutoEncoderTransformer(n_components=10, random_state=0)
+    >>> codes = reducer.fit_transform(X)
+    >>> codes.shape
+    (1797, 10)
+    >>> reducer.inverse_transform(codes).shape
+    (1797, 64)
+    >>> reducer.score(X) > 0.85
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseAutoEncoder._parameter_constraints,
+        "loss": [StrOptions({"auto", "squared_error", "binary_cross_entropy"})],
+    }
+
+    def __init__(
+        self,
+        n_components: int | None = 2,
+        *,
+        hidden_layer_sizes: Sequence[int] | str = "auto",
+        activation: str = "gelu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        network: Network | None = None,
+        loss: str = "auto",
+        numeric_scaling: str = "auto",
+        optimizer: str | type = "adamw",
+        lr: float | str = "auto",
+        weight_decay: float | str = "auto",
+        lr_schedule: float | str | Callable[[int], float] | None = None,
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | str = "auto",
+        tol: float = 0.0,
+        device: str | torch.device = "auto",
+        callbacks: list | None = None,
+        net_params: dict[str, Any] | None = None,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.network = network
+        self.loss = loss
+        self.numeric_scaling = numeric_scaling
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _objective(self) -> Reconstruct:
+        return Reconstruct()
+
+    def _likelihood(self) -> str:
+        return "squared_error" if self.loss == "auto" else self.loss

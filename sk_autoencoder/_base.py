@@ -1,0 +1,373 @@
+"""What fit, transform and inverse_transform do, for all three estimators."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from torch import nn
+
+from sk_autoencoder._assembly import Plan, build_net
+from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._inference import apply_to_rows
+from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._planning import continued_plan, make_plan
+from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._sklearn_compat import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    in_output_container,
+)
+from sk_autoencoder._state import capture, restore
+from sk_autoencoder._training import train
+from sk_autoencoder.networks.mlp import ACTIVATIONS
+
+__all__ = ["BaseAutoEncoder"]
+
+# Rows after which `partial_fit` no longer moves the mean and the scales: a network
+# cannot follow units that keep changing, and these then know theirs to one percent.
+ROWS_THAT_SET_THE_SCALES = 10_000
+
+AUTO = StrOptions({"auto"})
+
+
+class BaseAutoEncoder(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC
+):
+    """Base of the three transformers; not to be used itself.
+
+    A leaf gives its parameters in `__init__`, and says which objective and which
+    likelihood they mean.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_layer_sizes": ["array-like", AUTO],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "batch_norm": ["boolean"],
+        "network": [Network, None],
+        "numeric_scaling": [StrOptions({"auto", "none", "standard", "minmax"})],
+        "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type],
+        "lr": [Interval(Real, 0, None, closed="neither"), AUTO],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
+        "lr_schedule": [
+            StrOptions({"cosine"}),
+            Interval(Real, 0, 1, closed="right"),
+            callable,
+            None,
+        ],
+        "max_epochs": [Interval(Integral, 0, None, closed="left"), AUTO],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), AUTO],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), AUTO],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "device": [str, torch.device],
+        "callbacks": [list, tuple, None],
+        "net_params": [dict, None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    net_: AutoEncoderNet
+    _plan: Plan
+
+    # -- what a leaf says of itself --------------------------------------------------
+
+    @abstractmethod
+    def _objective(self) -> Objective:
+        """Build the objective that the parameters mean."""
+
+    @abstractmethod
+    def _likelihood(self) -> str:
+        """Name the likelihood that the parameters mean."""
+
+    def _is_stacked(self) -> bool:
+        """Tell whether the code is the hidden layers of a deep stack."""
+        return False
+
+    # -- fitting -----------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train the network to reconstruct the rows of X.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            At least two rows and two features, numbers without NaN or infinity.
+            Sparse matrices are made dense a batch at a time.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer. If `fit` raises, it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid.
+        sk_autoencoder.exceptions.DivergenceError
+            If the loss became NaN or infinite in the first epoch. Later on the
+            best finite state is kept, with a ConvergenceWarning.
+        """
+        with self._all_or_nothing():
+            X = self._check_rows(X, fitting=True)
+            if self.warm_start and hasattr(self, "net_"):
+                self._plan = continued_plan(self, self._plan, X.shape)
+            else:
+                self._plan = make_plan(self, ColumnStatistics.of(X), X.shape)
+                self.net_ = build_net(self._plan)
+            train(self.net_, self._plan, X)
+            self._set_fitted_attributes()
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one pass over the rows given, going on from where it stopped.
+
+        Weights and the optimiser's state go on. The mean and the scales follow the
+        rows until 10,000 have been seen, then they stay. No rows are held out.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            The next rows; at least two the first time.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer. If `partial_fit` raises, it is as it was before.
+        """
+        fresh = not hasattr(self, "net_")
+        with self._all_or_nothing():
+            X = self._check_rows(X, fitting=True, reset=fresh)
+            if fresh:
+                self._plan = make_plan(self, ColumnStatistics.of(X), X.shape)
+                self.net_ = build_net(self._plan)
+            else:
+                self._plan = continued_plan(self, self._plan, X.shape)
+                if self._plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
+                    statistics = self._plan.statistics.joined(ColumnStatistics.of(X))
+                    self._plan = replace(self._plan, statistics=statistics)
+            train(self.net_, self._plan, X, epochs=1, hold_out=False)
+            self._set_fitted_attributes()
+        return self
+
+    def _set_fitted_attributes(self) -> None:
+        """Set every public attribute with a trailing underscore."""
+        net, plan = self.net_, self._plan
+        self.n_components_ = plan.n_components
+        self._n_features_out = plan.n_components
+        self.mean_ = plan.statistics.mean
+        self.device_ = str(net.device)
+        self.n_iter_ = len(net.history)
+        self.best_epoch_ = net.best_epoch_
+        self.loss_curve_ = [float(row["train_loss"]) for row in net.history]
+        validated = [row.get("valid_loss") for row in net.history]
+        self.validation_loss_curve_ = (
+            []
+            if all(loss is None for loss in validated)
+            else [np.nan if loss is None else float(loss) for loss in validated]
+        )
+
+    # -- using -------------------------------------------------------------------
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_components_)
+            Codes, float32 for float32 rows and float64 for others. The same for
+            the same row at every call, whatever rows are beside it.
+        """
+        check_is_fitted(self)
+        return self._encode(self._check_rows(X))
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_components_)
+            Codes, as `transform` gives them.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features_in_)
+            Rows in the units of `fit`; a frame after `set_output`.
+        """
+        check_is_fitted(self)
+        codes = check_array(X, dtype=[np.float64, np.float32])
+        if codes.shape[1] != self.n_components_:
+            raise ValueError(
+                f"expected codes with n_components_={self.n_components_} columns, got "
+                f"X with {codes.shape[1]}. Pass what transform gives."
+            )
+        module = self.net_.module_
+        rows = apply_to_rows(lambda m, code: m.decode(code), module, codes)
+        return in_output_container(self, rows, like=X)
+
+    def reconstruct(self, X: Any) -> Any:
+        """Encode rows and decode the codes.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            What `inverse_transform(transform(X))` gives.
+        """
+        check_is_fitted(self)
+        rows = self._check_rows(X)
+        reconstructed = apply_to_rows(
+            lambda m, x: m.reconstruct(x), self.net_.module_, rows
+        )
+        return in_output_container(self, reconstructed, like=X)
+
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Measure how far reconstructions lie from the rows.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`.
+        per_feature : bool, default=False
+            Whether to give a value for each cell.
+
+        Returns
+        -------
+        error : ndarray of shape (n_samples,) or (n_samples, n_features)
+            Squared errors in the caller's units, squared; for a row the sum over
+            its features.
+        """
+        check_is_fitted(self)
+
+        def squared(m: Any, x: torch.Tensor) -> torch.Tensor:
+            errors = (x - m.reconstruct(x)).square()
+            return errors if per_feature else errors.sum(dim=1)
+
+        return apply_to_rows(squared, self.net_.module_, self._check_rows(X))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Explained variance ratio of the reconstruction of X; 1 is perfect.
+
+        The units are those of the sum of PCA's `explained_variance_ratio_`.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`, best ones that it has not seen.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            One minus the squared error over the squared distance from the training
+            mean, `mean_`; 1.0 if both are 0, 0.0 if only the second is.
+        """
+        check_is_fitted(self)
+
+        def squares(m: Any, x: torch.Tensor) -> torch.Tensor:
+            error = (x - m.reconstruct(x)).square().sum(dim=1)
+            distance = (x - m.columns.mean).square().sum(dim=1)
+            return torch.stack([error, distance], dim=1)
+
+        parts = apply_to_rows(squares, self.net_.module_, self._check_rows(X))
+        error, total = parts.sum(axis=0, dtype=np.float64)
+        if total == 0:
+            return 1.0 if error == 0 else 0.0
+        return float(1 - error / total)
+
+    def _encode(self, X: Any) -> np.ndarray:
+        """Encode checked rows."""
+        return apply_to_rows(lambda m, x: m.encode(x), self.net_.module_, X)
+
+    # -- checks, state, tags --------------------------------------------------------
+
+    def _check_rows(self, X: Any, *, fitting: bool = False, reset: bool = True) -> Any:
+        """Validate rows as scikit-learn does."""
+        first = fitting and reset
+        return validate_data(
+            self,
+            X,
+            reset=first,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_min_samples=2
+            if first or (fitting and self._has_batch_norm())
+            else 1,
+            ensure_min_features=2 if first else 1,
+        )
+
+    def _has_batch_norm(self) -> bool:
+        """Tell whether the fitted network needs two rows a batch."""
+        return any(isinstance(part, nn.BatchNorm1d) for part in self.module_.modules())
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Put every attribute back if the block raises."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    @property
+    def module_(self) -> nn.Module:
+        """The trained torch module."""
+        return self.net_.module_
+
+    @property
+    def history_(self) -> Any:
+        """The history that skorch keeps: one dict an epoch."""
+        return self.net_.history
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            state["_net_state"] = capture(state.pop("net_"))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        net_state = state.pop("_net_state", None)
+        super().__setstate__(state)
+        if net_state is not None:
+            self.net_ = restore(self._plan, net_state)
+            self.device_ = str(self.net_.device)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

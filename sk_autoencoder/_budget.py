@@ -1,0 +1,78 @@
+"""How long and in which steps to train, where the caller leaves it to us."""
+
+import inspect
+import math
+from typing import Any
+
+import torch
+
+__all__ = ["automatic_batch_size", "automatic_epochs", "optimizer_settings"]
+
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+LEARNING_RATES = {"adam": 2e-3, "adamw": 2e-3, "sgd": 0.3}
+# Decoupled decay only: the same number inside Adam's or SGD's gradient would pull
+# the weights to zero.
+WEIGHT_DECAYS = {"adam": 0.0, "adamw": 0.1, "sgd": 0.0}
+
+
+def automatic_batch_size(n_rows: int) -> int:
+    """Give a batch size that grows with the rows, a power of two in [32, 256]."""
+    power = round(math.log2(max(1.0, n_rows / 16)))
+    return int(min(max(2**power, 32), 256))
+
+
+def automatic_epochs(n_rows: int, batch_size: int) -> int:
+    """Give 150 epochs, or those that make at least 1,500 and at most 4,000 steps."""
+    steps_an_epoch = math.ceil(n_rows / batch_size)
+    least, most = 1500 / steps_an_epoch, 4000 / steps_an_epoch
+    return math.ceil(min(max(150, least), most))
+
+
+def optimizer_settings(
+    optimizer: str | type[torch.optim.Optimizer],
+    *,
+    lr: float | str,
+    weight_decay: float | str,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Resolve the optimiser's parameters to those of a skorch net.
+
+    Parameters
+    ----------
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class
+    lr, weight_decay : float or "auto"
+        "auto" is the recipe's value for a named optimiser, and a torch class's own
+        default.
+    device : torch.device
+        Decides whether torch's fused step exists.
+    """
+    settings: dict[str, Any] = {}
+    if isinstance(optimizer, str):
+        if lr == "auto":
+            lr = LEARNING_RATES[optimizer]
+        if weight_decay == "auto":
+            weight_decay = WEIGHT_DECAYS[optimizer]
+        if device.type in ("cpu", "cuda"):
+            settings["optimizer__fused"] = True
+        optimizer = OPTIMIZERS[optimizer]
+    elif not issubclass(optimizer, torch.optim.Optimizer):
+        raise TypeError(
+            f"expected a torch optimizer class, got optimizer={optimizer!r}. Pass "
+            "'adamw', or a class such as torch.optim.RMSprop."
+        )
+    if weight_decay != "auto":
+        settings["optimizer__weight_decay"] = weight_decay
+    if lr == "auto":
+        lr = _default_lr(optimizer)
+    return {"optimizer": optimizer, "lr": lr, **settings}
+
+
+def _default_lr(optimizer: type[torch.optim.Optimizer]) -> float:
+    """Read the learning rate in a class's signature; torch's usual one without."""
+    parameter = inspect.signature(optimizer).parameters.get("lr")
+    default = None if parameter is None else parameter.default
+    return float(default) if isinstance(default, int | float) else 1e-3

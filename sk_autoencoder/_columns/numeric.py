@@ -1,0 +1,169 @@
+"""Columns of numbers: scaling in, scaling out, and the score between."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood
+from sk_autoencoder._columns.statistics import ColumnStatistics
+from sk_autoencoder._protocols import Columns
+
+__all__ = ["NumericColumns", "NumericScale"]
+
+BUFFERS = ("mean", "input_weight", "low", "high", "unit", "output_unit", "offset")
+
+
+@dataclass(frozen=True)
+class NumericScale:
+    """Units in which a row is scored: y = (x - origin) / unit.
+
+    Attributes
+    ----------
+    origin, unit : ndarray of shape (n_features,), float64
+        `unit` is positive.
+    """
+
+    origin: np.ndarray
+    unit: np.ndarray
+
+    @classmethod
+    def of(
+        cls, scaling: str, statistics: ColumnStatistics, *, unit_interval: bool
+    ) -> "NumericScale":
+        """Resolve a `numeric_scaling` on the statistics of the training rows.
+
+        Parameters
+        ----------
+        scaling : {"none", "standard", "minmax"}
+            "none" is one global unit, the root of the mean variance of the
+            columns: the error keeps the proportions of the caller's units, as
+            PCA's does. "standard" is a unit for each column, its standard
+            deviation; "minmax" its range.
+        statistics : ColumnStatistics
+        unit_interval : bool
+            Whether targets are probabilities: then "none" leaves rows as they are.
+        """
+        mean, spread = statistics.mean, statistics.spread
+        if scaling == "minmax":
+            return cls(statistics.low, _positive(statistics.high - statistics.low))
+        if unit_interval:
+            return cls(np.zeros_like(mean), np.ones_like(mean))
+        if scaling == "standard":
+            return cls(mean, _positive(spread))
+        unit = np.sqrt(np.mean(np.square(spread)))
+        return cls(mean, _positive(np.full_like(mean, unit)))
+
+
+def _positive(unit: np.ndarray) -> np.ndarray:
+    """Constant columns have no unit of their own: they are scored in the caller's."""
+    return np.where(unit > 0, unit, 1.0)
+
+
+class NumericColumns(Columns):
+    """Numeric columns under one likelihood.
+
+    The network's input is always standardised, so that training does not suffer
+    from the units; `numeric_scaling` decides in which units the error is measured.
+
+    **Shape**: `encode` (n, n_features) to the same; `decode` and `losses` likewise.
+
+    Parameters
+    ----------
+    scaling : {"none", "standard", "minmax"}
+    likelihood : str
+        A key of `LIKELIHOODS`.
+    statistics : ColumnStatistics
+        Of the training rows.
+    """
+
+    mean: Tensor
+    input_weight: Tensor
+    low: Tensor
+    high: Tensor
+    unit: Tensor
+    output_unit: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, *, scaling: str, likelihood: str, statistics: ColumnStatistics
+    ) -> None:
+        super().__init__()
+        self.scaling = scaling
+        self.likelihood: Likelihood = LIKELIHOODS[likelihood]()
+        n_features = len(statistics.mean)
+        self.n_inputs = self.n_outputs = n_features
+        for name in BUFFERS:
+            self.register_buffer(name, torch.zeros(n_features))
+        self.set_statistics(statistics)
+
+    def set_statistics(self, statistics: ColumnStatistics) -> None:
+        """Write the statistics into the buffers, from float64, in their own dtype."""
+        scale = NumericScale.of(
+            self.scaling,
+            statistics,
+            unit_interval=self.likelihood.needs_unit_interval,
+        )
+        mean, spread = statistics.mean, statistics.spread
+        weight = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        self.statistics, self.scale = statistics, scale
+        values = {
+            "mean": mean,
+            "input_weight": weight,
+            "low": (statistics.low - mean) * weight,
+            "high": (statistics.high - mean) * weight,
+            "unit": scale.unit,
+            # A constant column comes back as it was, not nearly.
+            "output_unit": np.where(spread > 0, scale.unit, 0.0),
+            "offset": (mean - scale.origin) / scale.unit,
+        }
+        for name, value in values.items():
+            getattr(self, name).copy_(torch.from_numpy(value))
+        self._has_offset = bool(np.any(values["offset"]))
+
+    def restore_precision(self) -> None:
+        """Write the statistics again, from float64, after a change of dtype."""
+        self.set_statistics(self.statistics)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Standardise centred rows; a constant column gives 0."""
+        return x * self.input_weight
+
+    def target(self, x: Tensor) -> Tensor:
+        """Give centred rows in the units of the score."""
+        y = x / self.unit
+        return y + self.offset if self._has_offset else y
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """Turn the decoder's output into rows in the caller's units."""
+        return self._to_rows(self.likelihood.to_scaled(raw))
+
+    def _to_rows(self, y: Tensor) -> Tensor:
+        if self._has_offset:
+            y = y - self.offset
+        return y * self.output_unit + self.mean
+
+    def losses(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Score centred rows by the decoder's output, (n,)."""
+        return self.likelihood.losses(raw, self.target(x))
+
+    def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Log density of centred rows in the caller's units, (n,) in nats."""
+        log_density = -self.losses(raw, x)
+        if self.likelihood.is_density:
+            log_density = log_density - torch.log(self.unit).sum()
+        return log_density
+
+    def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw rows in the caller's units, given the decoder's output."""
+        return self._to_rows(self.likelihood.sample(raw, generator))
+
+    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set the likelihood's own numbers from all training rows."""
+        self.likelihood.calibrate((raw, self.target(x)) for raw, x in outputs)
+
+    def extremes(self) -> tuple[Tensor, Tensor]:
+        """Least and greatest standardised values of the training rows."""
+        return self.low, self.high

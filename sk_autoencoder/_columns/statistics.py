@@ -1,0 +1,84 @@
+"""Mean, spread and range of each column, in one pass and little memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sk_autoencoder._rows import dense_rows, row_chunks
+
+__all__ = ["ColumnStatistics"]
+
+
+@dataclass(frozen=True)
+class ColumnStatistics:
+    """What is known of the columns of the rows seen so far.
+
+    Attributes
+    ----------
+    n_rows : int
+    mean, low, high : ndarray of shape (n_features,), float64
+    squares : ndarray of shape (n_features,), float64
+        Sum of squared distances from the mean.
+    """
+
+    n_rows: int
+    mean: np.ndarray
+    squares: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, X: Any) -> "ColumnStatistics":
+        """Gather the statistics of X (n_samples, n_features), dense or CSR."""
+        n_rows, n_columns = X.shape
+        parts = (
+            # In C order whatever X is in: sums then round alike.
+            cls._of_chunk(np.array(dense_rows(X, rows), dtype=np.float64, order="C"))
+            for rows in row_chunks(n_rows, n_columns)
+        )
+        total = next(parts)
+        for part in parts:
+            total = total.joined(part)
+        return total
+
+    @classmethod
+    def _of_chunk(cls, chunk: np.ndarray) -> "ColumnStatistics":
+        # What overflows here becomes infinite and is refused with the range it has.
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = chunk.mean(axis=0)
+            squares = np.square(chunk - mean).sum(axis=0)
+        return cls(len(chunk), mean, squares, chunk.min(axis=0), chunk.max(axis=0))
+
+    def joined(self, other: "ColumnStatistics") -> "ColumnStatistics":
+        """Statistics of both sets of rows together.
+
+        References
+        ----------
+        Chan, Golub and LeVeque (1983), Algorithms for computing the sample
+        variance.
+        """
+        n_rows = self.n_rows + other.n_rows
+        weight = other.n_rows / n_rows
+        with np.errstate(over="ignore", invalid="ignore"):
+            gap = other.mean - self.mean
+            between = np.square(gap) * (self.n_rows * weight)
+        return ColumnStatistics(
+            n_rows,
+            self.mean + gap * weight,
+            self.squares + other.squares + between,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+        )
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation of each column; exactly 0 for a constant one.
+
+        A spread that is no more than the rounding of the column's own values is
+        taken for 0: dividing by it would only blow rounding up to the size of data.
+        """
+        spread = np.sqrt(self.squares / self.n_rows)
+        rounding = 4 * np.finfo(np.float64).eps * np.abs(self.mean)
+        constant = (self.low == self.high) | (spread <= rounding)
+        return np.where(constant, 0.0, spread)

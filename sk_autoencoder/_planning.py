@@ -1,0 +1,195 @@
+"""Turns an estimator's parameters into a plan: every "auto" is resolved here."""
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from sk_autoencoder._assembly import Plan, resolve_device
+from sk_autoencoder._budget import (
+    automatic_batch_size,
+    automatic_epochs,
+    optimizer_settings,
+)
+from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._net import EpochBar
+from sk_autoencoder._net_training import Patience
+from sk_autoencoder._protocols import Network
+from sk_autoencoder._random import seeds_from
+from sk_autoencoder.networks import MLP
+
+__all__ = ["continued_plan", "make_plan"]
+
+
+def make_plan(
+    estimator: Any,
+    statistics: ColumnStatistics,
+    shape: tuple[int, int],
+    *,
+    before: Plan | None = None,
+) -> Plan:
+    """Resolve an estimator's parameters on the rows that it is to be fitted on.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Only read.
+    statistics : ColumnStatistics
+    shape : tuple of int
+        Of the training rows.
+    before : Plan or None
+        Of the fit that goes on: its seeds are kept, and its number of components
+        where that depends on the rows.
+    """
+    network = _resolve_network(estimator)
+    stacked = estimator._is_stacked()
+    if stacked:
+        n_components = sum(network.stack_widths())
+    else:
+        n_components = _resolve_components(estimator.n_components, shape, before)
+    scaling = estimator.numeric_scaling
+    if scaling == "auto":
+        scaling = "standard" if stacked else "none"
+    device = resolve_device(estimator.device)
+    return Plan(
+        network=network,
+        objective=estimator._objective(),
+        scaling=scaling,
+        likelihood=estimator._likelihood(),
+        statistics=statistics,
+        n_components=n_components,
+        stacked=stacked,
+        seeds=before.seeds if before else seeds_from(estimator.random_state),
+        device=str(device),
+        settings=_net_settings(estimator, shape, device),
+    )
+
+
+def continued_plan(estimator: Any, plan: Plan, shape: tuple[int, int]) -> Plan:
+    """Bring the plan of a fitted estimator up to date, to train it further.
+
+    What the weights depend on must be as it was; the objective, the batches, the
+    learning rate and the stopping may have been set anew.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Fitted; its net is brought up to date too.
+    plan : Plan
+        Of the fit before.
+    shape : tuple of int
+        Of the training rows.
+    """
+    n_features = len(plan.statistics.mean)
+    if shape[1] != n_features:
+        raise ValueError(
+            f"expected the {n_features} features of the fit before, got X with "
+            f"{shape[1]}, because its weights go on. Pass warm_start=False and call "
+            "fit to start anew."
+        )
+    new = make_plan(estimator, plan.statistics, shape, before=plan)
+    for name in ("network", "scaling", "likelihood", "n_components", "stacked"):
+        old_value, value = getattr(plan, name), getattr(new, name)
+        if repr(old_value) != repr(value):
+            raise ValueError(
+                f"expected {name}={old_value!r} as in the fit before, got "
+                f"{name}={value!r}, because its weights go on. Pass warm_start=False "
+                "and call fit to start anew."
+            )
+    kept = {"optimizer", "optimizer__fused", "callbacks"}
+    changed = {
+        name: value
+        for name, value in new.settings.items()
+        if name not in kept and value != plan.settings.get(name)
+    }
+    if "lr_schedule" in changed:
+        changed["lr"] = new.settings["lr"]  # the old schedule had moved it
+    net = estimator.net_
+    net.set_params(**changed)
+    net.module_.objective = new.objective
+    return replace(plan, objective=new.objective, settings={**plan.settings, **changed})
+
+
+def _resolve_components(
+    n_components: int | None, shape: tuple[int, int], before: Plan | None
+) -> int:
+    """Resolve None as PCA does, and warn of a code that compresses nothing."""
+    most = min(shape)
+    if n_components is None:
+        return before.n_components if before else most
+    if before is None and n_components > most:
+        warnings.warn(
+            f"expected n_components of at most min(n_samples, n_features)={most}, got "
+            f"n_components={n_components}: such a code compresses nothing. Pass a "
+            "smaller one.",
+            UserWarning,
+            stacklevel=5,
+        )
+    return int(n_components)
+
+
+def _resolve_network(estimator: Any) -> Network:
+    """Give the network specification, from `network` or the dense parameters."""
+    network = estimator.network
+    defaults = MLP().get_params()
+    dense = {name: getattr(estimator, name) for name in defaults}
+    if network is None:
+        return MLP(**dense)
+    for name, value in dense.items():
+        if repr(value) != repr(defaults[name]):
+            raise ValueError(
+                f"expected {name}={defaults[name]!r} beside a network, got "
+                f"{name}={value!r} and network={network!r}. Set it in the network, or "
+                "pass network=None."
+            )
+    return network
+
+
+def _net_settings(
+    estimator: Any, shape: tuple[int, int], device: torch.device
+) -> dict[str, Any]:
+    """Resolve what concerns training to arguments of `AutoEncoderNet`."""
+    n_rows = shape[0]
+    held_out = estimator.validation_fraction if estimator.early_stopping else 0.0
+    n_trained = max(1, int(n_rows * (1 - held_out)))
+    batch_size = estimator.batch_size
+    if batch_size == "auto":
+        batch_size = automatic_batch_size(n_rows)
+    epochs = estimator.max_epochs
+    if epochs == "auto":
+        epochs = automatic_epochs(n_trained, batch_size)
+    patience = estimator.n_iter_no_change
+    return {
+        **optimizer_settings(
+            estimator.optimizer,
+            lr=estimator.lr,
+            weight_decay=estimator.weight_decay,
+            device=device,
+        ),
+        "max_epochs": epochs,
+        "batch_size": batch_size,
+        "validation_fraction": held_out,
+        "patience": Patience(None if patience == "auto" else patience),
+        "tol": estimator.tol,
+        "lr_schedule": estimator.lr_schedule,
+        "callbacks": _resolve_callbacks(estimator),
+        "verbose": int(estimator.verbose == 1),
+        **(estimator.net_params or {}),
+    }
+
+
+def _resolve_callbacks(estimator: Any) -> list[Any]:
+    """Check the user's callbacks, and add the progress bar that `verbose` asks for."""
+    callbacks = list(estimator.callbacks or [])
+    for item in callbacks:
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        if not hasattr(callback, "on_epoch_end"):
+            raise TypeError(
+                "expected skorch callbacks, or pairs of a name and one, got "
+                f"{item!r} in callbacks={estimator.callbacks!r}. Pass instances of "
+                "skorch.callbacks.Callback."
+            )
+    if estimator.verbose > 1:
+        callbacks.append(("epoch_bar", EpochBar()))
+    return callbacks

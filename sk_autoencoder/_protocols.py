@@ -1,0 +1,183 @@
+"""The three axes, as abstract classes. They know nothing of each other.
+
+A *network* turns a signal into numbers and back. An *objective* says what
+corrupts the input, how the code is drawn, and what is added to the loss. *Columns*
+say how a column is scaled, decoded and scored. `_assembly.py` joins one of each.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+__all__ = ["Columns", "Network", "Objective"]
+
+
+class Network(BaseEstimator, ABC):
+    """Specification of a network: parameters only, no weights.
+
+    A specification is a scikit-learn estimator without `fit`: it clones, prints
+    and takes `set_params`. `build` reads it and never changes it.
+    """
+
+    @abstractmethod
+    def build(
+        self,
+        *,
+        n_inputs: int,
+        n_statistics: int,
+        n_components: int,
+        n_outputs: int,
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build an encoder and a decoder with fresh weights.
+
+        Parameters
+        ----------
+        n_inputs : int
+            Numbers in a row, as the columns encode it.
+        n_statistics : int
+            Numbers that the encoder gives for a row; `n_components`, or more where
+            the objective draws the code from a distribution.
+        n_components : int
+            Numbers in a code: what the decoder takes.
+        n_outputs : int
+            Numbers that the decoder gives for a row.
+        generator : torch.Generator
+            Draws the initial weights, and the dropout masks later on. On the CPU.
+
+        Returns
+        -------
+        encoder, decoder : torch.nn.Module
+            (n, n_inputs) to (n, n_statistics); (n, n_components) to
+            (n, n_outputs).
+        """
+
+    def stack_widths(self) -> list[int]:
+        """Give the units of each hidden layer of `build_stack`."""
+        raise ValueError(
+            "expected a network of dense layers for features='hidden', got "
+            f"network={self!r}. Pass network=None or network=MLP(...), or "
+            "features='bottleneck'."
+        )
+
+    def build_stack(
+        self, *, n_inputs: int, n_outputs: int, generator: torch.Generator
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build a stack without a bottleneck, whose code is every hidden layer.
+
+        Returns
+        -------
+        encoder, decoder : torch.nn.Module
+            (n, n_inputs) to (n, sum of widths), all hidden layers side by side;
+            from these to (n, n_outputs).
+        """
+        raise NotImplementedError
+
+
+class Objective:
+    """What is trained for: the noise, the code and the terms of the loss.
+
+    Objectives hold plain numbers, no tensors: they pickle as they are. Every method
+    has the plain autoencoder's answer as its default.
+    """
+
+    def n_statistics(self, n_components: int) -> int:
+        """Say how many numbers the encoder gives for a code of `n_components`."""
+        return n_components
+
+    def corrupt(
+        self, x: Tensor, columns: "Columns", generator: torch.Generator
+    ) -> Tensor:
+        """Give the network's input for rows in training.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+            Centred rows; not to be written to.
+        columns : Columns
+            Scales the rows: `columns.encode`.
+        generator : torch.Generator
+            Draws the noise.
+
+        Returns
+        -------
+        inputs : Tensor of shape (n, n_inputs)
+        """
+        return columns.encode(x)
+
+    def draw(self, statistics: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the code that is decoded in training and validation."""
+        return self.code(statistics)
+
+    def code(self, statistics: Tensor) -> Tensor:
+        """Give the one code that `transform` returns. Never random."""
+        return statistics
+
+    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
+        """Give further terms of the loss by name, each of shape (n,)."""
+        return {}
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Join terms of shape (n,) to the scalar that is minimised."""
+        return terms["reconstruction"].mean()
+
+
+class Columns(nn.Module, ABC):
+    """The columns of a table: how each is scaled, decoded and scored.
+
+    Inside the network rows are *centred*: the training mean is taken off before
+    anything is rounded to float32, so that a large offset costs no precision.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (n_features,)
+        Training mean, in the caller's units.
+    n_inputs, n_outputs : int
+        Numbers that the encoder takes and the decoder gives for a row.
+    """
+
+    mean: Tensor
+    n_inputs: int
+    n_outputs: int
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Turn centred rows (n, n_features) into inputs (n, n_inputs)."""
+
+    @abstractmethod
+    def decode(self, raw: Tensor) -> Tensor:
+        """Turn the decoder's output (n, n_outputs) into rows, in caller's units."""
+
+    @abstractmethod
+    def losses(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Score centred rows `x` by the decoder's output; lower is better, (n,)."""
+
+    @abstractmethod
+    def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Log density of centred rows given the decoder's output, (n,) in nats."""
+
+    @abstractmethod
+    def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw rows, in caller's units, given the decoder's output."""
+
+    @abstractmethod
+    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set what depends on the trained network, from all training rows.
+
+        Parameters
+        ----------
+        outputs : iterable of (raw, x)
+            The decoder's output and the centred rows, batch by batch; not read by
+            columns that need nothing.
+        """
+
+    @abstractmethod
+    def restore_precision(self) -> None:
+        """Write the statistics again, from float64, after a change of dtype."""
+
+    @abstractmethod
+    def extremes(self) -> tuple[Tensor, Tensor]:
+        """Give the least and greatest inputs seen in training, (n_inputs,) each."""

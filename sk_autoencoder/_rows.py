@@ -1,0 +1,23 @@
+"""Rows of an array or a sparse matrix, a few at a time."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["dense_rows", "row_chunks"]
+
+# Numbers in a chunk: half a megabyte in float64, so that a chunk stays in the cache.
+CHUNK_SIZE = 65_536
+
+
+def row_chunks(n_rows: int, n_columns: int, size: int = CHUNK_SIZE) -> list[slice]:
+    """Cut rows into slices of about `size` numbers, at least one row each."""
+    step = max(1, size // max(1, n_columns))
+    return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
+
+
+def dense_rows(X: Any, rows: Any) -> np.ndarray:
+    """Take rows of a dense array or a CSR matrix, as a dense array."""
+    taken = X[rows]
+    return taken.toarray() if sparse.issparse(taken) else taken

@@ -1,0 +1,42 @@
+"""Everything taken from scikit-learn that is not part of its public interface.
+
+One door, so that a release of scikit-learn that moves one of these breaks here
+and nowhere else.
+"""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._set_output import ADAPTERS_MANAGER
+from sklearn.utils.validation import _check_feature_names_in
+
+__all__ = ["Interval", "StrOptions", "_fit_context", "in_output_container"]
+
+
+def in_output_container(estimator: BaseEstimator, rows: np.ndarray, like: Any) -> Any:
+    """Put rows into the container that the caller asked for with `set_output`.
+
+    scikit-learn wraps what `transform` returns; `inverse_transform` is left to us.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The fitted transformer; its input feature names become the columns.
+    rows : ndarray of shape (n_samples, n_features)
+        What is to be returned.
+    like : array-like or frame
+        The argument of the call; a pandas frame lends its index.
+
+    Returns
+    -------
+    rows : ndarray or frame
+        `rows` itself where `set_output` was not called on the estimator.
+    """
+    kind = getattr(estimator, "_sklearn_output_config", {}).get("transform")
+    if kind in (None, "default"):
+        return rows
+    adapter = ADAPTERS_MANAGER.adapters[kind]
+    columns = _check_feature_names_in(estimator)
+    return adapter.create_container(rows, like, columns=columns)

@@ -1,0 +1,256 @@
+"""Scores that rank dimensionality reducers of any kind without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array, gen_batches
+
+__all__ = ["explained_variance_ratio", "reconstruction_scorer"]
+
+# What one dense float64 chunk may hold: big enough that numpy's overhead does not
+# show, small enough to stay in most caches' reach and out of the memory's way.
+_CHUNK_BYTES = 8_000_000
+
+
+def explained_variance_ratio(
+    X: Any, X_reconstructed: Any, *, mean: Any = None
+) -> float:
+    """Compute the share of X's variance that a reconstruction keeps.
+
+    ``1 - SSE / SST``: SSE is the squared error of the reconstruction, SST the
+    squared distance of the rows from their mean, both summed over all rows and
+    columns. The units are those of the sum of PCA's `explained_variance_ratio_`:
+    1 is a perfect reconstruction, 0 is as good as giving back the mean, and below 0
+    is worse than that. There is no weighting of columns: one with a large variance
+    counts for much, so scale the columns first if they should count alike.
+
+    Both matrices are read in chunks of rows and summed in float64; the memory
+    needed beside them is a few megabytes, for sparse ones too.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows as they were.
+    X_reconstructed : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The same rows, reconstructed. Columns are compared by their place, not by
+        their name.
+    mean : array-like of shape (n_features,), default=None
+        What SST is measured around; None is the mean of the rows of `X`. Give the
+        training mean, such as PCA's `mean_`, to ask how much better the
+        reconstruction of new rows is than what was known before.
+
+    Returns
+    -------
+    ratio : float
+        At most 1. If all rows of `X` equal the mean, there is no variance to
+        explain: 1.0 if the reconstruction equals it too, 0.0 if it does not. Equal
+        means equal up to the rounding of the dtype of `X`.
+
+    Raises
+    ------
+    ValueError
+        If the two shapes differ, `mean` has another length than a row, or a value
+        is not a finite number.
+
+    See Also
+    --------
+    reconstruction_scorer : The same for an estimator, for ``scoring=``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_autoencoder.metrics import explained_variance_ratio
+    >>> X = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])
+    >>> explained_variance_ratio(X, X)
+    1.0
+    >>> explained_variance_ratio(X, np.column_stack([X[:, 0], np.ones(4)]))
+    0.5
+
+    For PCA, on its own training rows, it is the sum of what PCA reports:
+
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> pca = PCA(n_components=10, random_state=0).fit(X)
+    >>> ratio = explained_variance_ratio(X, pca.inverse_transform(pca.transform(X)))
+    >>> bool(np.isclose(ratio, pca.explained_variance_ratio_.sum()))
+    True
+    """
+    X = _check_matrix(X, "X")
+    X_reconstructed = _check_matrix(X_reconstructed, "X_reconstructed")
+    if X.shape != X_reconstructed.shape:
+        raise ValueError(
+            f"expected X_reconstructed of shape {X.shape}, the shape of X, got "
+            f"X_reconstructed of shape {X_reconstructed.shape}. Pass the "
+            "reconstruction of the same rows, with all of their columns."
+        )
+    pairs = ((X[rows], X_reconstructed[rows]) for rows in _row_chunks(X))
+    return _explained_variance_ratio(X, pairs, mean)
+
+
+def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
+    """Score a fitted reducer by the variance that its reconstruction explains.
+
+    To be passed as ``scoring=`` to :class:`~sklearn.model_selection.GridSearchCV`,
+    :func:`~sklearn.model_selection.cross_val_score` and their kin. It takes anything
+    with `transform` and `inverse_transform`: the autoencoders of this package,
+    :class:`~sklearn.decomposition.PCA`,
+    ``KernelPCA(fit_inverse_transform=True)``, or a Pipeline that ends in one of
+    them. So one search ranks them all, in the same units, and without labels.
+
+    A Pipeline is scored in the units of the rows that go into it: with a scaler as
+    its first step, an error is measured in the columns' own units. Scale before
+    the search if all columns should count alike.
+
+    Parameters
+    ----------
+    estimator : object
+        A fitted estimator with `transform` and `inverse_transform`.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows to be transformed and reconstructed, usually held out from the fit.
+    y : object, default=None
+        Not used; there because every scorer has it.
+
+    Returns
+    -------
+    score : float
+        The explained variance ratio, higher is better, at most 1. The variance is
+        measured around the mean of the rows given, see
+        :func:`explained_variance_ratio`.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no `transform` or no `inverse_transform`.
+    ValueError
+        If the reconstruction has another shape than the rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sk_autoencoder.metrics import reconstruction_scorer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> search = GridSearchCV(
+    ...     PCA(random_state=0),
+    ...     {"n_components": [2, 10]},
+    ...     scoring=reconstruction_scorer,
+    ...     cv=3,
+    ... ).fit(X)
+    >>> search.best_params_
+    {'n_components': 10}
+    >>> f"{search.best_score_:.2f}"
+    '0.71'
+    """
+    # hasattr, not isinstance: a Pipeline has the two only if all of its steps have.
+    missing = [
+        name
+        for name in ("transform", "inverse_transform")
+        if not hasattr(estimator, name)
+    ]
+    if missing:
+        raise TypeError(
+            "expected an estimator with transform and inverse_transform, got "
+            f"estimator={estimator!r}, because it has no {' and no '.join(missing)}. "
+            "Pass a reducer such as PCA, KernelPCA(fit_inverse_transform=True) or "
+            "AutoEncoderTransformer, or a Pipeline that ends in one."
+        )
+    matrix = _check_matrix(X, "X")
+    return _explained_variance_ratio(
+        matrix, _reconstructed_chunks(estimator, X, matrix), None
+    )
+
+
+def _reconstructed_chunks(
+    estimator: Any, X: Any, matrix: Any
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Rows and their reconstruction, chunk by chunk.
+
+    In chunks, because the reconstruction of a wide sparse matrix is dense and may
+    not fit into memory as a whole. The estimator gets slices of `X` as it came, so
+    that it finds the columns' names where it has learnt them.
+    """
+    if sparse.issparse(X):
+        X = matrix  # other formats than CSR cannot be sliced
+    for rows in _row_chunks(matrix):
+        original = matrix[rows]
+        code = estimator.transform(X.iloc[rows] if hasattr(X, "iloc") else X[rows])
+        chunk = _check_matrix(
+            estimator.inverse_transform(code), "the output of inverse_transform"
+        )
+        if chunk.shape != original.shape:
+            raise ValueError(
+                f"expected inverse_transform to give shape {original.shape}, the "
+                f"shape of the rows, got shape {chunk.shape} from "
+                f"estimator={estimator!r}. Pass an estimator whose inverse_transform "
+                "goes all the way back to the rows given."
+            )
+        yield original, chunk
+
+
+def _explained_variance_ratio(
+    X: Any, pairs: Iterable[tuple[Any, Any]], mean: Any
+) -> float:
+    """``1 - SSE / SST`` of pairs (rows of X, their reconstruction)."""
+    center = _column_means(X) if mean is None else _check_mean(mean, X)
+    # One sum for each column: what counts as rounding differs from column to column.
+    sse = np.zeros(X.shape[1])
+    sst = np.zeros(X.shape[1])
+    for rows, reconstructed in pairs:
+        rows = _dense(rows)
+        sse += _squares(_dense(reconstructed) - rows)
+        sst += _squares(rows - center)
+
+    precision = X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
+    ulp = 4 * np.finfo(precision).eps * np.abs(center)
+    rounding = X.shape[0] * ulp**2
+    if np.all(sst <= rounding):
+        return 1.0 if np.all(sse <= rounding) else 0.0
+    return float(1.0 - sse.sum() / sst.sum())
+
+
+def _check_matrix(X: Any, name: str) -> Any:
+    """Return a two-dimensional array or CSR matrix of finite numbers, not a copy."""
+    return check_array(X, accept_sparse="csr", input_name=name)
+
+
+def _check_mean(mean: Any, X: Any) -> np.ndarray:
+    center = check_array(mean, ensure_2d=False, dtype=np.float64, input_name="mean")
+    if center.shape != (X.shape[1],):
+        raise ValueError(
+            f"expected mean of shape ({X.shape[1]},), one value for each column of "
+            f"X, got mean of shape {center.shape}. Pass the training mean, such as "
+            "PCA's mean_, or None for the mean of the rows given."
+        )
+    return center
+
+
+def _row_chunks(X: Any) -> Iterator[slice]:
+    n_rows = max(1, _CHUNK_BYTES // (8 * X.shape[1]))
+    return gen_batches(X.shape[0], n_rows)
+
+
+def _dense(chunk: Any) -> np.ndarray:
+    if sparse.issparse(chunk):
+        chunk = chunk.toarray()
+    return np.asarray(chunk, dtype=np.float64)
+
+
+def _column_means(X: Any) -> np.ndarray:
+    # Around the first row: a constant column then gets exactly its own value, and
+    # columns far from zero lose no digits.
+    origin = _dense(X[:1])[0]
+    total = np.zeros(X.shape[1])
+    for rows in _row_chunks(X):
+        total += (_dense(X[rows]) - origin).sum(axis=0)
+    return origin + total / X.shape[0]
+
+
+def _squares(difference: np.ndarray) -> np.ndarray:
+    sums: np.ndarray = np.einsum("ij,ij->j", difference, difference)
+    return sums

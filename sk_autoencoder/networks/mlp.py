@@ -1,0 +1,233 @@
+"""Stacks of dense layers."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._protocols import Network
+
+__all__ = ["ACTIVATIONS", "MLP"]
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "identity": nn.Identity,
+    "logistic": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+}
+
+BOTTLENECK_SIZES = (256, 128)
+STACK_SIZES = (256, 256, 256)
+
+
+class MLP(Network):
+    """Dense layers from the input to the code, and mirrored back.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int or "auto", default="auto"
+        Units of the layers between input and code, in the encoder's order; the
+        decoder mirrors them. An empty tuple is one linear layer each way. "auto"
+        is (256, 128), and (256, 256, 256) for `features="hidden"`, where the tuple
+        holds all layers between the input and the linear output.
+    activation : {"identity", "logistic", "tanh", "relu", "gelu", "elu", "silu"}, \
+default="gelu"
+        After each layer but the one that gives the code and the last.
+    dropout : float, default=0.0
+        Share of units set to zero in training after each hidden layer, in [0, 1).
+    batch_norm : bool, default=False
+        Whether to normalise each hidden layer over the batch.
+
+    See Also
+    --------
+    sk_autoencoder.AutoEncoderTransformer : Takes it as `network=`.
+
+    Examples
+    --------
+    >>> from sk_autoencoder.networks import MLP
+    >>> MLP(hidden_layer_sizes=(64, 32), activation="relu")
+    MLP(activation='relu', hidden_layer_sizes=(64, 32))
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] | str = "auto",
+        activation: str = "gelu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+
+    def build(
+        self,
+        *,
+        n_inputs: int,
+        n_statistics: int,
+        n_components: int,
+        n_outputs: int,
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build the mirrored encoder and decoder; see `Network.build`."""
+        sizes = self._sizes(BOTTLENECK_SIZES)
+        encoder = self._layers((n_inputs, *sizes), generator)
+        encoder.append(_linear((n_inputs, *sizes)[-1], n_statistics, generator))
+        mirrored = (n_components, *reversed(sizes))
+        decoder = self._layers(mirrored, generator)
+        decoder.append(_linear(mirrored[-1], n_outputs, generator))
+        return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+    def stack_widths(self) -> list[int]:
+        """Give the units of each hidden layer; see `Network.stack_widths`."""
+        sizes = self._sizes(STACK_SIZES)
+        if not sizes:
+            raise ValueError(
+                "expected at least one hidden layer for features='hidden', got "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}. Pass e.g. "
+                "hidden_layer_sizes=(256, 256, 256)."
+            )
+        return list(sizes)
+
+    def build_stack(
+        self, *, n_inputs: int, n_outputs: int, generator: torch.Generator
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build a deep stack, all hidden layers its code; see `Network.build_stack`."""
+        sizes = self.stack_widths()
+        blocks = [
+            nn.Sequential(*self._layers(pair, generator))
+            for pair in pairwise((n_inputs, *sizes))
+        ]
+        output = _linear(sizes[-1], n_outputs, generator)
+        return HiddenActivations(blocks), FromLastLayer(output)
+
+    def _sizes(self, automatic: tuple[int, ...]) -> tuple[int, ...]:
+        """Check the parameters and resolve `hidden_layer_sizes`."""
+        _check_choice("activation", self.activation, ACTIVATIONS)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"expected a share in [0, 1), got dropout={self.dropout!r}. "
+                "Pass 0.0 to keep every unit."
+            )
+        if isinstance(self.hidden_layer_sizes, str):
+            _check_choice("hidden_layer_sizes", self.hidden_layer_sizes, ["auto"])
+            return automatic
+        sizes = tuple(self.hidden_layer_sizes)
+        if not all(_is_count(size) for size in sizes):
+            raise ValueError(
+                "expected a tuple of ints >= 1, got "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}. Pass the units of "
+                "each layer, as hidden_layer_sizes=(256, 128)."
+            )
+        return tuple(int(size) for size in sizes)
+
+    def _layers(
+        self, sizes: Sequence[int], generator: torch.Generator
+    ) -> list[nn.Module]:
+        """Hidden layers through these sizes: linear, norm, activation, dropout."""
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(sizes):
+            layers.append(_linear(n_in, n_out, generator))
+            if self.batch_norm:
+                layers.append(nn.BatchNorm1d(n_out))
+            layers.append(ACTIVATIONS[self.activation]())
+            if self.dropout:
+                layers.append(Dropout(self.dropout))
+        return layers
+
+
+class HiddenActivations(nn.Module):
+    """Layers in a row, all their outputs side by side.
+
+    **Shape**: (n, n_inputs) to (n, sum of the layers' units).
+
+    Parameters
+    ----------
+    blocks : list of torch.nn.Module
+    """
+
+    def __init__(self, blocks: list[nn.Sequential]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the layers and keep what each gives."""
+        hidden = []
+        for block in self.blocks:
+            x = block(x)
+            hidden.append(x)
+        return torch.cat(hidden, dim=1)
+
+
+class FromLastLayer(nn.Module):
+    """A linear output that reads the last hidden layer only.
+
+    **Shape**: (n, sum of the layers' units) to (n, n_outputs).
+
+    Parameters
+    ----------
+    output : torch.nn.Linear
+    """
+
+    def __init__(self, output: nn.Linear) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Decode the last layer's block of columns."""
+        return self.output(hidden[:, -self.output.in_features :])
+
+
+class Dropout(nn.Module):
+    """Dropout that draws from a generator of its own, never from torch's global one.
+
+    **Shape**: any, kept.
+
+    Parameters
+    ----------
+    share : float
+        Of the units set to zero in training; the others are scaled up to keep the
+        sum.
+    """
+
+    generator: torch.Generator | None = None
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop units in training; do nothing in evaluation."""
+        if not self.training:
+            return x
+        keep = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.generator)
+        return x * keep.div_(1 - self.share)
+
+
+def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
+    """Make torch's default `Linear`, uniform in +-1/sqrt(n_in), from a generator."""
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    bound = 1 / math.sqrt(n_in)
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+def _is_count(size: object) -> bool:
+    """Tell whether this is a whole number of at least one; numpy's ints count too."""
+    if isinstance(size, bool) or not hasattr(size, "__index__"):
+        return False
+    return size.__index__() >= 1
+
+
+def _check_choice(name: str, value: object, choices: object) -> None:
+    known = sorted(choices)  # type: ignore[call-overload]
+    if value not in known:
+        raise ValueError(f"expected one of {known}, got {name}={value!r}. Pass one.")

@@ -1,0 +1,12 @@
+"""Displays of what an autoencoder, or another reducer, has learnt.
+
+They follow scikit-learn's convention: ``from_estimator`` computes and draws, the
+object holds the data and the matplotlib artists, ``plot`` draws it again. matplotlib
+is imported when something is drawn, not before.
+"""
+
+from sk_autoencoder.plotting._latent import LatentDisplay
+from sk_autoencoder.plotting._loss import LossCurveDisplay
+from sk_autoencoder.plotting._reconstruction import ReconstructionDisplay
+
+__all__ = ["LatentDisplay", "LossCurveDisplay", "ReconstructionDisplay"]

@@ -1,0 +1,260 @@
+"""The course of training: loss by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sk_autoencoder.plotting._common import (
+    GREY,
+    OKABE_ITO,
+    check_matplotlib,
+    get_axes,
+    name_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+
+class LossCurveDisplay:
+    """Training and validation loss by epoch, with the epoch that was kept.
+
+    It is recommended to use :func:`~LossCurveDisplay.from_estimator` to create a
+    display. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    loss_curve : array-like of shape (n_epochs,)
+        The training loss of each epoch.
+    validation_loss_curve : array-like of shape (n_epochs,), default=None
+        The validation loss of each epoch; None or empty if there were no
+        validation rows.
+    best_epoch : int, default=None
+        The epoch whose weights were kept, counted from 1; 0 is the state before
+        training. None draws no mark.
+    estimator_name : str, default=None
+        Stands in the title.
+    loss_label : str, default="Loss"
+        What the loss is, and in which units: the name of the vertical axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        Figure containing the axes.
+    line_ : matplotlib Line2D
+        The training loss.
+    validation_line_ : matplotlib Line2D or None
+        The validation loss, if there is one.
+    best_epoch_line_ : matplotlib Line2D or None
+        The vertical mark at the best epoch, if it is known.
+
+    See Also
+    --------
+    LossCurveDisplay.from_estimator : Draw the loss curves of a fitted estimator.
+    LatentDisplay : Scatter plot of the code.
+    ReconstructionDisplay : Images above their reconstructions.
+
+    Examples
+    --------
+    >>> from sk_autoencoder.plotting import LossCurveDisplay
+    >>> display = LossCurveDisplay(
+    ...     [0.9, 0.5, 0.3, 0.2], [0.8, 0.6, 0.5, 0.55], best_epoch=3
+    ... ).plot()
+    >>> display.ax_.get_xlabel()
+    'Epoch'
+    """
+
+    ax_: Axes
+    figure_: Figure
+    line_: Line2D
+    validation_line_: Line2D | None
+    best_epoch_line_: Line2D | None
+
+    def __init__(
+        self,
+        loss_curve: Any,
+        validation_loss_curve: Any = None,
+        *,
+        best_epoch: int | None = None,
+        estimator_name: str | None = None,
+        loss_label: str = "Loss",
+    ) -> None:
+        self.loss_curve = loss_curve
+        self.validation_loss_curve = validation_loss_curve
+        self.best_epoch = best_epoch
+        self.estimator_name = estimator_name
+        self.loss_label = loss_label
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        ax: Axes | None = None,
+        log_scale: bool = False,
+        name: str | None = None,
+    ) -> LossCurveDisplay:
+        """Draw the loss curves of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            A fitted autoencoder: anything with `loss_curve_` and, if it has them,
+            `validation_loss_curve_` and `best_epoch_`.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. If None, a new figure is created.
+        log_scale : bool, default=False
+            Whether the loss is drawn on a logarithmic scale.
+        name : str, default=None
+            What the title calls the estimator. If None, the name of its class.
+
+        Returns
+        -------
+        display : :class:`~sk_autoencoder.plotting.LossCurveDisplay`
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator keeps no loss curve.
+        ValueError
+            If there is no epoch to draw, or a loss has no logarithm.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sk_autoencoder import AutoEncoderTransformer
+        >>> from sk_autoencoder.plotting import LossCurveDisplay
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> ae = AutoEncoderTransformer(2, max_epochs=5, random_state=0).fit(X)
+        >>> display = LossCurveDisplay.from_estimator(ae)
+        >>> len(display.line_.get_xdata())
+        5
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "loss_curve_"):
+            raise TypeError(
+                "expected an estimator with loss_curve_, got "
+                f"estimator={estimator!r}. Pass the autoencoder itself, such as the "
+                "Pipeline's step or the search's best_estimator_."
+            )
+        display = cls(
+            estimator.loss_curve_,
+            getattr(estimator, "validation_loss_curve_", None),
+            best_epoch=getattr(estimator, "best_epoch_", None),
+            estimator_name=name_of(estimator) if name is None else name,
+            loss_label=getattr(estimator, "_loss_label", "Loss"),
+        )
+        return display.plot(ax, log_scale=log_scale)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        log_scale: bool = False,
+        name: str | None = None,
+    ) -> LossCurveDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. If None, a new figure is created.
+        log_scale : bool, default=False
+            Whether the loss is drawn on a logarithmic scale.
+        name : str, default=None
+            What the title calls the estimator. If None, `estimator_name`.
+
+        Returns
+        -------
+        display : :class:`~sk_autoencoder.plotting.LossCurveDisplay`
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there is no epoch to draw, the curves differ in length, or a loss has
+            no logarithm.
+        """
+        train, validation = self._curves(log_scale)
+        ax = get_axes(ax, f"{type(self).__name__}.plot", layout="constrained")
+        from matplotlib.ticker import MaxNLocator
+
+        # A curve of one epoch is a point: without a marker nothing would show.
+        style: dict[str, Any] = {"marker": "o"} if len(train) == 1 else {}
+        epochs = np.arange(1, len(train) + 1)
+        (self.line_,) = ax.plot(
+            epochs, train, color=OKABE_ITO[0], label="training", **style
+        )
+        self.validation_line_ = None
+        if validation.size:
+            (self.validation_line_,) = ax.plot(
+                epochs, validation, color=OKABE_ITO[3], label="validation", **style
+            )
+        self.best_epoch_line_ = None
+        if self.best_epoch is not None:
+            self.best_epoch_line_ = ax.axvline(
+                self.best_epoch,
+                color=GREY,
+                linestyle="--",
+                linewidth=1,
+                zorder=1,
+                label=_describe_epoch(self.best_epoch),
+            )
+        if log_scale:
+            ax.set_yscale("log")
+        ax.xaxis.set_major_locator(
+            MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+        )
+        name = self.estimator_name if name is None else name
+        ax.set(
+            xlabel="Epoch",
+            ylabel=self.loss_label,
+            title=f"{name}: loss by epoch" if name else "Loss by epoch",
+        )
+        ax.legend()
+        self.ax_ = ax
+        self.figure_ = ax.figure  # type: ignore[assignment]
+        return self
+
+    def _curves(self, log_scale: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Both curves as arrays, refused before anything is drawn."""
+        train = np.asarray(self.loss_curve, dtype=float)
+        validation = self.validation_loss_curve
+        validation = np.asarray([] if validation is None else validation, dtype=float)
+        if train.size == 0:
+            raise ValueError(
+                "expected the loss of at least one epoch, got an empty loss_curve. "
+                "Fit with max_epochs of 1 or more."
+            )
+        if validation.size not in (0, train.size):
+            raise ValueError(
+                f"expected a validation_loss_curve of {train.size} epochs, as many as "
+                f"loss_curve has, got {validation.size}. Pass one value for each "
+                "epoch, or None."
+            )
+        lowest = min(train.min(), validation.min(initial=np.inf))
+        if log_scale and lowest <= 0:
+            raise ValueError(
+                f"expected losses above 0 for log_scale=True, got {lowest:.4g}. Pass "
+                "log_scale=False: a log-likelihood, for one, may have either sign."
+            )
+        return train, validation
+
+
+def _describe_epoch(epoch: int) -> str:
+    return f"best epoch: {epoch}" if epoch else "best epoch: 0, before training"

@@ -1,0 +1,372 @@
+"""The shape of the house, read from the imports of its source.
+
+Everything here works on text: nothing of the package is imported, so that a package
+too broken to import is still told what is wrong with its shape. Each rule is a
+function from sources to complaints, tried first on small wrong packages.
+"""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "sk_autoencoder"
+ROOT = Path(__file__).parents[1] / PACKAGE
+
+MAX_MODULE_LINES = 400
+MAX_BODY_LINES = 60
+
+# A module belongs to the first layer with a pattern that its name matches. The names
+# are without the package; "" is the package itself. A folder's pattern holds for all
+# that is in it: `networks.*` for networks/mlp.py.
+LAYERS = {
+    "public": ["", "__main__"],
+    "plotting": ["plotting", "plotting.*"],
+    "estimators": ["_autoencoder", "_denoising", "_vae"],
+    "base": ["_base", "_base_*"],
+    "planning": ["_planning"],
+    "training": ["_training"],
+    "state": ["_state"],
+    "assembly": ["_assembly"],
+    "networks": ["networks", "networks.*"],
+    "objectives": ["objectives", "objectives.*"],
+    "columns": ["_columns", "_columns.*"],
+    "net": ["_net", "_net_*"],
+    "inference": ["_inference"],
+    "module": ["_module"],
+    "budget": ["_budget"],
+    "protocols": ["_protocols"],
+    "metrics": ["metrics", "metrics.*"],
+    "datasets": ["datasets", "datasets.*"],
+    "foundation": ["_random", "_rows", "_threads", "_sklearn_compat", "exceptions"],
+}
+
+# The arrows: a layer may import those named here, those that these may import, and so
+# on downwards. Two layers between which no path leads never meet: that is what keeps
+# networks, objectives and columns independent of each other. Modules of one layer may
+# import each other, but not in a circle.
+ARROWS = {
+    "public": ["plotting", "estimators", "networks", "datasets", "metrics"],
+    "plotting": ["estimators", "metrics"],
+    "estimators": ["base"],
+    "base": ["planning", "training", "state", "inference", "metrics"],
+    "planning": ["assembly", "budget"],
+    "training": ["assembly"],
+    "state": ["assembly"],
+    "assembly": ["networks", "objectives", "columns", "net"],
+    "networks": ["protocols"],
+    "objectives": ["protocols"],
+    "columns": ["protocols"],
+    "net": ["module"],
+    "inference": ["module"],
+    "module": ["protocols"],
+    "budget": ["foundation"],
+    "protocols": ["foundation"],
+    "metrics": ["foundation"],
+    "datasets": ["foundation"],
+    "foundation": [],
+}
+
+# Libraries that only some layers or modules may import, be it inside a function.
+DOORS = {
+    "skorch": ["net"],
+    "pandas": ["columns", "datasets", "_sklearn_compat"],
+    "polars": ["columns", "datasets", "_sklearn_compat"],
+    "matplotlib": ["plotting"],
+}
+
+
+# ------------------------------------------------------------------------ reading
+
+
+def read_package(root: Path) -> dict[str, str]:
+    """Source of each module, by its name without the package."""
+    sources = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        sources[name] = path.read_text(encoding="utf-8")
+    return sources
+
+
+def is_package(name: str, sources: dict[str, str]) -> bool:
+    return name == "" or any(other.startswith(f"{name}.") for other in sources)
+
+
+def imported(name: str, sources: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Full names that a module imports, at any depth, with the line of each.
+
+    `from a import b` yields `a.b`: whether b is a module is for the caller to find out.
+    """
+    full = f"{PACKAGE}.{name}".rstrip(".")
+    package = full if is_package(name, sources) else full.rpartition(".")[0]
+    for node in ast.walk(ast.parse(sources[name])):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level:
+                steps = package.split(".")
+                steps = steps[: len(steps) - node.level + 1]
+                origin = ".".join([*steps, origin] if origin else steps)
+            for alias in node.names:
+                yield f"{origin}.{alias.name}", node.lineno
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith(("import_module", "__import__"))
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield str(node.args[0].value), node.lineno
+
+
+def internal(name: str, sources: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Modules of the package that a module imports, with the line of each."""
+    for target, line in imported(name, sources):
+        if target.partition(".")[0] != PACKAGE:
+            continue
+        inner = target.removeprefix(PACKAGE).removeprefix(".")
+        while inner not in sources and inner:
+            inner = inner.rpartition(".")[0]
+        if inner != name:
+            yield inner, line
+
+
+def layer_of(name: str) -> str | None:
+    for layer, patterns in LAYERS.items():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            return layer
+    return None
+
+
+def reachable(layer: str) -> set[str]:
+    """Layers that a layer may import: itself, and all below it."""
+    found = {layer}
+    for below in ARROWS[layer]:
+        found |= reachable(below)
+    return found
+
+
+# -------------------------------------------------------------------------- rules
+
+
+def without_layer(sources: dict[str, str]) -> list[str]:
+    return [
+        f"{name}: expected a module of a known layer, got a new name. Give it a layer "
+        f"in LAYERS of {Path(__file__).name}: the lowest one whose arrows it needs."
+        for name in sources
+        if layer_of(name) is None
+    ]
+
+
+def against_arrows(sources: dict[str, str]) -> list[str]:
+    complaints = []
+    for name in sources:
+        layer = layer_of(name)
+        if layer is None:  # told by without_layer
+            continue
+        for target, line in internal(name, sources):
+            below = layer_of(target)
+            if below is not None and below not in reachable(layer):
+                complaints.append(
+                    f"{name or '__init__'}:{line} imports {target or '__init__'}: no "
+                    f"arrow leads from {layer} to {below}. Move what is shared to a "
+                    f"layer below both, or have a layer above both join them."
+                )
+    return complaints
+
+
+def in_a_circle(sources: dict[str, str]) -> list[str]:
+    graph = {
+        # A package's __init__ gathers what its modules define, so they may not lean on
+        # it; an import of the package itself is a circle already.
+        name: {target for target, _ in internal(name, sources)}
+        for name in sources
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = [name or "__init__" for name in error.args[1]]
+        return [f"imports in a circle: {' <- '.join(circle)}"]
+    return []
+
+
+def through_the_wrong_door(sources: dict[str, str]) -> list[str]:
+    complaints = []
+    for name in sources:
+        for target, line in imported(name, sources):
+            library = target.partition(".")[0]
+            allowed = DOORS.get(library)
+            if allowed and layer_of(name) not in allowed and name not in allowed:
+                complaints.append(
+                    f"{name or '__init__'}:{line} imports {library}: only "
+                    f"{', '.join(allowed)} may."
+                )
+    return complaints
+
+
+def too_long(sources: dict[str, str]) -> list[str]:
+    complaints = []
+    for name, source in sources.items():
+        n_lines = len(source.splitlines())
+        if n_lines > MAX_MODULE_LINES:
+            complaints.append(
+                f"{name or '__init__'}: {n_lines} lines, at most {MAX_MODULE_LINES}."
+            )
+        for node in ast.walk(ast.parse(source)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            first = node.body[0]
+            start = first.lineno
+            if ast.get_docstring(node, clean=False) is not None:
+                start = (first.end_lineno or start) + 1
+            n_lines = (node.end_lineno or start) - start + 1
+            if n_lines > MAX_BODY_LINES:
+                complaints.append(
+                    f"{name or '__init__'}:{node.lineno} {node.name}: a body of "
+                    f"{n_lines} lines, at most {MAX_BODY_LINES}."
+                )
+    return complaints
+
+
+def printing(sources: dict[str, str]) -> list[str]:
+    return [
+        f"{name or '__init__'}:{node.lineno} prints. Return it, warn, or leave it to "
+        f"the skorch callbacks that `verbose` asks for."
+        for name, source in sources.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+
+
+RULES = [
+    without_layer,
+    against_arrows,
+    in_a_circle,
+    through_the_wrong_door,
+    too_long,
+    printing,
+]
+
+
+# -------------------------------------------------------------------------- tests
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, str]:
+    return read_package(ROOT)
+
+
+def test_reads_the_package(sources):
+    assert {"", "_base", "networks", "networks.mlp"} <= set(sources)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_package_keeps(rule, sources):
+    complaints = rule(sources)
+    assert not complaints, "\n" + "\n".join(complaints)
+
+
+def test_each_layer_has_its_arrows():
+    assert list(LAYERS) == list(ARROWS)
+    assert {below for arrows in ARROWS.values() for below in arrows} <= set(LAYERS)
+
+
+@pytest.mark.parametrize("axis", ["networks", "objectives", "columns"])
+def test_axes_reach_neither_each_other_nor_torch_training(axis):
+    assert reachable(axis) == {axis, "protocols", "foundation"}
+
+
+LONG_BODY = "def f():\n" + '    """Docs."""\n' + "    x = 1\n" * 61
+
+WRONG = {
+    "a new module": (without_layer, {"_clever": ""}, "_clever: expected a module"),
+    "upwards": (
+        against_arrows,
+        {"_net": "", "_module": "from sk_autoencoder._net import Net"},
+        "_module:1 imports _net: no arrow leads from module to net",
+    ),
+    "upwards, relative": (
+        against_arrows,
+        {"_net": "", "_module": "from . import _net"},
+        "_module:1 imports _net",
+    ),
+    "upwards, inside a function": (
+        against_arrows,
+        {"_net": "", "_module": "def f():\n    import sk_autoencoder._net"},
+        "_module:2 imports _net",
+    ),
+    "from axis to axis": (
+        against_arrows,
+        {
+            "networks": "",
+            "networks.mlp": "from ..objectives.denoise import swap",
+            "objectives": "",
+            "objectives.denoise": "",
+        },
+        "networks.mlp:1 imports objectives.denoise: no arrow leads from networks",
+    ),
+    "the package from within": (
+        against_arrows,
+        {"": "", "metrics": "from sk_autoencoder import AutoEncoderTransformer"},
+        "metrics:1 imports __init__: no arrow leads from metrics to public",
+    ),
+    "a circle inside a layer": (
+        in_a_circle,
+        {
+            "_net_batches": "from sk_autoencoder._net_training import step",
+            "_net_training": "from sk_autoencoder import _net_batches",
+        },
+        "imports in a circle",
+    ),
+    "skorch": (
+        through_the_wrong_door,
+        {"_base": "from skorch.callbacks import Callback"},
+        "_base:1 imports skorch: only net may",
+    ),
+    "pandas, by name": (
+        through_the_wrong_door,
+        {"_base": "import importlib\nimportlib.import_module('pandas')"},
+        "_base:2 imports pandas: only columns, datasets, _sklearn_compat may",
+    ),
+    "a long module": (too_long, {"_net": "x = 1\n" * 401}, "_net: 401 lines, at most"),
+    "a long body": (too_long, {"_net": LONG_BODY}, "_net:1 f: a body of 61 lines"),
+    "print": (printing, {"_net": "def f():\n    print(1)"}, "_net:2 prints"),
+}
+
+RIGHT = {
+    "downwards": (
+        against_arrows,
+        {"_base": "from ._protocols import Network", "_protocols": ""},
+    ),
+    "a package gathers its modules": (
+        in_a_circle,
+        {"networks": "from .mlp import MLP", "networks.mlp": ""},
+    ),
+    "skorch in the net": (through_the_wrong_door, {"_net_batches": "import skorch"}),
+    "pandas behind the compat module": (
+        through_the_wrong_door,
+        {"_sklearn_compat": "import pandas as pd"},
+    ),
+    "a module and a body just short enough": (
+        too_long,
+        {"_net": LONG_BODY.removesuffix("    x = 1\n") + "\n" * (400 - 62)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "wrong", "complaint"), WRONG.values(), ids=WRONG)
+def test_a_wrong_package_is_refused(rule, wrong, complaint):
+    complaints = rule(wrong)
+    assert len(complaints) == 1
+    assert complaint in complaints[0]
+
+
+@pytest.mark.parametrize(("rule", "right"), RIGHT.values(), ids=RIGHT)
+def test_a_right_package_is_accepted(rule, right):
+    assert rule(right) == []

@@ -1,0 +1,328 @@
+"""Bad input gets a clear error, and nothing that was fitted is lost."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder.networks import MLP
+
+SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
+ALL = [
+    AutoEncoderTransformer(2, **SMALL),
+    DenoisingAutoEncoderTransformer(2, **SMALL),
+    DenoisingAutoEncoderTransformer(features="hidden", **SMALL),
+    VAETransformer(2, **SMALL),
+]
+X = np.random.default_rng(0).normal(size=(60, 5))
+
+
+def with_value(value):
+    rows = X.copy()
+    rows[3, 2] = value
+    return rows
+
+
+BAD_ROWS = {
+    "NaN": (with_value(np.nan), ValueError, "Input X contains NaN"),
+    "infinity": (with_value(np.inf), ValueError, "Input X contains infinity"),
+    "complex": (X + 1j, ValueError, "Complex data not supported"),
+    "strings": (np.array([["a", "b"]] * 5), ValueError, "could not convert string"),
+    "no rows": (X[:0], ValueError, "Found array with 0 sample(s)"),
+    "one row": (X[:1], ValueError, "Found array with 1 sample(s)"),
+    "one feature": (X[:, :1], ValueError, "Found array with 1 feature(s)"),
+    "no features": (X[:, :0], ValueError, "Found array with 0 feature(s)"),
+    "1-D": (X[0], ValueError, "Expected 2D array, got 1D array instead"),
+    "3-D": (X.reshape(12, 5, 5), ValueError, "Found array with dim 3"),
+    "None": (None, ValueError, "Expected 2D array, got scalar array instead"),
+    "huge": (X * 1e200, ValueError, "expected columns whose ranges fit float32"),
+    "tiny": (X * 1e-200, ValueError, "expected columns whose ranges fit float32"),
+    "sparse NaN": (
+        sparse.csr_array(with_value(np.nan)),
+        ValueError,
+        "Input X contains NaN",
+    ),
+}
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+@pytest.mark.parametrize("bad", BAD_ROWS)
+def test_bad_rows_are_refused_and_the_fitted_model_stays(estimator, bad):
+    rows, error, message = BAD_ROWS[bad]
+    fitted = clone(estimator).fit(X)
+    before, attributes = fitted.transform(X), dict(vars(fitted))
+    with pytest.raises(error, match=re.escape(message)):
+        fitted.fit(rows)
+    assert vars(fitted) == attributes
+    np.testing.assert_array_equal(fitted.transform(X), before)
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+@pytest.mark.parametrize("bad", ["NaN", "infinity", "complex", "strings", "1-D"])
+@pytest.mark.parametrize("method", ["transform", "score", "partial_fit"])
+def test_bad_rows_are_refused_after_fit(estimator, bad, method):
+    rows, error, message = BAD_ROWS[bad]
+    fitted = clone(estimator).fit(X)
+    before = fitted.transform(X)
+    with pytest.raises(error, match=re.escape(message)):
+        getattr(fitted, method)(rows)
+    np.testing.assert_array_equal(fitted.transform(X), before)
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+@pytest.mark.parametrize("method", ["transform", "reconstruct", "score", "partial_fit"])
+def test_other_features_are_refused(estimator, method):
+    pd = pytest.importorskip("pandas")
+    fitted = clone(estimator).fit(X)
+    message = "X has 4 features, but .* is expecting 5 features as input"
+    with pytest.raises(ValueError, match=message):
+        getattr(fitted, method)(X[:, :4])
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    fitted = clone(estimator).fit(frame)
+    with pytest.raises(ValueError, match="feature names should match those that were"):
+        getattr(fitted, method)(frame[list("badce")])
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+def test_codes_of_another_width_are_refused(estimator):
+    fitted = clone(estimator).fit(X)
+    k = fitted.n_components_
+    message = (
+        f"expected codes with n_components_={k} columns, got X with {k + 1}. Pass what "
+        "transform gives."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fitted.inverse_transform(np.zeros((3, k + 1)))
+    with pytest.raises(ValueError, match="Input contains NaN"):
+        fitted.inverse_transform(np.full((3, k), np.nan))
+
+
+OUT_OF_RANGE = {
+    "n_components": [0, -1, 2.5, "many"],
+    "hidden_layer_sizes": [(0,), (8, -1), (2.5,), "large"],
+    "activation": ["sin", None],
+    "dropout": [-0.1, 1.0],
+    "batch_norm": ["yes"],
+    "network": ["MLP", torch.nn.Linear(2, 2)],
+    "numeric_scaling": ["robust"],
+    "optimizer": ["adagrad", 3, int],
+    "lr": [0.0, -1.0, "fast"],
+    "weight_decay": [-0.1],
+    "lr_schedule": [0.0, 1.5, "linear"],
+    "max_epochs": [-1, 1.5],
+    "batch_size": [0, 2.5],
+    "early_stopping": ["no"],
+    "validation_fraction": [0.0, 1.0],
+    "n_iter_no_change": [0],
+    "tol": [-1e-3],
+    "device": [3, "gpu", "cuda:99"],
+    "callbacks": ["EarlyStopping", [3]],
+    "net_params": [[1]],
+    "warm_start": ["yes"],
+    "random_state": ["seed"],
+    "verbose": [-1],
+}
+ONLY_SOME = {
+    "loss": ["hinge"],
+    "likelihood": ["poisson"],
+    "beta": [-1.0],
+    "noise": ["pepper", 3],
+    "noise_level": [-0.1, 1.5],
+    "features": ["all"],
+}
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+def test_each_parameter_out_of_range_is_named(estimator):
+    ranges = {**OUT_OF_RANGE, **ONLY_SOME}
+    params = estimator.get_params(deep=False)
+    assert set(params) <= set(ranges)
+    for name in params:
+        if name in ("n_components",) and params.get("features") == "hidden":
+            continue
+        for value in ranges[name]:
+            broken = clone(estimator).set_params(**{name: value})
+            with pytest.raises((ValueError, TypeError), match=name):
+                broken.fit(X)
+
+
+def test_a_parameter_out_of_range_inside_a_network_is_named():
+    for name, value in [
+        ("activation", "sin"),
+        ("dropout", 1.0),
+        ("hidden_layer_sizes", (0,)),
+        ("hidden_layer_sizes", "large"),
+    ]:
+        network = MLP().set_params(**{name: value})
+        with pytest.raises(ValueError, match=name):
+            AutoEncoderTransformer(2, network=network, max_epochs=1).fit(X)
+
+
+def test_a_network_beside_dense_parameters_names_both():
+    message = (
+        "expected activation='gelu' beside a network, got activation='relu' and "
+        "network=MLP(hidden_layer_sizes=(8,)). Set it in the network, or pass "
+        "network=None."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        AutoEncoderTransformer(2, network=MLP((8,)), activation="relu").fit(X)
+
+
+def test_a_device_that_is_not_there():
+    message = (
+        r"expected a device that torch can use here, got device='cuda:99', because: "
+        r".*\. Pass device='auto' or device='cpu'\."
+    )
+    with pytest.raises(ValueError, match=message):
+        AutoEncoderTransformer(2, device="cuda:99").fit(X)
+
+
+def test_targets_outside_the_unit_interval():
+    reducer = AutoEncoderTransformer(2, loss="binary_cross_entropy", **SMALL)
+    message = (
+        "expected X in [0, 1] for loss='binary_cross_entropy', got values from "
+        f"{X.min():.6g} to {X.max():.6g}. Pass numeric_scaling='minmax', or another "
+        "loss."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        reducer.fit(X)
+    with pytest.raises(ValueError, match=re.escape("for likelihood='bernoulli'")):
+        VAETransformer(2, likelihood="bernoulli", **SMALL).fit(X)
+    message = (
+        "expected targets in [0, 1] for loss='binary_cross_entropy', got "
+        "numeric_scaling='standard', which gives others. Pass "
+        "numeric_scaling='minmax' or 'none'."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        reducer.set_params(numeric_scaling="standard").fit(X)
+    codes = reducer.set_params(numeric_scaling="minmax").fit_transform(X)
+    rows = reducer.inverse_transform(codes)
+    assert (rows >= X.min(axis=0) - 1e-6).all()
+    assert (rows <= X.max(axis=0) + 1e-6).all()
+
+
+def test_a_noise_that_gives_something_else():
+    message = (
+        "expected noise(batch, generator) to return a tensor of the batch's shape "
+        "(32, 5), got (5, 32)"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        DenoisingAutoEncoderTransformer(2, noise=lambda x, g: x.T, **SMALL).fit(X)
+    with pytest.raises(ValueError, match="got NoneType from noise="):
+        DenoisingAutoEncoderTransformer(2, noise=lambda x, g: None, **SMALL).fit(X)
+
+
+def test_a_stack_needs_a_layer():
+    reducer = DenoisingAutoEncoderTransformer(features="hidden", hidden_layer_sizes=())
+    message = (
+        "expected at least one hidden layer for features='hidden', got "
+        "hidden_layer_sizes=(). Pass e.g. hidden_layer_sizes=(256, 256, 256)."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        reducer.fit(X)
+
+
+def test_a_code_that_compresses_nothing_warns():
+    message = (
+        "expected n_components of at most min(n_samples, n_features)=5, got "
+        "n_components=7: such a code compresses nothing. Pass a smaller one."
+    )
+    with pytest.warns(UserWarning, match=re.escape(message)):
+        reducer = AutoEncoderTransformer(7, **SMALL).fit(X)
+    assert reducer.transform(X).shape == (60, 7)
+
+
+def test_samples_are_counted():
+    vae = clone(ALL[-1]).fit(X)
+    with pytest.raises(ValueError, match="n_samples == -1, must be >= 0"):
+        vae.sample(-1)
+    with pytest.raises(TypeError, match="n_samples must be an instance of int"):
+        vae.sample(2.5)
+
+
+# -- odd rows that simply work ---
+
+
+def rows_that_work():
+    rng = np.random.default_rng(0)
+    constant = X.copy()
+    constant[:, 1] = 3.7
+    return {
+        "a constant column": constant,
+        "only constant columns": np.ones((20, 3)) * [1.0, -2.0, 1e6],
+        "duplicate rows": np.repeat(X[:3], 10, axis=0),
+        "five rows of three columns": X[:5, :3],
+        "two rows": X[:2],
+        "a last batch of one row": rng.normal(size=(37, 4)),
+        "integers": rng.integers(0, 9, size=(50, 4)),
+        "small integers": rng.integers(0, 9, size=(50, 4)).astype(np.uint8),
+        "booleans": rng.random((50, 4)) > 0.5,
+        "float16": X.astype(np.float16),
+        "Fortran order": np.asfortranarray(X.astype(np.float32)),
+        "every second row": X[::2],
+        "1e6": X * 1e6,
+        "1e-6": X * 1e-6,
+        "columns of 1e-6 to 1e6": X * np.logspace(-6, 6, 5),
+        "lists": X.tolist(),
+    }
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+@pytest.mark.parametrize("kind", rows_that_work())
+def test_odd_rows_simply_work(estimator, kind):
+    rows = rows_that_work()[kind]
+    reducer = clone(estimator).set_params(early_stopping=kind != "two rows")
+    codes = reducer.fit_transform(rows)
+    assert codes.shape == (len(rows), reducer.n_components_)
+    for values in (
+        codes,
+        reducer.inverse_transform(codes),
+        reducer.reconstruction_error(rows),
+        reducer.score(rows),
+    ):
+        assert np.isfinite(values).all()
+    if kind in ("a constant column", "only constant columns"):
+        same = np.ptp(np.asarray(rows), axis=0) == 0
+        np.testing.assert_allclose(
+            reducer.reconstruct(rows)[:, same], rows[:, same], rtol=1e-12
+        )
+    if kind == "only constant columns" and not isinstance(estimator, VAETransformer):
+        assert reducer.score(rows) == 1.0
+        assert reducer.score(rows + 1) == 0.0 or reducer.score(rows + 1) <= 1.0
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+def test_batch_normalisation_takes_a_last_batch_of_one_row(estimator):
+    reducer = clone(estimator).set_params(
+        batch_norm=True, batch_size=4, early_stopping=False
+    )
+    assert np.isfinite(reducer.fit_transform(X[:9])).all()
+    with pytest.raises(ValueError, match="Found array with 1 sample"):
+        reducer.partial_fit(X[:1])
+
+
+def test_a_stream_may_end_with_one_row():
+    reducer = clone(ALL[0]).partial_fit(X[:30])
+    assert np.isfinite(reducer.partial_fit(X[30:31]).transform(X)).all()
+    with pytest.raises(ValueError, match="Found array with 1 sample"):
+        clone(ALL[0]).partial_fit(X[:1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+def test_memory_maps_and_read_only_rows(estimator, dtype, tmp_path):
+    np.save(tmp_path / "rows.npy", X.astype(dtype))
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    frozen = X.astype(dtype)
+    frozen.setflags(write=False)
+    plain = clone(estimator).fit(X.astype(dtype)).transform(X.astype(dtype))
+    for rows in (mapped, frozen):
+        np.testing.assert_array_equal(clone(estimator).fit(rows).transform(rows), plain)

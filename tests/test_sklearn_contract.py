@@ -1,0 +1,61 @@
+"""scikit-learn's own checks, for every estimator, at default and at tiny settings."""
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import sk_autoencoder
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder.networks import MLP
+
+TINY = {"hidden_layer_sizes": (8,), "max_epochs": 3}
+
+AT_DEFAULTS = [
+    AutoEncoderTransformer(),
+    DenoisingAutoEncoderTransformer(),
+    DenoisingAutoEncoderTransformer(features="hidden"),
+    VAETransformer(),
+]
+AT_TINY_SETTINGS = [
+    AutoEncoderTransformer(**TINY),
+    AutoEncoderTransformer(**TINY, numeric_scaling="standard", early_stopping=False),
+    AutoEncoderTransformer(**TINY, dropout=0.2, batch_norm=True),
+    AutoEncoderTransformer(
+        **TINY, loss="binary_cross_entropy", numeric_scaling="minmax"
+    ),
+    AutoEncoderTransformer(network=MLP((8,)), max_epochs=3),
+    DenoisingAutoEncoderTransformer(**TINY),
+    DenoisingAutoEncoderTransformer(**TINY, noise="salt_and_pepper"),
+    DenoisingAutoEncoderTransformer(**TINY, features="hidden"),
+    VAETransformer(**TINY),
+    VAETransformer(network=MLP((8,)), max_epochs=3),
+]
+
+
+@parametrize_with_checks(AT_TINY_SETTINGS)
+def test_tiny_settings(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(AT_DEFAULTS)
+def test_default_settings(estimator, check):
+    check(estimator)
+
+
+def test_every_public_estimator_is_checked():
+    checked = {type(estimator).__name__ for estimator in AT_DEFAULTS}
+    assert checked == set(sk_autoencoder.__all__)
+
+
+@pytest.mark.parametrize("network", [MLP(), MLP((64, 32), activation="relu")])
+def test_specifications_are_estimators(network):
+    copy = clone(network)
+    assert copy is not network
+    assert copy.get_params() == network.get_params()
+    assert repr(copy) == repr(network)
+    assert copy.set_params(dropout=0.5).dropout == 0.5
+    assert network.dropout == 0.0

@@ -1,0 +1,224 @@
+"""Copies, pickles, seeds, and everything global that must stay as it was."""
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder._state import capture
+from sk_autoencoder.networks import MLP
+
+X = load_digits().data[:300]
+SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 3, "random_state": 0}
+ESTIMATORS = [
+    AutoEncoderTransformer(4, **SMALL),
+    AutoEncoderTransformer(4, dropout=0.2, batch_norm=True, **SMALL),
+    AutoEncoderTransformer(
+        4, network=MLP((16,), "relu"), max_epochs=3, random_state=0, device="cpu"
+    ),
+    DenoisingAutoEncoderTransformer(4, **SMALL),
+    DenoisingAutoEncoderTransformer(features="hidden", **SMALL),
+    VAETransformer(4, **SMALL),
+]
+
+
+def joblib_copy(estimator, tmp_path):
+    joblib.dump(estimator, tmp_path / "model.joblib")
+    return joblib.load(tmp_path / "model.joblib")
+
+
+COPIES = {
+    "pickle": lambda estimator, path: pickle.loads(pickle.dumps(estimator)),
+    "deepcopy": lambda estimator, path: copy.deepcopy(estimator),
+    "joblib": joblib_copy,
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_copies_are_equal_and_go_on_alike(estimator, how, tmp_path):
+    fitted = clone(estimator).fit(X)
+    again = COPIES[how](fitted, tmp_path)
+    np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
+    np.testing.assert_array_equal(again.reconstruct(X), fitted.reconstruct(X))
+    assert again.loss_curve_ == fitted.loss_curve_
+    assert again.best_epoch_ == fitted.best_epoch_
+    assert again.score(X) == fitted.score(X)
+    for model in (fitted, again):
+        model.partial_fit(X)
+        model.set_params(warm_start=True).fit(X)
+    np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
+    assert again.loss_curve_ == fitted.loss_curve_
+
+
+def test_a_copy_shares_nothing():
+    fitted = clone(ESTIMATORS[0]).fit(X)
+    before = fitted.transform(X)
+    copy.deepcopy(fitted).partial_fit(X)
+    np.testing.assert_array_equal(fitted.transform(X), before)
+
+
+def test_pickles_hold_arrays_and_no_torch():
+    state = capture(clone(ESTIMATORS[0]).fit(X).net_)
+
+    def leaves(value):
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, list | tuple):
+            return [leaf for item in value for leaf in leaves(item)]
+        return [value]
+
+    kinds = {type(leaf) for leaf in leaves(state)}
+    assert not any(issubclass(kind, torch.Tensor | torch.nn.Module) for kind in kinds)
+    assert np.ndarray in kinds
+
+
+def test_a_model_of_a_gpu_comes_back_without_one():
+    """The state knows no device: only the plan names the one it was trained on."""
+    fitted = clone(ESTIMATORS[0]).fit(X)
+    expected = fitted.transform(X)
+    state = fitted.__getstate__()
+    plan = copy.copy(state["_plan"])
+    object.__setattr__(plan, "device", "cuda:7")
+    state["_plan"], state["device_"] = plan, "cuda:7"
+    state["_net_state"]["device"] = "cuda"
+    loaded = AutoEncoderTransformer.__new__(AutoEncoderTransformer)
+    loaded.__setstate__(state)
+    assert loaded.device_ == "cpu"
+    np.testing.assert_array_equal(loaded.transform(X), expected)
+    loaded.partial_fit(X)
+
+
+def test_a_fitted_model_loads_in_another_process(tmp_path):
+    fitted = clone(ESTIMATORS[0]).fit(X)
+    joblib.dump((fitted, X), tmp_path / "model.joblib")
+    program = (
+        "import joblib, sys, numpy as np\n"
+        "model, X = joblib.load(sys.argv[1])\n"
+        "np.save(sys.argv[2], model.transform(X))\n"
+    )
+    out = tmp_path / "codes.npy"
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "model.joblib"), str(out)],
+        check=True,
+    )
+    # Another process may run on another number of threads: to rounding.
+    np.testing.assert_allclose(np.load(out), fitted.transform(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_the_same_seed_gives_the_same_bits(estimator):
+    first, second = clone(estimator).fit(X), clone(estimator).fit(X)
+    np.testing.assert_array_equal(first.transform(X), second.transform(X))
+    other = clone(estimator).set_params(random_state=1).fit(X)
+    assert not np.array_equal(other.transform(X), first.transform(X))
+
+
+def test_a_random_state_of_none_draws_one_seed_from_numpy():
+    def codes():
+        np.random.seed(7)  # noqa: NPY002 (the global generator is the point)
+        reducer = AutoEncoderTransformer(4, **{**SMALL, "random_state": None})
+        return reducer.fit_transform(X)
+
+    np.testing.assert_array_equal(codes(), codes())
+    np.random.seed(7)  # noqa: NPY002
+    AutoEncoderTransformer(4, **{**SMALL, "random_state": None}).fit(X)
+    after = np.random.rand()  # noqa: NPY002
+    np.random.seed(7)  # noqa: NPY002
+    np.random.randint(np.iinfo(np.int32).max)  # noqa: NPY002
+    assert np.random.rand() == after  # noqa: NPY002
+
+
+def everything_global():
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return {
+        "numpy": (kind, keys.tobytes(), *rest),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
+        "dtype": torch.get_default_dtype(),
+        "grad": torch.is_grad_enabled(),
+        "environment": dict(os.environ),
+        "filters": list(warnings.filters),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "errors": np.geterr(),
+    }
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_everything_global_stays_as_it_was(estimator):
+    estimator = clone(estimator)
+    before = everything_global()
+    codes = estimator.fit(X).transform(X)
+    estimator.partial_fit(X)
+    estimator.inverse_transform(codes)
+    estimator.score(X)
+    if isinstance(estimator, VAETransformer):
+        estimator.sample(5, random_state=0)
+    after = everything_global()
+    for name, value in before.items():
+        assert after[name] == value, name
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen = []
+        estimator = DenoisingAutoEncoderTransformer(
+            4, noise=lambda x, g: seen.append(torch.get_num_threads()) or x, **SMALL
+        ).fit(X)
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+        estimator.transform(X)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(TypeError):
+            estimator.set_params(noise=lambda x, g: x / None).fit(X)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_nothing_is_set_or_drawn_by_init():
+    before = everything_global()
+    for estimator in ESTIMATORS:
+        params = estimator.get_params(deep=False)
+        assert vars(type(estimator)(**params)).keys() == params.keys()
+    assert everything_global() == before
+
+
+def test_the_callers_rows_are_never_written_to():
+    for dtype in (np.float32, np.float64):
+        rows = X.astype(dtype)
+        before = rows.copy()
+        for estimator in ESTIMATORS:
+            clone(estimator).fit(rows).transform(rows)
+        np.testing.assert_array_equal(rows, before)
+
+
+def test_a_network_specification_is_not_changed_by_fit():
+    network = MLP((16,))
+    AutoEncoderTransformer(4, network=network, max_epochs=1).fit(X)
+    assert vars(network) == vars(MLP((16,)))
+
+
+def test_state_is_restored_whatever_the_optimiser():
+    for optimizer in ("sgd", torch.optim.RMSprop):
+        fitted = AutoEncoderTransformer(4, optimizer=optimizer, **SMALL).fit(X)
+        again = pickle.loads(pickle.dumps(fitted))
+        fitted.partial_fit(X)
+        again.partial_fit(X)
+        np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
