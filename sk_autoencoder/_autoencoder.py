@@ -25,7 +25,6 @@ class AutoEncoderTransformer(BaseAutoEncoder):
     Time is one pass over the rows an epoch; memory beside X is that of the weights,
     and a float32 copy of X where X is not float32 in C order.
 
-
     Parameters
     ----------
     n_components : int or None, default=2
@@ -128,12 +127,10 @@ default="gelu"
     VAETransformer : A density over rows.
     sklearn.decomposition.PCA : The best linear code.
 
-
     References
     ----------
     Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with
     neural networks, Science 313.
-
 
     Examples
     --------

@@ -96,6 +96,13 @@ class BaseAutoEncoder(
     def _likelihood(self) -> str:
         """Name the likelihood that the parameters mean."""
 
+    @property
+    def _loss_label(self) -> str:
+        """Say what the loss curves show, with its unit: an axis label."""
+        if self._likelihood() == "squared_error":
+            return "Mean squared error (scaled units)"
+        return "Cross-entropy (nats per feature)"
+
     def _is_stacked(self) -> bool:
         """Tell whether the code is the hidden layers of a deep stack."""
         return False

@@ -59,6 +59,7 @@ def optimizer_settings(
         if device.type in ("cpu", "cuda"):
             settings["optimizer__fused"] = True
         optimizer = OPTIMIZERS[optimizer]
+        settings["flatten"] = True
     elif not issubclass(optimizer, torch.optim.Optimizer):
         raise TypeError(
             f"expected a torch optimizer class, got optimizer={optimizer!r}. Pass "

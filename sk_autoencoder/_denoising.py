@@ -28,7 +28,6 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
     Time is one pass over the rows an epoch; memory beside X is that of the weights,
     and a float32 copy of X where X is not float32 in C order.
 
-
     Parameters
     ----------
     n_components : int or None, default=2
@@ -148,13 +147,11 @@ default="swap"
     AutoEncoderTransformer : Reconstructs its input as it is.
     VAETransformer : A density over rows.
 
-
     References
     ----------
     Vincent, Larochelle, Bengio and Manzagol (2008), Extracting and composing robust
     features with denoising autoencoders, ICML.
     Jahrer (2017), first place in Porto Seguro's Safe Driver Prediction, Kaggle.
-
 
     Examples
     --------

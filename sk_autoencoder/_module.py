@@ -14,7 +14,7 @@ __all__ = ["AutoEncoderModule"]
 class AutoEncoderModule(nn.Module):
     """An encoder and a decoder between two faces of the columns.
 
-    `forward` and `losses` serve training and take *centred* rows, `x - mean`, as
+    `forward` and `terms` serve training and take *centred* rows, `x - mean`, as
     the batches bring them. `encode`, `decode` and `reconstruct` take and give the
     caller's units, and are never random.
 
@@ -64,10 +64,10 @@ class AutoEncoderModule(nn.Module):
         code = self.objective.draw(statistics, self.generator)
         return self.decoder(code), statistics
 
-    def losses(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
-        """Terms of the loss by name, one value a row, (n,) each."""
+    def terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+        """Terms of the loss by name, each a mean over the rows."""
         raw, statistics = output
-        reconstruction = self.columns.losses(raw, x)
+        reconstruction = self.columns.loss(raw, x)
         return {"reconstruction": reconstruction, **self.objective.terms(statistics)}
 
     def encode(self, x: Tensor) -> Tensor:

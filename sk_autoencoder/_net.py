@@ -1,4 +1,4 @@
-"""The skorch net: epochs over rows in memory. The only import of skorch."""
+"""The skorch net: epochs over rows in memory."""
 
 import math
 from typing import Any
@@ -6,28 +6,29 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
+from skorch.callbacks import EarlyStopping, ParamMapper
 from skorch.callbacks import ProgressBar as BatchBar
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
-from tqdm.auto import tqdm
 
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net_batches import Batches, Rows, split_rows
+from sk_autoencoder._net_callbacks import hooks_batches
 from sk_autoencoder._net_training import (
     BestState,
+    FlatWeights,
     Patience,
     Schedule,
+    Totals,
     WeightAverage,
     lr_factor,
 )
 from sk_autoencoder._random import Seeds, make_generator
 
-__all__ = ["AutoEncoderNet", "EpochBar"]
+__all__ = ["AutoEncoderNet"]
 
 VALIDATION_BATCH = 1024
 DEFAULT_PATIENCE = Patience()
-BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
 class AutoEncoderNet(NeuralNet):
@@ -52,6 +53,9 @@ class AutoEncoderNet(NeuralNet):
         last.
     patience : Patience
         When to stop for want of a gain.
+    flatten : bool, default=False
+        Whether the optimiser treats every weight alike, so that it may be given all
+        of them as one vector.
     tol : float, default=0.0
         Loss on held-out rows that counts as a gain.
     lr_schedule : None, float, "cosine" or callable
@@ -76,6 +80,7 @@ class AutoEncoderNet(NeuralNet):
         weight_average: float | None = 0.99,
         validation_fraction: float = 0.1,
         patience: Patience = DEFAULT_PATIENCE,
+        flatten: bool = False,
         tol: float = 0.0,
         lr_schedule: Schedule = None,
         **kwargs: Any,
@@ -87,6 +92,7 @@ class AutoEncoderNet(NeuralNet):
         self.weight_average = weight_average
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.flatten = flatten
         self.tol = tol
         self.lr_schedule = lr_schedule
 
@@ -94,13 +100,28 @@ class AutoEncoderNet(NeuralNet):
 
     def initialize(self) -> "AutoEncoderNet":
         """Set up module, optimiser, callbacks and history, and what is our own."""
+        self.flat_: FlatWeights | None = None
         super().initialize()
-        self.average_ = WeightAverage(self.module_, self.weight_average)
+        self.average_ = WeightAverage(self.module_, self.weight_average, self.flat_)
         self.order_ = make_generator(self.seeds.order)
         self.noise_ = make_generator(self.seeds.noise, self.device)
         self.module_.use_generator(self.noise_)
         self.best_epoch_ = 0
         self.diverged_ = self.interrupted_ = False
+        return self
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> "AutoEncoderNet":
+        """Give the optimiser the weights, as one vector where that can be."""
+        freezes = any(isinstance(cb, ParamMapper) for _, cb in self.callbacks_)
+        if self.flatten and not freezes and FlatWeights.fits(self.module_):
+            self.flat_ = self.flat_ or FlatWeights(self.module_)
+        weights = (
+            [("weights", self.flat_.vector)]
+            if self.flat_
+            else self.get_all_learnable_params()
+        )
+        args, kwargs = self.get_params_for_optimizer("optimizer", weights)
+        self.optimizer_ = self.optimizer(*args, **kwargs)
         return self
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
@@ -178,7 +199,7 @@ class AutoEncoderNet(NeuralNet):
         self._first_epoch = len(self.history)
         self._run_epochs = epochs
         self._hooks_batches = isinstance(self.optimizer_, torch.optim.LBFGS) or any(
-            _hooks_batches(callback) for _, callback in self.callbacks_
+            hooks_batches(callback) for _, callback in self.callbacks_
         )
         self._bars = [cb for _, cb in self.callbacks_ if isinstance(cb, BatchBar)]
         self.best_ = BestState(keep_last=held_out is None, tol=self.tol)
@@ -283,18 +304,16 @@ class AutoEncoderNet(NeuralNet):
         """Take one step a batch; give the mean loss, its terms and the rows."""
         self._set_training(True)
         module, optimizer, average = self.module_, self.optimizer_, self.average_
-        parameters = list(module.parameters())
-        totals = _Totals(self.device)
+        totals = Totals(self.device)
         for x, target in batches:
-            output = module(x)
-            terms = module.losses(output, target)
+            terms = module.terms(module(x), target)
             loss = module.objective.total(terms)
-            optimizer.zero_grad()
+            self._zero_grad_optimizer()
             loss.backward()
-            self._clip(parameters)
+            self._clip()
             optimizer.step()
             average.update()
-            totals.add(loss, terms)
+            totals.add(loss, terms, len(x))
             for bar in self._bars:
                 bar.pbar_.update()
         return totals.means()
@@ -303,20 +322,29 @@ class AutoEncoderNet(NeuralNet):
         """Score rows without noise; the code's own draws are the same every time."""
         self._set_training(False)
         self.module_.use_generator(self._validation_noise())
-        totals = _Totals(self.device)
+        totals = Totals(self.device)
         with torch.no_grad():
             for x, target in batches:
-                terms = self.module_.losses(self.module_(x), target)
-                totals.add(self.module_.objective.total(terms), terms)
+                terms = self.module_.terms(self.module_(x), target)
+                totals.add(self.module_.objective.total(terms), terms, len(x))
         self.module_.use_generator(self.noise_)
         return totals.means()
 
     def _validation_noise(self) -> torch.Generator:
         return make_generator(self.seeds.validation, self.device)
 
-    def _clip(self, parameters: list[nn.Parameter]) -> None:
+    def _clip(self) -> None:
         if self.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
+            weights = [self.flat_.vector] if self.flat_ else self.module_.parameters()
+            nn.utils.clip_grad_norm_(weights, self.gradient_clip)
+
+    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
+        """Clear the gradients; those in a vector stay where they are."""
+        if self.flat_:
+            self.flat_.gradient.zero_()
+            return
+        for parameter in self.module_.parameters():
+            parameter.grad = None
 
     # -- the same steps on skorch's loop -----------------------------------------
 
@@ -324,13 +352,13 @@ class AutoEncoderNet(NeuralNet):
         self, y_pred: Any, y_true: Tensor, X: Any = None, training: bool = False
     ) -> Tensor:
         """Score a batch by the module's own terms."""
-        terms = self.module_.losses(y_pred, y_true)
+        terms = self.module_.terms(y_pred, y_true)
         return self.module_.objective.total(terms)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute a batch's loss and its clipped gradient."""
         step = super().train_step_single(batch, **fit_params)
-        self._clip(list(self.module_.parameters()))
+        self._clip()
         return step
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
@@ -338,62 +366,3 @@ class AutoEncoderNet(NeuralNet):
         step = super().train_step(batch, **fit_params)
         self.average_.update()
         return step
-
-
-class _Totals:
-    """Sums over an epoch, on the device: one synchronisation when they are read."""
-
-    def __init__(self, device: torch.device | str) -> None:
-        self._device = device
-        self._sums: dict[str, Tensor] = {}
-        self.n_rows = 0
-
-    def add(self, loss: Tensor, terms: dict[str, Tensor]) -> None:
-        n = len(terms["reconstruction"])
-        self._sum("loss").add_(loss.detach(), alpha=n)
-        if len(terms) > 1:
-            for name, values in terms.items():
-                self._sum(name).add_(values.detach().sum())
-        self.n_rows += n
-
-    def _sum(self, name: str) -> Tensor:
-        if name not in self._sums:
-            self._sums[name] = torch.zeros((), device=self._device)
-        return self._sums[name]
-
-    def means(self) -> tuple[float, dict[str, float], int]:
-        means = {name: s.item() / self.n_rows for name, s in self._sums.items()}
-        return means.pop("loss"), means, self.n_rows
-
-
-def _hooks_batches(callback: Any) -> bool:
-    """Tell whether a callback looks at single batches or gradients."""
-    if isinstance(callback, BatchBar):
-        return False
-    if isinstance(callback, LRScheduler):
-        return callback.step_every != "epoch"
-    if isinstance(callback, EpochScoring) and callback.use_caching is False:
-        return False
-    return any(
-        getattr(type(callback), hook, None) not in (None, getattr(Callback, hook))
-        for hook in BATCH_HOOKS
-    )
-
-
-class EpochBar(Callback):
-    """One progress bar over the epochs of a fit, on the standard error stream."""
-
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", leave=False)
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        row = net.history[-1]
-        losses = {k: f"{row[k]:.4g}" for k in ("train_loss", "valid_loss") if k in row}
-        self.bar_.set_postfix(losses, refresh=False)
-        self.bar_.update()
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        self.bar_.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "bar_"}

@@ -8,7 +8,58 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BestState", "Patience", "WeightAverage", "lr_factor"]
+__all__ = [
+    "BestState",
+    "FlatWeights",
+    "Patience",
+    "Totals",
+    "WeightAverage",
+    "lr_factor",
+]
+
+
+class FlatWeights:
+    """All weights of a module as views of one vector, all gradients of another.
+
+    The optimiser, the norm of the gradient and the average then each handle one
+    tensor instead of two a layer: for small networks that is a fifth of a step. Only
+    for optimisers that treat every weight alike.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        On its device. Its parameters stay what they are to everybody else.
+
+    Attributes
+    ----------
+    vector : torch.nn.Parameter
+        What the optimiser is given. Its `grad` is never None.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        parameters = list(module.parameters())
+        self._shapes = [parameter.shape for parameter in parameters]
+        self.vector = nn.Parameter(torch.cat([p.detach().ravel() for p in parameters]))
+        self.gradient = torch.zeros_like(self.vector.data)
+        self.vector.grad = self.gradient
+        parts = zip(
+            self.split(self.vector.data), self.split(self.gradient), strict=True
+        )
+        for parameter, (weight, gradient) in zip(parameters, parts, strict=True):
+            parameter.data, parameter.grad = weight, gradient
+
+    @staticmethod
+    def fits(module: nn.Module) -> bool:
+        """Tell whether all weights are trained, of one dtype and on one device."""
+        kinds = {(p.dtype, p.device, p.requires_grad) for p in module.parameters()}
+        return len(kinds) == 1 and next(iter(kinds))[2]
+
+    def split(self, vector: Tensor) -> list[Tensor]:
+        """Give a vector as views in the shapes of the module's weights."""
+        parts = vector.split([shape.numel() for shape in self._shapes])
+        return [
+            part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)
+        ]
 
 
 class WeightAverage:
@@ -22,6 +73,8 @@ class WeightAverage:
     module : torch.nn.Module
     decay : float or None
         None averages nothing; every method is then free.
+    flat : FlatWeights or None
+        Of the module, where it has them.
 
     References
     ----------
@@ -29,12 +82,17 @@ class WeightAverage:
     averaging.
     """
 
-    def __init__(self, module: nn.Module, decay: float | None) -> None:
+    def __init__(
+        self, module: nn.Module, decay: float | None, flat: FlatWeights | None = None
+    ) -> None:
         self.decay = decay
         self.steps = 0
-        self._weights = [w.data for w in module.parameters()]
         self._parameters = list(module.parameters())
+        self._weights = (
+            [flat.vector.data] if flat else [p.data for p in self._parameters]
+        )
         self._average = [w.clone() for w in self._weights] if decay is not None else []
+        self._flat = flat
         self._applied = False
 
     def update(self) -> None:
@@ -56,6 +114,8 @@ class WeightAverage:
             self._swap(self._weights)
 
     def _swap(self, tensors: list[Tensor]) -> None:
+        if self._flat:
+            tensors = self._flat.split(tensors[0])
         for parameter, tensor in zip(self._parameters, tensors, strict=True):
             parameter.data = tensor
         self._applied = not self._applied
@@ -81,10 +141,10 @@ class WeightAverage:
         return self._weights if self.decay is not None else []
 
     def load_raw_weights(self, weights: list[Tensor], steps: int) -> None:
-        """Take up an average that was kept: the module holds it, `weights` the raw."""
+        """Take up an average that the module has loaded, and raw weights beside it."""
         self.steps = steps
         if self.decay is not None:
-            torch._foreach_copy_(self._average, [p.data for p in self._parameters])
+            torch._foreach_copy_(self._average, self._weights)
             torch._foreach_copy_(self._weights, weights)
             self._applied = False
             self.apply()
@@ -183,3 +243,35 @@ def lr_factor(schedule: Schedule, epoch: int, max_epochs: int) -> float:
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * min(1.0, epoch / max(1, max_epochs))))
     return float(schedule) ** epoch
+
+
+class Totals:
+    """Sums over an epoch, on the device: one synchronisation when they are read.
+
+    Parameters
+    ----------
+    device : torch.device or str
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self._device = device
+        self._sums: dict[str, Tensor] = {}
+        self.n_rows = 0
+
+    def add(self, loss: Tensor, terms: dict[str, Tensor], n_rows: int) -> None:
+        """Add a batch's mean loss, and its terms where there are several."""
+        self._sum("loss").add_(loss.detach(), alpha=n_rows)
+        if len(terms) > 1:
+            for name, value in terms.items():
+                self._sum(name).add_(value.detach(), alpha=n_rows)
+        self.n_rows += n_rows
+
+    def _sum(self, name: str) -> Tensor:
+        if name not in self._sums:
+            self._sums[name] = torch.zeros((), device=self._device)
+        return self._sums[name]
+
+    def means(self) -> tuple[float, dict[str, float], int]:
+        """Give the mean loss a row, the means of the terms, and the rows."""
+        means = {name: s.item() / self.n_rows for name, s in self._sums.items()}
+        return means.pop("loss"), means, self.n_rows

@@ -13,7 +13,7 @@ from sk_autoencoder._budget import (
     optimizer_settings,
 )
 from sk_autoencoder._columns import ColumnStatistics
-from sk_autoencoder._net import EpochBar
+from sk_autoencoder._net_callbacks import EpochBar
 from sk_autoencoder._net_training import Patience
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import seeds_from
@@ -97,7 +97,7 @@ def continued_plan(estimator: Any, plan: Plan, shape: tuple[int, int]) -> Plan:
                 f"{name}={value!r}, because its weights go on. Pass warm_start=False "
                 "and call fit to start anew."
             )
-    kept = {"optimizer", "optimizer__fused", "callbacks"}
+    kept = {"optimizer", "optimizer__fused", "flatten", "callbacks"}
     changed = {
         name: value
         for name, value in new.settings.items()

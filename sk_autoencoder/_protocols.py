@@ -117,12 +117,12 @@ class Objective:
         return statistics
 
     def terms(self, statistics: Tensor) -> dict[str, Tensor]:
-        """Give further terms of the loss by name, each of shape (n,)."""
+        """Give further terms of the loss by name, each a mean over the rows."""
         return {}
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Join terms of shape (n,) to the scalar that is minimised."""
-        return terms["reconstruction"].mean()
+        """Join the terms to the scalar that is minimised."""
+        return terms["reconstruction"]
 
 
 class Columns(nn.Module, ABC):
@@ -152,12 +152,15 @@ class Columns(nn.Module, ABC):
         """Turn the decoder's output (n, n_outputs) into rows, in caller's units."""
 
     @abstractmethod
-    def losses(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Score centred rows `x` by the decoder's output; lower is better, (n,)."""
+    def loss(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Score centred rows `x` by the decoder's output: a mean over the rows."""
 
     @abstractmethod
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of centred rows given the decoder's output, (n,) in nats."""
+        """Log density of centred rows given the decoder's output, (n,) in nats.
+
+        In the caller's units; only likelihoods that are densities have it.
+        """
 
     @abstractmethod
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:

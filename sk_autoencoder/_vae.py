@@ -38,7 +38,6 @@ class VAETransformer(BaseAutoEncoder):
     one pass over the rows an epoch; memory beside X is that of the weights, and a
     float32 copy of X where X is not float32 in C order.
 
-
     Parameters
     ----------
     n_components : int or None, default=2
@@ -143,14 +142,12 @@ default="gelu"
     AutoEncoderTransformer : Reconstructs better, without a density.
     sklearn.decomposition.PCA : Its `score` is the linear counterpart.
 
-
     References
     ----------
     Kingma and Welling (2014), Auto-encoding variational Bayes, ICLR.
     Rybkin, Daniilidis and Levine (2021), Simple and effective VAE training with
     calibrated decoders, ICML: the variance of the Gaussian likelihood.
     Higgins et al. (2017), beta-VAE, ICLR.
-
 
     Examples
     --------
@@ -232,6 +229,10 @@ default="gelu"
 
     def _likelihood(self) -> str:
         return "gaussian" if self.likelihood == "auto" else self.likelihood
+
+    @property
+    def _loss_label(self) -> str:
+        return "Negative evidence bound (nats per row, scaled units)"
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Bound the log density of each row from below.

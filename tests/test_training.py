@@ -14,6 +14,7 @@ from skorch.callbacks import (
     Checkpoint,
     EarlyStopping,
     EpochScoring,
+    Freezer,
     LRScheduler,
     ProgressBar,
 )
@@ -217,6 +218,35 @@ def test_a_callback_on_batches_sees_the_same_training(estimator):
     np.testing.assert_allclose(
         slow.validation_loss_curve_, fast.validation_loss_curve_, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("estimator", ALL)
+def test_weights_in_one_vector_take_the_same_steps(estimator, optimizer):
+    settings = {**SMALL, "max_epochs": 4, "optimizer": optimizer}
+    flat = estimator(5, **settings).fit(X)
+    parts = estimator(5, net_params={"flatten": False}, **settings).fit(X)
+    assert flat.net_.flat_ is not None
+    assert parts.net_.flat_ is None
+    np.testing.assert_allclose(
+        flat.transform(X), parts.transform(X), rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_allclose(flat.loss_curve_, parts.loss_curve_, rtol=1e-4)
+
+
+def test_frozen_weights_stay_as_they_are():
+    """A vector of all weights would let the decay pull at them."""
+    freezer = Freezer("encoder.*")
+    frozen = AutoEncoderTransformer(
+        5,
+        callbacks=[freezer],
+        max_epochs=3,
+        net_params={"weight_average": None},
+        **SMALL,
+    ).fit(X)
+    fresh = AutoEncoderTransformer(5, max_epochs=0, **SMALL).fit(X)
+    np.testing.assert_array_equal(frozen.transform(X), fresh.transform(X))
+    assert frozen.loss_curve_[-1] < frozen.loss_curve_[0]
 
 
 def test_gradients_are_clipped_on_both_loops():

@@ -1,13 +1,14 @@
 """Likelihoods: how well the decoder's output explains a row.
 
 Shapes: `raw` is the decoder's output and `y` the target in scaled units, both
-(n, n_features); `losses` gives one value a row, (n,), lower is better. `to_scaled`
-turns `raw` into the mean of the distribution, in scaled units.
+(n, n_features). `loss` is what training minimises, a scalar mean over the rows;
+`to_scaled` turns `raw` into the mean of the distribution, in scaled units. A density
+also has `log_likelihood`, one value a row.
 
-The two losses of the plain autoencoders are means over the features, so that they
-start near 1 and compare between tables. The two densities of the variational one
-are sums, in nats, so that the Kullback-Leibler term stands beside them as in the
-papers.
+The two losses of the plain autoencoders are means over the features too, so that they
+start near 1 and compare between tables. The two densities of the variational one are
+sums over the features, in nats, so that the Kullback-Leibler term stands beside them
+as in the papers.
 """
 
 import math
@@ -27,27 +28,28 @@ class Likelihood(nn.Module):
     ----------
     needs_unit_interval : bool
         Whether the targets must lie in [0, 1].
-    is_density : bool
-        Whether `losses` are negative log densities, which change with the units.
-    label : str
-        What one value is, with its unit: the axis of a loss curve.
+    is_continuous : bool
+        Whether `log_likelihood` is that of a density, which changes with the units.
     """
 
     needs_unit_interval = False
-    is_density = False
-    label = "Mean squared error (scaled units)"
+    is_continuous = False
 
-    def losses(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,)."""
-        return F.mse_loss(raw, y, reduction="none").mean(dim=1)
+    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score a batch; lower is better."""
+        return F.mse_loss(raw, y)
+
+    def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,) in nats; higher is better."""
+        raise NotImplementedError(f"{type(self).__name__} is no density")
 
     def to_scaled(self, raw: Tensor) -> Tensor:
         """Give the expected row in scaled units."""
         return raw
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw rows in scaled units; a loss that is no density gives the mean."""
-        return self.to_scaled(raw)
+        """Draw rows in scaled units."""
+        raise NotImplementedError(f"{type(self).__name__} is no density")
 
     def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set what depends on the trained network from (raw, y) of all rows."""
@@ -57,11 +59,10 @@ class BinaryCrossEntropy(Likelihood):
     """Cross-entropy of targets in [0, 1] with logits, a mean over the features."""
 
     needs_unit_interval = True
-    label = "Binary cross-entropy (nats per feature)"
 
-    def losses(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,)."""
-        return F.binary_cross_entropy_with_logits(raw, y, reduction="none").mean(dim=1)
+    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score a batch; lower is better."""
+        return F.binary_cross_entropy_with_logits(raw, y)
 
     def to_scaled(self, raw: Tensor) -> Tensor:
         """Give the probabilities."""
@@ -87,8 +88,7 @@ class Gaussian(Likelihood):
 
     FLOOR = 1e-6
     MEMORY = 0.95
-    is_density = True
-    label = "Negative bound (nats per row)"
+    is_continuous = True
 
     variance: Tensor
 
@@ -96,16 +96,22 @@ class Gaussian(Likelihood):
         super().__init__()
         self.register_buffer("variance", torch.ones(()))
 
-    def losses(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,), up to the Jacobian of the scaling."""
-        errors = F.mse_loss(raw, y, reduction="none").mean(dim=1)
+    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score a batch, in nats a row; lower is better."""
+        error = F.mse_loss(raw, y)
+        variance = self.variance
         if self.training:
-            variance = errors.detach().mean().clamp(min=self.FLOOR)
+            variance = error.detach().clamp(min=self.FLOOR)
             self.variance.lerp_(variance, 1 - self.MEMORY)
-        else:
-            variance = self.variance
-        constant = torch.log(2 * math.pi * variance)
-        return 0.5 * raw.shape[1] * (constant + errors / variance)
+        return (
+            0.5 * raw.shape[1] * (torch.log(2 * math.pi * variance) + error / variance)
+        )
+
+    def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,) in nats, in scaled units; higher is better."""
+        errors = F.mse_loss(raw, y, reduction="none").mean(dim=1)
+        constant = torch.log(2 * math.pi * self.variance)
+        return -0.5 * raw.shape[1] * (constant + errors / self.variance)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the normal density around the decoder's output."""
@@ -124,11 +130,14 @@ class Gaussian(Likelihood):
 class Bernoulli(BinaryCrossEntropy):
     """Probability of targets in [0, 1], a sum over the features."""
 
-    label = "Negative bound (nats per row)"
+    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score a batch, in nats a row; lower is better."""
+        return super().loss(raw, y) * raw.shape[1]
 
-    def losses(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,)."""
-        return super().losses(raw, y) * raw.shape[1]
+    def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,) in nats; higher is better."""
+        losses = F.binary_cross_entropy_with_logits(raw, y, reduction="none")
+        return -losses.sum(dim=1)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw zeros and ones."""

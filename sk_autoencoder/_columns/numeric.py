@@ -68,7 +68,7 @@ class NumericColumns(Columns):
     The network's input is always standardised, so that training does not suffer
     from the units; `numeric_scaling` decides in which units the error is measured.
 
-    **Shape**: `encode` (n, n_features) to the same; `decode` and `losses` likewise.
+    **Shape**: `encode` (n, n_features) to the same; `decode` likewise.
 
     Parameters
     ----------
@@ -145,16 +145,16 @@ class NumericColumns(Columns):
             y = y - self.offset
         return y * self.output_unit + self.mean
 
-    def losses(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Score centred rows by the decoder's output, (n,)."""
-        return self.likelihood.losses(raw, self.target(x))
+    def loss(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Score a batch of centred rows by the decoder's output."""
+        return self.likelihood.loss(raw, self.target(x))
 
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
         """Log density of centred rows in the caller's units, (n,) in nats."""
-        log_density = -self.losses(raw, x)
-        if self.likelihood.is_density:
-            log_density = log_density - torch.log(self.unit).sum()
-        return log_density
+        log_likelihood = self.likelihood.log_likelihood(raw, self.target(x))
+        if self.likelihood.is_continuous:
+            log_likelihood = log_likelihood - torch.log(self.unit).sum()
+        return log_likelihood
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw rows in the caller's units, given the decoder's output."""

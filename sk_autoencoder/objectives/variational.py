@@ -64,9 +64,9 @@ class Variational(Objective):
         return split_statistics(statistics)[0]
 
     def terms(self, statistics: Tensor) -> dict[str, Tensor]:
-        """Give the divergence from the prior, "kl", (n,) in nats."""
-        return {"kl": kl_to_standard_normal(*split_statistics(statistics))}
+        """Give the divergence from the prior, "kl", in nats a row."""
+        return {"kl": kl_to_standard_normal(*split_statistics(statistics)).mean()}
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Join both terms."""
-        return terms["reconstruction"].mean() + self.beta * terms["kl"].mean()
+        return terms["reconstruction"] + self.beta * terms["kl"]

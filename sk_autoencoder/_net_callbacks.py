@@ -1,0 +1,43 @@
+"""Callbacks of skorch: our own, and which ones look at single batches."""
+
+from typing import Any
+
+from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar
+from tqdm.auto import tqdm
+
+__all__ = ["EpochBar", "hooks_batches"]
+
+BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+def hooks_batches(callback: Any) -> bool:
+    """Tell whether a callback looks at single batches or gradients."""
+    if isinstance(callback, ProgressBar):
+        return False
+    if isinstance(callback, LRScheduler):
+        return callback.step_every != "epoch"
+    if isinstance(callback, EpochScoring) and callback.use_caching is False:
+        return False
+    return any(
+        getattr(type(callback), hook, None) not in (None, getattr(Callback, hook))
+        for hook in BATCH_HOOKS
+    )
+
+
+class EpochBar(Callback):
+    """One progress bar over the epochs of a fit, on the standard error stream."""
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", leave=False)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        row = net.history[-1]
+        losses = {k: f"{row[k]:.4g}" for k in ("train_loss", "valid_loss") if k in row}
+        self.bar_.set_postfix(losses, refresh=False)
+        self.bar_.update()
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        self.bar_.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "bar_"}

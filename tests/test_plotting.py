@@ -1,0 +1,657 @@
+"""Displays: what they draw, read back from the artists."""
+
+import re
+import subprocess
+import sys
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from matplotlib.colors import to_hex, to_rgba
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from sk_autoencoder import AutoEncoderTransformer, VAETransformer
+from sk_autoencoder.plotting import (
+    LatentDisplay,
+    LossCurveDisplay,
+    ReconstructionDisplay,
+)
+from sk_autoencoder.plotting._common import OKABE_ITO
+
+mpl.use("Agg")
+
+DISPLAYS = [LossCurveDisplay, LatentDisplay, ReconstructionDisplay]
+
+
+class Trained(BaseEstimator):
+    """What a display asks of an autoencoder that has been trained."""
+
+    def __init__(self, loss_curve, validation=(), best_epoch=None, label=None):
+        self.loss_curve = loss_curve
+        self.validation = validation
+        self.best_epoch = best_epoch
+        self.label = label
+
+    def fit(self, X=None, y=None):
+        self.loss_curve_ = self.loss_curve
+        self.validation_loss_curve_ = self.validation
+        if self.best_epoch is not None:
+            self.best_epoch_ = self.best_epoch
+        if self.label is not None:
+            self._loss_label = self.label
+        return self
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits(return_X_y=True)
+
+
+@pytest.fixture(scope="module")
+def pca(digits):
+    return PCA(10, random_state=0).fit(digits[0])
+
+
+@pytest.fixture(scope="module")
+def autoencoder(digits):
+    return AutoEncoderTransformer(3, max_epochs=4, random_state=0).fit(digits[0])
+
+
+def raises(error, message):
+    return pytest.raises(error, match=f"^{re.escape(message)}$")
+
+
+def texts(artists):
+    return [artist.get_text() for artist in artists]
+
+
+def points_of(display):
+    """All points drawn, sorted: they are drawn in a random order."""
+    drawn = np.vstack([np.asarray(s.get_offsets()) for s in display.scatters_])
+    return drawn[np.lexsort(drawn.T)]
+
+
+def draw(display, pca, autoencoder, X, **options):
+    if display is LossCurveDisplay:
+        return display.from_estimator(autoencoder, **options)
+    return display.from_estimator(pca, X, **options)
+
+
+# ---------------------------------------------------------------- the convention
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_without_ax_a_figure_is_made(display, pca, autoencoder, digits):
+    drawn = draw(display, pca, autoencoder, digits[0])
+    assert isinstance(drawn, display)
+    assert plt.get_fignums() == [drawn.figure_.number]
+    assert drawn.ax_.figure is drawn.figure_
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_ax_is_drawn_on(display, pca, autoencoder, digits):
+    figure, (left, right) = plt.subplots(1, 2)
+    drawn = draw(display, pca, autoencoder, digits[0], ax=right)
+    assert drawn.ax_ is right
+    assert drawn.figure_ is figure
+    assert right.has_data()
+    assert not left.has_data()
+    assert plt.get_fignums() == [figure.number]
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_plot_draws_again_and_returns_the_display(display, pca, autoencoder, digits):
+    drawn = draw(display, pca, autoencoder, digits[0])
+    first = drawn.ax_
+    assert drawn.plot() is drawn
+    assert drawn.ax_ is not first
+    assert drawn.ax_.get_title() == first.get_title()
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_name_stands_in_the_title(display, pca, autoencoder, digits):
+    drawn = draw(display, pca, autoencoder, digits[0], name="Zaphod")
+    assert drawn.ax_.get_title().startswith("Zaphod: ")
+    assert drawn.plot(name="Trillian").ax_.get_title().startswith("Trillian: ")
+
+
+def test_titles_name_the_class_or_the_last_step(pca, autoencoder, digits):
+    X = digits[0]
+    pipeline = make_pipeline(StandardScaler(), PCA(2)).fit(X)
+    assert [
+        LossCurveDisplay.from_estimator(autoencoder).ax_.get_title(),
+        LatentDisplay.from_estimator(pca, X).ax_.get_title(),
+        LatentDisplay.from_estimator(pipeline, X).ax_.get_title(),
+        ReconstructionDisplay.from_estimator(pca, X).ax_.get_title(),
+    ] == [
+        "AutoEncoderTransformer: loss by epoch",
+        "PCA: code of 1,797 rows",
+        "PCA: code of 1,797 rows",
+        "PCA: images and reconstructions",
+    ]
+    assert [
+        LossCurveDisplay([1.0]).plot().ax_.get_title(),
+        LatentDisplay([[0, 1]]).plot().ax_.get_title(),
+        ReconstructionDisplay(X[:1], X[:1]).plot().ax_.get_title(),
+    ] == ["Loss by epoch", "", "Images and reconstructions"]
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_no_global_setting_is_changed(display, pca, autoencoder, digits):
+    before = dict(mpl.rcParams)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002 - the global one is meant
+    draw(display, pca, autoencoder, digits[0])
+    assert dict(mpl.rcParams) == before
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_pictures_can_be_saved(display, suffix, pca, autoencoder, digits, tmp_path):
+    path = tmp_path / f"picture.{suffix}"
+    draw(display, pca, autoencoder, digits[0][:50]).figure_.savefig(path)
+    assert path.stat().st_size > 1_000
+
+
+def test_matplotlib_is_imported_on_use_only():
+    code = (
+        "import sys, sk_autoencoder.plotting as p; "
+        "p.LatentDisplay([[0, 1]]); p.LossCurveDisplay([1.0]); "
+        "print('matplotlib' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "False\n", "")
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_without_matplotlib(display, pca, autoencoder, digits, monkeypatch):
+    drawn = draw(display, pca, autoencoder, digits[0])
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    message = (
+        "expected matplotlib to be installed, got {}.{} called without it. Run pip "
+        'install "sk_autoencoder[plot]".'
+    )
+    with raises(ImportError, message.format(display.__name__, "from_estimator")):
+        draw(display, pca, autoencoder, digits[0])
+    with raises(ImportError, message.format(display.__name__, "plot")):
+        drawn.plot()
+
+
+# ------------------------------------------------------------------- LossCurveDisplay
+
+
+def test_loss_curves_are_drawn_from_epoch_one_on():
+    est = Trained([3.0, 2.0, 1.0], [4.0, 2.5, 2.75], 2, "Loss (nats a row)").fit()
+    display = LossCurveDisplay.from_estimator(est)
+    np.testing.assert_array_equal(
+        display.line_.get_xydata(), [[1, 3.0], [2, 2.0], [3, 1.0]]
+    )
+    np.testing.assert_array_equal(
+        display.validation_line_.get_xydata(), [[1, 4.0], [2, 2.5], [3, 2.75]]
+    )
+    np.testing.assert_array_equal(display.best_epoch_line_.get_xdata(), [2, 2])
+    assert display.ax_.get_xlabel() == "Epoch"
+    assert display.ax_.get_ylabel() == "Loss (nats a row)"
+    assert display.ax_.get_yscale() == "linear"
+    assert texts(display.ax_.get_legend().get_texts()) == [
+        "training",
+        "validation",
+        "best epoch: 2",
+    ]
+
+
+@pytest.mark.parametrize("validation", [(), None, np.array([])])
+def test_no_validation_rows_and_no_best_epoch(validation):
+    display = LossCurveDisplay.from_estimator(Trained([3.0, 2.0], validation).fit())
+    assert display.validation_line_ is None
+    assert display.best_epoch_line_ is None
+    assert texts(display.ax_.get_legend().get_texts()) == ["training"]
+    assert display.ax_.get_ylabel() == "Loss"
+
+
+def test_best_epoch_before_training():
+    display = LossCurveDisplay([3.0, 2.0], [1.0, 2.0], best_epoch=0).plot()
+    np.testing.assert_array_equal(display.best_epoch_line_.get_xdata(), [0, 0])
+    assert texts(display.ax_.get_legend().get_texts())[-1] == (
+        "best epoch: 0, before training"
+    )
+
+
+def test_log_scale():
+    display = LossCurveDisplay.from_estimator(
+        Trained([3.0, 0.1], [2.0, 1.0]).fit(), log_scale=True
+    )
+    assert display.ax_.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("loss_curve", "validation"), [([3.0, 0.0], None), ([3.0, 1.0], [1.0, 0.0])]
+)
+def test_log_scale_of_what_has_no_logarithm(loss_curve, validation):
+    with raises(
+        ValueError,
+        "expected losses above 0 for log_scale=True, got 0. Pass log_scale=False: a "
+        "log-likelihood, for one, may have either sign.",
+    ):
+        LossCurveDisplay(loss_curve, validation).plot(log_scale=True)
+    assert plt.get_fignums() == []
+
+
+def test_a_single_epoch_is_visible():
+    display = LossCurveDisplay([3.0], [2.0]).plot()
+    assert display.line_.get_marker() == display.validation_line_.get_marker() == "o"
+    assert LossCurveDisplay([3.0, 1.0]).plot().line_.get_marker() == "None"
+    ticks = display.ax_.get_xticks()
+    np.testing.assert_array_equal(ticks, ticks.round())
+
+
+@pytest.mark.parametrize("kind", [AutoEncoderTransformer, VAETransformer])
+def test_loss_curves_of_the_estimators(kind, digits):
+    est = kind(2, max_epochs=3, random_state=0).fit(digits[0])
+    display = LossCurveDisplay.from_estimator(est)
+    np.testing.assert_allclose(display.line_.get_ydata(), est.loss_curve_)
+    np.testing.assert_allclose(
+        display.validation_line_.get_ydata(), est.validation_loss_curve_
+    )
+    assert display.best_epoch_line_.get_xdata()[0] == est.best_epoch_
+    assert display.ax_.get_ylabel() == getattr(est, "_loss_label", "Loss")
+
+
+def test_loss_curves_of_nothing():
+    with raises(
+        ValueError,
+        "expected the loss of at least one epoch, got an empty loss_curve. Fit with "
+        "max_epochs of 1 or more.",
+    ):
+        LossCurveDisplay([]).plot()
+    with raises(
+        ValueError,
+        "expected a validation_loss_curve of 2 epochs, as many as loss_curve has, got "
+        "3. Pass one value for each epoch, or None.",
+    ):
+        LossCurveDisplay([1.0, 2.0], [1.0, 2.0, 3.0]).plot()
+    with raises(
+        TypeError,
+        "expected an estimator with loss_curve_, got estimator=PCA(). Pass the "
+        "autoencoder itself, such as the Pipeline's step or the search's "
+        "best_estimator_.",
+    ):
+        LossCurveDisplay.from_estimator(PCA().fit(np.eye(3)))
+    with pytest.raises(NotFittedError):
+        LossCurveDisplay.from_estimator(AutoEncoderTransformer())
+
+
+# ---------------------------------------------------------------------- LatentDisplay
+
+
+@pytest.mark.parametrize("components", [(0, 1), (2, 0)])
+def test_two_components_are_drawn(components, pca, autoencoder, digits):
+    X = digits[0][:300]
+    for est, prefix in [(pca, "pca"), (autoencoder, "autoencodertransformer")]:
+        display = LatentDisplay.from_estimator(est, X, components=components)
+        Z = np.asarray(est.transform(X))[:, components]
+        np.testing.assert_allclose(points_of(display), Z[np.lexsort(Z.T)])
+        assert display.ax_.get_xlabel() == f"{prefix}{components[0]}"
+        assert display.ax_.get_ylabel() == f"{prefix}{components[1]}"
+        assert display.legend_ is None
+        assert display.colorbar_ is None
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_codes_in_frames(container, digits):
+    X = digits[0][:50]
+    pca = PCA(3).set_output(transform=container).fit(X)
+    display = LatentDisplay.from_estimator(pca, X)
+    Z = PCA(3).fit_transform(X)[:, :2]
+    np.testing.assert_allclose(points_of(display), Z[np.lexsort(Z.T)])
+
+
+def test_sparse_codes_and_codes_without_names():
+    halve = FunctionTransformer(lambda X: X / 2)
+    X = sparse.csr_array(np.arange(6.0).reshape(3, 2))
+    display = LatentDisplay.from_estimator(halve.fit(X), X)
+    np.testing.assert_array_equal(points_of(display), [[0, 0.5], [1, 1.5], [2, 2.5]])
+    assert display.ax_.get_xlabel() == "component 0"
+    assert display.ax_.get_ylabel() == "component 1"
+    pipeline = make_pipeline(halve, PCA(2)).fit(X.toarray())
+    display = LatentDisplay.from_estimator(pipeline, X.toarray(), components=(1, 0))
+    assert display.ax_.get_xlabel() in {"component 1", "pca1"}
+
+
+CLASSES = {
+    "text": (["b", "a", "b"], ["a", "b"]),
+    "booleans": ([True, False, True], ["False", "True"]),
+    "numbers": ([10, 9, 10], ["9", "10"]),
+    "whole floats": ([2.0, 1.0, np.nan], ["1", "2", "missing"]),
+    "None": (["b", None, "a"], ["a", "b", "missing"]),
+    "categories": (pd.Categorical(["x", None, "w"]), ["w", "x", "missing"]),
+    "pandas.NA": (pd.array([1, None, 0], dtype="Int64"), ["0", "1", "missing"]),
+    "polars": (pl.Series(["v", "u", "v"]), ["u", "v"]),
+    "mixed": (["2", "10", "a"], ["2", "10", "a"]),
+}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_classes_have_colours_and_a_legend(kind):
+    y, names = CLASSES[kind]
+    Z = np.arange(6.0).reshape(3, 2)
+    display = LatentDisplay(Z, y).plot()
+    assert texts(display.legend_.get_texts()) == names
+    assert display.colorbar_ is None
+    assert display.class_labels_ == []
+    (scatter,) = display.scatters_
+    color_of = dict(zip(names, OKABE_ITO, strict=False)) | {"missing": "#777777"}
+    drawn = {
+        tuple(point): to_hex(color).upper()
+        for point, color in zip(
+            scatter.get_offsets().tolist(), scatter.get_facecolors(), strict=True
+        )
+    }
+    labels = ["missing" if pd.isna(v) else v for v in list(y)]
+    labels = [f"{v:g}" if isinstance(v, float) else str(v) for v in labels]
+    assert drawn == {
+        tuple(point): color_of[label]
+        for point, label in zip(Z.tolist(), labels, strict=True)
+    }
+    handles = [to_hex(h.get_color()).upper() for h in display.legend_.legend_handles]
+    assert handles == [color_of[name] for name in names]
+
+
+def test_more_classes_than_colours_get_markers_and_names(pca, digits):
+    X, y = digits
+    display = LatentDisplay.from_estimator(pca, X, y)
+    assert texts(display.legend_.get_texts()) == [str(i) for i in range(10)]
+    looks = [
+        (handle.get_color(), handle.get_marker())
+        for handle in display.legend_.legend_handles
+    ]
+    assert len(set(looks)) == 10
+    assert looks[:8] == [(color, "o") for color in OKABE_ITO]
+    first, second = display.scatters_
+    assert len(first.get_offsets()) == np.sum(y < 8)
+    assert len(second.get_offsets()) == np.sum(y >= 8)
+    assert texts(display.class_labels_) == [str(i) for i in range(10)]
+    Z = pca.transform(X)[:, :2]
+    np.testing.assert_allclose(
+        display.class_labels_[3].get_position(), np.median(Z[y == 3], axis=0)
+    )
+
+
+def test_the_rarest_of_very_many_classes_share_a_look():
+    # Class i has i + 1 rows: of 23 classes the first three are the rarest.
+    y = np.repeat(np.arange(23), np.arange(1, 24)).astype(str)
+    display = LatentDisplay(np.random.default_rng(0).normal(size=(len(y), 2)), y).plot()
+    assert texts(display.legend_.get_texts()) == [
+        *[str(i) for i in range(3, 23)],
+        "all others",
+    ]
+    assert len(texts(display.class_labels_)) == 20
+    assert sum(len(s.get_offsets()) for s in display.scatters_) == len(y)
+
+
+@pytest.mark.parametrize(
+    "y", [[0.5, 1, 2], np.arange(3) / 2, list(range(21)), np.arange(21.0)]
+)
+def test_continuous_targets_have_a_colour_bar(y):
+    Z = np.random.default_rng(0).normal(size=(len(y), 2))
+    display = LatentDisplay(Z, y, target_name="age").plot()
+    assert display.legend_ is None
+    (scatter,) = display.scatters_
+    assert display.colorbar_.mappable is scatter
+    assert display.colorbar_.ax.get_ylabel() == "age"
+    assert scatter.get_cmap().name == "viridis"
+    value_at = {tuple(point): value for point, value in zip(Z, y, strict=True)}
+    assert scatter.get_array().tolist() == [
+        value_at[tuple(point)] for point in scatter.get_offsets().tolist()
+    ]
+    plain = LatentDisplay(Z, y).plot(cmap="cividis")
+    assert plain.scatters_[0].get_cmap().name == "cividis"
+    assert plain.colorbar_.ax.get_ylabel() == ""
+
+
+def test_twenty_numbers_are_classes():
+    Z = np.random.default_rng(0).normal(size=(20, 2))
+    assert LatentDisplay(Z, np.arange(20.0)).plot().colorbar_ is None
+
+
+def test_the_target_lends_its_name():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    pca = PCA(2).fit(X)
+    display = LatentDisplay.from_estimator(pca, X, y)
+    assert display.legend_.get_title().get_text() == "target"
+    display = LatentDisplay.from_estimator(pca, X, y, target_name="species")
+    assert display.legend_.get_title().get_text() == "species"
+    measured = LatentDisplay.from_estimator(pca, X, X["petal width (cm)"])
+    assert measured.colorbar_.ax.get_ylabel() == "petal width (cm)"
+
+
+@pytest.mark.parametrize("y", [None, "classes", "scale"])
+def test_more_rows_are_smaller_points(y):
+    sizes = []
+    for n_rows in (1_000, 10_000, 10_001):
+        Z = np.random.default_rng(0).normal(size=(n_rows, 2))
+        target = {"classes": Z[:, 0] > 0, "scale": Z[:, 0]}.get(y)
+        (scatter,) = LatentDisplay(Z, target).plot().scatters_
+        sizes.append(scatter.get_sizes()[0])
+        assert scatter.get_rasterized() == (n_rows > 10_000)
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+def test_scatter_options_go_to_matplotlib():
+    display = LatentDisplay([[0, 1], [1, 0]], ["a", "b"])
+    (scatter,) = display.plot(s=123, alpha=0.25).scatters_
+    assert scatter.get_sizes().tolist() == [123]
+    assert scatter.get_facecolors()[0, 3] == 0.25
+    (scatter,) = LatentDisplay([[0, 1]]).plot(c="red", alpha=1).scatters_
+    np.testing.assert_array_equal(scatter.get_facecolors(), [to_rgba("red")])
+
+
+def test_no_class_hides_another():
+    # Sorted by class in, mixed out; and each time in the same way.
+    Z = np.column_stack([np.arange(1_000), np.arange(1_000)])
+    display = LatentDisplay(Z, np.repeat(["a", "b"], 500))
+    first = np.asarray(display.plot().scatters_[0].get_offsets())
+    assert 150 < np.sum(first[:500, 0] < 500) < 350
+    np.testing.assert_array_equal(first, display.plot().scatters_[0].get_offsets())
+
+
+def test_latent_display_refuses(pca, digits):
+    X = digits[0]
+    for components in [(0, 10), (-1, 0)]:
+        with raises(
+            ValueError,
+            f"expected components from 0 to 9, got components={components}, because "
+            "the code has 10 columns. Pass two of these, or fit with a larger "
+            "n_components.",
+        ):
+            LatentDisplay.from_estimator(pca, X, components=components)
+    with raises(
+        ValueError,
+        "expected components from 0 to 0, got components=(0, 1), because the code has "
+        "1 column. Pass two of these, or fit with a larger n_components.",
+    ):
+        LatentDisplay.from_estimator(PCA(1).fit(X), X)
+    with raises(
+        ValueError,
+        "expected two components, got components=(0, 1, 2). Pass two column numbers, "
+        "such as components=(0, 1).",
+    ):
+        LatentDisplay.from_estimator(pca, X, components=(0, 1, 2))
+    with raises(
+        ValueError,
+        "expected y of shape (1797,), one value a row, got shape (3,). Pass the target "
+        "of the same rows.",
+    ):
+        LatentDisplay.from_estimator(pca, X, [1, 2, 3])
+    with raises(
+        ValueError,
+        "expected Z of shape (n_samples, 2), got shape (3, 3). Pass two columns of the "
+        "code, such as Z[:, [0, 1]].",
+    ):
+        LatentDisplay(np.eye(3)).plot()
+    with raises(
+        TypeError,
+        "expected an estimator with transform, got estimator=TSNE(). Pass a reducer "
+        "such as PCA or AutoEncoderTransformer, or a Pipeline that ends in one.",
+    ):
+        LatentDisplay.from_estimator(TSNE(), X)
+    with pytest.raises(NotFittedError):
+        LatentDisplay.from_estimator(PCA(), X)
+    assert plt.get_fignums() == []
+
+
+# -------------------------------------------------------------- ReconstructionDisplay
+
+
+def tile(picture, i, j, height, width):
+    gap = max(1, height // 10)
+    top, left = i * (height + gap), j * (width + gap)
+    return np.asarray(picture)[top : top + height, left : left + width]
+
+
+@pytest.mark.parametrize("which", ["pca", "autoencoder"])
+def test_images_stand_above_their_reconstructions(which, digits, request):
+    est = request.getfixturevalue(which)
+    X = digits[0]
+    display = ReconstructionDisplay.from_estimator(est, X, n_images=4)
+    picture = display.image_.get_array()
+    assert picture.shape == (8 + 1 + 8, 4 * 8 + 3)
+    reconstructed = est.inverse_transform(est.transform(X[:4]))
+    for j in range(4):
+        np.testing.assert_allclose(tile(picture, 0, j, 8, 8), X[j].reshape(8, 8))
+        np.testing.assert_allclose(
+            tile(picture, 1, j, 8, 8), reconstructed[j].reshape(8, 8), rtol=1e-6
+        )
+    assert np.ma.is_masked(picture[8, 0])
+    assert np.ma.is_masked(picture[0, 8])
+    assert display.image_.get_clim() == (X[:4].min(), X[:4].max())
+    assert texts(display.ax_.get_yticklabels()) == ["input", "reconstruction"]
+    np.testing.assert_allclose(display.ax_.get_yticks(), [3.5, 12.5])
+
+
+def test_noisy_images_are_what_is_reconstructed(pca, digits):
+    X = digits[0][:5]
+    noisy = X + np.random.default_rng(0).normal(0, 4, X.shape)
+    display = ReconstructionDisplay.from_estimator(pca, X, X_noisy=noisy, cmap="bone")
+    picture = display.image_.get_array()
+    reconstructed = pca.inverse_transform(pca.transform(noisy))
+    for i, row in enumerate([X, noisy, reconstructed]):
+        np.testing.assert_allclose(tile(picture, i, 4, 8, 8), row[4].reshape(8, 8))
+    assert display.image_.get_cmap().name == "bone"
+    assert texts(display.ax_.get_yticklabels()) == [
+        "input",
+        "noisy input",
+        "reconstruction",
+    ]
+
+
+def test_image_shapes():
+    X = np.arange(24.0).reshape(2, 12)
+    flat = ReconstructionDisplay(X, X, image_shape=(3, 4)).plot()
+    np.testing.assert_array_equal(
+        tile(flat.image_.get_array(), 1, 1, 3, 4), X[1].reshape(3, 4)
+    )
+    one = ReconstructionDisplay(X, X, image_shape=(1, 4, 3)).plot()
+    np.testing.assert_array_equal(
+        tile(one.image_.get_array(), 0, 1, 4, 3), X[1].reshape(4, 3)
+    )
+    three = ReconstructionDisplay(X, X + 100, image_shape=(3, 2, 2)).plot()
+    picture = three.image_.get_array()
+    # Channels come last in a picture, and a value between 0 and 1.
+    np.testing.assert_allclose(
+        tile(picture, 0, 1, 2, 2), X[1].reshape(3, 2, 2).transpose(1, 2, 0) / 23
+    )
+    np.testing.assert_array_equal(tile(picture, 1, 0, 2, 2), np.ones((2, 2, 3)))
+    np.testing.assert_array_equal(picture[2, 0], [1, 1, 1])
+
+
+def test_images_of_one_value():
+    X = np.ones((2, 12))
+    for shape in [(3, 4), (3, 2, 2)]:
+        ReconstructionDisplay(X, X, image_shape=shape).plot().figure_.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    "convert", [pd.DataFrame, pl.DataFrame, sparse.csr_array, sparse.coo_matrix]
+)
+def test_images_in_other_containers(convert, digits):
+    X = convert(digits[0][:50])
+    pca = PCA(3, svd_solver="arpack", random_state=0).fit(X)
+    display = ReconstructionDisplay.from_estimator(pca, X, n_images=2)
+    np.testing.assert_array_equal(
+        tile(display.image_.get_array(), 0, 1, 8, 8), digits[0][1].reshape(8, 8)
+    )
+
+
+def test_fewer_rows_than_images(pca, digits):
+    display = ReconstructionDisplay.from_estimator(pca, digits[0][:3], n_images=10)
+    assert display.image_.get_array().shape == (17, 3 * 8 + 2)
+
+
+def test_reconstruction_display_refuses(pca, digits):
+    X = digits[0]
+    with raises(
+        ValueError,
+        "expected a square number of features for image_shape=None, got X with 60 "
+        "features. Pass image_shape=(height, width).",
+    ):
+        ReconstructionDisplay.from_estimator(PCA(2).fit(X[:, :60]), X[:, :60])
+    with raises(
+        ValueError,
+        "expected an image of image_shape=(8, 9), 72 features, got X with 64 features. "
+        "Pass an image_shape whose product is X.shape[1].",
+    ):
+        ReconstructionDisplay.from_estimator(pca, X, image_shape=(8, 9))
+    for shape in [(64,), (2, 8, 4), (1, 1, 8, 8)]:
+        with raises(
+            ValueError,
+            "expected (height, width), or (channels, height, width) with one or three "
+            f"channels, got image_shape={shape}. Pass one of the two.",
+        ):
+            ReconstructionDisplay.from_estimator(pca, X, image_shape=shape)
+    with raises(
+        ValueError,
+        "expected at least one image, got n_images=0. Pass n_images=1 or more.",
+    ):
+        ReconstructionDisplay.from_estimator(pca, X, n_images=0)
+    with raises(
+        ValueError,
+        "expected a noisy input of shape (10, 64), the shape of X, got shape (2, 64). "
+        "Pass the same images in each.",
+    ):
+        ReconstructionDisplay.from_estimator(pca, X, X_noisy=X[:2])
+    with raises(
+        ValueError,
+        "expected a reconstruction of shape (10, 64), the shape of X, got shape "
+        "(10, 63). Pass the same images in each.",
+    ):
+        ReconstructionDisplay(X[:10], X[:10, :63]).plot()
+    with raises(
+        ValueError,
+        "expected X of two dimensions, one flattened image a row, got X of shape "
+        "(2, 8, 8). Pass X.reshape(len(X), -1).",
+    ):
+        ReconstructionDisplay(X[:2].reshape(2, 8, 8), X[:2]).plot()
+    with raises(
+        TypeError,
+        "expected an estimator with transform and inverse_transform, got "
+        "estimator=LogisticRegression(). Pass a reducer such as PCA or "
+        "AutoEncoderTransformer, or a Pipeline that ends in one.",
+    ):
+        ReconstructionDisplay.from_estimator(LogisticRegression(), X)
+    with pytest.raises(NotFittedError):
+        ReconstructionDisplay.from_estimator(PCA(), X)
+    assert plt.get_fignums() == []
