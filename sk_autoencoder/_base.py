@@ -208,7 +208,7 @@ class BaseAutoEncoder(
 
         Returns
         -------
-        X_new : ndarray of shape (n_samples, n_components_)
+        X_new : ndarray of shape (n_samples, n_components)
             Codes, float32 for float32 rows and float64 for others. The same for
             the same row at every call, whatever rows are beside it.
         """
@@ -220,12 +220,12 @@ class BaseAutoEncoder(
 
         Parameters
         ----------
-        X : {array-like, frame} of shape (n_samples, n_components_)
+        X : {array-like, frame} of shape (n_samples, n_components)
             Codes, as `transform` gives them.
 
         Returns
         -------
-        X_original : ndarray of shape (n_samples, n_features_in_)
+        X_original : ndarray of shape (n_samples, n_features)
             Rows in the units of `fit`; a frame after `set_output`.
         """
         check_is_fitted(self)

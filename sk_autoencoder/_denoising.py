@@ -67,8 +67,8 @@ default="swap"
         "auto" is the squared error. The cross-entropy takes X in [0, 1], or
         `numeric_scaling="minmax"`.
     numeric_scaling : {"auto", "none", "standard", "minmax"}, default="auto"
-        Units in which the error is measured; the network's input is always
-        standardised. "none" keeps the proportions of the caller's units, as PCA
+        Units in which the error is measured; the network's input is standardised
+        anyhow. "none" keeps the proportions of the caller's units, as PCA
         does; "standard" measures each column in its standard deviation; "minmax"
         in its range. "auto" is "none", and "standard"
         for `features="hidden"`.
@@ -84,7 +84,8 @@ default="swap"
         epoch, from 0, and returns a factor.
     max_epochs : int or "auto", default="auto"
         Passes over the training rows at most; 0 trains nothing. "auto" makes
-        150 passes, but no fewer than 1,500 and no more than 4,000 steps.
+        150 passes, but no fewer than 1,500 steps (15 a row under 100 rows) and no
+        more than 4,000.
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is a power of two near a 16th of the rows, 32 to 256.
     early_stopping : bool, default=True
@@ -177,7 +178,7 @@ default="swap"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseAutoEncoder._parameter_constraints,
-        "noise": [StrOptions({*NOISES, "salt_and_pepper"}), callable],
+        "noise": [StrOptions(set(NOISES)), callable],
         "noise_level": [Interval(Real, 0, None, closed="left")],
         "features": [StrOptions({"bottleneck", "hidden"})],
         "loss": [StrOptions({"auto", "squared_error", "binary_cross_entropy"})],
@@ -266,7 +267,7 @@ default="swap"
 
         Returns
         -------
-        names : ndarray of str, shape (n_components_,)
+        names : ndarray of str, shape (n_components,)
             Class name and number; with `features="hidden"` layer and unit, as
             "h1_0000".
         """

@@ -184,3 +184,7 @@ class Columns(nn.Module, ABC):
     @abstractmethod
     def extremes(self) -> tuple[Tensor, Tensor]:
         """Give the least and greatest inputs seen in training, (n_inputs,) each."""
+
+    @abstractmethod
+    def spreads(self) -> Tensor:
+        """Give the standard deviations of the inputs in training, (n_inputs,)."""

@@ -64,8 +64,8 @@ default="gelu"
         Weight of the divergence of the code's posterior from its prior. Above 1
         the code is simpler and reconstructs less; 0 leaves an autoencoder.
     numeric_scaling : {"auto", "none", "standard", "minmax"}, default="auto"
-        Units in which the error is measured; the network's input is always
-        standardised. "none" keeps the proportions of the caller's units, as PCA
+        Units in which the error is measured; the network's input is standardised
+        anyhow. "none" keeps the proportions of the caller's units, as PCA
         does; "standard" measures each column in its standard deviation; "minmax"
         in its range. "auto" is "none".
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adamw"
@@ -80,7 +80,8 @@ default="gelu"
         epoch, from 0, and returns a factor.
     max_epochs : int or "auto", default="auto"
         Passes over the training rows at most; 0 trains nothing. "auto" makes
-        150 passes, but no fewer than 1,500 and no more than 4,000 steps.
+        150 passes, but no fewer than 1,500 steps (15 a row under 100 rows) and no
+        more than 4,000.
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is a power of two near a 16th of the rows, 32 to 256.
     early_stopping : bool, default=True
@@ -295,7 +296,7 @@ default="gelu"
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features_in_)
+        X : ndarray of shape (n_samples, n_features)
             Rows in the units of `fit`; a frame after `set_output`.
         """
         check_is_fitted(self)

@@ -1,6 +1,10 @@
 """What every test starts from."""
 
+import os
 import sys
+
+# Before scipy is imported anywhere: scikit-learn's array API check runs only then.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest
 

@@ -89,6 +89,13 @@ def test_no_variance_and_an_error_of_rounding():
     assert explained_variance_ratio(X, X + 1e-9) == 0.0
 
 
+@pytest.mark.usefixtures("tiny_chunks")
+def test_no_variance_in_many_chunks():
+    # Thousands of partial sums of 0.1, each rounded, would give a mean beside 0.1.
+    X = np.full((20_000, 10), 0.1)
+    assert explained_variance_ratio(X, X + 1e-9) == 0.0
+
+
 def test_small_variance_beside_large_values_is_still_variance():
     rng = np.random.default_rng(0)
     X = 1e6 + 1e-3 * rng.normal(size=(500, 3))
@@ -96,7 +103,7 @@ def test_small_variance_beside_large_values_is_still_variance():
         pytest.approx(0.0, abs=1e-6)
     )
     # A constant column of any size leaves a small one its say.
-    wide = np.column_stack([np.full(500, 1e12), X[:, 0] - 1e6])
+    wide = np.column_stack([np.full(500, 1e15), X[:, 0] - 1e6])
     half = wide.copy()
     half[:, 1] /= 2
     expected = by_definition(wide[:, 1:], half[:, 1:])
@@ -295,6 +302,17 @@ def test_columns_keep_their_names_on_the_way_to_the_estimator(frame):
     # Rows without names would make a warning, which is an error here.
     pca = PCA(3).fit(named)
     assert reconstruction_scorer(pca, named) == pytest.approx(
+        pca.explained_variance_ratio_.sum()
+    )
+
+
+@pytest.mark.usefixtures("tiny_chunks")
+def test_rows_are_taken_by_place_and_not_by_index():
+    # pandas 2 reads frame[:7] as labels where the index holds fractions.
+    X = np.random.default_rng(0).normal(size=(30, 10))
+    frame = pd.DataFrame(X, index=np.arange(30) / 30)
+    pca = PCA(3).fit(frame)
+    assert reconstruction_scorer(pca, frame) == pytest.approx(
         pca.explained_variance_ratio_.sum()
     )
 

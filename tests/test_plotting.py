@@ -338,7 +338,8 @@ CLASSES = {
     "whole floats": ([2.0, 1.0, np.nan], ["1", "2", "missing"]),
     "None": (["b", None, "a"], ["a", "b", "missing"]),
     "categories": (pd.Categorical(["x", None, "w"]), ["w", "x", "missing"]),
-    "pandas.NA": (pd.array([1, None, 0], dtype="Int64"), ["0", "1", "missing"]),
+    "masked": (pd.array([1, None, 0], dtype="Int64"), ["0", "1", "missing"]),
+    "objects": (np.array(["b", pd.NA, "a"], dtype=object), ["a", "b", "missing"]),
     "polars": (pl.Series(["v", "u", "v"]), ["u", "v"]),
     "mixed": (["2", "10", "a"], ["2", "10", "a"]),
 }
@@ -575,6 +576,8 @@ def test_image_shapes():
         tile(picture, 0, 1, 2, 2), X[1].reshape(3, 2, 2).transpose(1, 2, 0) / 23
     )
     np.testing.assert_array_equal(tile(picture, 1, 0, 2, 2), np.ones((2, 2, 3)))
+    # White between the images: a masked pixel has no colour of its own here.
+    assert not np.ma.is_masked(picture)
     np.testing.assert_array_equal(picture[2, 0], [1, 1, 1])
 
 
@@ -594,6 +597,14 @@ def test_images_in_other_containers(convert, digits):
     np.testing.assert_array_equal(
         tile(display.image_.get_array(), 0, 1, 8, 8), digits[0][1].reshape(8, 8)
     )
+
+
+def test_rows_are_taken_by_place_and_not_by_index(digits):
+    # pandas 2 reads frame[:2] as labels where the index holds fractions.
+    X = pd.DataFrame(digits[0], index=np.arange(1797) / 1797)
+    pca = PCA(2).fit(X)
+    display = ReconstructionDisplay.from_estimator(pca, X, n_images=2)
+    assert display.image_.get_array().shape == (17, 2 * 8 + 1)
 
 
 def test_fewer_rows_than_images(pca, digits):

@@ -470,7 +470,9 @@ def test_the_budget():
     sizes = [automatic_batch_size(n) for n in (2, 500, 1000, 4000, 10**6)]
     assert sizes == [32, 32, 64, 256, 256]
     assert automatic_epochs(1600, 128) == 150
-    assert automatic_epochs(20, 32) == 1500
+    assert automatic_epochs(100, 32) == 375
+    assert automatic_epochs(30, 32) == 450
+    assert automatic_epochs(10, 32) == 300
     assert automatic_epochs(10**7, 256) == 1
 
 

@@ -13,7 +13,24 @@ from sk_autoencoder._protocols import Columns
 
 __all__ = ["NumericColumns", "NumericScale"]
 
-BUFFERS = ("mean", "input_weight", "low", "high", "unit", "output_unit", "offset")
+BUFFERS = (
+    "mean",
+    "input_weight",
+    "input_spread",
+    "low",
+    "high",
+    "unit",
+    "output_unit",
+    "offset",
+)
+
+# A column whose spread is below this share of the unit that its error is measured in
+# is blown up no further than to this share: a pixel that is hardly ever set would
+# otherwise outweigh all others when it is. Measured between 0.03 and 1 on digits,
+# wine, breast cancer, diabetes and cardio: any value is better than none, by a factor
+# of 7 to 20 in squared error on wine and breast cancer, and noisy digits are
+# reconstructed 20 to 50 times as well.
+SMALLEST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -65,8 +82,9 @@ def _positive(unit: np.ndarray) -> np.ndarray:
 class NumericColumns(Columns):
     """Numeric columns under one likelihood.
 
-    The network's input is always standardised, so that training does not suffer
-    from the units; `numeric_scaling` decides in which units the error is measured.
+    The network's input is standardised, whatever the scaling, so that training does
+    not suffer from the units, but for columns that hardly vary (`SMALLEST_SHARE`);
+    `numeric_scaling` decides in which units the error is measured.
 
     **Shape**: `encode` (n, n_features) to the same; `decode` likewise.
 
@@ -81,6 +99,7 @@ class NumericColumns(Columns):
 
     mean: Tensor
     input_weight: Tensor
+    input_spread: Tensor
     low: Tensor
     high: Tensor
     unit: Tensor
@@ -107,16 +126,19 @@ class NumericColumns(Columns):
             unit_interval=self.likelihood.needs_unit_interval,
         )
         mean, spread = statistics.mean, statistics.spread
-        weight = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        constant = spread == 0
+        floored = np.maximum(spread, SMALLEST_SHARE * scale.unit)
+        weight = np.where(constant, 0.0, 1 / floored)
         self.statistics, self.scale = statistics, scale
         values = {
             "mean": mean,
             "input_weight": weight,
+            "input_spread": spread * weight,
             "low": (statistics.low - mean) * weight,
             "high": (statistics.high - mean) * weight,
             "unit": scale.unit,
             # A constant column comes back as it was, not nearly.
-            "output_unit": np.where(spread > 0, scale.unit, 0.0),
+            "output_unit": np.where(constant, 0.0, scale.unit),
             "offset": (mean - scale.origin) / scale.unit,
         }
         for name, value in values.items():
@@ -165,5 +187,9 @@ class NumericColumns(Columns):
         self.likelihood.calibrate((raw, self.target(x)) for raw, x in outputs)
 
     def extremes(self) -> tuple[Tensor, Tensor]:
-        """Least and greatest standardised values of the training rows."""
+        """Least and greatest inputs of the training rows."""
         return self.low, self.high
+
+    def spreads(self) -> Tensor:
+        """Give the deviation of each input on the training rows, 1 for most."""
+        return self.input_spread

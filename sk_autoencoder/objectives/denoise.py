@@ -1,6 +1,6 @@
 """The denoising objective: reconstruct the clean rows from corrupted ones.
 
-The noises of this module take standardised inputs (n, n_inputs), a level and a
+The noises of this module take inputs (n, n_inputs), centred and scaled, a level and a
 generator, and give new inputs of the same shape; the argument is never written to.
 """
 
@@ -44,10 +44,12 @@ def swap(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
     return x.gather(0, donor.remainder_(n))
 
 
-def gaussian(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
+def gaussian(
+    x: Tensor, level: float, generator: torch.Generator, spreads: Tensor
+) -> Tensor:
     """Add normal noise of `level` standard deviations of each column."""
     noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-    return x + level * noise
+    return x + level * spreads * noise
 
 
 def masking(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
@@ -76,7 +78,7 @@ def salt_and_pepper(
     return torch.where((u >= level / 2) & (u < level), high, noisy)
 
 
-NOISES = {"swap": swap, "gaussian": gaussian, "masking": masking}
+NOISES = ("swap", "gaussian", "masking", "salt_and_pepper")
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,13 @@ class Denoise(Objective):
         inputs = columns.encode(x)
         if self.level == 0:
             return inputs
-        if self.noise == "salt_and_pepper":
-            low, high = columns.extremes()
-            return salt_and_pepper(inputs, self.level, generator, low, high)
-        return NOISES[self.noise](inputs, self.level, generator)
+        if self.noise == "swap":
+            return swap(inputs, self.level, generator)
+        if self.noise == "masking":
+            return masking(inputs, self.level, generator)
+        if self.noise == "gaussian":
+            return gaussian(inputs, self.level, generator, columns.spreads())
+        return salt_and_pepper(inputs, self.level, generator, *columns.extremes())
 
     def _users_noise(
         self, x: Tensor, mean: Tensor, generator: torch.Generator
