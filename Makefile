@@ -90,8 +90,9 @@ format: $(VENV)/.all  ## put the sources into the house's format
 	$(BIN) -m ruff check --fix $(SOURCES)
 	$(BIN) -m ruff format $(SOURCES)
 
+# -E reads every page again: a page that Sphinx remembers would hide its warnings.
 docs: $(VENV)/.all  ## build the documentation into docs/_build/html, offline
-	$(ONE_THREAD) $(BIN) -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(ONE_THREAD) $(BIN) -m sphinx -E -W --keep-going -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 bench: $(VENV)/.all  ## measure speed, memory and quality (about ten minutes)

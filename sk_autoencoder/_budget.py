@@ -28,8 +28,8 @@ def automatic_batch_size(n_rows: int) -> int:
 def automatic_epochs(n_rows: int, batch_size: int) -> int:
     """Give 150 epochs, or those that make at least 1,500 and at most 4,000 steps.
 
-    Under a hundred rows fewer steps do: 15 a row. There the best state on the few
-    held-out rows comes early, and longer training was measured to change nothing.
+    Under a hundred rows fewer steps do, 15 a row: the best state on the few held-out
+    rows comes early.
     """
     steps_an_epoch = math.ceil(n_rows / batch_size)
     least = min(1500, max(300, 15 * n_rows)) / steps_an_epoch

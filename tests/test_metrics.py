@@ -371,7 +371,7 @@ def test_what_goes_back_elsewhere_is_refused():
 
 def test_unfitted_is_refused_by_the_estimator():
     with pytest.raises(NotFittedError):
-        reconstruction_scorer(PCA(), np.eye(3))
+        reconstruction_scorer(AutoEncoderTransformer(), np.eye(3))
 
 
 def test_the_module_knows_neither_torch_nor_the_estimators():

@@ -26,10 +26,8 @@ BUFFERS = (
 
 # A column whose spread is below this share of the unit that its error is measured in
 # is blown up no further than to this share: a pixel that is hardly ever set would
-# otherwise outweigh all others when it is. Measured between 0.03 and 1 on digits,
-# wine, breast cancer, diabetes and cardio: any value is better than none, by a factor
-# of 7 to 20 in squared error on wine and breast cancer, and noisy digits are
-# reconstructed 20 to 50 times as well.
+# otherwise outweigh all others when it is. The value matters little, that there is
+# one matters much: benchmarks/bench_choices.py.
 SMALLEST_SHARE = 0.2
 
 

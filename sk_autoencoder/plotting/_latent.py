@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder.plotting._classes import (
     class_names,
@@ -175,6 +176,7 @@ class LatentDisplay:
                 "Pass a reducer such as PCA or AutoEncoderTransformer, or a Pipeline "
                 "that ends in one."
             )
+        check_is_fitted(estimator)
         code = as_array(estimator.transform(X))
         first, second = _check_components(components, code.shape[1])
         display = cls(

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder.plotting._common import (
     as_array,
@@ -166,6 +167,7 @@ default=None
                 f"expected at least one image, got n_images={n_images!r}. Pass "
                 "n_images=1 or more."
             )
+        check_is_fitted(estimator)
         X = first_rows(X, n_images)
         given = X if X_noisy is None else first_rows(X_noisy, n_images)
         display = cls(

@@ -1,0 +1,124 @@
+"""The measurements behind two numbers that the package fixes.
+
+    python benchmarks/bench_choices.py
+
+Prints the held-out squared error for some values of each, as a multiple of the error
+at the value in use: the least share of its unit to which a column is scaled up, and
+the steps a row that the budget gives to tables of under a hundred rows.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterable
+from unittest import mock
+
+import numpy as np
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.model_selection import train_test_split
+from tqdm import tqdm
+
+from sk_autoencoder import AutoEncoderTransformer
+from sk_autoencoder._budget import automatic_batch_size
+from sk_autoencoder._columns import numeric
+
+SETS = {
+    "digits": load_digits,
+    "wine": load_wine,
+    "breast cancer": load_breast_cancer,
+    "diabetes": load_diabetes,
+}
+SHARES = (0.0, 0.03, 0.1, 0.2, 0.3, 1.0)
+STEPS_A_ROW = (5, 15, 60)
+
+
+def held_out_error(train: np.ndarray, test: np.ndarray, **params: object) -> float:
+    """Unexplained share of the held-out rows' variance at the default settings."""
+    k = min(10, train.shape[1] // 2)
+    reducer = AutoEncoderTransformer(k, **params).fit(train)
+    return 1 - reducer.score(test)
+
+
+def error_at_share(share: float, X: np.ndarray, seed: int) -> float:
+    """Error where no column is scaled up beyond a share of its unit."""
+    train, test = train_test_split(X, random_state=seed)
+    with mock.patch.object(numeric, "SMALLEST_SHARE", share):
+        return held_out_error(train, test, random_state=seed)
+
+
+def error_of_noisy(share: float, X: np.ndarray, seed: int) -> float:
+    """Squared error to the clean rows of reconstructed noisy ones, over the noise's."""
+    train, test = train_test_split(X, random_state=seed)
+    noise = 4 * np.random.default_rng(seed).normal(size=test.shape)
+    with mock.patch.object(numeric, "SMALLEST_SHARE", share):
+        reducer = AutoEncoderTransformer(10, random_state=seed).fit(train)
+        rows = reducer.reconstruct(test + noise)
+    return float(np.square(rows - test).mean() / np.square(noise).mean())
+
+
+def error_at_budget(steps_a_row: int, X: np.ndarray, seed: int) -> float:
+    """Error after so many steps a row on forty rows, all columns of one weight."""
+    order = np.random.default_rng(seed).permutation(len(X))
+    train, test = X[order[:40]], X[order[40:340]]
+    steps_an_epoch = math.ceil(36 / automatic_batch_size(40))
+    epochs = math.ceil(steps_a_row * 40 / steps_an_epoch)
+    return held_out_error(
+        train, test, max_epochs=epochs, numeric_scaling="standard", random_state=seed
+    )
+
+
+def table(
+    title: str,
+    measure: Callable[[float, np.ndarray, int], float],
+    values: Iterable[float],
+    in_use: float,
+    seeds: int,
+    sets: Iterable[str],
+) -> None:
+    """Print the mean errors, a row a set and a column a value."""
+    values = list(values)
+    print(f"\n{title}; mean of {seeds} splits\n")
+    print("| set | " + " | ".join(f"{value:g}" for value in values) + " |")
+    print("|---|" + "---:|" * len(values))
+    for name in sets:
+        X = SETS[name]().data
+        cells = tqdm([(v, s) for v in values for s in range(seeds)], name, leave=False)
+        errors = np.array([measure(v, X, s) for v, s in cells])
+        means = errors.reshape(len(values), seeds).mean(axis=1)
+        ratios = means / means[values.index(in_use)]
+        print(f"| {name} | " + " | ".join(f"{ratio:.3g}" for ratio in ratios) + " |")
+
+
+def main() -> None:
+    """Print three tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    seeds = parser.parse_args().seeds
+    share = numeric.SMALLEST_SHARE
+    table(
+        f"Error over that at the share in use, {share:g}",
+        error_at_share,
+        SHARES,
+        share,
+        seeds,
+        SETS,
+    )
+    table(
+        "Error of noisy digits, likewise",
+        error_of_noisy,
+        SHARES,
+        share,
+        seeds,
+        ["digits"],
+    )
+    table(
+        "Forty rows: error over that at 15 steps a row",
+        error_at_budget,
+        STEPS_A_ROW,
+        15,
+        seeds,
+        SETS,
+    )
+
+
+if __name__ == "__main__":
+    main()
