@@ -67,7 +67,7 @@ venv: $(VENV)/.all  ## make .venv, with all that the other targets need
 # --------------------------------------------------------------------------- runs
 
 demo: $(VENV)/.demo  ## compare the transformers with PCA on a real table (minutes)
-	$(BIN) benchmarks/demo.py --output demo_output
+	$(ONE_THREAD) $(BIN) benchmarks/demo.py --output demo_output
 	@echo "table and pictures: demo_output/"
 
 test: $(VENV)/.all  ## run every test but the slow ones, doctests and documentation too

@@ -27,7 +27,7 @@ SETS = {
     "breast cancer": load_breast_cancer,
     "diabetes": load_diabetes,
 }
-SHARES = (0.0, 0.03, 0.1, 0.2, 0.3, 1.0)
+SHARES = (1e-6, 0.03, 0.1, 0.2, 0.3, 1.0)
 STEPS_A_ROW = (5, 15, 60)
 
 

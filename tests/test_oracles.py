@@ -78,6 +78,15 @@ def test_digits_at_defaults_are_far_above_pca():
     assert reducer.score(test) >= 0.85
 
 
+def test_a_pixel_that_is_hardly_ever_set_does_not_outweigh_the_others():
+    """Fully standardised, noise in it would be thirty deviations and more."""
+    train, test = train_test_split(load_digits().data, random_state=0)
+    reducer = AutoEncoderTransformer(n_components=10, random_state=0).fit(train)
+    noise = 4 * np.random.default_rng(0).normal(size=test.shape)
+    error = np.square(reducer.reconstruct(test + noise) - test).mean()
+    assert error < 2 * np.square(noise).mean()
+
+
 @pytest.mark.parametrize("noise", ["swap", "gaussian", "masking", "salt_and_pepper"])
 def test_without_noise_denoising_is_plain_reconstruction(noise):
     X = low_rank()

@@ -27,7 +27,12 @@ from sk_autoencoder import (
 from sk_autoencoder._budget import automatic_batch_size, automatic_epochs
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Batches, Rows, split_rows
-from sk_autoencoder._net_training import Patience, WeightAverage, lr_factor
+from sk_autoencoder._net_training import (
+    BestState,
+    Patience,
+    WeightAverage,
+    lr_factor,
+)
 from sk_autoencoder.exceptions import DivergenceError
 
 X = load_digits().data[:400]
@@ -353,6 +358,15 @@ def test_verbose_prints_a_table_or_a_bar_or_nothing(capfd):
 # -- ends that nobody wished for ---
 
 
+@pytest.fixture
+def _interruptible():
+    """Let SIGINT interrupt: a process started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize("early_stopping", [True, False])
 def test_an_interrupt_keeps_the_best_state_and_warns(early_stopping):
     reducer = AutoEncoderTransformer(
@@ -488,6 +502,17 @@ def test_the_average_by_hand():
     with average.applied():
         assert layer.weight.item() == pytest.approx(expected)
     assert layer.weight.item() == -2.0
+
+
+def test_weights_that_are_not_finite_are_never_kept():
+    layer = torch.nn.Linear(2, 2)
+    best = BestState(keep_last=True)
+    best.start(layer, 1.0)
+    before = layer.weight.detach().clone()
+    layer.weight.data[0, 0] = torch.inf
+    best.offer(layer, 0.5, 1)
+    assert best.epoch == 0
+    torch.testing.assert_close(best.state["weight"], before, rtol=0, atol=0)
 
 
 def test_patience():
