@@ -142,7 +142,7 @@ class BaseAutoEncoder(
                 self._plan = make_plan(self, ColumnStatistics.of(X), X.shape)
                 self.net_ = build_net(self._plan)
             train(self.net_, self._plan, X)
-            self._set_fitted_attributes()
+            self._set_fitted_attributes(X.dtype)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -176,12 +176,13 @@ class BaseAutoEncoder(
                     statistics = self._plan.statistics.joined(ColumnStatistics.of(X))
                     self._plan = replace(self._plan, statistics=statistics)
             train(self.net_, self._plan, X, epochs=1, hold_out=False)
-            self._set_fitted_attributes()
+            self._set_fitted_attributes(X.dtype)
         return self
 
-    def _set_fitted_attributes(self) -> None:
+    def _set_fitted_attributes(self, dtype: np.dtype) -> None:
         """Set every public attribute with a trailing underscore."""
         net, plan = self.net_, self._plan
+        self._input_dtype = dtype
         self.n_components_ = plan.n_components
         self._n_features_out = plan.n_components
         self.mean_ = plan.statistics.mean

@@ -29,28 +29,34 @@ class Rows(torch.utils.data.Dataset):
     mean : ndarray of shape (n_features,), float64
         Taken off every row, before it is rounded where X is float64.
     device : torch.device or str
+    resident : bool or None
+        Whether to keep dense rows as a tensor on the device; None does so on every
+        device but the CPU.
     """
 
     def __init__(
-        self, X: Any, *, mean: np.ndarray, device: torch.device | str = "cpu"
+        self,
+        X: Any,
+        *,
+        mean: np.ndarray,
+        device: torch.device | str = "cpu",
+        resident: bool | None = None,
     ) -> None:
         self.device = torch.device(device)
+        resident = self.device.type != "cpu" if resident is None else resident
         self.n_features = X.shape[1]
         self._mean = torch.from_numpy(mean.astype(np.float32))
         self._sparse = sparse.issparse(X)
-        self._centred = not self._sparse and (
-            X.dtype != np.float32 or self.device.type != "cpu"
-        )
+        self._centred = not self._sparse and (X.dtype != np.float32 or resident)
         if self._centred:
             X = _centred_copy(X, mean)
         elif not self._sparse:
             # `take` copies the whole of an array in another order, at every call.
             X = np.ascontiguousarray(X)
         self._array: Any = X
-        if self.device.type != "cpu":
-            self._mean = self._mean.to(self.device)
-            if self._centred:
-                self._array = torch.from_numpy(X).to(self.device)
+        self._mean = self._mean.to(self.device)
+        if resident and not self._sparse:
+            self._array = torch.from_numpy(X).to(self.device)
 
     def __len__(self) -> int:
         return int(self._array.shape[0])

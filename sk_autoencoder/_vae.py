@@ -297,7 +297,7 @@ default="gelu"
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Rows in the units of `fit`; a frame after `set_output`.
+            Rows in the units and the dtype of `fit`; a frame after `set_output`.
         """
         check_is_fitted(self)
         n_samples = check_scalar(
@@ -311,7 +311,8 @@ default="gelu"
                 (n_samples, self.n_components_), device=module.columns.mean.device
             )
             raw = module.decoder(codes.normal_(generator=generator))
-            rows = module.columns.sample(raw, generator).cpu().numpy()
+            drawn = module.columns.sample(raw, generator)
+        rows = drawn.cpu().numpy().astype(self._input_dtype, copy=False)
         return in_output_container(self, rows, like=None)
 
 

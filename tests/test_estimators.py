@@ -92,6 +92,8 @@ def test_dtypes_come_back(estimator, dtype):
     assert codes.dtype == dtype
     assert reducer.inverse_transform(codes).dtype == dtype
     assert reducer.reconstruct(X.astype(dtype)).dtype == dtype
+    if isinstance(reducer, VAETransformer):
+        assert reducer.sample(2, random_state=0).dtype == dtype
 
 
 @every_estimator

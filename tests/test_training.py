@@ -572,9 +572,10 @@ def test_rows_of_every_kind_are_given_out_centred():
         sparse.csr_array(dense),
         sparse.csr_matrix(dense.astype(np.float32)),
     ):
-        taken = Rows(rows, mean=mean).take(where)
-        assert taken.dtype == torch.float32
-        np.testing.assert_allclose(taken, dense[where] - mean, atol=1e-5)
+        for resident in (False, True):  # True is what a GPU gets
+            taken = Rows(rows, mean=mean, resident=resident).take(where)
+            assert taken.dtype == torch.float32
+            np.testing.assert_allclose(taken, dense[where] - mean, atol=1e-5)
 
 
 def test_the_net_is_skorchs_and_can_be_used_as_such():
