@@ -26,8 +26,8 @@ BUFFERS = (
 
 # A column whose spread is below this share of the unit that its error is measured in
 # is blown up no further than to this share: a pixel that is hardly ever set would
-# otherwise outweigh all others when it is. The value matters little, that there is
-# one matters much: benchmarks/bench_choices.py.
+# otherwise outweigh all others when it is. Which value matters far less than that there
+# is one: benchmarks/bench_choices.py.
 SMALLEST_SHARE = 0.2
 
 
