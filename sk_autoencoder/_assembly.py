@@ -12,7 +12,7 @@ from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._random import Seeds, make_generator
 
-__all__ = ["Plan", "build_net", "resolve_device"]
+__all__ = ["Plan", "build_net", "check_statistics", "resolve_device"]
 
 # Beyond these float32 loses a column's values, or a product of two of them.
 SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
@@ -55,7 +55,7 @@ class Plan:
 
 def build_net(plan: Plan) -> AutoEncoderNet:
     """Build the net of a plan, with fresh weights, ready to train."""
-    _check_statistics(plan)
+    check_statistics(plan, plan.statistics)
     module = _build_module(plan)
     net = AutoEncoderNet(
         module,
@@ -92,9 +92,16 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
     )
 
 
-def _check_statistics(plan: Plan) -> None:
-    """Refuse rows that the likelihood or float32 cannot take."""
-    low, high = plan.statistics.low.min(), plan.statistics.high.max()
+def check_statistics(plan: Plan, statistics: ColumnStatistics) -> None:
+    """Refuse rows that the plan's likelihood or float32 cannot take.
+
+    Parameters
+    ----------
+    plan : Plan
+    statistics : ColumnStatistics
+        Of the rows: those of the plan, or others that come later.
+    """
+    low, high = statistics.low.min(), statistics.high.max()
     if LIKELIHOODS[plan.likelihood].needs_unit_interval:
         name = "likelihood" if plan.likelihood == "bernoulli" else "loss"
         if plan.scaling == "standard":
@@ -110,7 +117,7 @@ def _check_statistics(plan: Plan) -> None:
                 f"another {name}."
             )
     with np.errstate(over="ignore"):
-        widest = np.max(plan.statistics.high - plan.statistics.low)
+        widest = np.max(statistics.high - statistics.low)
     if not widest <= LARGEST_RANGE or 0 < widest < SMALLEST_RANGE:
         raise ValueError(
             "expected columns whose ranges fit float32, the widest between "

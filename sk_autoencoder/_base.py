@@ -18,7 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import nn
 
-from sk_autoencoder._assembly import Plan, build_net
+from sk_autoencoder._assembly import Plan, build_net, check_statistics
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._inference import apply_to_rows
 from sk_autoencoder._net import AutoEncoderNet
@@ -136,10 +136,12 @@ class BaseAutoEncoder(
         """
         with self._all_or_nothing():
             X = self._check_rows(X, fitting=True)
+            statistics = ColumnStatistics.of(X)
             if self.warm_start and hasattr(self, "net_"):
                 self._plan = continued_plan(self, self._plan, X.shape)
+                check_statistics(self._plan, statistics)
             else:
-                self._plan = make_plan(self, ColumnStatistics.of(X), X.shape)
+                self._plan = make_plan(self, statistics, X.shape)
                 self.net_ = build_net(self._plan)
             train(self.net_, self._plan, X)
             self._set_fitted_attributes(X.dtype)
@@ -167,14 +169,16 @@ class BaseAutoEncoder(
         fresh = not hasattr(self, "net_")
         with self._all_or_nothing():
             X = self._check_rows(X, fitting=True, reset=fresh)
+            statistics = ColumnStatistics.of(X)
             if fresh:
-                self._plan = make_plan(self, ColumnStatistics.of(X), X.shape)
+                self._plan = make_plan(self, statistics, X.shape, more_to_come=True)
                 self.net_ = build_net(self._plan)
             else:
                 self._plan = continued_plan(self, self._plan, X.shape)
+                check_statistics(self._plan, statistics)
                 if self._plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
-                    statistics = self._plan.statistics.joined(ColumnStatistics.of(X))
-                    self._plan = replace(self._plan, statistics=statistics)
+                    joined = self._plan.statistics.joined(statistics)
+                    self._plan = replace(self._plan, statistics=joined)
             train(self.net_, self._plan, X, epochs=1, hold_out=False)
             self._set_fitted_attributes(X.dtype)
         return self
@@ -373,6 +377,7 @@ class BaseAutoEncoder(
         if net_state is not None:
             self.net_ = restore(self._plan, net_state)
             self.device_ = str(self.net_.device)
+            self._plan = replace(self._plan, device=self.device_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

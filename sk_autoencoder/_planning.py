@@ -1,6 +1,7 @@
 """Turns an estimator's parameters into a plan: every "auto" is resolved here."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,7 @@ def make_plan(
     shape: tuple[int, int],
     *,
     before: Plan | None = None,
+    more_to_come: bool = False,
 ) -> Plan:
     """Resolve an estimator's parameters on the rows that it is to be fitted on.
 
@@ -41,13 +43,16 @@ def make_plan(
     before : Plan or None
         Of the fit that goes on: its seeds are kept, and its number of components
         where that depends on the rows.
+    more_to_come : bool
+        Whether these rows are the first of many: then their number limits nothing.
     """
     network = _resolve_network(estimator)
     stacked = estimator._is_stacked()
     if stacked:
         n_components = sum(network.stack_widths())
     else:
-        n_components = _resolve_components(estimator.n_components, shape, before)
+        most = shape[1] if more_to_come else min(shape)
+        n_components = _resolve_components(estimator.n_components, most, before)
     scaling = estimator.numeric_scaling
     if scaling == "auto":
         scaling = "standard" if stacked else "none"
@@ -89,8 +94,7 @@ def continued_plan(estimator: Any, plan: Plan, shape: tuple[int, int]) -> Plan:
             "fit to start anew."
         )
     new = make_plan(estimator, plan.statistics, shape, before=plan)
-    for name in ("network", "scaling", "likelihood", "n_components", "stacked"):
-        old_value, value = getattr(plan, name), getattr(new, name)
+    for name, old_value, value in _what_weights_depend_on(plan, new):
         if repr(old_value) != repr(value):
             raise ValueError(
                 f"expected {name}={old_value!r} as in the fit before, got "
@@ -111,11 +115,24 @@ def continued_plan(estimator: Any, plan: Plan, shape: tuple[int, int]) -> Plan:
     return replace(plan, objective=new.objective, settings={**plan.settings, **changed})
 
 
+def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, Any]]:
+    """Give the settings of two plans under the names that a user knows them by."""
+    if type(old.network) is type(new.network):
+        others = new.network.get_params()
+        for name, value in old.network.get_params().items():
+            yield name, value, others[name]
+    else:
+        yield "network", old.network, new.network
+    yield "numeric_scaling", old.scaling, new.scaling
+    yield "likelihood", old.likelihood, new.likelihood
+    yield "n_components", old.n_components, new.n_components
+    yield "device", old.device, new.device
+
+
 def _resolve_components(
-    n_components: int | None, shape: tuple[int, int], before: Plan | None
+    n_components: int | None, most: int, before: Plan | None
 ) -> int:
     """Resolve None as PCA does, and warn of a code that compresses nothing."""
-    most = min(shape)
     if n_components is None:
         return before.n_components if before else most
     if before is None and n_components > most:

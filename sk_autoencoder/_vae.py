@@ -9,7 +9,9 @@ import torch
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from sk_autoencoder._assembly import check_statistics
 from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._inference import apply_to_rows
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._protocols import Network
@@ -33,6 +35,10 @@ class VAETransformer(BaseAutoEncoder):
     The encoder gives a normal distribution for each component; its mean is the code
     that `transform` returns. The decoder gives a distribution of rows. Training
     maximises a lower bound of the rows' density.
+
+    The Gaussian likelihood has one variance for all cells, as probabilistic PCA has.
+    On a table whose columns have different units that is the noise of the largest:
+    pass `numeric_scaling="standard"` there, before `score_samples` or `sample`.
 
     `transform` and `score_samples` never draw at random from call to call. Time is
     one pass over the rows an epoch; memory beside X is that of the weights, and a
@@ -254,6 +260,7 @@ default="gelu"
         """
         check_is_fitted(self)
         X = self._check_rows(X)
+        check_statistics(self._plan, ColumnStatistics.of(X))
         noise = _balanced_draws(self.n_components_, self._plan.seeds.score)
         return apply_to_rows(
             lambda module, x: _evidence_bound(module, x, noise), self.net_.module_, X

@@ -209,6 +209,27 @@ def test_targets_outside_the_unit_interval():
     assert (rows <= X.max(axis=0) + 1e-6).all()
 
 
+def test_later_rows_outside_the_unit_interval_are_refused_too():
+    pixels = np.random.default_rng(0).uniform(0.8, 1.0, size=(80, 6))
+    reducer = AutoEncoderTransformer(2, loss="binary_cross_entropy", **SMALL)
+    reducer.partial_fit(pixels)
+    with pytest.raises(ValueError, match=re.escape("expected X in [0, 1]")):
+        reducer.partial_fit(255 * pixels)
+    with pytest.raises(ValueError, match=re.escape("expected X in [0, 1]")):
+        reducer.set_params(warm_start=True).fit(255 * pixels)
+    assert np.isfinite(reducer.partial_fit(pixels).transform(pixels)).all()
+    vae = VAETransformer(2, likelihood="bernoulli", **SMALL).fit(pixels)
+    with pytest.raises(ValueError, match=re.escape("expected X in [0, 1]")):
+        vae.score_samples(255 * pixels)
+    vae.set_params(numeric_scaling="minmax").fit(pixels)
+    assert (vae.score_samples(255 * pixels) <= 0).all()
+
+
+def test_a_first_chunk_may_have_fewer_rows_than_components():
+    reducer = AutoEncoderTransformer(4, **SMALL).partial_fit(X[:3]).partial_fit(X)
+    assert reducer.transform(X).shape == (60, 4)
+
+
 def test_a_noise_that_gives_something_else():
     message = (
         "expected noise(batch, generator) to return a tensor of the batch's shape "

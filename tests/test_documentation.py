@@ -470,6 +470,7 @@ def test_the_oldest_versions_are_those_allowed():
 
 def test_the_readme_names_the_oldest_versions():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = dict(re.findall(r"^\| ([\w-]+) \| ([\d.]+) \|", text, re.MULTILINE))
+    versions = text.partition("## Versions")[2]
+    table = dict(re.findall(r"^\| ([\w-]+) \| ([\d.]+) \|", versions, re.MULTILINE))
     python = PYPROJECT["project"]["requires-python"].removeprefix(">=")
     assert table == {"Python": python} | lower_bounds()

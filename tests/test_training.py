@@ -133,6 +133,10 @@ def test_a_warm_start_refuses_another_network():
     reducer.set_params(n_components=4)
     with pytest.raises(ValueError, match=r"expected n_components=5 as in the fit"):
         reducer.fit(X)
+    reducer.set_params(n_components=5, hidden_layer_sizes=(9,))
+    with pytest.raises(ValueError, match=r"expected hidden_layer_sizes=\(16,\) as in"):
+        reducer.fit(X)
+    reducer.set_params(hidden_layer_sizes=(16,))
     with pytest.raises(ValueError, match=r"expected the 64 features of the fit before"):
         reducer.set_params(n_components=5).fit(X[:, :10])
     np.testing.assert_array_equal(reducer.transform(X), before)

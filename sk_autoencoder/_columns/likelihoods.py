@@ -61,8 +61,12 @@ class BinaryCrossEntropy(Likelihood):
     needs_unit_interval = True
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score a batch; lower is better."""
-        return F.binary_cross_entropy_with_logits(raw, y)
+        """Score a batch; lower is better.
+
+        Rows that come later may leave the range that scaled them: they count as at
+        its end, where a target beyond it would make the loss negative.
+        """
+        return F.binary_cross_entropy_with_logits(raw, y.clamp(0, 1))
 
     def to_scaled(self, raw: Tensor) -> Tensor:
         """Give the probabilities."""
@@ -136,7 +140,9 @@ class Bernoulli(BinaryCrossEntropy):
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; higher is better."""
-        losses = F.binary_cross_entropy_with_logits(raw, y, reduction="none")
+        losses = F.binary_cross_entropy_with_logits(
+            raw, y.clamp(0, 1), reduction="none"
+        )
         return -losses.sum(dim=1)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
