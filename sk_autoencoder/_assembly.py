@@ -6,13 +6,33 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, NumericColumns
+from sk_autoencoder._anchor import AnchoredDecoder, AnchoredEncoder
+from sk_autoencoder._axes import PrincipalAxes
+from sk_autoencoder._columns import (
+    LIKELIHOODS,
+    ColumnStatistics,
+    NumericColumns,
+    NumericScale,
+)
+from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._prefixes import PrefixDecoder, PrefixModule
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._random import Seeds, make_generator
 
-__all__ = ["Plan", "build_net", "check_statistics", "resolve_device"]
+__all__ = [
+    "EXACT",
+    "Plan",
+    "build_net",
+    "build_prefix_net",
+    "check_statistics",
+    "resolve_device",
+    "set_anchor",
+]
+
+# Share of the variance that is lost in float32: its squared rounding, and a margin.
+EXACT = 1e-11
 
 # Beyond these float32 loses a column's values, or a product of two of them.
 SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
@@ -37,6 +57,19 @@ class Plan:
         Whether the code is all hidden layers of a stack without bottleneck.
     seeds : Seeds
     device : str
+    axes : PrincipalAxes or None
+        Of the training rows in the units of the score, where the network starts as
+        PCA; at least as many as components.
+    units : ndarray of shape (n_components,) or None
+        Of the network's codes in the data's units, where they start as PCA's.
+    frame : CodeFrame or None
+        From the network's codes to the users'.
+    whiten : bool
+        Whether the frame decorrelates the codes.
+    ordered : bool
+        Whether every prefix of a code is decoded too.
+    kept : int or None
+        Components that users see; None is all.
     settings : dict
         Further arguments of `AutoEncoderNet`.
     """
@@ -50,7 +83,30 @@ class Plan:
     stacked: bool
     seeds: Seeds
     device: str
+    axes: PrincipalAxes | None = None
+    units: np.ndarray | None = None
+    frame: CodeFrame | None = None
+    whiten: bool = False
+    ordered: bool = False
+    kept: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def scale(self) -> NumericScale:
+        """Units in which rows are scored."""
+        return NumericScale.of(
+            self.scaling,
+            self.statistics,
+            unit_interval=LIKELIHOODS[self.likelihood].needs_unit_interval,
+        )
+
+    def columns(self) -> NumericColumns:
+        """Make the columns of the plan."""
+        return NumericColumns(
+            scaling=self.scaling,
+            likelihood=self.likelihood,
+            statistics=self.statistics,
+        )
 
 
 def build_net(plan: Plan) -> AutoEncoderNet:
@@ -69,9 +125,7 @@ def build_net(plan: Plan) -> AutoEncoderNet:
 
 def _build_module(plan: Plan) -> AutoEncoderModule:
     """Build the module of a plan, with fresh weights."""
-    columns = NumericColumns(
-        scaling=plan.scaling, likelihood=plan.likelihood, statistics=plan.statistics
-    )
+    columns = plan.columns()
     generator = make_generator(plan.seeds.weights)
     if plan.stacked:
         encoder, decoder = plan.network.build_stack(
@@ -87,9 +141,89 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
             n_outputs=columns.n_outputs,
             generator=generator,
         )
-    return AutoEncoderModule(
-        columns=columns, encoder=encoder, decoder=decoder, objective=plan.objective
+    if plan.axes is not None:
+        noise = plan.objective.network_noise
+        encoder = AnchoredEncoder(encoder, noise=noise)
+        decoder = AnchoredDecoder(decoder, to_raw=columns.likelihood.to_raw)
+    module = AutoEncoderModule(
+        columns=columns,
+        encoder=encoder,
+        decoder=decoder,
+        objective=plan.objective,
+        frame=plan.frame,
     )
+    set_anchor(module, plan)
+    return module
+
+
+def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
+    """Write the principal axes of a plan into its module, where it has any.
+
+    Parameters
+    ----------
+    module : AutoEncoderModule
+        Of the plan, its columns up to date.
+    plan : Plan
+    """
+    module.frame.set_frame(plan.frame)
+    module.kept = plan.kept
+    if plan.axes is None:
+        return
+    k, columns, encoder, decoder = _parts(plan, module)
+    components, deviations = plan.axes.components[:k], plan.axes.deviations[:k]
+    encoder.set_axes(components, deviations, columns.factor)
+    # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
+    left = plan.axes.residual(k) / components.shape[1]
+    is_squared = LIKELIHOODS[plan.likelihood].is_squared_error
+    residual = left**0.5 if is_squared else 1.0
+    decoder.set_axes(components, deviations, columns.exact["offset"], residual)
+    module.loss_unit = left if is_squared and left > 0 else 1.0
+    if module.prefixes is not None:
+        _set_prefix_axes(plan, module, module.prefixes)
+
+
+def _parts(plan: Plan, module: AutoEncoderModule) -> tuple[int, Any, Any, Any]:
+    """Give the components, columns, encoder and decoder of an anchored module."""
+    return plan.n_components, module.columns, module.encoder, module.decoder
+
+
+def _set_prefix_axes(plan: Plan, module: AutoEncoderModule, prefixes: Any) -> None:
+    """Write the principal axes of a plan into a prefix decoder."""
+    assert plan.axes is not None
+    k, _, _, decoder = _parts(plan, module)
+    left = np.array([plan.axes.residual(j + 1) for j in range(k)])
+    # No less than what float32 could tell: units are divided by.
+    left = np.maximum(left, EXACT * plan.axes.total or 1.0) / len(decoder.offset)
+    is_squared = LIKELIHOODS[plan.likelihood].is_squared_error
+    units = np.sqrt(left) if is_squared else np.ones(k)
+    prefixes.set_axes(decoder.exact["axes"], decoder.exact["offset"], units)
+
+
+def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
+    """Build the net that trains a prefix decoder, and give the decoder to a module.
+
+    Parameters
+    ----------
+    plan : Plan
+    module : AutoEncoderModule
+        Of the plan, on its device.
+    """
+    k, columns, _, _ = _parts(plan, module)
+    _, network = plan.network.build(
+        n_inputs=columns.n_inputs,
+        n_statistics=k,
+        n_components=2 * k,
+        n_outputs=columns.n_outputs,
+        generator=make_generator(plan.seeds.weights),
+    )
+    decoder = PrefixDecoder(network, to_raw=columns.likelihood.to_raw)
+    module.prefixes = decoder.to(columns.mean.device)
+    _set_prefix_axes(plan, module, decoder)
+    settings = {**plan.settings, "callbacks": [], "verbose": 0}
+    net = AutoEncoderNet(
+        PrefixModule(module, decoder), seeds=plan.seeds, device=plan.device, **settings
+    )
+    return net.initialize()
 
 
 def check_statistics(plan: Plan, statistics: ColumnStatistics) -> None:

@@ -18,27 +18,22 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import nn
 
-from sk_autoencoder._assembly import Plan, build_net, check_statistics
-from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._assembly import Plan, set_anchor
+from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
 from sk_autoencoder._inference import apply_to_rows
 from sk_autoencoder._net import AutoEncoderNet
-from sk_autoencoder._planning import continued_plan, make_plan
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._sklearn_compat import (
     Interval,
+    RealNotInt,
     StrOptions,
     _fit_context,
     in_output_container,
 )
 from sk_autoencoder._state import capture, restore
-from sk_autoencoder._training import train
 from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 __all__ = ["BaseAutoEncoder"]
-
-# Rows after which `partial_fit` no longer moves the mean and the scales: a network
-# cannot follow units that keep changing, and these then know theirs to one percent.
-ROWS_THAT_SET_THE_SCALES = 10_000
 
 AUTO = StrOptions({"auto"})
 
@@ -53,7 +48,11 @@ class BaseAutoEncoder(
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            None,
+        ],
         "hidden_layer_sizes": ["array-like", AUTO],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -78,13 +77,15 @@ class BaseAutoEncoder(
         "device": [str, torch.device],
         "callbacks": [list, tuple, None],
         "net_params": [dict, None],
+        "whiten": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
+    n_components: float | None
     net_: AutoEncoderNet
-    _plan: Plan
+    _fitted: Fitted
 
     # -- what a leaf says of itself --------------------------------------------------
 
@@ -100,6 +101,8 @@ class BaseAutoEncoder(
     def _loss_label(self) -> str:
         """Say what the loss curves show, with its unit: an axis label."""
         if self._likelihood() == "squared_error":
+            if getattr(self, "init", "random") == "pca" and not self._is_stacked():
+                return "Squared error (PCA = 1)"
             return "Mean squared error (scaled units)"
         return "Cross-entropy (nats per feature)"
 
@@ -136,15 +139,8 @@ class BaseAutoEncoder(
         """
         with self._all_or_nothing():
             X = self._check_rows(X, fitting=True)
-            statistics = ColumnStatistics.of(X)
-            if self.warm_start and hasattr(self, "net_"):
-                self._plan = continued_plan(self, self._plan, X.shape)
-                check_statistics(self._plan, statistics)
-            else:
-                self._plan = make_plan(self, statistics, X.shape)
-                self.net_ = build_net(self._plan)
-            train(self.net_, self._plan, X)
-            self._set_fitted_attributes(X.dtype)
+            before = self._fitted if self.warm_start and self._is_fitted() else None
+            self._take(fit_rows(self, X, before), X.dtype)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -166,29 +162,23 @@ class BaseAutoEncoder(
         self : object
             The fitted transformer. If `partial_fit` raises, it is as it was before.
         """
-        fresh = not hasattr(self, "net_")
+        before = self._fitted if self._is_fitted() else None
         with self._all_or_nothing():
-            X = self._check_rows(X, fitting=True, reset=fresh)
-            statistics = ColumnStatistics.of(X)
-            if fresh:
-                self._plan = make_plan(self, statistics, X.shape, more_to_come=True)
-                self.net_ = build_net(self._plan)
-            else:
-                self._plan = continued_plan(self, self._plan, X.shape)
-                check_statistics(self._plan, statistics)
-                if self._plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
-                    joined = self._plan.statistics.joined(statistics)
-                    self._plan = replace(self._plan, statistics=joined)
-            train(self.net_, self._plan, X, epochs=1, hold_out=False)
-            self._set_fitted_attributes(X.dtype)
+            X = self._check_rows(X, fitting=True, reset=before is None)
+            self._take(fit_more_rows(self, X, before), X.dtype)
         return self
 
-    def _set_fitted_attributes(self, dtype: np.dtype) -> None:
+    def _is_fitted(self) -> bool:
+        return hasattr(self, "_fitted")
+
+    def _take(self, fitted: Fitted, dtype: np.dtype) -> None:
         """Set every public attribute with a trailing underscore."""
-        net, plan = self.net_, self._plan
-        self._input_dtype = dtype
-        self.n_components_ = plan.n_components
-        self._n_features_out = plan.n_components
+        self._fitted, self._input_dtype = fitted, dtype
+        plan, net = fitted.plan, fitted.net
+        self.net_ = net
+        self.n_components_ = self._n_features_out = plan.kept or plan.n_components
+        self.explained_variance_ratio_ = fitted.explained_variance_ratio
+        self.fell_back_to_pca_ = fitted.is_pca
         self.mean_ = plan.statistics.mean
         self.device_ = str(net.device)
         self.n_iter_ = len(net.history)
@@ -200,6 +190,15 @@ class BaseAutoEncoder(
             if all(loss is None for loss in validated)
             else [np.nan if loss is None else float(loss) for loss in validated]
         )
+
+    def _keep(self, n_components: int) -> Self:
+        """Show the first components only, from now on."""
+        fitted = self._fitted
+        plan = replace(fitted.plan, kept=n_components)
+        set_anchor(fitted.net.module_, plan)
+        self._take(replace(fitted, plan=plan), self._input_dtype)
+        self.n_components = n_components
+        return self
 
     # -- using -------------------------------------------------------------------
 
@@ -235,10 +234,12 @@ class BaseAutoEncoder(
         """
         check_is_fitted(self)
         codes = check_array(X, dtype=[np.float64, np.float32])
-        if codes.shape[1] != self.n_components_:
+        most, ordered = self.n_components_, self._plan.ordered
+        if codes.shape[1] > most or (codes.shape[1] < most and not ordered):
+            fewer = ", or fewer," if ordered else ","
             raise ValueError(
-                f"expected codes with n_components_={self.n_components_} columns, got "
-                f"X with {codes.shape[1]}. Pass what transform gives."
+                f"expected codes with n_components_={most} columns{fewer} got X with "
+                f"{codes.shape[1]}. Pass what transform gives."
             )
         module = self.net_.module_
         rows = apply_to_rows(lambda m, code: m.decode(code), module, codes)
@@ -365,19 +366,24 @@ class BaseAutoEncoder(
         """The history that skorch keeps: one dict an epoch."""
         return self.net_.history
 
+    @property
+    def _plan(self) -> Plan:
+        return self._fitted.plan
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "net_" in state:
-            state["_net_state"] = capture(state.pop("net_"))
+        if "_fitted" in state:
+            del state["net_"]
+            state["_fitted"] = capture(state["_fitted"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        net_state = state.pop("_net_state", None)
+        captured = state.pop("_fitted", None)
         super().__setstate__(state)
-        if net_state is not None:
-            self.net_ = restore(self._plan, net_state)
+        if captured is not None:
+            self._fitted = restore(captured)
+            self.net_ = self._fitted.net
             self.device_ = str(self.net_.device)
-            self._plan = replace(self._plan, device=self.device_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

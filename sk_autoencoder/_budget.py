@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["automatic_batch_size", "automatic_epochs", "optimizer_settings"]
+__all__ = ["GUARD", "automatic_batch_size", "automatic_epochs", "optimizer_settings"]
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -17,6 +17,10 @@ LEARNING_RATES = {"adam": 2e-3, "adamw": 2e-3, "sgd": 0.3}
 # Decoupled decay only: the same number inside Adam's or SGD's gradient would pull
 # the weights to zero.
 WEIGHT_DECAYS = {"adam": 0.0, "adamw": 0.1, "sgd": 0.0}
+
+
+# Standard errors by which held-out rows have to be better than PCA's.
+GUARD = 1.5
 
 
 def automatic_batch_size(n_rows: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._ordered import TruncatesComponents
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._sklearn_compat import Interval, StrOptions
 from sk_autoencoder.objectives import Denoise
@@ -17,12 +17,13 @@ from sk_autoencoder.objectives.denoise import NOISES
 __all__ = ["DenoisingAutoEncoderTransformer"]
 
 
-class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
+class DenoisingAutoEncoderTransformer(TruncatesComponents):
     """Features learnt by reconstructing clean rows from corrupted ones.
 
     A network is given rows some of whose cells are noise and trained to give the
     clean rows back. What it must know of the columns to do so makes good features
-    for tables, best with `features="hidden"`.
+    for tables, best with `features="hidden"`; `n_components`, `init` and `ordered`
+    have no part in those. With a bottleneck it starts as PCA, as the plain one does.
 
     `transform` never draws: the same row gives the same code, whatever is beside it.
     Time is one pass over the rows an epoch; memory beside X is that of the weights,
@@ -30,9 +31,13 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
 
     Parameters
     ----------
-    n_components : int or None, default=2
+    n_components : int, float or None, default=2
         Numbers in a code. None is min(n_samples, n_features), as for PCA. More
-        than that is allowed with a warning: it compresses nothing.
+        than that is allowed with a warning: it compresses nothing. A float in
+        (0, 1) is a share of the variance: the fewest components are sought, by
+        several fits, that explain it on the held-out rows, and no more than PCA
+        needs on all rows; a warning tells if those are too few. Not for
+        `partial_fit` nor with `features="hidden"`.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of the layers between input and code, in the encoder's order; the
         decoder mirrors them. "auto" is (256, 128); for `features="hidden"` it is
@@ -72,6 +77,19 @@ default="swap"
         does; "standard" measures each column in its standard deviation; "minmax"
         in its range. "auto" is "none", and "standard"
         for `features="hidden"`.
+    init : {"pca", "random"}, default="pca"
+        Where training starts. "pca" adds the networks to PCA's own encoder and
+        decoder: untrained the two are PCA, and PCA is kept where no epoch beats it
+        on the held-out rows by 1.5 standard errors of the gain. Codes are in PCA's
+        units, the data's. "random" has no linear part and no guard.
+    ordered : bool, default=False
+        Whether each prefix of a code is a code by itself: `inverse_transform` takes
+        the first j columns, `truncate` keeps them, and `explained_variance_ratio_`
+        tells what each adds. A second decoder learns that after the first, in about
+        the same time; the whole code is as good as without. Needs `init="pca"`.
+    whiten : bool, default=False
+        Whether to give codes that are uncorrelated and of unit variance on the
+        training rows. `inverse_transform` takes it back.
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adamw"
         What takes the steps.
     lr : float or "auto", default="auto"
@@ -125,9 +143,16 @@ default="swap"
         Names of the features, where X has string column names.
     mean_ : ndarray of shape (n_features,)
         Mean of the training rows.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Their sum is the share of the training rows' variance that the code explains,
+        as for PCA. With `ordered=True` the first j sum to what the first j
+        components explain; else the sum is shared out by their variances.
+    fell_back_to_pca_ : bool
+        Whether the transformer is PCA: nothing that was learnt was better.
     loss_curve_ : list of float
-        Mean loss of the training rows, one value an epoch; for the squared
-        error a mean over the features in scaled units, near 1 for a fresh network.
+        Mean loss of the training rows, one value an epoch. The squared error is
+        divided by PCA's on the training rows, with `init="random"` by the variance:
+        1 is as good as PCA, or as the mean row.
     validation_loss_curve_ : list of float
         Loss of the held-out rows likewise; empty without any.
     best_epoch_ : int
@@ -177,16 +202,18 @@ default="swap"
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseAutoEncoder._parameter_constraints,
+        **TruncatesComponents._parameter_constraints,
         "noise": [StrOptions(set(NOISES)), callable],
         "noise_level": [Interval(Real, 0, None, closed="left")],
         "features": [StrOptions({"bottleneck", "hidden"})],
         "loss": [StrOptions({"auto", "squared_error", "binary_cross_entropy"})],
+        "ordered": ["boolean"],
+        "init": [StrOptions({"pca", "random"})],
     }
 
     def __init__(
         self,
-        n_components: int | None = 2,
+        n_components: float | None = 2,
         *,
         hidden_layer_sizes: Sequence[int] | str = "auto",
         activation: str = "gelu",
@@ -198,6 +225,9 @@ default="swap"
         features: str = "bottleneck",
         loss: str = "auto",
         numeric_scaling: str = "auto",
+        init: str = "pca",
+        ordered: bool = False,
+        whiten: bool = False,
         optimizer: str | type = "adamw",
         lr: float | str = "auto",
         weight_decay: float | str = "auto",
@@ -226,6 +256,9 @@ default="swap"
         self.features = features
         self.loss = loss
         self.numeric_scaling = numeric_scaling
+        self.init = init
+        self.ordered = ordered
+        self.whiten = whiten
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sk_autoencoder._exact import ExactBuffers
+from sk_autoencoder._frame import CodeFrame, FrameLayer
 from sk_autoencoder._protocols import Columns, Objective
 
 __all__ = ["AutoEncoderModule"]
@@ -25,6 +27,17 @@ class AutoEncoderModule(nn.Module):
     columns : Columns
     encoder, decoder : torch.nn.Module
     objective : Objective
+    frame : CodeFrame or None
+        From the encoder's codes to the users'.
+
+    Attributes
+    ----------
+    loss_unit : float
+        What the reconstruction's loss is divided by.
+    prefixes : torch.nn.Module or None
+        Decodes the first j components of codes, (n, j).
+    kept : int or None
+        How many components users see; None is all.
     """
 
     generator: torch.Generator
@@ -36,12 +49,17 @@ class AutoEncoderModule(nn.Module):
         encoder: nn.Module,
         decoder: nn.Module,
         objective: Objective,
+        frame: CodeFrame | None = None,
     ) -> None:
         super().__init__()
         self.columns = columns
         self.encoder = encoder
         self.decoder = decoder
         self.objective = objective
+        self.frame = FrameLayer(frame)
+        self.loss_unit = 1.0
+        self.prefixes: nn.Module | None = None
+        self.kept: int | None = None
         self._drawing: list[Any] = [
             m for m in self.modules() if hasattr(m, "generator")
         ]
@@ -67,17 +85,28 @@ class AutoEncoderModule(nn.Module):
     def terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
         """Terms of the loss by name, each a mean over the rows."""
         raw, statistics = output
-        reconstruction = self.columns.loss(raw, x)
+        reconstruction = self.columns.loss(raw, x) / self.loss_unit
         return {"reconstruction": reconstruction, **self.objective.terms(statistics)}
+
+    def row_loss(self, x: Tensor) -> Tensor:
+        """Score the reconstruction of each centred row, (n,)."""
+        return self.columns.row_loss(self.forward(x)[0], x) / self.loss_unit
 
     def encode(self, x: Tensor) -> Tensor:
         """Turn rows into codes."""
-        inputs = self.columns.encode(x - self.columns.mean)
-        return self.objective.code(self.encoder(inputs))
+        code = self.frame.to_users(self.network_code(x - self.columns.mean))
+        return code if self.kept is None else code[:, : self.kept]
+
+    def network_code(self, x: Tensor) -> Tensor:
+        """Turn centred rows into the network's own codes."""
+        return self.objective.code(self.encoder(self.columns.encode(x)))
 
     def decode(self, code: Tensor) -> Tensor:
-        """Turn codes into rows."""
-        return self.columns.decode(self.decoder(code))
+        """Turn codes, or the first components of ordered ones, into rows."""
+        decoder = self.decoder
+        if self.prefixes is not None and code.shape[1] < self.frame.width:
+            decoder = self.prefixes
+        return self.columns.decode(decoder(self.frame.to_networks(code)))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode rows and decode the codes."""
@@ -94,7 +123,9 @@ class AutoEncoderModule(nn.Module):
         return sum(weight.numel() for weight in self.parameters())
 
     def in_float64(self) -> "AutoEncoderModule":
-        """Copy the module in float64, statistics of the columns at full precision."""
+        """Copy the module in float64, what is known so precisely at full precision."""
         module = copy.deepcopy(self).double()
-        module.columns.restore_precision()
+        for part in module.modules():
+            if isinstance(part, ExactBuffers):
+                part.restore_precision()
         return module.eval()

@@ -11,12 +11,12 @@ from skorch.callbacks import ProgressBar as BatchBar
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
-from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net_batches import Batches, Rows, split_rows
 from sk_autoencoder._net_callbacks import hooks_batches
 from sk_autoencoder._net_training import (
     BestState,
     FlatWeights,
+    Guard,
     Patience,
     Schedule,
     Totals,
@@ -40,7 +40,7 @@ class AutoEncoderNet(NeuralNet):
 
     Parameters
     ----------
-    module : AutoEncoderModule
+    module : AutoEncoderModule or PrefixModule
     seeds : Seeds
         Of the order of the batches, the noise and the validation rows.
     gradient_clip : float or None, default=1.0
@@ -60,6 +60,9 @@ class AutoEncoderNet(NeuralNet):
         Loss on held-out rows that counts as a gain.
     lr_schedule : None, float, "cosine" or callable
         See `lr_factor`.
+    guard : float or None, default=None
+        Standard errors by which the first run has to better the state before it on
+        the held-out rows; else that state is kept. None guards nothing.
     **kwargs
         Of `skorch.NeuralNet`.
 
@@ -73,7 +76,7 @@ class AutoEncoderNet(NeuralNet):
 
     def __init__(
         self,
-        module: AutoEncoderModule,
+        module: nn.Module,
         *,
         seeds: Seeds,
         gradient_clip: float | None = 1.0,
@@ -83,6 +86,7 @@ class AutoEncoderNet(NeuralNet):
         flatten: bool = False,
         tol: float = 0.0,
         lr_schedule: Schedule = None,
+        guard: float | None = None,
         **kwargs: Any,
     ) -> None:
         # The module scores itself, in `get_loss`, and splitting is ours.
@@ -95,6 +99,7 @@ class AutoEncoderNet(NeuralNet):
         self.flatten = flatten
         self.tol = tol
         self.lr_schedule = lr_schedule
+        self.guard = guard
 
     # -- what skorch calls to set up ------------------------------------------
 
@@ -206,8 +211,13 @@ class AutoEncoderNet(NeuralNet):
         # The state before the first step is a candidate: no run makes a model worse
         # on held-out rows than it was.
         score = math.inf
+        self.guard_: Guard | None = None
         if held_out is not None:
             score, _, _ = self._validate(held_out)
+            if self.guard is not None and self._first_epoch == 0:
+                self.guard_ = Guard(
+                    self.module_, lambda: self._row_losses(held_out), self.guard
+                )
         self.best_.start(self.module_, score)
         self.average_.unapply()
 
@@ -248,11 +258,17 @@ class AutoEncoderNet(NeuralNet):
             self.average_.apply()
         else:
             self.average_.restart_from(self.best_.state, self.module_)
+        self._set_training(False)
+        if self.guard_ and self.best_.epoch > 0 and not self.guard_.lets_pass():
+            self.average_.restart_from(self.guard_.state, self.module_)
+            self.optimizer_.state.clear()  # moments on the way to another state
+            self.best_.epoch = 0
+        self.guard_ = None
         if self.diverged_:
             self.optimizer_.state.clear()  # moments of infinite gradients
-        self.best_epoch_ = self._first_epoch + self.best_.epoch
+        if self.best_.epoch > 0:
+            self.best_epoch_ = self._first_epoch + self.best_.epoch
         self.best_.state = {}  # as large as the module
-        self._set_training(False)
         self._calibrate(train)
 
     def _calibrate(self, train: Dataset) -> None:
@@ -329,6 +345,14 @@ class AutoEncoderNet(NeuralNet):
                 totals.add(self.module_.objective.total(terms), terms, len(x))
         self.module_.use_generator(self.noise_)
         return totals.means()
+
+    def _row_losses(self, batches: Batches) -> Tensor:
+        """Score each row, (n,), with the draws of validation."""
+        self.module_.use_generator(self._validation_noise())
+        with torch.no_grad():
+            losses = torch.cat([self.module_.row_loss(x) for x, _ in batches])
+        self.module_.use_generator(self.noise_)
+        return losses
 
     def _validation_noise(self) -> torch.Generator:
         return make_generator(self.seeds.validation, self.device)

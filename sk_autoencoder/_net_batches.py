@@ -47,6 +47,7 @@ class Rows(torch.utils.data.Dataset):
         self.n_features = X.shape[1]
         self._mean = torch.from_numpy(mean.astype(np.float32))
         self._sparse = sparse.issparse(X)
+        self._sparse_mean = mean.astype(X.dtype)
         self._centred = not self._sparse and (X.dtype != np.float32 or resident)
         if self._centred:
             X = _centred_copy(X, mean)
@@ -72,8 +73,9 @@ class Rows(torch.utils.data.Dataset):
             where = torch.from_numpy(indices).to(self.device)
             return self._array.index_select(0, where)
         if self._sparse:
-            dense = dense_rows(self._array, indices).astype(np.float32, copy=False)
-            return torch.from_numpy(dense).to(self.device).sub_(self._mean)
+            # As dense rows of the same dtype, to the bit.
+            dense = dense_rows(self._array, indices) - self._sparse_mean
+            return torch.from_numpy(dense.astype(np.float32)).to(self.device)
         rows = torch.from_numpy(self._array.take(indices, axis=0))
         return rows if self._centred else rows.sub_(self._mean)
 

@@ -1,11 +1,13 @@
 """Callbacks of skorch: our own, and which ones look at single batches."""
 
+import sys
+from collections.abc import Iterable
 from typing import Any
 
-from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar
+from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog, ProgressBar
 from tqdm.auto import tqdm
 
-__all__ = ["EpochBar", "hooks_batches"]
+__all__ = ["EpochBar", "hooks_batches", "say"]
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -22,6 +24,22 @@ def hooks_batches(callback: Any) -> bool:
         getattr(type(callback), hook, None) not in (None, getattr(Callback, hook))
         for hook in BATCH_HOOKS
     )
+
+
+def say(callbacks: Iterable[tuple[str, Any]], message: str) -> None:
+    """Say something where the callbacks print, if any does.
+
+    Parameters
+    ----------
+    callbacks : iterable of (str, Callback)
+        Of a net.
+    message : str
+    """
+    for _, callback in callbacks:
+        if isinstance(callback, PrintLog):
+            callback.sink(message)
+        elif isinstance(callback, EpochBar):
+            tqdm.write(message, file=sys.stderr)
 
 
 class EpochBar(Callback):

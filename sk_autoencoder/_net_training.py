@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
+from scipy import special
 from torch import Tensor, nn
 
 __all__ = [
     "BestState",
     "FlatWeights",
+    "Guard",
     "Patience",
     "Totals",
     "WeightAverage",
@@ -191,6 +193,44 @@ class BestState:
             return
         for name, value in state.items():
             self.state[name].copy_(value)
+
+
+class Guard:
+    """Keeps the state before training unless the gain over it is beyond chance.
+
+    The gain is measured row by row on held-out rows: its mean has to exceed so many
+    of its standard errors, more where few rows make the error itself uncertain (at
+    the same quantile of Student's distribution).
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Before the first step.
+    score : callable
+        Gives the loss of each held-out row, (n,), by the module as it then is.
+    n_errors : float
+
+    Attributes
+    ----------
+    state : dict of str to Tensor
+        Of the module before training.
+    """
+
+    def __init__(
+        self, module: nn.Module, score: Callable[[], Tensor], n_errors: float
+    ) -> None:
+        self._score, self._n_errors = score, n_errors
+        self.state = {name: v.clone() for name, v in module.state_dict().items()}
+        self._before = score()
+
+    def lets_pass(self) -> bool:
+        """Tell whether the module, as it now is, is better beyond chance."""
+        gains = (self._before - self._score()).double()
+        if len(gains) < 2:
+            return False
+        error = gains.std() / len(gains) ** 0.5
+        n_errors = special.stdtrit(len(gains) - 1, special.ndtr(self._n_errors))
+        return bool(gains.mean() > float(n_errors) * error)
 
 
 def _all_finite(module: nn.Module) -> bool:

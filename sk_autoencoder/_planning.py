@@ -7,20 +7,28 @@ from typing import Any
 
 import torch
 
-from sk_autoencoder._assembly import Plan, resolve_device
+from sk_autoencoder._anchoring import anchored
+from sk_autoencoder._assembly import EXACT, Plan, resolve_device
 from sk_autoencoder._budget import (
+    GUARD,
     automatic_batch_size,
     automatic_epochs,
     optimizer_settings,
 )
 from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._frame import CodeFrame
+from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_callbacks import EpochBar
 from sk_autoencoder._net_training import Patience
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import seeds_from
 from sk_autoencoder.networks import MLP
 
-__all__ = ["continued_plan", "make_plan"]
+# Principal axes that `partial_fit` follows beyond twice the components: with all of
+# them it would find those of all rows exactly.
+MORE_AXES = 50
+
+__all__ = ["continued_plan", "fresh_plan", "is_anchored", "make_plan"]
 
 
 def make_plan(
@@ -48,6 +56,13 @@ def make_plan(
     """
     network = _resolve_network(estimator)
     stacked = estimator._is_stacked()
+    if isinstance(estimator.n_components, float) and (stacked or more_to_come):
+        where = "with features='hidden'" if stacked else "in partial_fit"
+        raise ValueError(
+            f"expected an int or None {where}, got n_components="
+            f"{estimator.n_components!r}: how many components explain a share is "
+            "found by fits on all rows. Pass an int, or call fit."
+        )
     if stacked:
         n_components = sum(network.stack_widths())
     else:
@@ -67,11 +82,46 @@ def make_plan(
         stacked=stacked,
         seeds=before.seeds if before else seeds_from(estimator.random_state),
         device=str(device),
+        whiten=estimator.whiten,
+        ordered=_is_ordered(estimator),
         settings=_net_settings(estimator, shape, device),
     )
 
 
-def continued_plan(estimator: Any, plan: Plan, shape: tuple[int, int]) -> Plan:
+def fresh_plan(
+    estimator: Any, X: Any, statistics: ColumnStatistics, *, more_to_come: bool = False
+) -> Plan:
+    """Plan the fit of an estimator on rows, its principal axes included.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    statistics : ColumnStatistics
+        Of the rows.
+    more_to_come : bool
+        Whether these rows are the first of many.
+    """
+    plan = make_plan(estimator, statistics, X.shape, more_to_come=more_to_come)
+    if not is_anchored(estimator):
+        return plan
+    n_more = plan.n_components + MORE_AXES if more_to_come else 0
+    plan = anchored(plan, X, n_more=n_more)
+    if estimator.max_epochs == "auto" and _is_exact(plan):
+        plan = replace(plan, settings={**plan.settings, "max_epochs": 0})
+    return plan
+
+
+def _is_exact(plan: Plan) -> bool:
+    """Tell whether PCA leaves nothing that float32 could learn."""
+    assert plan.axes is not None
+    left = plan.axes.residual(plan.n_components)
+    return left <= EXACT * plan.axes.total
+
+
+def continued_plan(
+    estimator: Any, plan: Plan, net: AutoEncoderNet, shape: tuple[int, int]
+) -> Plan:
     """Bring the plan of a fitted estimator up to date, to train it further.
 
     What the weights depend on must be as it was; the objective, the batches, the
@@ -80,9 +130,10 @@ def continued_plan(estimator: Any, plan: Plan, shape: tuple[int, int]) -> Plan:
     Parameters
     ----------
     estimator : BaseAutoEncoder
-        Fitted; its net is brought up to date too.
     plan : Plan
         Of the fit before.
+    net : AutoEncoderNet
+        Its net, which is brought up to date too.
     shape : tuple of int
         Of the training rows.
     """
@@ -109,10 +160,16 @@ def continued_plan(estimator: Any, plan: Plan, shape: tuple[int, int]) -> Plan:
     }
     if "lr_schedule" in changed:
         changed["lr"] = new.settings["lr"]  # the old schedule had moved it
-    net = estimator.net_
     net.set_params(**changed)
     net.module_.objective = new.objective
-    return replace(plan, objective=new.objective, settings={**plan.settings, **changed})
+    natural = None if plan.units is None else CodeFrame.scaling(plan.units)
+    return replace(
+        plan,
+        objective=new.objective,
+        whiten=new.whiten,
+        frame=plan.frame if new.whiten else natural,
+        settings={**plan.settings, **changed},
+    )
 
 
 def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, Any]]:
@@ -126,14 +183,18 @@ def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, An
     yield "numeric_scaling", old.scaling, new.scaling
     yield "likelihood", old.likelihood, new.likelihood
     yield "n_components", old.n_components, new.n_components
+    yield "ordered", old.ordered, new.ordered
     yield "device", old.device, new.device
 
 
 def _resolve_components(
-    n_components: int | None, most: int, before: Plan | None
+    n_components: float | None, most: int, before: Plan | None
 ) -> int:
-    """Resolve None as PCA does, and warn of a code that compresses nothing."""
-    if n_components is None:
+    """Resolve None as PCA does, and warn of a code that compresses nothing.
+
+    For a share to be explained it is the most components that can be wanted.
+    """
+    if n_components is None or isinstance(n_components, float):
         return before.n_components if before else most
     if before is None and n_components > most:
         warnings.warn(
@@ -141,7 +202,7 @@ def _resolve_components(
             f"n_components={n_components}: such a code compresses nothing. Pass a "
             "smaller one.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=7,
         )
     return int(n_components)
 
@@ -190,10 +251,29 @@ def _net_settings(
         "patience": Patience(None if patience == "auto" else patience),
         "tol": estimator.tol,
         "lr_schedule": estimator.lr_schedule,
+        "guard": GUARD if is_anchored(estimator) else None,
         "callbacks": _resolve_callbacks(estimator),
         "verbose": int(estimator.verbose == 1),
         **(estimator.net_params or {}),
     }
+
+
+def _is_ordered(estimator: Any) -> bool:
+    """Tell whether prefixes of codes are decoded; check that they can be."""
+    if not getattr(estimator, "ordered", False) or estimator._is_stacked():
+        return False
+    if estimator.init != "pca":
+        raise ValueError(
+            f"expected init='pca' for ordered=True, got init={estimator.init!r}: only "
+            "components that start as PCA's have an order. Pass init='pca'."
+        )
+    return True
+
+
+def is_anchored(estimator: Any) -> bool:
+    """Tell whether the network starts as PCA."""
+    init = getattr(estimator, "init", "random")
+    return bool(init == "pca" and not estimator._is_stacked())
 
 
 def _resolve_callbacks(estimator: Any) -> list[Any]:

@@ -7,10 +7,13 @@ say how a column is scaled, decoded and scored. `_assembly.py` joins one of each
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
-from torch import Tensor, nn
+from torch import Tensor
+
+from sk_autoencoder._exact import ExactBuffers
 
 __all__ = ["Columns", "Network", "Objective"]
 
@@ -31,7 +34,7 @@ class Network(BaseEstimator, ABC):
         n_components: int,
         n_outputs: int,
         generator: torch.Generator,
-    ) -> tuple[nn.Module, nn.Module]:
+    ) -> tuple[torch.nn.Module, torch.nn.Module]:
         """Build an encoder and a decoder with fresh weights.
 
         Parameters
@@ -65,7 +68,7 @@ class Network(BaseEstimator, ABC):
 
     def build_stack(
         self, *, n_inputs: int, n_outputs: int, generator: torch.Generator
-    ) -> tuple[nn.Module, nn.Module]:
+    ) -> tuple[torch.nn.Module, torch.nn.Module]:
         """Build a stack without a bottleneck, whose code is every hidden layer.
 
         Returns
@@ -82,7 +85,14 @@ class Objective:
 
     Objectives hold plain numbers, no tensors: they pickle as they are. Every method
     has the plain autoencoder's answer as its default.
+
+    Attributes
+    ----------
+    network_noise : float
+        Deviation of the normal noise on what an anchored network sees in training.
     """
+
+    network_noise: ClassVar[float] = 0.0
 
     def n_statistics(self, n_components: int) -> int:
         """Say how many numbers the encoder gives for a code of `n_components`."""
@@ -125,7 +135,7 @@ class Objective:
         return terms["reconstruction"]
 
 
-class Columns(nn.Module, ABC):
+class Columns(ExactBuffers, ABC):
     """The columns of a table: how each is scaled, decoded and scored.
 
     Inside the network rows are *centred*: the training mean is taken off before
@@ -152,8 +162,16 @@ class Columns(nn.Module, ABC):
         """Turn the decoder's output (n, n_outputs) into rows, in caller's units."""
 
     @abstractmethod
+    def errors(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Give centred rows less their reconstruction, in the caller's units."""
+
+    @abstractmethod
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score centred rows `x` by the decoder's output: a mean over the rows."""
+
+    @abstractmethod
+    def row_loss(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Score each of the centred rows, (n,); their mean is the loss."""
 
     @abstractmethod
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
@@ -176,10 +194,6 @@ class Columns(nn.Module, ABC):
             The decoder's output and the centred rows, batch by batch; not read by
             columns that need nothing.
         """
-
-    @abstractmethod
-    def restore_precision(self) -> None:
-        """Write the statistics again, from float64, after a change of dtype."""
 
     @abstractmethod
     def extremes(self) -> tuple[Tensor, Tensor]:

@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils._set_output import ADAPTERS_MANAGER
 from sklearn.utils.validation import _check_feature_names_in
 
-__all__ = ["Interval", "StrOptions", "_fit_context", "in_output_container"]
+__all__ = [
+    "Interval",
+    "RealNotInt",
+    "StrOptions",
+    "_fit_context",
+    "in_output_container",
+]
 
 
 def in_output_container(estimator: BaseEstimator, rows: np.ndarray, like: Any) -> Any:

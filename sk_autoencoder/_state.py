@@ -11,24 +11,59 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._assembly import Plan, build_net, resolve_device
+from sk_autoencoder._assembly import build_net, build_prefix_net, resolve_device
+from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._net import AutoEncoderNet
 
 __all__ = ["capture", "restore"]
 
 
-def capture(net: AutoEncoderNet) -> dict[str, Any]:
-    """Copy the state of a net into arrays and plain numbers.
+def capture(fitted: Fitted) -> dict[str, Any]:
+    """Copy what a fit gave into arrays, plain numbers and specifications.
 
     Parameters
     ----------
-    net : AutoEncoderNet
+    fitted : Fitted
         Between two runs: the averaged weights are in the module.
 
     Returns
     -------
     state : dict
     """
+    prefixes = fitted.prefix_net
+    return {
+        "plan": fitted.plan,
+        "moments": fitted.moments,
+        "net": _capture_net(fitted.net),
+        "prefix_net": None if prefixes is None else _capture_net(prefixes),
+        "prefix_errors": fitted.prefix_errors,
+    }
+
+
+def restore(state: dict[str, Any]) -> Fitted:
+    """Build the nets of a plan and write a state into them.
+
+    Parameters
+    ----------
+    state : dict
+        From `capture`. The device of its plan is used where it is there, the CPU else.
+    """
+    plan = state["plan"]
+    try:
+        resolve_device(plan.device)
+    except ValueError:
+        plan = replace(plan, device="cpu")
+    net = build_net(plan)
+    prefix_net = None
+    if state["prefix_net"] is not None:
+        prefix_net = build_prefix_net(plan, net.module_)
+        _fill_net(prefix_net, state["prefix_net"])
+    _fill_net(net, state["net"])
+    return Fitted(plan, net, state["moments"], prefix_net, state["prefix_errors"])
+
+
+def _capture_net(net: AutoEncoderNet) -> dict[str, Any]:
+    """Copy the state of one net."""
     return {
         "module": _map_tensors(net.module_.state_dict(), _to_array),
         "raw_weights": _map_tensors(net.average_.raw_weights(), _to_array),
@@ -42,22 +77,9 @@ def capture(net: AutoEncoderNet) -> dict[str, Any]:
     }
 
 
-def restore(plan: Plan, state: dict[str, Any]) -> AutoEncoderNet:
-    """Build the net of a plan and write a state into it.
-
-    Parameters
-    ----------
-    plan : Plan
-        Its device is used where it is there, the CPU else.
-    state : dict
-        From `capture`.
-    """
-    try:
-        device = resolve_device(plan.device)
-    except ValueError:
-        device = torch.device("cpu")
-        plan = replace(plan, device="cpu")
-    net = build_net(plan)
+def _fill_net(net: AutoEncoderNet, state: dict[str, Any]) -> None:
+    """Write the state of one net into a net that was just built."""
+    device = torch.device(net.device)
     net.module_.load_state_dict(_map_tensors(state["module"], _to_tensor))
     raw = [
         weight.to(device) for weight in _map_tensors(state["raw_weights"], _to_tensor)
@@ -70,7 +92,6 @@ def restore(plan: Plan, state: dict[str, Any]) -> AutoEncoderNet:
     net.history.extend(state["history"])
     net.best_epoch_ = state["best_epoch"]
     net.module_.eval()
-    return net
 
 
 def _to_array(tensor: torch.Tensor) -> np.ndarray:

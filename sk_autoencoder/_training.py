@@ -5,18 +5,28 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
-from sk_autoencoder._assembly import Plan
+from sk_autoencoder._assembly import Plan, set_anchor
+from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
+from sk_autoencoder._net_callbacks import say
 from sk_autoencoder._threads import threads_for
 from sk_autoencoder.exceptions import DivergenceError
 
-__all__ = ["train"]
+__all__ = ["judge", "train"]
 
+FELL_BACK = "No epoch beats PCA on the held-out rows beyond chance: PCA is kept."
 ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
 
 
-def train(net: AutoEncoderNet, plan: Plan, X: Any, **how: Any) -> None:
+def train(
+    net: AutoEncoderNet,
+    plan: Plan,
+    X: Any,
+    *,
+    before: Plan | None = None,
+    **how: Any,
+) -> CodeMoments:
     """Train a net; if that raises, the net is as it was before.
 
     Parameters
@@ -25,29 +35,42 @@ def train(net: AutoEncoderNet, plan: Plan, X: Any, **how: Any) -> None:
     plan : Plan
         The net's own, its statistics perhaps brought up to date.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
+    before : Plan or None
+        What the net was last trained by; None for a fresh one.
     **how
         Of `AutoEncoderNet.fit_loop`.
+
+    Returns
+    -------
+    moments : CodeMoments
+        Of all the rows, by the trained net.
 
     Raises
     ------
     DivergenceError
         If not one epoch gave a usable state.
     """
-    columns = net.module_.columns
-    old_statistics = columns.statistics
-    columns.set_statistics(plan.statistics)
+    module = net.module_
+    module.columns.set_statistics(plan.statistics)
+    set_anchor(module, plan)
     rows = Rows(X, mean=plan.statistics.mean, device=net.device)
-    work = min(net.batch_size, len(rows)) * net.module_.n_weights()
+    work = min(net.batch_size, len(rows)) * module.n_weights()
     try:
         with threads_for(work):
             net.partial_fit(rows, None, **how)
-        _judge(net)
+            judge(net)
+            if plan.axes is not None and net.history and net.best_epoch_ == 0:
+                say(net.callbacks_, FELL_BACK)
+            every = net.get_iterator(rows, training=False)
+            return CodeMoments.of(module, every, crossed=plan.whiten)
     except BaseException:
-        columns.set_statistics(old_statistics)
+        if before is not None:
+            module.columns.set_statistics(before.statistics)
+            set_anchor(module, before)
         raise
 
 
-def _judge(net: AutoEncoderNet) -> None:
+def judge(net: AutoEncoderNet) -> None:
     """Warn of a run that did not end by itself; raise if it gave nothing."""
     last, kept = len(net.history), net.best_epoch_
     if net.interrupted_:
@@ -68,4 +91,4 @@ def _judge(net: AutoEncoderNet) -> None:
             f"{kept} are kept. {ADVICE}"
         )
     # The levels between here and the caller: train, fit, and its validation.
-    warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    warnings.warn(message, ConvergenceWarning, stacklevel=6)

@@ -46,9 +46,13 @@ class VAETransformer(BaseAutoEncoder):
 
     Parameters
     ----------
-    n_components : int or None, default=2
+    n_components : int, float or None, default=2
         Numbers in a code. None is min(n_samples, n_features), as for PCA. More
-        than that is allowed with a warning: it compresses nothing.
+        than that is allowed with a warning: it compresses nothing. A float in
+        (0, 1) is a share of the variance: the fewest components are sought, by
+        several fits, that explain it on the held-out rows, and no more than PCA
+        needs on all rows; a warning tells if those are too few. Not for
+        `partial_fit`.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of the layers between input and code, in the encoder's order; the
         decoder mirrors them. "auto" is (256, 128).
@@ -74,6 +78,9 @@ default="gelu"
         anyhow. "none" keeps the proportions of the caller's units, as PCA
         does; "standard" measures each column in its standard deviation; "minmax"
         in its range. "auto" is "none".
+    whiten : bool, default=False
+        Whether to give codes that are uncorrelated and of unit variance on the
+        training rows. `inverse_transform` takes it back.
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adamw"
         What takes the steps.
     lr : float or "auto", default="auto"
@@ -127,6 +134,9 @@ default="gelu"
         Names of the features, where X has string column names.
     mean_ : ndarray of shape (n_features,)
         Mean of the training rows.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Their sum is the share of the training rows' variance that the code explains,
+        as for PCA; it is shared out by the variances of the components.
     loss_curve_ : list of float
         Mean loss of the training rows, one value an epoch, in nats a row.
     validation_loss_curve_ : list of float
@@ -178,7 +188,7 @@ default="gelu"
 
     def __init__(
         self,
-        n_components: int | None = 2,
+        n_components: float | None = 2,
         *,
         hidden_layer_sizes: Sequence[int] | str = "auto",
         activation: str = "gelu",
@@ -188,6 +198,7 @@ default="gelu"
         likelihood: str = "auto",
         beta: float = 1.0,
         numeric_scaling: str = "auto",
+        whiten: bool = False,
         optimizer: str | type = "adamw",
         lr: float | str = "auto",
         weight_decay: float | str = "auto",
@@ -214,6 +225,7 @@ default="gelu"
         self.likelihood = likelihood
         self.beta = beta
         self.numeric_scaling = numeric_scaling
+        self.whiten = whiten
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay

@@ -46,7 +46,8 @@ def test_stands_in_for_pca_in_a_pipeline(estimator):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_grid_search_over_every_kind_of_parameter(n_jobs):
-    pipe = make_pipeline(AutoEncoderTransformer(**SMALL), LogisticRegression())
+    reducer = AutoEncoderTransformer(whiten=True, **SMALL)
+    pipe = make_pipeline(reducer, LogisticRegression())
     name = "autoencodertransformer__"
     search = GridSearchCV(
         pipe,

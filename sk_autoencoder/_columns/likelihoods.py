@@ -30,14 +30,21 @@ class Likelihood(nn.Module):
         Whether the targets must lie in [0, 1].
     is_continuous : bool
         Whether `log_likelihood` is that of a density, which changes with the units.
+    is_squared_error : bool
+        Whether the loss is PCA's own, up to a factor.
     """
 
     needs_unit_interval = False
     is_continuous = False
+    is_squared_error = True
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch; lower is better."""
         return F.mse_loss(raw, y)
+
+    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,); their mean is the loss of the batch."""
+        return F.mse_loss(raw, y, reduction="none").mean(dim=1)
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; higher is better."""
@@ -46,6 +53,11 @@ class Likelihood(nn.Module):
     def to_scaled(self, raw: Tensor) -> Tensor:
         """Give the expected row in scaled units."""
         return raw
+
+    @staticmethod
+    def to_raw(y: Tensor) -> Tensor:
+        """Undo `to_scaled`, as nearly as the likelihood allows."""
+        return y
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw rows in scaled units."""
@@ -58,7 +70,10 @@ class Likelihood(nn.Module):
 class BinaryCrossEntropy(Likelihood):
     """Cross-entropy of targets in [0, 1] with logits, a mean over the features."""
 
+    # Least probability of a reconstruction that is linear and may leave [0, 1].
+    LEAST = 1e-2
     needs_unit_interval = True
+    is_squared_error = False
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch; lower is better.
@@ -68,9 +83,22 @@ class BinaryCrossEntropy(Likelihood):
         """
         return F.binary_cross_entropy_with_logits(raw, y.clamp(0, 1))
 
+    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,); their mean is the loss of the batch."""
+        losses = F.binary_cross_entropy_with_logits(
+            raw, y.clamp(0, 1), reduction="none"
+        )
+        return losses.mean(dim=1)
+
     def to_scaled(self, raw: Tensor) -> Tensor:
         """Give the probabilities."""
         return torch.sigmoid(raw)
+
+    @staticmethod
+    def to_raw(y: Tensor) -> Tensor:
+        """Give the logits of probabilities, kept away from 0 and 1."""
+        least = BinaryCrossEntropy.LEAST
+        return torch.logit(y.clamp(least, 1 - least))
 
 
 class Gaussian(Likelihood):
@@ -93,6 +121,7 @@ class Gaussian(Likelihood):
     FLOOR = 1e-6
     MEMORY = 0.95
     is_continuous = True
+    is_squared_error = False
 
     variance: Tensor
 
@@ -140,10 +169,7 @@ class Bernoulli(BinaryCrossEntropy):
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; higher is better."""
-        losses = F.binary_cross_entropy_with_logits(
-            raw, y.clamp(0, 1), reduction="none"
-        )
-        return -losses.sum(dim=1)
+        return -self.row_loss(raw, y) * raw.shape[1]
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw zeros and ones."""

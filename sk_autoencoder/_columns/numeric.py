@@ -13,17 +13,6 @@ from sk_autoencoder._protocols import Columns
 
 __all__ = ["NumericColumns", "NumericScale"]
 
-BUFFERS = (
-    "mean",
-    "input_weight",
-    "input_spread",
-    "low",
-    "high",
-    "unit",
-    "output_unit",
-    "offset",
-)
-
 # A column whose spread is below this share of the unit that its error is measured in
 # is blown up no further than to this share: a pixel that is hardly ever set would
 # otherwise outweigh all others when it is. Which value matters far less than that there
@@ -110,10 +99,7 @@ class NumericColumns(Columns):
         super().__init__()
         self.scaling = scaling
         self.likelihood: Likelihood = LIKELIHOODS[likelihood]()
-        n_features = len(statistics.mean)
-        self.n_inputs = self.n_outputs = n_features
-        for name in BUFFERS:
-            self.register_buffer(name, torch.zeros(n_features))
+        self.n_inputs = self.n_outputs = len(statistics.mean)
         self.set_statistics(statistics)
 
     def set_statistics(self, statistics: ColumnStatistics) -> None:
@@ -128,6 +114,8 @@ class NumericColumns(Columns):
         floored = np.maximum(spread, SMALLEST_SHARE * scale.unit)
         weight = np.where(constant, 0.0, 1 / floored)
         self.statistics, self.scale = statistics, scale
+        # From inputs to the units of the score, where the inputs are not constant.
+        self.factor = np.where(constant, 0.0, floored / scale.unit)
         values = {
             "mean": mean,
             "input_weight": weight,
@@ -140,12 +128,8 @@ class NumericColumns(Columns):
             "offset": (mean - scale.origin) / scale.unit,
         }
         for name, value in values.items():
-            getattr(self, name).copy_(torch.from_numpy(value))
+            self.write(name, value)
         self._has_offset = bool(np.any(values["offset"]))
-
-    def restore_precision(self) -> None:
-        """Write the statistics again, from float64, after a change of dtype."""
-        self.set_statistics(self.statistics)
 
     def encode(self, x: Tensor) -> Tensor:
         """Standardise centred rows; a constant column gives 0."""
@@ -160,14 +144,25 @@ class NumericColumns(Columns):
         """Turn the decoder's output into rows in the caller's units."""
         return self._to_rows(self.likelihood.to_scaled(raw))
 
+    def errors(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Give centred rows less their reconstruction, in the caller's units."""
+        return x - self._to_centred(self.likelihood.to_scaled(raw))
+
     def _to_rows(self, y: Tensor) -> Tensor:
+        return self._to_centred(y) + self.mean
+
+    def _to_centred(self, y: Tensor) -> Tensor:
         if self._has_offset:
             y = y - self.offset
-        return y * self.output_unit + self.mean
+        return y * self.output_unit
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score a batch of centred rows by the decoder's output."""
         return self.likelihood.loss(raw, self.target(x))
+
+    def row_loss(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Score each of the centred rows by the decoder's output."""
+        return self.likelihood.row_loss(raw, self.target(x))
 
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
         """Log density of centred rows in the caller's units, (n,) in nats."""

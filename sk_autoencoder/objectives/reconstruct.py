@@ -1,6 +1,7 @@
 """The plain objective: reconstruct what came in."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sk_autoencoder._protocols import Objective
 
@@ -16,3 +17,5 @@ class Reconstruct(Objective):
     Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with
     neural networks, Science 313.
     """
+
+    network_noise: ClassVar[float] = 0.2

@@ -1,0 +1,130 @@
+"""The anchor: an encoder and a decoder that start out as PCA.
+
+    u  = y W' / deviations + g(inputs)
+    y^ = (u * deviations) W + residual * h(u)
+
+y are the rows in the units of their score, W the principal axes, g and h the networks.
+Their last layers start at zero: before the first step the pair is PCA. W stays as it
+is; what is learnt is what PCA leaves.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._exact import ExactBuffers
+
+__all__ = ["AnchoredDecoder", "AnchoredEncoder", "zero_last_layer"]
+
+
+class AnchoredEncoder(ExactBuffers):
+    """Principal scores of unit variance, and what a network adds.
+
+    **Shape**: (n, n_inputs) to (n, n_components).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        g; its last layer is set to zero.
+    noise : float
+        Deviation of the normal noise on g's input in training, where an input's own
+        is 1: g then learns what holds beyond the training rows. The linear part sees
+        the rows as they are.
+    """
+
+    axes: Tensor
+    generator: torch.Generator | None = None
+
+    def __init__(self, network: nn.Module, *, noise: float) -> None:
+        super().__init__()
+        self.network = zero_last_layer(network)
+        self.noise = noise
+
+    def set_axes(
+        self, components: np.ndarray, deviations: np.ndarray, factor: np.ndarray
+    ) -> None:
+        """Set the linear part.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_components, n_inputs)
+        deviations : ndarray of shape (n_components,)
+            0 where the rank is exhausted: there only the network speaks.
+        factor : ndarray of shape (n_inputs,)
+            From inputs to the units of the score.
+        """
+        inverse = np.divide(
+            1.0, deviations, out=np.zeros_like(deviations), where=deviations > 0
+        )
+        self.write("axes", (components * inverse[:, None] * factor).T.copy())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encode inputs (n, n_inputs)."""
+        seen = inputs
+        if self.training and self.noise:
+            seen = torch.empty_like(inputs).normal_(generator=self.generator)
+            seen = seen.mul_(self.noise).add_(inputs)
+        return torch.addmm(self.network(seen), inputs, self.axes)
+
+
+class AnchoredDecoder(ExactBuffers):
+    """PCA's reconstruction, and what a network adds.
+
+    **Shape**: (n, n_components) to (n, n_outputs).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        h; its last layer is set to zero.
+    to_raw : callable
+        From the units of the score to what the likelihood takes from a decoder.
+    """
+
+    axes: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, network: nn.Module, *, to_raw: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__()
+        self.network = zero_last_layer(network)
+        self.to_raw = to_raw
+        self.residual = 1.0
+
+    def set_axes(
+        self,
+        components: np.ndarray,
+        deviations: np.ndarray,
+        offset: np.ndarray,
+        residual: float,
+    ) -> None:
+        """Set the linear part.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_components, n_outputs)
+        deviations : ndarray of shape (n_components,)
+        offset : ndarray of shape (n_outputs,)
+            The mean row, in the units of the score.
+        residual : float
+            Unit of what the network adds.
+        """
+        self.write("axes", components * deviations[:, None])
+        self.write("offset", offset)
+        self.residual = residual
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Decode codes (n, n_components) of unit variance."""
+        linear = torch.addmm(self.offset, code, self.axes)
+        return torch.add(self.to_raw(linear), self.network(code), alpha=self.residual)
+
+
+def zero_last_layer(network: nn.Module) -> nn.Module:
+    """Set the weights of a network's last layer to zero: it gives 0 for any input."""
+    layers = [part for part in network.modules() if part._parameters]
+    with torch.no_grad():
+        for weight in layers[-1].parameters(recurse=False):
+            weight.zero_()
+    return network

@@ -1,0 +1,79 @@
+"""The principal axes in a plan: found in the rows, and moved by further rows."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sk_autoencoder._assembly import Plan
+from sk_autoencoder._axes import PrincipalAxes, RowsInUnits
+from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._frame import CodeFrame
+
+__all__ = ["anchored", "axes_of", "with_axes", "with_components", "with_more_rows"]
+
+
+def anchored(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
+    """Add the principal axes of the rows to a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The training rows.
+    n_more : int
+        Axes beyond the components, for rows that come later.
+    """
+    return with_axes(plan, axes_of(plan, X, n_more=n_more))
+
+
+def axes_of(plan: Plan, X: Any, *, n_more: int = 0) -> PrincipalAxes:
+    """Find the principal axes of the rows, as many as components and some more."""
+    rows = _in_units(plan, X, plan.statistics)
+    n_axes = min(plan.n_components + n_more, max(X.shape[1], plan.n_components))
+    return PrincipalAxes.of(rows, n_axes, plan.seeds.weights)
+
+
+def with_components(plan: Plan, n_components: int) -> Plan:
+    """Give a plan, still without axes, another number of components."""
+    return replace(plan, n_components=n_components)
+
+
+def _in_units(plan: Plan, X: Any, statistics: ColumnStatistics) -> RowsInUnits:
+    """Give rows around their own mean, in the units in which the plan scores them."""
+    constant = plan.statistics.spread == 0
+    weight = np.where(constant, 0.0, 1 / plan.scale.unit)
+    return RowsInUnits(X, statistics.mean, weight)
+
+
+def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
+    """Add axes, and the frame in which codes are PCA's own."""
+    unit = plan.scale.unit[0] if plan.scaling == "none" else 1.0
+    deviations = axes.deviations[: plan.n_components]
+    least = np.min(deviations, where=deviations > 0, initial=np.inf)
+    filled = np.where(deviations > 0, deviations, least if least < np.inf else 1.0)
+    units = filled * unit
+    frame = plan.frame if plan.whiten and plan.frame else CodeFrame.scaling(units)
+    return replace(plan, axes=axes, units=units, frame=frame)
+
+
+def with_more_rows(plan: Plan, X: Any, statistics: ColumnStatistics) -> Plan:
+    """Bring the statistics and the axes of a plan up to date with further rows.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the rows before.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    statistics : ColumnStatistics
+        Of these rows alone.
+    """
+    joined = plan.statistics.joined(statistics)
+    new = replace(plan, statistics=joined)
+    if plan.axes is None:
+        return new
+    rows = _in_units(new, X, statistics)
+    others = PrincipalAxes.of(rows, len(plan.axes.deviations), plan.seeds.weights)
+    gap = (statistics.mean - plan.statistics.mean) * rows.weight
+    axes = plan.axes.joined(others, gap, plan.scale.unit * rows.weight)
+    return with_axes(new, axes)

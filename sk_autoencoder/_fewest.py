@@ -1,0 +1,119 @@
+"""The fewest components that explain a share of the variance of held-out rows."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._anchoring import axes_of, with_axes, with_components
+from sk_autoencoder._assembly import Plan, build_net
+from sk_autoencoder._axes import PrincipalAxes
+from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._moments import CodeMoments
+from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._net_batches import Rows
+from sk_autoencoder._planning import is_anchored, make_plan
+from sk_autoencoder._training import train
+
+__all__ = ["fit_fewest"]
+
+Fit = tuple[Plan, AutoEncoderNet, CodeMoments]
+
+
+def fit_fewest(estimator: Any, X: Any, statistics: ColumnStatistics) -> Fit:
+    """Fit codes of several sizes and keep the smallest that explains enough.
+
+    PCA's number of components on the same rows is the most that is tried. Each fit
+    tells how much better than PCA its size does, and so which size to try next.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Its `n_components` is the share to explain, in (0, 1).
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    statistics : ColumnStatistics
+        Of the rows.
+
+    Returns
+    -------
+    plan, net, moments : Plan, AutoEncoderNet, CodeMoments
+        Of the fit that is kept.
+    """
+    share = float(estimator.n_components)
+    plan = make_plan(estimator, statistics, X.shape)
+    axes = axes_of(plan, X)
+    most = _pca_count(axes, share)
+    short, enough = 0, most
+    kept: Fit | None = None
+    size = max(1, most // 2)
+    while kept is None or enough - short > 1:
+        sized = with_components(plan, size)
+        if is_anchored(estimator):
+            sized = with_axes(sized, axes)
+        net = build_net(sized)
+        moments = train(net, sized, X)
+        explained = _explained(net, sized, X)
+        if explained >= share or size == most:
+            kept, enough = (sized, net, moments), size
+            if explained < share:
+                _warn(share, explained, most)
+                break
+        else:
+            short = size
+        over_pca = (1 - explained) * axes.total / max(axes.residual(size), 1e-300)
+        size = _next_size(axes, share, over_pca, short, enough, kept is not None)
+    return kept
+
+
+def _pca_count(axes: PrincipalAxes, share: float) -> int:
+    """Count the components that PCA needs on the same rows."""
+    explained = np.cumsum(np.square(axes.deviations)) / (axes.total or 1.0)
+    return min(int(np.searchsorted(explained, share, side="right")) + 1, len(explained))
+
+
+def _next_size(
+    axes: PrincipalAxes,
+    share: float,
+    over_pca: float,
+    short: int,
+    enough: int,
+    enough_is_fitted: bool,
+) -> int:
+    """Guess the size that is just enough, not too near an end of what is open."""
+    low, high = short + 1, enough - 1 if enough_is_fitted else enough
+    guess = low
+    while guess < high and over_pca * axes.residual(guess) > (1 - share) * axes.total:
+        guess += 1
+    margin = (high - low) // 4
+    return min(max(guess, low + margin), high - margin)
+
+
+def _explained(net: AutoEncoderNet, plan: Plan, X: Any) -> float:
+    """Explained variance of the held-out rows, in the units in which they are scored.
+
+    Of all rows, where none are held out.
+    """
+    rows = Rows(X, mean=plan.statistics.mean, device=net.device)
+    _, held_out = net.get_split_datasets(rows)
+    module, columns = net.module_, net.module_.columns
+    error = total = 0.0
+    with torch.inference_mode():
+        for x, _ in net.get_iterator(rows if held_out is None else held_out):
+            statistics = module.encoder(columns.encode(x))
+            raw = module.decoder(module.objective.code(statistics))
+            lost = columns.errors(raw, x) / columns.unit
+            error += lost.double().square().sum().item()
+            total += (x / columns.unit).double().square().sum().item()
+    return 1 - error / total if total > 0 else 1.0
+
+
+def _warn(share: float, explained: float, most: int) -> None:
+    """Say what was reached where even PCA's number of components is too few."""
+    warnings.warn(
+        f"expected held-out rows explained to n_components={share!r}, reached "
+        f"{explained:.4f} with {most} components, as many as PCA needs on the training "
+        "rows. Pass a larger share, or an int.",
+        UserWarning,
+        stacklevel=6,
+    )

@@ -1,0 +1,137 @@
+"""The steps of a fit: plan, train, order, whiten."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sk_autoencoder._anchoring import with_more_rows
+from sk_autoencoder._assembly import Plan, build_net, check_statistics
+from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._fewest import fit_fewest
+from sk_autoencoder._frame import CodeFrame
+from sk_autoencoder._moments import CodeMoments
+from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._ordering import train_prefixes
+from sk_autoencoder._planning import continued_plan, fresh_plan
+from sk_autoencoder._training import train
+
+__all__ = ["Fitted", "fit_more_rows", "fit_rows"]
+
+# Rows after which `partial_fit` no longer moves the mean, the scales and the axes: a
+# network cannot follow units that keep changing, and these then know theirs to one
+# percent.
+ROWS_THAT_SET_THE_SCALES = 10_000
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit gives.
+
+    Attributes
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+    moments : CodeMoments
+        Of the codes of the training rows.
+    prefix_net : AutoEncoderNet or None
+        What trained the decoder of prefixes, where codes are ordered.
+    prefix_errors : ndarray of shape (n_components,) or None
+        Squared error of the training rows by each prefix.
+    """
+
+    plan: Plan
+    net: AutoEncoderNet
+    moments: CodeMoments
+    prefix_net: AutoEncoderNet | None = None
+    prefix_errors: np.ndarray | None = None
+
+    @property
+    def is_pca(self) -> bool:
+        """Whether nothing that was learnt was better than PCA."""
+        return self.plan.axes is not None and self.net.best_epoch_ == 0
+
+    @property
+    def explained_variance_ratio(self) -> np.ndarray:
+        """What each component that users see adds to the explained variance, (k,)."""
+        if self.prefix_errors is None:
+            return self.moments.shares(self.plan.units)
+        return self.moments.gains(self.prefix_errors)[: self.plan.kept]
+
+
+def fit_rows(estimator: Any, X: Any, before: Fitted | None = None) -> Fitted:
+    """Fit an estimator's network to rows.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Only read.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Checked rows.
+    before : Fitted or None
+        To go on from.
+    """
+    statistics = ColumnStatistics.of(X)
+    prefix_net = None
+    if before is not None:
+        plan = continued_plan(estimator, before.plan, before.net, X.shape)
+        check_statistics(plan, statistics)
+        net, prefix_net = before.net, before.prefix_net
+        moments = train(net, plan, X)
+    elif isinstance(estimator.n_components, float):
+        plan, net, moments = fit_fewest(estimator, X, statistics)
+    else:
+        plan = fresh_plan(estimator, X, statistics)
+        net = build_net(plan)
+        moments = train(net, plan, X)
+    return _finished(Fitted(plan, net, moments, prefix_net), X)
+
+
+def fit_more_rows(estimator: Any, X: Any, before: Fitted | None) -> Fitted:
+    """Train for one pass over rows that are some of many.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Only read.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Checked rows.
+    before : Fitted or None
+        Of the rows before; None for the first.
+    """
+    statistics = ColumnStatistics.of(X)
+    how: Any = {"epochs": 1, "hold_out": False}
+    if before is None:
+        plan = fresh_plan(estimator, X, statistics, more_to_come=True)
+        net = build_net(plan)
+        return _finished(Fitted(plan, net, train(net, plan, X, **how)), X, **how)
+    plan = continued_plan(estimator, before.plan, before.net, X.shape)
+    check_statistics(plan, statistics)
+    if plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
+        plan = with_more_rows(plan, X, statistics)
+    moments = train(before.net, plan, X, before=before.plan, **how)
+    errors = None
+    if moments.scatter.ndim == before.moments.scatter.ndim:
+        moments, errors = before.moments.joined(moments), before.prefix_errors
+    fitted = Fitted(plan, before.net, moments, before.prefix_net, errors)
+    return _finished(fitted, X, **how)
+
+
+def _finished(fitted: Fitted, X: Any, **how: Any) -> Fitted:
+    """Train what decodes prefixes, and whiten, where that is asked for."""
+    plan, net = fitted.plan, fitted.net
+    if plan.ordered:
+        prefix_net, errors = train_prefixes(
+            plan, net, X, prefix_net=fitted.prefix_net, **how
+        )
+        if fitted.prefix_errors is not None:
+            errors = fitted.prefix_errors + errors
+        fitted = replace(fitted, prefix_net=prefix_net, prefix_errors=errors)
+    if plan.whiten:
+        moments = fitted.moments
+        frame = CodeFrame.whitening(
+            moments.mean, moments.covariance, triangular=plan.ordered
+        )
+        net.module_.frame.set_frame(frame)
+        fitted = replace(fitted, plan=replace(plan, frame=frame))
+    return fitted

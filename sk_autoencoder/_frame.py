@@ -1,0 +1,124 @@
+"""The frame of the codes: from what the network calls a code to what users see."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+from torch import Tensor
+
+from sk_autoencoder._exact import ExactBuffers
+
+__all__ = ["CodeFrame", "FrameLayer"]
+
+
+@dataclass(frozen=True)
+class CodeFrame:
+    """An affine map of codes, and its inverse: z = (u - shift) @ forth.
+
+    Attributes
+    ----------
+    shift : ndarray of shape (k,)
+    forth, back : ndarray of shape (k,) or (k, k)
+        One factor a component, or a matrix.
+    """
+
+    shift: np.ndarray
+    forth: np.ndarray
+    back: np.ndarray
+
+    @classmethod
+    def scaling(cls, units: np.ndarray) -> "CodeFrame":
+        """Give each component its unit, which is positive."""
+        return cls(np.zeros_like(units), units, 1 / units)
+
+    @classmethod
+    def whitening(
+        cls, mean: np.ndarray, covariance: np.ndarray, *, triangular: bool = False
+    ) -> "CodeFrame":
+        """Decorrelate codes of this mean and covariance, each to unit variance.
+
+        Parameters
+        ----------
+        mean : ndarray of shape (k,)
+        covariance : ndarray of shape (k, k)
+        triangular : bool
+            Whether the first j components must depend on the first j alone. Else
+            codes move as little as can be.
+
+        References
+        ----------
+        Kessy, Lewin and Strimmer (2018), Optimal whitening and decorrelation, The
+        American Statistician 72.
+        """
+        variances, vectors = linalg.eigh(covariance)
+        alive = variances > variances.max() * len(mean) * np.finfo(np.float32).eps
+        roots = np.sqrt(np.where(alive, variances, 1.0))
+        forth = (vectors * np.where(alive, 1 / roots, 0.0)) @ vectors.T
+        back = (vectors * np.where(alive, roots, 0.0)) @ vectors.T
+        if triangular:
+            forth, back = _triangular(back)
+        return cls(mean, forth, back)
+
+
+def _triangular(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give an upper triangular R with R' R = back' back, and its inverse, first.
+
+    A component that is fixed by those before it becomes 0.
+    """
+    upper = linalg.qr(back, mode="r")[0]
+    upper *= np.where(np.diag(upper) < 0, -1.0, 1.0)[:, None]
+    peaks = np.diag(upper)
+    dead = peaks <= peaks.max() * np.finfo(np.float32).eps
+    upper[dead] = 0.0
+    filled = upper + np.diag(dead.astype(float))
+    inverse = linalg.solve_triangular(filled, np.eye(len(upper)))
+    inverse[:, dead] = 0.0
+    return inverse, upper
+
+
+class FrameLayer(ExactBuffers):
+    """A frame inside a module; none leaves codes as they are.
+
+    Parameters
+    ----------
+    frame : CodeFrame or None
+    """
+
+    shift: Tensor
+    forth: Tensor
+    back: Tensor
+
+    def __init__(self, frame: CodeFrame | None = None) -> None:
+        super().__init__()
+        self.set_frame(frame)
+
+    def set_frame(self, frame: CodeFrame | None) -> None:
+        """Put a frame in place of the one before."""
+        self.frame = frame
+        if frame is not None:
+            self.write("shift", frame.shift)
+            self.write("forth", frame.forth)
+            self.write("back", frame.back)
+
+    def to_users(self, code: Tensor) -> Tensor:
+        """Turn the network's codes (n, k) into those that users see."""
+        if self.frame is None:
+            return code
+        return _map(code - self.shift, self.forth)
+
+    def to_networks(self, code: Tensor) -> Tensor:
+        """Turn codes, or the first components of ordered ones, into the network's."""
+        if self.frame is None:
+            return code
+        j = code.shape[1]
+        back = self.back[:j] if self.back.ndim == 1 else self.back[:j, :j]
+        return _map(code, back) + self.shift[:j]
+
+    @property
+    def width(self) -> int:
+        """Components in a code, where there is a frame."""
+        return 0 if self.frame is None else len(self.frame.shift)
+
+
+def _map(code: Tensor, factor: Tensor) -> Tensor:
+    return code * factor if factor.ndim == 1 else code @ factor

@@ -1,0 +1,186 @@
+"""Ordered components: every prefix of a code is a code by itself."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+
+from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+
+K = 8
+TRAIN, TEST = train_test_split(load_digits().data, random_state=0)
+NOISE = np.random.default_rng(3).normal(size=(600, 8))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return AutoEncoderTransformer(K, ordered=True, random_state=0).fit(TRAIN)
+
+
+def error(rows, reconstruction):
+    return np.square(rows - reconstruction).sum()
+
+
+def error_of_pca(k):
+    pca = PCA(k).fit(TRAIN)
+    return error(TEST, pca.inverse_transform(pca.transform(TEST)))
+
+
+def test_the_whole_code_is_as_without_an_order(fitted):
+    plain = clone(fitted).set_params(ordered=False).fit(TRAIN)
+    np.testing.assert_array_equal(plain.transform(TEST), fitted.transform(TEST))
+    np.testing.assert_array_equal(plain.reconstruct(TEST), fitted.reconstruct(TEST))
+    with pytest.raises(ValueError, match=f"n_components_={K} columns, got X with 3"):
+        plain.inverse_transform(plain.transform(TEST)[:, :3])
+
+
+def test_every_prefix_is_better_than_pca_and_than_the_one_before(fitted):
+    codes = fitted.transform(TEST)
+    errors = [
+        error(TEST, fitted.inverse_transform(codes[:, :j])) for j in range(1, K + 1)
+    ]
+    assert errors == sorted(errors, reverse=True)
+    for j, ours in enumerate(errors, start=1):
+        assert ours < error_of_pca(j) * (1 if j == 1 else 0.9)
+
+
+def test_the_ratios_are_what_each_component_adds(fitted):
+    codes = fitted.transform(TRAIN)
+    total = error(TRAIN, TRAIN.mean(axis=0))
+    explained = [
+        1 - error(TRAIN, fitted.inverse_transform(codes[:, :j])) / total
+        for j in range(1, K + 1)
+    ]
+    np.testing.assert_allclose(
+        np.cumsum(fitted.explained_variance_ratio_), explained, atol=1e-6
+    )
+    assert explained[-1] == pytest.approx(fitted.score(TRAIN), abs=1e-6)
+
+
+def test_truncated_it_is_the_prefix(fitted):
+    codes = fitted.transform(TEST)
+    three = fitted.truncate(3)
+    np.testing.assert_array_equal(three.transform(TEST), codes[:, :3])
+    np.testing.assert_array_equal(
+        three.inverse_transform(codes[:, :3]), fitted.inverse_transform(codes[:, :3])
+    )
+    assert three.n_components == three.n_components_ == 3
+    assert len(three.get_feature_names_out()) == 3
+    assert len(three.explained_variance_ratio_) == 3
+    errors = np.square(TEST - three.reconstruct(TEST))
+    np.testing.assert_allclose(three.reconstruction_error(TEST), errors.sum(axis=1))
+    assert fitted.n_components_ == K
+    np.testing.assert_array_equal(fitted.transform(TEST), codes)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_truncation_can_be_repeated_and_pickled(fitted, copied):
+    five = fitted.truncate(5)
+    five = pickle.loads(pickle.dumps(five)) if copied else five
+    two = five.truncate(2)
+    np.testing.assert_array_equal(two.transform(TEST), fitted.transform(TEST)[:, :2])
+    with pytest.raises(ValueError, match="n_components == 6, must be <= 5"):
+        five.truncate(6)
+
+
+def test_wrong_truncations_are_refused(fitted):
+    with pytest.raises(ValueError, match="n_components == 0, must be >= 1"):
+        fitted.truncate(0)
+    with pytest.raises(TypeError, match="n_components must be an instance of"):
+        fitted.truncate(0.5)
+    plain = AutoEncoderTransformer(3, max_epochs=0).fit(TRAIN)
+    with pytest.raises(ValueError, match="expected a fit with ordered=True"):
+        plain.truncate(2)
+    with pytest.raises(ValueError, match="weights go on"):
+        fitted.truncate(3).partial_fit(TRAIN)
+
+
+def test_an_order_needs_the_start_from_pca():
+    reducer = AutoEncoderTransformer(3, ordered=True, init="random")
+    with pytest.raises(ValueError, match="expected init='pca' for ordered=True"):
+        reducer.fit(TRAIN)
+
+
+def test_codes_of_too_many_columns_are_refused(fitted):
+    with pytest.raises(ValueError, match="8 columns, or fewer, got X with 9"):
+        fitted.inverse_transform(np.zeros((2, K + 1)))
+
+
+def test_a_copy_goes_on_as_the_first_would():
+    first = AutoEncoderTransformer(4, ordered=True, max_epochs=3, random_state=0)
+    first.fit(TRAIN)
+    second = pickle.loads(pickle.dumps(first))
+    for reducer in (first, second):
+        reducer.partial_fit(TRAIN[:300])
+    codes = first.transform(TEST)
+    np.testing.assert_array_equal(second.transform(TEST), codes)
+    np.testing.assert_array_equal(
+        second.inverse_transform(codes[:, :2]), first.inverse_transform(codes[:, :2])
+    )
+
+
+def test_whitened_prefixes_decode_alike(fitted):
+    white = clone(fitted).set_params(whiten=True).fit(TRAIN)
+    codes = white.transform(TRAIN)
+    np.testing.assert_allclose(np.cov(codes.T), np.eye(K), atol=1e-4)
+    np.testing.assert_allclose(
+        white.inverse_transform(codes[:, :3]),
+        fitted.inverse_transform(fitted.transform(TRAIN)[:, :3]),
+        atol=1e-4,
+    )
+
+
+def test_on_noise_prefixes_are_pcas():
+    reducer = AutoEncoderTransformer(4, ordered=True, random_state=0).fit(NOISE)
+    pca = PCA(4).fit(NOISE)
+    assert reducer.fell_back_to_pca_
+    np.testing.assert_allclose(
+        reducer.explained_variance_ratio_, pca.explained_variance_ratio_, atol=1e-6
+    )
+
+
+def test_from_a_stream_too():
+    reducer = AutoEncoderTransformer(4, ordered=True, random_state=0)
+    for _ in range(20):
+        for rows in np.array_split(TRAIN, 3):
+            reducer.partial_fit(rows)
+    assert reducer.explained_variance_ratio_.shape == (4,)
+    codes = reducer.transform(TEST)
+    assert error(TEST, reducer.inverse_transform(codes[:, :2])) < error_of_pca(2)
+
+
+@pytest.mark.filterwarnings("ignore:expected n_components of at most:UserWarning")
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("k", [1, 4])
+def test_hard_rows(k, whiten):
+    flat = NOISE[:, :2] @ NOISE[:2, :8]
+    for rows in (flat, NOISE[:3], np.ones((20, 5))):
+        reducer = DenoisingAutoEncoderTransformer(
+            k, ordered=True, whiten=whiten, max_epochs=5, random_state=0
+        ).fit(rows)
+        codes = reducer.transform(rows)
+        for j in range(1, k + 1):
+            assert np.isfinite(reducer.inverse_transform(codes[:, :j])).all()
+
+
+def test_hidden_features_have_no_order():
+    reducer = DenoisingAutoEncoderTransformer(
+        features="hidden", ordered=True, hidden_layer_sizes=(8, 8), max_epochs=2
+    ).fit(TRAIN)
+    assert reducer.transform(TEST).shape[1] == 16
+
+
+def test_cross_entropy_prefixes():
+    rows = TRAIN / 16
+    reducer = AutoEncoderTransformer(
+        4, ordered=True, loss="binary_cross_entropy", max_epochs=15, random_state=0
+    ).fit(rows)
+    codes = reducer.transform(rows)
+    prefix = reducer.inverse_transform(codes[:, :2])
+    assert prefix.min() >= 0
+    assert prefix.max() <= 1
+    assert 0 < reducer.explained_variance_ratio_[:2].sum() < reducer.score(rows)
