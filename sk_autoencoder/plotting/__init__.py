@@ -8,5 +8,11 @@ is imported when something is drawn, not before.
 from sk_autoencoder.plotting._latent import LatentDisplay
 from sk_autoencoder.plotting._loss import LossCurveDisplay
 from sk_autoencoder.plotting._reconstruction import ReconstructionDisplay
+from sk_autoencoder.plotting._variance import ExplainedVarianceDisplay
 
-__all__ = ["LatentDisplay", "LossCurveDisplay", "ReconstructionDisplay"]
+__all__ = [
+    "ExplainedVarianceDisplay",
+    "LatentDisplay",
+    "LossCurveDisplay",
+    "ReconstructionDisplay",
+]

@@ -1,0 +1,361 @@
+"""Explained variance by the number of components, beside PCA's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from sk_autoencoder._assembly import Plan
+from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._rows import dense_rows, row_chunks
+from sk_autoencoder.plotting._common import (
+    OKABE_ITO,
+    as_array,
+    check_matplotlib,
+    get_axes,
+    name_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+# Numbers in a chunk of rows: eight megabytes in float64. Each call of the estimator has
+# costs of its own, so that smaller chunks would be slower.
+_CHUNK_SIZE = 1_000_000
+# Values in a curve up to which each has a marker; more markers would run together.
+_MOST_MARKERS = 30
+
+
+class ExplainedVarianceDisplay:
+    """Explained variance by the number of components, beside PCA's.
+
+    It is recommended to use :func:`~ExplainedVarianceDisplay.from_estimator` to
+    create a display. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    n_components : array-like of shape (n_values,)
+        How many components each value of `explained_variance` is explained by.
+    explained_variance : array-like of shape (n_values,)
+        What these explain together. One value alone is drawn as a single marker and
+        called the whole code.
+    pca_explained_variance : array-like of shape (n_pca_values,), default=None
+        What the first 1, 2, ... components of PCA explain together. None draws no
+        curve of PCA.
+    rows_label : str, default=None
+        Which rows are explained: stands beside the name of the vertical axis.
+    estimator_name : str, default=None
+        Stands in the title and in the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        Figure containing the axes.
+    line_ : matplotlib Line2D
+        What the estimator explains: a curve, or a single marker.
+    pca_line_ : matplotlib Line2D or None
+        What PCA explains, if that is known.
+
+    See Also
+    --------
+    ExplainedVarianceDisplay.from_estimator : Draw what the components of a fitted
+        estimator explain.
+    LatentDisplay : Scatter plot of the code.
+    LossCurveDisplay : Loss by epoch.
+    ReconstructionDisplay : Images above their reconstructions.
+
+    Examples
+    --------
+    >>> from sk_autoencoder.plotting import ExplainedVarianceDisplay
+    >>> display = ExplainedVarianceDisplay(
+    ...     [1, 2, 3], [0.4, 0.7, 0.8], pca_explained_variance=[0.3, 0.5, 0.6]
+    ... ).plot()
+    >>> display.ax_.get_xlabel()
+    'Components'
+    """
+
+    ax_: Axes
+    figure_: Figure
+    line_: Line2D
+    pca_line_: Line2D | None
+
+    def __init__(
+        self,
+        n_components: Any,
+        explained_variance: Any,
+        *,
+        pca_explained_variance: Any = None,
+        rows_label: str | None = None,
+        estimator_name: str | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.explained_variance = explained_variance
+        self.pca_explained_variance = pca_explained_variance
+        self.rows_label = rows_label
+        self.estimator_name = estimator_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        *,
+        ax: Axes | None = None,
+        name: str | None = None,
+    ) -> ExplainedVarianceDisplay:
+        """Draw what the components of a fitted estimator explain.
+
+        Fitted with `ordered=True`, it has a curve: what its first 1, 2, ...
+        components explain, each time decoded by themselves. Otherwise only all of
+        its components together are a code, and it has one marker.
+
+        PCA's curve takes no further fit: an estimator that starts as PCA knows the
+        principal axes of its training rows. There is none for one that does not: a
+        :class:`~sk_autoencoder.VAETransformer`, or one fitted with `init="random"`
+        or `features="hidden"`. All values are shares of the variance in the units
+        of the rows; PCA itself is taken in the units of `numeric_scaling`.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            A fitted autoencoder of this package.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Rows on which both are measured, around the mean of the training rows:
+            best ones that the estimator has not seen. Read in chunks; the first 1,
+            2, ... components are each decoded. None takes what is known of the
+            training rows.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. If None, a new figure is created.
+        name : str, default=None
+            What title and legend call the estimator. If None, the name of its
+            class.
+
+        Returns
+        -------
+        display : :class:`~sk_autoencoder.plotting.ExplainedVarianceDisplay`
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator is no autoencoder of this package.
+        ValueError
+            If the estimator cannot take the rows.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sk_autoencoder import AutoEncoderTransformer
+        >>> from sk_autoencoder.plotting import ExplainedVarianceDisplay
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> ae = AutoEncoderTransformer(
+        ...     3, ordered=True, max_epochs=5, random_state=0
+        ... ).fit(X)
+        >>> display = ExplainedVarianceDisplay.from_estimator(ae)
+        >>> display.n_components
+        array([1, 2, 3])
+        >>> display.pca_explained_variance.round(3)
+        array([0.925, 0.978, 0.995])
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        if not isinstance(estimator, BaseAutoEncoder):
+            raise TypeError(
+                "expected an autoencoder of this package, got "
+                f"estimator={estimator!r}. Pass the autoencoder itself, such as the "
+                "Pipeline's step or the search's best_estimator_."
+            )
+        check_is_fitted(estimator)
+        sizes = _code_sizes(estimator)
+        if X is None:
+            explained, by_pca = _explained_in_training(estimator, sizes)
+        else:
+            explained, by_pca = _explained_of_rows(estimator, X, sizes)
+        display = cls(
+            sizes,
+            explained,
+            pca_explained_variance=by_pca,
+            rows_label="training rows" if X is None else "rows given",
+            estimator_name=name_of(estimator) if name is None else name,
+        )
+        return display.plot(ax)
+
+    def plot(
+        self, ax: Axes | None = None, *, name: str | None = None
+    ) -> ExplainedVarianceDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. If None, a new figure is created.
+        name : str, default=None
+            What title and legend call the estimator. If None, `estimator_name`.
+
+        Returns
+        -------
+        display : :class:`~sk_autoencoder.plotting.ExplainedVarianceDisplay`
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there is no value to draw, or not one for each of `n_components`.
+        """
+        sizes, explained, by_pca = self._curves()
+        ax = get_axes(ax, f"{type(self).__name__}.plot", layout="constrained")
+        from matplotlib.ticker import MaxNLocator
+
+        name = self.estimator_name if name is None else name
+        label = name or "autoencoder"
+        (self.line_,) = ax.plot(
+            sizes,
+            explained,
+            color=OKABE_ITO[0],
+            label=f"{label}, whole code" if len(sizes) == 1 else label,
+            **_line_style(len(sizes), "-"),
+        )
+        self.pca_line_ = None
+        if by_pca is not None:
+            # Dashed and on top: where the two curves are one, both are seen.
+            (self.pca_line_,) = ax.plot(
+                np.arange(1, len(by_pca) + 1),
+                by_pca,
+                color=OKABE_ITO[1],
+                label="PCA",
+                **_line_style(len(by_pca), "--"),
+            )
+        ax.xaxis.set_major_locator(
+            MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+        )
+        rows = f" ({self.rows_label})" if self.rows_label else ""
+        ax.set(
+            xlabel="Components",
+            ylabel=f"Explained variance{rows}",
+            # Below 0 is worse than the mean row, as new rows may be.
+            ylim=(min(0.0, 1.05 * ax.dataLim.ymin), 1.0),
+            title=f"{name}: explained variance" if name else "Explained variance",
+        )
+        ax.legend()
+        self.ax_ = ax
+        self.figure_ = ax.figure  # type: ignore[assignment]
+        return self
+
+    def _curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Give what is drawn as arrays, refused before anything is drawn."""
+        sizes = np.asarray(self.n_components)
+        explained = np.asarray(self.explained_variance, dtype=float)
+        if explained.ndim != 1 or explained.size == 0:
+            raise ValueError(
+                "expected an explained_variance of shape (n_values,), one value or "
+                f"more, got shape {explained.shape}. Pass what the components explain "
+                "together, not what each adds."
+            )
+        if sizes.shape != explained.shape:
+            raise ValueError(
+                f"expected n_components of shape {explained.shape}, the shape of "
+                f"explained_variance, got shape {sizes.shape}. Pass a number of "
+                "components for each value."
+            )
+        if self.pca_explained_variance is None:
+            return sizes, explained, None
+        by_pca = np.asarray(self.pca_explained_variance, dtype=float)
+        if by_pca.ndim != 1 or by_pca.size == 0:
+            raise ValueError(
+                "expected a pca_explained_variance of shape (n_pca_values,), one "
+                f"value or more, got shape {by_pca.shape}. Pass a value for each of "
+                "1, 2, ... components, or None."
+            )
+        return sizes, explained, by_pca
+
+
+def _line_style(n_values: int, linestyle: str) -> dict[str, Any]:
+    """Style a curve, or a value alone: a marker without a line."""
+    if n_values == 1:
+        return {"marker": "D", "markersize": 7, "linestyle": "none"}
+    marker = "o" if n_values <= _MOST_MARKERS else None
+    return {"marker": marker, "markersize": 4, "linestyle": linestyle}
+
+
+def _code_sizes(estimator: BaseAutoEncoder) -> np.ndarray:
+    """List how many first components are a code by themselves."""
+    k = estimator.n_components_
+    return np.arange(1, k + 1) if estimator._plan.ordered else np.array([k])
+
+
+def _explained_in_training(
+    estimator: BaseAutoEncoder, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Give what codes explain of the training rows, and PCA's curve."""
+    explained = np.cumsum(estimator.explained_variance_ratio_)[sizes - 1]
+    return explained, _pca_in_training(estimator._plan, estimator.n_components_)
+
+
+def _pca_in_training(plan: Plan, k: int) -> np.ndarray | None:
+    """Give what 1 to k principal axes explain of the training rows, (k,).
+
+    The axes are those of the rows in the units of the score. They are uncorrelated,
+    so that each takes its own share of a column's variance, in any unit.
+    """
+    if plan.axes is None:
+        return None
+    along = plan.axes.deviations[:k, None] * plan.axes.components[:k]
+    gains = np.square(along * plan.scale.unit).sum(axis=1)
+    total = np.square(plan.statistics.spread).sum()
+    if total == 0:
+        return np.zeros(k)
+    return np.minimum(np.cumsum(gains) / total, 1.0)  # rounding may pass 1
+
+
+def _explained_of_rows(
+    estimator: BaseAutoEncoder, X: Any, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Measure what codes explain of any rows, and PCA's curve."""
+    codes = as_array(estimator.transform(X))
+    rows = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
+    plan, k = estimator._plan, estimator.n_components_
+    errors, pca_errors, total = np.zeros(len(sizes)), np.zeros(k), 0.0
+    for some in row_chunks(len(codes), rows.shape[1], _CHUNK_SIZE):
+        chunk = np.asarray(dense_rows(rows, some), dtype=np.float64)
+        centred = chunk - estimator.mean_
+        total += np.square(centred).sum()
+        for i, size in enumerate(sizes):
+            decoded = as_array(estimator.inverse_transform(codes[some, :size]))
+            errors[i] += np.square(chunk - decoded).sum()
+        if plan.axes is not None:
+            pca_errors += _pca_errors(plan, centred, k)
+    by_pca = None if plan.axes is None else _ratios(pca_errors, total)
+    return _ratios(errors, total), by_pca
+
+
+def _pca_errors(plan: Plan, centred: np.ndarray, k: int) -> np.ndarray:
+    """Sum the squared errors that 1 to k principal axes leave in centred rows, (k,)."""
+    assert plan.axes is not None
+    axes, unit = plan.axes.components[:k], plan.scale.unit
+    # What varies only since the fit is not seen by any axis.
+    seen = np.where(plan.statistics.spread > 0, centred / unit, 0.0)
+    left, errors = centred.copy(), np.zeros(k)
+    for i, (score, axis) in enumerate(zip((seen @ axes.T).T, axes, strict=True)):
+        left -= np.outer(score, axis * unit)
+        errors[i] = np.square(left).sum()
+    return errors
+
+
+def _ratios(errors: np.ndarray, total: float) -> np.ndarray:
+    """Take one minus error over total; where nothing varies, as `score` has it."""
+    if total == 0:
+        return np.where(errors == 0, 1.0, 0.0)
+    return 1 - errors / total
