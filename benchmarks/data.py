@@ -16,6 +16,7 @@ import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,12 +45,19 @@ class DataSet:
         Takes the data folder, returns the float32 matrix.
     file : str or None
         The file in the data folder; None for a set that a package carries.
+    labels : callable or None
+        Takes the data folder, returns the class of each row of `load`'s matrix; None
+        for a set without classes.
+    table : bool
+        Whether it is an encoded table of numbers and categories.
     """
 
     half: str
     units: tuple[str, ...]
     load: Loader
     file: str | None = None
+    labels: Loader | None = None
+    table: bool = False
 
     def missing(self, folder: Path | None) -> bool:
         """Say whether the set needs a file that is not there."""
@@ -87,6 +95,18 @@ def adult(folder: Path) -> np.ndarray:
     from sk_autoencoder.datasets import load_adult
 
     return encode(load_adult(as_frame=True).data)
+
+
+def package_labels(load: Callable) -> Loader:
+    """Return the loader of the classes of one of scikit-learn's sets."""
+    return lambda folder: load().target
+
+
+def adult_labels(folder: Path) -> np.ndarray:
+    """Load who of Adult earns more than 50,000 dollars a year."""
+    from sk_autoencoder.datasets import load_adult
+
+    return load_adult(as_frame=True).target.to_numpy(str)
 
 
 # ------------------------------------------------------------------- mixed tables
@@ -161,6 +181,25 @@ def array(name: str) -> Loader:
     return load
 
 
+def array_labels(name: str) -> Loader:
+    """Return the loader of an .npz file's `y`."""
+
+    def load(folder: Path) -> np.ndarray:
+        with np.load(folder / name) as file:
+            return file["y"].ravel()
+
+    return load
+
+
+def column_labels(name: str, column: str) -> Loader:
+    """Return the loader of one column of a table, as text."""
+
+    def load(folder: Path) -> np.ndarray:
+        return pd.read_csv(folder / name)[column].to_numpy(str)
+
+    return load
+
+
 def nab_series(folder: Path) -> np.ndarray:
     """Load ten series cut into days of 48 half-hours, each series standardised."""
     frame = pd.read_csv(folder / "nab_series.csv.gz", parse_dates=["timestamp"])
@@ -212,17 +251,35 @@ def synthetic_pictures(n_rows: int, *, seed: int = 0) -> np.ndarray:
 # --------------------------------------------------------------------- the registry
 
 
-def _file(half: str, units: str, name: str, load: Loader | None = None) -> DataSet:
-    return DataSet(half, (units,), load or array(name), name)
+def _file(half: str, units: tuple[str, ...], name: str, **options: Any) -> DataSet:
+    """Describe an .npz file of numbers, or with `load` something else."""
+    return DataSet(half, units, options.pop("load", array(name)), name, **options)
 
 
-def _table(half: str, name: str, targets: tuple[str, ...]) -> DataSet:
-    """Describe a mixed table; `targets` are left out, with what follows from them."""
+def _classes(half: str, units: tuple[str, ...], name: str) -> DataSet:
+    """Describe an .npz file of numbers whose `y` are classes."""
+    return _file(half, units, name, labels=array_labels(name))
 
-    def load(folder: Path) -> np.ndarray:
+
+def _table(
+    half: str,
+    name: str,
+    targets: tuple[str, ...] = (),
+    *,
+    label: str | None = None,
+    load: Loader | None = None,
+) -> DataSet:
+    """Describe a mixed table; `targets` are left out, with what follows from them.
+
+    `label` is the target that is a class, if one is. `load` is for a table that
+    needs more than that.
+    """
+
+    def load_table(folder: Path) -> np.ndarray:
         return encode(pd.read_csv(folder / name).drop(columns=list(targets)))
 
-    return DataSet(half, ("raw",), load, name)
+    labels = column_labels(name, label) if label else None
+    return DataSet(half, ("raw",), load or load_table, name, labels, table=True)
 
 
 # Defaults may be tuned on one half of the sets only, so that the other half can
@@ -231,63 +288,90 @@ def _table(half: str, name: str, targets: tuple[str, ...]) -> DataSet:
 # (ad_optdigits; ad_breastw and ad_wdbc). The others alternate in alphabetical order,
 # related ones (ad_annthyroid and ad_thyroid; ad_campaign and bank_marketing) counting
 # as one. A set keeps its half for ever: new ones are added without a new count.
+# Measurements are reconstructed in both units. Counts, zeros and ones, pictures and
+# series have one unit for all columns already.
 _BOTH = ("raw", "standard")
+_RAW = ("raw",)
 SETS: dict[str, DataSet] = {
-    "digits": DataSet("tune", _BOTH, digits),
-    "breast_cancer": DataSet("tune", _BOTH, breast_cancer),
-    "wine": DataSet("tune", _BOTH, wine),
-    "diabetes": DataSet("tune", _BOTH, diabetes),
-    "adult": DataSet("tune", ("raw",), adult),
-    "ad_breastw": _file("tune", "standard", "ad_breastw.npz"),
-    "ad_optdigits": _file("tune", "raw", "ad_optdigits.npz"),
-    "ad_wdbc": _file("tune", "standard", "ad_wdbc.npz"),
-    "acsf1": _file("confirm", "raw", "acsf1.npz"),
-    "ad_annthyroid": _file("tune", "standard", "ad_annthyroid.npz"),
-    "ad_thyroid": _file("tune", "standard", "ad_thyroid.npz"),
-    "ad_campaign": _file("confirm", "raw", "ad_campaign.npz"),
-    "bank_marketing": _table("confirm", "bank_marketing.csv.gz", ("y", "duration")),
-    "ad_cardio": _file("tune", "standard", "ad_cardio.npz"),
-    "ad_cover": _file("confirm", "standard", "ad_cover.npz"),
-    "ad_fault": _file("tune", "standard", "ad_fault.npz"),
-    "ad_internetads": _file("confirm", "raw", "ad_internetads.npz"),
-    "ad_ionosphere": _file("tune", "standard", "ad_ionosphere.npz"),
-    "ad_magic_gamma": _file("confirm", "standard", "ad_magic_gamma.npz"),
-    "ad_mammography": _file("tune", "standard", "ad_mammography.npz"),
-    "ad_musk": _file("confirm", "raw", "ad_musk.npz"),
-    "ad_pageblocks": _file("tune", "standard", "ad_pageblocks.npz"),
-    "ad_pendigits": _file("confirm", "raw", "ad_pendigits.npz"),
-    "ad_vowels": _file("tune", "raw", "ad_vowels.npz"),
-    "ad_wilt": _file("confirm", "standard", "ad_wilt.npz"),
-    "ad_yeast": _file("tune", "standard", "ad_yeast.npz"),
-    "arrowhead": _file("confirm", "raw", "arrowhead.npz"),
-    "australian_auto_datacar": _table(
-        "tune", "australian_auto_datacar.csv.gz", ("clm", "numclaims", "claimcst0")
+    "digits": DataSet(
+        "tune", _BOTH, digits, labels=package_labels(sklearn_datasets.load_digits)
     ),
-    "belgian_mtpl97": _file("confirm", "raw", "belgian_mtpl97.csv.gz", belgian_mtpl97),
+    "breast_cancer": DataSet(
+        "tune",
+        _BOTH,
+        breast_cancer,
+        labels=package_labels(sklearn_datasets.load_breast_cancer),
+    ),
+    "wine": DataSet(
+        "tune", _BOTH, wine, labels=package_labels(sklearn_datasets.load_wine)
+    ),
+    "diabetes": DataSet("tune", _BOTH, diabetes),
+    "adult": DataSet("tune", _RAW, adult, labels=adult_labels, table=True),
+    "ad_breastw": _file("tune", _BOTH, "ad_breastw.npz"),
+    "ad_optdigits": _file("tune", _RAW, "ad_optdigits.npz"),
+    "ad_wdbc": _file("tune", _BOTH, "ad_wdbc.npz"),
+    "acsf1": _classes("confirm", _RAW, "acsf1.npz"),
+    "ad_annthyroid": _file("tune", _BOTH, "ad_annthyroid.npz"),
+    "ad_thyroid": _file("tune", _BOTH, "ad_thyroid.npz"),
+    "ad_campaign": _file("confirm", _RAW, "ad_campaign.npz"),
+    "bank_marketing": _table(
+        "confirm", "bank_marketing.csv.gz", ("y", "duration"), label="y"
+    ),
+    "ad_cardio": _file("tune", _BOTH, "ad_cardio.npz"),
+    "ad_cover": _file("confirm", _BOTH, "ad_cover.npz"),
+    "ad_fault": _file("tune", _BOTH, "ad_fault.npz"),
+    "ad_internetads": _file("confirm", _RAW, "ad_internetads.npz"),
+    "ad_ionosphere": _file("tune", _BOTH, "ad_ionosphere.npz"),
+    "ad_magic_gamma": _file("confirm", _BOTH, "ad_magic_gamma.npz"),
+    "ad_mammography": _file("tune", _BOTH, "ad_mammography.npz"),
+    "ad_musk": _file("confirm", _BOTH, "ad_musk.npz"),
+    "ad_pageblocks": _file("tune", _BOTH, "ad_pageblocks.npz"),
+    "ad_pendigits": _file("confirm", _BOTH, "ad_pendigits.npz"),
+    "ad_vowels": _file("tune", _BOTH, "ad_vowels.npz"),
+    "ad_wilt": _file("confirm", _BOTH, "ad_wilt.npz"),
+    "ad_yeast": _file("tune", _BOTH, "ad_yeast.npz"),
+    "arrowhead": _classes("confirm", _RAW, "arrowhead.npz"),
+    "australian_auto_datacar": _table(
+        "tune",
+        "australian_auto_datacar.csv.gz",
+        ("clm", "numclaims", "claimcst0"),
+        label="clm",
+    ),
+    "belgian_mtpl97": _table(
+        "confirm", "belgian_mtpl97.csv.gz", label="claim", load=belgian_mtpl97
+    ),
     "california_housing": _table(
         "tune", "california_housing.csv.gz", ("median_house_value",)
     ),
     "cells_segmentation": _file(
-        "confirm", "standard", "cells_segmentation.csv.gz", cells_segmentation
+        "confirm",
+        _BOTH,
+        "cells_segmentation.csv.gz",
+        load=cells_segmentation,
+        labels=column_labels("cells_segmentation.csv.gz", "class"),
     ),
-    "cnae9": _file("tune", "raw", "cnae9.npz"),
+    "cnae9": _classes("tune", _RAW, "cnae9.npz"),
     "credit_default_taiwan": _table(
-        "confirm", "credit_default_taiwan.csv.gz", ("Default",)
+        "confirm", "credit_default_taiwan.csv.gz", ("Default",), label="Default"
     ),
     "diamonds": _table("tune", "diamonds.csv.gz", ("price",)),
-    "ecg5000_train": _file("confirm", "raw", "ecg5000_train.npz"),
-    "eu_direct_lapse": _table("tune", "eu_direct_lapse.csv.gz", ("lapse",)),
-    "french_auto_pg17": _file(
-        "confirm", "raw", "french_auto_pg17.csv.gz", french_auto_pg17
+    "ecg5000_train": _classes("confirm", _RAW, "ecg5000_train.npz"),
+    "eu_direct_lapse": _table(
+        "tune", "eu_direct_lapse.csv.gz", ("lapse",), label="lapse"
     ),
-    "gunpoint": _file("tune", "raw", "gunpoint.npz"),
-    "molecules_esol": _file("confirm", "raw", "molecules_esol.npz"),
-    "nab_series": _file("tune", "raw", "nab_series.csv.gz", nab_series),
-    "online_shoppers": _table("confirm", "online_shoppers.csv.gz", ("Revenue",)),
-    "pbmc68k_reduced": _file("tune", "raw", "pbmc68k_reduced.npz"),
-    "pneumoniamnist": _file("confirm", "raw", "pneumoniamnist.npz"),
-    "pricing_game_2015": _file(
-        "tune", "raw", "pricing_game_2015.csv.gz", pricing_game_2015
+    "french_auto_pg17": _table(
+        "confirm", "french_auto_pg17.csv.gz", label="claim", load=french_auto_pg17
     ),
-    "usps": _file("confirm", "raw", "usps.npz"),
+    "gunpoint": _classes("tune", _RAW, "gunpoint.npz"),
+    "molecules_esol": _file("confirm", _RAW, "molecules_esol.npz"),
+    "nab_series": _file("tune", _RAW, "nab_series.csv.gz", load=nab_series),
+    "online_shoppers": _table(
+        "confirm", "online_shoppers.csv.gz", ("Revenue",), label="Revenue"
+    ),
+    "pbmc68k_reduced": _classes("tune", _RAW, "pbmc68k_reduced.npz"),
+    "pneumoniamnist": _classes("confirm", _RAW, "pneumoniamnist.npz"),
+    "pricing_game_2015": _table(
+        "tune", "pricing_game_2015.csv.gz", label="claim", load=pricing_game_2015
+    ),
+    "usps": _classes("confirm", _RAW, "usps.npz"),
 }
