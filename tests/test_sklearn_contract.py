@@ -28,6 +28,8 @@ AT_TINY_SETTINGS = [
         **TINY, loss="binary_cross_entropy", numeric_scaling="minmax"
     ),
     AutoEncoderTransformer(network=MLP((8,)), max_epochs=3),
+    AutoEncoderTransformer(**TINY, init="random"),
+    AutoEncoderTransformer(**TINY, ordered=True, whiten=True),
     DenoisingAutoEncoderTransformer(**TINY),
     DenoisingAutoEncoderTransformer(**TINY, noise="salt_and_pepper"),
     DenoisingAutoEncoderTransformer(**TINY, features="hidden"),
