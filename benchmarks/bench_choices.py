@@ -32,7 +32,8 @@ SETS = {
 }
 SHARES = (1e-6, 0.03, 0.1, 0.2, 0.3, 1.0)
 STEPS_A_ROW = (5, 15, 60)
-NOISES = (0.0, 0.1, 0.2, 0.3)
+NOISES = (0.0, 0.1, 0.2, 0.4)
+CLIPS = (1.0, 10.0, 100.0)
 GUARDS = (0.0, 1.0, 1.5, 2.0)
 OTHERS = (
     {},
@@ -81,9 +82,9 @@ def error_at_budget(steps_a_row: int, X: np.ndarray, seed: int) -> float:
 
 
 def error_at_noise(noise: float, X: np.ndarray, seed: int) -> float:
-    """Error with so much noise on what the network sees, columns of unit variance."""
+    """Error with so much noise at few rows on what the network sees."""
     train, test = train_test_split(X, random_state=seed)
-    with mock.patch.object(Reconstruct, "network_noise", noise):
+    with mock.patch.object(Reconstruct, "NOISE", noise):
         return held_out_error(
             train, test, numeric_scaling="standard", random_state=seed
         )
@@ -96,6 +97,18 @@ def error_at_guard(guard: float, X: np.ndarray, seed: int) -> float:
         return held_out_error(
             train, test, numeric_scaling="standard", random_state=seed
         )
+
+
+def error_at_clip(norm: float, X: np.ndarray, seed: int) -> float:
+    """Error where gradients are clipped to a norm, columns of unit variance."""
+    train, test = train_test_split(X, random_state=seed)
+    return held_out_error(
+        train,
+        test,
+        numeric_scaling="standard",
+        random_state=seed,
+        net_params={"gradient_clip": norm},
+    )
 
 
 def error_with(params: int, X: np.ndarray, seed: int) -> float:
@@ -165,6 +178,14 @@ def main() -> None:
         error_at_noise,
         NOISES,
         0.2,
+        seeds,
+        SETS,
+    )
+    table(
+        "Error over that at gradients of norm 10 at most, standardised columns",
+        error_at_clip,
+        CLIPS,
+        10.0,
         seeds,
         SETS,
     )

@@ -28,6 +28,9 @@ class AnchoredEncoder(ExactBuffers):
     ----------
     network : torch.nn.Module
         g; its last layer is set to zero.
+
+    Attributes
+    ----------
     noise : float
         Deviation of the normal noise on g's input in training, where an input's own
         is 1: g then learns what holds beyond the training rows. The linear part sees
@@ -37,10 +40,10 @@ class AnchoredEncoder(ExactBuffers):
     axes: Tensor
     generator: torch.Generator | None = None
 
-    def __init__(self, network: nn.Module, *, noise: float) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = zero_last_layer(network)
-        self.noise = noise
+        self.noise = 0.0
 
     def set_axes(
         self, components: np.ndarray, deviations: np.ndarray, factor: np.ndarray
@@ -62,11 +65,19 @@ class AnchoredEncoder(ExactBuffers):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode inputs (n, n_inputs)."""
-        seen = inputs
-        if self.training and self.noise:
-            seen = torch.empty_like(inputs).normal_(generator=self.generator)
-            seen = seen.mul_(self.noise).add_(inputs)
-        return torch.addmm(self.network(seen), inputs, self.axes)
+        learnt = self.network(self.seen(inputs))
+        return _exact_product(learnt, inputs, self.axes)
+
+    def linear(self, inputs: Tensor) -> Tensor:
+        """Give the principal scores alone."""
+        return inputs @ self.axes
+
+    def seen(self, inputs: Tensor) -> Tensor:
+        """Give what the network sees of inputs."""
+        if not (self.training and self.noise):
+            return inputs
+        noise = torch.empty_like(inputs).normal_(generator=self.generator)
+        return noise.mul_(self.noise).add_(inputs)
 
 
 class AnchoredDecoder(ExactBuffers):
@@ -117,8 +128,20 @@ class AnchoredDecoder(ExactBuffers):
 
     def forward(self, code: Tensor) -> Tensor:
         """Decode codes (n, n_components) of unit variance."""
-        linear = torch.addmm(self.offset, code, self.axes)
-        return torch.add(self.to_raw(linear), self.network(code), alpha=self.residual)
+        return torch.add(self.linear(code), self.network(code), alpha=self.residual)
+
+    def linear(self, code: Tensor) -> Tensor:
+        """Give PCA's reconstruction from the first components (n, j), or from all."""
+        axes = self.axes[: code.shape[1]]
+        return self.to_raw(_exact_product(self.offset, code, axes))
+
+
+def _exact_product(start: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:
+    """Give start + rows matrix in the matrix's own precision, whatever is cast."""
+    if not torch.is_autocast_enabled(rows.device.type):
+        return torch.addmm(start, rows, matrix)
+    with torch.autocast(rows.device.type, enabled=False):
+        return torch.addmm(start.to(matrix), rows.to(matrix), matrix)
 
 
 def zero_last_layer(network: nn.Module) -> nn.Module:

@@ -15,6 +15,7 @@ from sk_autoencoder._columns import (
     NumericScale,
 )
 from sk_autoencoder._frame import CodeFrame
+from sk_autoencoder._fused import fast_step
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._prefixes import PrefixDecoder, PrefixModule
@@ -118,7 +119,7 @@ def build_net(plan: Plan) -> AutoEncoderNet:
         seeds=plan.seeds,
         device=plan.device,
         predict_nonlinearity=module.columns.decode,
-        **plan.settings,
+        **{"make_step": fast_step, **plan.settings},
     )
     return net.initialize()
 
@@ -142,8 +143,7 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
             generator=generator,
         )
     if plan.axes is not None:
-        noise = plan.objective.network_noise
-        encoder = AnchoredEncoder(encoder, noise=noise)
+        encoder = AnchoredEncoder(encoder)
         decoder = AnchoredDecoder(decoder, to_raw=columns.likelihood.to_raw)
     module = AutoEncoderModule(
         columns=columns,
@@ -172,6 +172,8 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
     k, columns, encoder, decoder = _parts(plan, module)
     components, deviations = plan.axes.components[:k], plan.axes.deviations[:k]
     encoder.set_axes(components, deviations, columns.factor)
+    n_rows = plan.statistics.n_rows
+    encoder.noise = plan.objective.network_noise(n_rows, columns.n_inputs)
     # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
     left = plan.axes.residual(k) / components.shape[1]
     is_squared = LIKELIHOODS[plan.likelihood].is_squared_error
@@ -216,7 +218,7 @@ def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
         n_outputs=columns.n_outputs,
         generator=make_generator(plan.seeds.weights),
     )
-    decoder = PrefixDecoder(network, to_raw=columns.likelihood.to_raw)
+    decoder = PrefixDecoder(network, to_raw=columns.likelihood.to_raw, n_components=k)
     module.prefixes = decoder.to(columns.mean.device)
     _set_prefix_axes(plan, module, decoder)
     settings = {**plan.settings, "callbacks": [], "verbose": 0}

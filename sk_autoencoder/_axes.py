@@ -174,7 +174,9 @@ class PrincipalAxes:
         between = np.sqrt(self.n_rows * other.n_rows / n_rows) * gap
         stack = np.vstack([self._factor() * factor, other._factor(), between])
         _, deviations, directions = linalg.svd(stack, full_matrices=False)
-        own_tail = self.tail * np.mean(np.square(factor))
+        # Constant columns have no share in what is lost.
+        varied = np.square(factor[factor > 0])
+        own_tail = self.tail * (varied.mean() if len(varied) else 1.0)
         lost = (own_tail * self.n_rows + other.tail * other.n_rows) / n_rows
         variances = np.square(deviations) / n_rows
         n_axes = len(self.deviations)

@@ -74,6 +74,7 @@ class BaseAutoEncoder(
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), AUTO],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "precision": [StrOptions({"float32", "bf16"})],
         "device": [str, torch.device],
         "callbacks": [list, tuple, None],
         "net_params": [dict, None],

@@ -6,7 +6,13 @@ from typing import Any
 
 import torch
 
-__all__ = ["GUARD", "automatic_batch_size", "automatic_epochs", "optimizer_settings"]
+__all__ = [
+    "CLIP_FROM_PCA",
+    "GUARD",
+    "automatic_batch_size",
+    "automatic_epochs",
+    "optimizer_settings",
+]
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -21,6 +27,11 @@ WEIGHT_DECAYS = {"adam": 0.0, "adamw": 0.1, "sgd": 0.0}
 
 # Standard errors by which held-out rows have to be better than PCA's.
 GUARD = 1.5
+
+# Norm to which a step's gradient is clipped where the loss is in units of what PCA
+# leaves. Gradients are larger there, most of all those of the rows that PCA serves
+# worst, where much of the error is: clipping at 1 made them count for too little.
+CLIP_FROM_PCA = 10.0
 
 
 def automatic_batch_size(n_rows: int) -> int:

@@ -12,7 +12,7 @@ from sk_autoencoder._fewest import fit_fewest
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
-from sk_autoencoder._ordering import train_prefixes
+from sk_autoencoder._ordering import stay_pca, train_prefixes, worse_than_pca
 from sk_autoencoder._planning import continued_plan, fresh_plan
 from sk_autoencoder._training import train
 
@@ -126,7 +126,10 @@ def _finished(fitted: Fitted, X: Any, **how: Any) -> Fitted:
         )
         if fitted.prefix_errors is not None:
             errors = fitted.prefix_errors + errors
-        fitted = replace(fitted, prefix_net=prefix_net, prefix_errors=errors)
+        moments = fitted.moments
+        if fitted.prefix_net is None and not how and worse_than_pca(plan, net, X):
+            moments, errors = stay_pca(plan, net, X)
+        fitted = Fitted(plan, net, moments, prefix_net, errors)
     if plan.whiten:
         moments = fitted.moments
         frame = CodeFrame.whitening(

@@ -1,25 +1,26 @@
 """The skorch net: epochs over rows in memory."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, ParamMapper
 from skorch.callbacks import ProgressBar as BatchBar
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
+from sk_autoencoder._net_adam import FlatAdam
 from sk_autoencoder._net_batches import Batches, Rows, split_rows
 from sk_autoencoder._net_callbacks import hooks_batches
+from sk_autoencoder._net_epoch import EpochLoop, Step
 from sk_autoencoder._net_training import (
     BestState,
     FlatWeights,
     Guard,
     Patience,
     Schedule,
-    Totals,
     WeightAverage,
     lr_factor,
 )
@@ -30,13 +31,11 @@ __all__ = ["AutoEncoderNet"]
 VALIDATION_BATCH = 1024
 DEFAULT_PATIENCE = Patience()
 
+MakeStep = Callable[[nn.Module, FlatWeights, str], Step | None] | None
 
-class AutoEncoderNet(NeuralNet):
-    """skorch's net with an epoch of its own: one inline loop over rows in memory.
 
-    Where a callback looks at single batches or gradients, the epoch runs on
-    skorch's own loop instead. Both take the same steps; the own one leaves out
-    what nobody would see.
+class AutoEncoderNet(EpochLoop):
+    """skorch's net over rows in memory, with a run and an epoch of its own.
 
     Parameters
     ----------
@@ -58,11 +57,16 @@ class AutoEncoderNet(NeuralNet):
         of them as one vector.
     tol : float, default=0.0
         Loss on held-out rows that counts as a gain.
+    precision : {"float32", "bf16"}, default="float32"
+        Of the products in training.
     lr_schedule : None, float, "cosine" or callable
         See `lr_factor`.
     guard : float or None, default=None
         Standard errors by which the first run has to better the state before it on
         the held-out rows; else that state is kept. None guards nothing.
+    make_step : callable (module, flat, precision) -> callable or None
+        Looks for a way to a batch's gradient that is faster than autograd: a function
+        that takes centred rows, writes the gradient and gives the loss, or None.
     **kwargs
         Of `skorch.NeuralNet`.
 
@@ -85,8 +89,10 @@ class AutoEncoderNet(NeuralNet):
         patience: Patience = DEFAULT_PATIENCE,
         flatten: bool = False,
         tol: float = 0.0,
+        precision: str = "float32",
         lr_schedule: Schedule = None,
         guard: float | None = None,
+        make_step: MakeStep = None,
         **kwargs: Any,
     ) -> None:
         # The module scores itself, in `get_loss`, and splitting is ours.
@@ -98,8 +104,10 @@ class AutoEncoderNet(NeuralNet):
         self.patience = patience
         self.flatten = flatten
         self.tol = tol
+        self.precision = precision
         self.lr_schedule = lr_schedule
         self.guard = guard
+        self.make_step = make_step
 
     # -- what skorch calls to set up ------------------------------------------
 
@@ -126,7 +134,11 @@ class AutoEncoderNet(NeuralNet):
             else self.get_all_learnable_params()
         )
         args, kwargs = self.get_params_for_optimizer("optimizer", weights)
-        self.optimizer_ = self.optimizer(*args, **kwargs)
+        if self.flat_ and FlatAdam.fits(self.optimizer, self.flat_.vector, kwargs):
+            kwargs.pop("fused", None)
+            self.optimizer_ = FlatAdam(self.optimizer, self.flat_.vector, **kwargs)
+        else:
+            self.optimizer_ = self.optimizer(*args, **kwargs)
         return self
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
@@ -203,11 +215,18 @@ class AutoEncoderNet(NeuralNet):
         self.diverged_ = self.interrupted_ = False
         self._first_epoch = len(self.history)
         self._run_epochs = epochs
-        self._hooks_batches = isinstance(self.optimizer_, torch.optim.LBFGS) or any(
+        self._hooks_batches = isinstance(self.stepper_, torch.optim.LBFGS) or any(
             hooks_batches(callback) for _, callback in self.callbacks_
         )
+        if self.flat_ is not None:
+            self.flat_.attach()
+        self.step_ = None
+        if self.make_step is not None and self.flat_ is not None:
+            self.step_ = self.make_step(self.module_, self.flat_, self.precision)
         self._bars = [cb for _, cb in self.callbacks_ if isinstance(cb, BatchBar)]
-        self.best_ = BestState(keep_last=held_out is None, tol=self.tol)
+        self.best_ = BestState(
+            self.average_.weights_in_module, held_out is None, self.tol
+        )
         # The state before the first step is a candidate: no run makes a model worse
         # on held-out rows than it was.
         score = math.inf
@@ -228,7 +247,7 @@ class AutoEncoderNet(NeuralNet):
         if self.lr_schedule is not None:
             done = self._first_epoch + epoch - 1
             total = self._first_epoch + self._run_epochs
-            for group in self.optimizer_.param_groups:
+            for group in self.stepper_.param_groups:
                 group["lr"] = self.lr * lr_factor(self.lr_schedule, done, total)
         self.notify("on_epoch_begin", **on_epoch)
         self.run_single_epoch(batches, True, "train", self.train_step)
@@ -260,16 +279,23 @@ class AutoEncoderNet(NeuralNet):
             self.average_.restart_from(self.best_.state, self.module_)
         self._set_training(False)
         if self.guard_ and self.best_.epoch > 0 and not self.guard_.lets_pass():
-            self.average_.restart_from(self.guard_.state, self.module_)
-            self.optimizer_.state.clear()  # moments on the way to another state
+            self.start_from(self.guard_.state)
             self.best_.epoch = 0
         self.guard_ = None
         if self.diverged_:
-            self.optimizer_.state.clear()  # moments of infinite gradients
+            self.stepper_.state.clear()  # moments of infinite gradients
         if self.best_.epoch > 0:
             self.best_epoch_ = self._first_epoch + self.best_.epoch
-        self.best_.state = {}  # as large as the module
+        self.best_.clear()
+        self.step_ = None  # with its buffers
         self._calibrate(train)
+
+    def start_from(self, state: dict[str, Tensor]) -> None:
+        """Take up a state of the module as if nothing had been trained."""
+        state = {name: value.clone() for name, value in state.items()}
+        self.average_.restart_from(state, self.module_)
+        self.stepper_.state.clear()  # moments on the way to another state
+        self.best_epoch_ = 0
 
     def _calibrate(self, train: Dataset) -> None:
         """Let the columns set what depends on the trained network."""
@@ -287,106 +313,3 @@ class AutoEncoderNet(NeuralNet):
             isinstance(cb, EarlyStopping) and cb.misses_ >= cb.patience
             for _, cb in self.callbacks_
         )
-
-    # -- an epoch ----------------------------------------------------------------
-
-    def run_single_epoch(
-        self,
-        iterator: Any,
-        training: bool,
-        prefix: str,
-        step_fn: Any,
-        **fit_params: Any,
-    ) -> None:
-        """Run one epoch; on skorch's loop where a callback looks at batches."""
-        if iterator is None:
-            return
-        if self._hooks_batches:
-            if not training:
-                self.module_.use_generator(self._validation_noise())
-            super().run_single_epoch(iterator, training, prefix, step_fn)
-            self.module_.use_generator(self.noise_)
-            return
-        loss, terms, n_rows = (self._train if training else self._validate)(iterator)
-        self.history.new_batch()
-        self.history.record_batch(f"{prefix}_loss", loss)
-        self.history.record_batch(f"{prefix}_batch_size", n_rows)
-        self.history.record(f"{prefix}_batch_count", len(iterator))
-        if len(terms) > 1:
-            for name, value in terms.items():
-                self.history.record(f"{prefix}_{name}", value)
-
-    def _train(self, batches: Batches) -> tuple[float, dict[str, float], int]:
-        """Take one step a batch; give the mean loss, its terms and the rows."""
-        self._set_training(True)
-        module, optimizer, average = self.module_, self.optimizer_, self.average_
-        totals = Totals(self.device)
-        for x, target in batches:
-            terms = module.terms(module(x), target)
-            loss = module.objective.total(terms)
-            self._zero_grad_optimizer()
-            loss.backward()
-            self._clip()
-            optimizer.step()
-            average.update()
-            totals.add(loss, terms, len(x))
-            for bar in self._bars:
-                bar.pbar_.update()
-        return totals.means()
-
-    def _validate(self, batches: Batches) -> tuple[float, dict[str, float], int]:
-        """Score rows without noise; the code's own draws are the same every time."""
-        self._set_training(False)
-        self.module_.use_generator(self._validation_noise())
-        totals = Totals(self.device)
-        with torch.no_grad():
-            for x, target in batches:
-                terms = self.module_.terms(self.module_(x), target)
-                totals.add(self.module_.objective.total(terms), terms, len(x))
-        self.module_.use_generator(self.noise_)
-        return totals.means()
-
-    def _row_losses(self, batches: Batches) -> Tensor:
-        """Score each row, (n,), with the draws of validation."""
-        self.module_.use_generator(self._validation_noise())
-        with torch.no_grad():
-            losses = torch.cat([self.module_.row_loss(x) for x, _ in batches])
-        self.module_.use_generator(self.noise_)
-        return losses
-
-    def _validation_noise(self) -> torch.Generator:
-        return make_generator(self.seeds.validation, self.device)
-
-    def _clip(self) -> None:
-        if self.gradient_clip is not None:
-            weights = [self.flat_.vector] if self.flat_ else self.module_.parameters()
-            nn.utils.clip_grad_norm_(weights, self.gradient_clip)
-
-    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
-        """Clear the gradients; those in a vector stay where they are."""
-        if self.flat_:
-            self.flat_.gradient.zero_()
-            return
-        for parameter in self.module_.parameters():
-            parameter.grad = None
-
-    # -- the same steps on skorch's loop -----------------------------------------
-
-    def get_loss(
-        self, y_pred: Any, y_true: Tensor, X: Any = None, training: bool = False
-    ) -> Tensor:
-        """Score a batch by the module's own terms."""
-        terms = self.module_.terms(y_pred, y_true)
-        return self.module_.objective.total(terms)
-
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Compute a batch's loss and its clipped gradient."""
-        step = super().train_step_single(batch, **fit_params)
-        self._clip()
-        return step
-
-    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Take a step of the optimiser and of the average."""
-        step = super().train_step(batch, **fit_params)
-        self.average_.update()
-        return step

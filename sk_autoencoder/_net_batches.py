@@ -67,11 +67,22 @@ class Rows(torch.utils.data.Dataset):
         row = self.take(np.array([i]))[0]
         return row, row
 
-    def take(self, indices: np.ndarray) -> Tensor:
-        """Gather rows, (len(indices), n_features), centred. A fresh tensor."""
+    def place(self, indices: np.ndarray) -> np.ndarray | Tensor:
+        """Put indices where the rows are: one copy for an epoch's batches."""
         if isinstance(self._array, Tensor):
-            where = torch.from_numpy(indices).to(self.device)
-            return self._array.index_select(0, where)
+            return torch.from_numpy(indices).to(self.device)
+        return indices
+
+    def take(self, indices: np.ndarray | Tensor) -> Tensor:
+        """Gather rows, (len(indices), n_features), centred. A fresh tensor.
+
+        Parameters
+        ----------
+        indices : ndarray or Tensor of int
+            From `place`, whole or in part.
+        """
+        if isinstance(self._array, Tensor):
+            return self._array.index_select(0, torch.as_tensor(indices).to(self.device))
         if self._sparse:
             # As dense rows of the same dtype, to the bit.
             dense = dense_rows(self._array, indices) - self._sparse_mean
@@ -123,10 +134,11 @@ class Batches:
         if self.generator is not None:
             order = torch.randperm(len(indices), generator=self.generator)
             indices = indices[order.numpy()]
+        placed = self.rows.place(indices)
         for i in range(count := len(self)):
             start = i * self.batch_size
             stop = len(indices) if i == count - 1 else start + self.batch_size
-            x = self.rows.take(indices[start:stop])
+            x = self.rows.take(placed[start:stop])
             yield x, x
 
 

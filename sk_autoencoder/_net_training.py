@@ -16,6 +16,7 @@ __all__ = [
     "Patience",
     "Totals",
     "WeightAverage",
+    "beyond_chance",
     "lr_factor",
 ]
 
@@ -35,26 +36,44 @@ class FlatWeights:
     Attributes
     ----------
     vector : torch.nn.Parameter
-        What the optimiser is given. Its `grad` is never None.
+        What the optimiser is given. Its `grad` is never None in a run.
+    gradient : Tensor
+        That gradient.
+    parameters : list of torch.nn.Parameter
+        The module's when this was made.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        parameters = list(module.parameters())
-        self._shapes = [parameter.shape for parameter in parameters]
-        self.vector = nn.Parameter(torch.cat([p.detach().ravel() for p in parameters]))
-        self.gradient = torch.zeros_like(self.vector.data)
+        self.parameters = list(module.parameters())
+        self._shapes = [p.shape for p in self.parameters]
+        vector = torch.cat([p.detach().ravel() for p in self.parameters])
+        self.vector = nn.Parameter(vector)
+        self.gradient = torch.zeros_like(vector)
+        for parameter, weight in zip(self.parameters, self.split(vector), strict=True):
+            parameter.data = weight
+        self.attach()
+
+    def attach(self) -> None:
+        """Make the gradients views again: copies lose them, and `zero_grad` may."""
         self.vector.grad = self.gradient
-        parts = zip(
-            self.split(self.vector.data), self.split(self.gradient), strict=True
-        )
-        for parameter, (weight, gradient) in zip(parameters, parts, strict=True):
-            parameter.data, parameter.grad = weight, gradient
+        parts = self.split(self.gradient)
+        for parameter, gradient in zip(self.parameters, parts, strict=True):
+            parameter.grad = gradient
 
     @staticmethod
     def fits(module: nn.Module) -> bool:
         """Tell whether all weights are trained, of one dtype and on one device."""
         kinds = {(p.dtype, p.device, p.requires_grad) for p in module.parameters()}
         return len(kinds) == 1 and next(iter(kinds))[2]
+
+    def clip(self, norm: float) -> None:
+        """Scale the gradient down to a norm; the CPU needs no pass where it is less."""
+        found = torch.linalg.vector_norm(self.gradient)
+        factor = norm / (found + 1e-6)
+        if self.gradient.device.type != "cpu":
+            self.gradient.mul_(factor.clamp(max=1.0))
+        elif not factor >= 1:
+            self.gradient.mul_(factor)
 
     def split(self, vector: Tensor) -> list[Tensor]:
         """Give a vector as views in the shapes of the module's weights."""
@@ -138,6 +157,10 @@ class WeightAverage:
         if self.decay is not None:
             torch._foreach_copy_(self._average, self._weights)
 
+    def weights_in_module(self) -> list[Tensor]:
+        """Give the weights that the module has now, in few tensors."""
+        return self._average if self._applied else self._weights
+
     def raw_weights(self) -> list[Tensor]:
         """Weights as the optimiser left them, whichever are in the module now."""
         return self._weights if self.decay is not None else []
@@ -158,6 +181,8 @@ class BestState:
 
     Parameters
     ----------
+    weights : callable
+        Gives all weights of the module, in any order and shape.
     keep_last : bool
         Keep the last finite state instead of the best: for training without
         validation rows.
@@ -165,11 +190,13 @@ class BestState:
         Gain over the best score that counts as one.
     """
 
+    weights: Callable[[], list[Tensor]]
     keep_last: bool = False
     tol: float = 0.0
     score: float = math.inf
     epoch: int = 0
     state: dict[str, Tensor] = field(default_factory=dict)
+    _live: list[Tensor] = field(default_factory=list)
 
     def start(self, module: nn.Module, score: float) -> None:
         """Keep the state before the first step, whatever its score."""
@@ -179,7 +206,7 @@ class BestState:
     def offer(self, module: nn.Module, score: float, epoch: int) -> None:
         """Keep the state after an epoch if it is better, or the last and finite."""
         if self.keep_last:
-            better = _all_finite(module)
+            better = _all_finite(self.weights())
         else:
             better = score < self.score - self.tol
         if better:
@@ -187,20 +214,24 @@ class BestState:
             self.score, self.epoch = score, epoch
 
     def _copy(self, module: nn.Module) -> None:
-        state = module.state_dict()
         if not self.state:
-            self.state = {name: value.clone() for name, value in state.items()}
+            live = module.state_dict(keep_vars=True)
+            self._live = list(live.values())
+            self.state = {name: value.detach().clone() for name, value in live.items()}
             return
-        for name, value in state.items():
-            self.state[name].copy_(value)
+        # What a parameter holds changes from weights to their average and back.
+        current = [value.data for value in self._live]
+        torch._foreach_copy_(list(self.state.values()), current)
+
+    def clear(self) -> None:
+        """Let go of the state, which is as large as the module."""
+        self.state, self._live = {}, []
 
 
 class Guard:
     """Keeps the state before training unless the gain over it is beyond chance.
 
-    The gain is measured row by row on held-out rows: its mean has to exceed so many
-    of its standard errors, more where few rows make the error itself uncertain (at
-    the same quantile of Student's distribution).
+    The gain is measured row by row on held-out rows; see `beyond_chance`.
 
     Parameters
     ----------
@@ -225,17 +256,25 @@ class Guard:
 
     def lets_pass(self) -> bool:
         """Tell whether the module, as it now is, is better beyond chance."""
-        gains = (self._before - self._score()).double()
-        if len(gains) < 2:
-            return False
-        error = gains.std() / len(gains) ** 0.5
-        n_errors = special.stdtrit(len(gains) - 1, special.ndtr(self._n_errors))
-        return bool(gains.mean() > float(n_errors) * error)
+        return beyond_chance(self._before - self._score(), self._n_errors)
 
 
-def _all_finite(module: nn.Module) -> bool:
+def beyond_chance(gains: Tensor, n_errors: float) -> bool:
+    """Tell whether gains, (n_rows,), have a mean of so many standard errors.
+
+    More are asked for where few rows make the error itself uncertain: those at the
+    same quantile of Student's distribution.
+    """
+    if len(gains) < 2:
+        return False
+    gains = gains.double()
+    error = gains.std() / len(gains) ** 0.5
+    quantile = special.stdtrit(len(gains) - 1, special.ndtr(n_errors))
+    return bool(gains.mean() > float(quantile) * error)
+
+
+def _all_finite(weights: list[Tensor]) -> bool:
     """Tell whether every weight is finite, with one synchronisation."""
-    weights = [w.detach() for w in module.parameters()]
     return bool(torch.isfinite(torch.stack(torch._foreach_norm(weights))).all())
 
 

@@ -10,6 +10,7 @@ import torch
 from sk_autoencoder._anchoring import anchored
 from sk_autoencoder._assembly import EXACT, Plan, resolve_device
 from sk_autoencoder._budget import (
+    CLIP_FROM_PCA,
     GUARD,
     automatic_batch_size,
     automatic_epochs,
@@ -238,6 +239,7 @@ def _net_settings(
     if epochs == "auto":
         epochs = automatic_epochs(n_trained, batch_size)
     patience = estimator.n_iter_no_change
+    anchored = is_anchored(estimator)
     return {
         **optimizer_settings(
             estimator.optimizer,
@@ -250,8 +252,10 @@ def _net_settings(
         "validation_fraction": held_out,
         "patience": Patience(None if patience == "auto" else patience),
         "tol": estimator.tol,
+        "precision": estimator.precision,
         "lr_schedule": estimator.lr_schedule,
-        "guard": GUARD if is_anchored(estimator) else None,
+        "guard": GUARD if anchored else None,
+        "gradient_clip": CLIP_FROM_PCA if anchored else 1.0,
         "callbacks": _resolve_callbacks(estimator),
         "verbose": int(estimator.verbose == 1),
         **(estimator.net_params or {}),

@@ -40,18 +40,30 @@ class PrefixDecoder(ExactBuffers):
         ones over it, to (n, n_outputs). Its last layer is set to zero.
     to_raw : callable
         From the units of the score to what the likelihood takes from a decoder.
+    n_components : int
+
+    Attributes
+    ----------
+    gate : Tensor of shape (n_components,)
+        Whether the network is heard for prefixes of length 1, 2, and so on: 1 or 0.
     """
 
     axes: Tensor
     offset: Tensor
     units: Tensor
+    gate: Tensor
 
     def __init__(
-        self, network: nn.Module, *, to_raw: Callable[[Tensor], Tensor]
+        self,
+        network: nn.Module,
+        *,
+        to_raw: Callable[[Tensor], Tensor],
+        n_components: int,
     ) -> None:
         super().__init__()
         self.network = zero_last_layer(network)
         self.to_raw = to_raw
+        self.register_buffer("gate", torch.ones(n_components))
 
     def set_axes(self, axes: np.ndarray, offset: np.ndarray, units: np.ndarray) -> None:
         """Set the linear part.
@@ -70,9 +82,16 @@ class PrefixDecoder(ExactBuffers):
 
     def forward(self, code: Tensor) -> Tensor:
         """Decode the first components (n, j) of codes."""
-        lengths = torch.full((len(code),), code.shape[1], device=code.device)
-        missing = len(self.axes) - code.shape[1]
-        return self.decode(nn.functional.pad(code, (0, missing)), lengths)
+        j = code.shape[1]
+        if not self.gate[j - 1]:
+            return self.linear(code)
+        lengths = torch.full((len(code),), j, device=code.device)
+        return self.decode(nn.functional.pad(code, (0, len(self.axes) - j)), lengths)
+
+    def linear(self, code: Tensor) -> Tensor:
+        """Decode the first components (n, j) of codes as PCA does."""
+        axes = self.axes[: code.shape[1]]
+        return self.to_raw(torch.addmm(self.offset, code, axes))
 
     def decode(self, code: Tensor, lengths: Tensor) -> Tensor:
         """Decode a prefix of each code (n, n_components), of lengths (n,) from 1."""

@@ -88,11 +88,12 @@ class Objective:
 
     Attributes
     ----------
-    network_noise : float
-        Deviation of the normal noise on what an anchored network sees in training.
+    is_plain : bool
+        Whether the code is the encoder's output, and the reconstruction's the only term
+        of the loss.
     """
 
-    network_noise: ClassVar[float] = 0.0
+    is_plain: ClassVar[bool] = True
 
     def n_statistics(self, n_components: int) -> int:
         """Say how many numbers the encoder gives for a code of `n_components`."""
@@ -117,6 +118,16 @@ class Objective:
         inputs : Tensor of shape (n, n_inputs)
         """
         return columns.encode(x)
+
+    def network_noise(self, n_rows: int, n_inputs: int) -> float:
+        """Give the deviation of the normal noise on what an anchored network sees.
+
+        Parameters
+        ----------
+        n_rows, n_inputs : int
+            Of the training rows.
+        """
+        return 0.0
 
     def draw(self, statistics: Tensor, generator: torch.Generator) -> Tensor:
         """Draw the code that is decoded in training and validation."""

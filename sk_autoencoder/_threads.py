@@ -1,11 +1,14 @@
-"""How many threads torch may use while we compute."""
+"""How many threads may be used while we compute."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
+import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["threads_for"]
+__all__ = ["numpy_like_torch", "threads_for"]
 
 # Multiply-adds of one pass over one batch below which a second thread costs more
 # than it brings: the threads of small kernels wait for each other longer than
@@ -31,3 +34,17 @@ def threads_for(multiply_adds: float) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def numpy_like_torch() -> Iterator[None]:
+    """Give numpy's products torch's number of threads, and its silence on overflow."""
+    threads = _libraries().limit(limits=torch.get_num_threads(), user_api="blas")
+    with threads, np.errstate(all="ignore"):
+        yield
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """Find the libraries with threads, once: that takes milliseconds."""
+    return ThreadpoolController()

@@ -107,6 +107,10 @@ default="gelu"
         steps, or six tenths of the steps that the best epoch took if that is more.
     tol : float, default=0.0
         Loss on held-out rows that counts as a gain.
+    precision : {"float32", "bf16"}, default="float32"
+        Of the products in training. "bf16" is faster where the processor or the GPU
+        has instructions for it, and the network is large; results, and the linear
+        part of a start from PCA, stay float32 or better.
     device : str or torch.device, default="auto"
         Where to compute. "auto" is a CUDA device where there is one, else the CPU.
     callbacks : list of skorch callbacks or None, default=None
@@ -209,6 +213,7 @@ default="gelu"
         validation_fraction: float = 0.1,
         n_iter_no_change: int | str = "auto",
         tol: float = 0.0,
+        precision: str = "float32",
         device: str | torch.device = "auto",
         callbacks: list | None = None,
         net_params: dict[str, Any] | None = None,
@@ -236,6 +241,7 @@ default="gelu"
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.precision = precision
         self.device = device
         self.callbacks = callbacks
         self.net_params = net_params

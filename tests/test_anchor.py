@@ -405,3 +405,14 @@ def test_going_on_keeps_the_number_that_was_found():
     found = reducer.n_components_
     assert reducer.fit(DIGITS).n_components_ == found
     assert reducer.partial_fit(DIGITS[:100]).n_components_ == found
+
+
+def test_rows_seen_again_leave_the_variance_as_it_is():
+    # Some pixels of digits are always 0.
+    reducer = AutoEncoderTransformer(
+        5, hidden_layer_sizes=(16,), max_epochs=1, random_state=0
+    ).fit(DIGITS)
+    before = reducer._plan.axes.total
+    for _ in range(3):
+        reducer.partial_fit(DIGITS)
+    assert reducer._plan.axes.total == pytest.approx(before, rel=1e-9)

@@ -5,11 +5,16 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_diabetes, load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
-from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    _fitting,
+)
+from sk_autoencoder._ordering import train_prefixes
 
 K = 8
 TRAIN, TEST = train_test_split(load_digits().data, random_state=0)
@@ -184,3 +189,39 @@ def test_cross_entropy_prefixes():
     assert prefix.min() >= 0
     assert prefix.max() <= 1
     assert 0 < reducer.explained_variance_ratio_[:2].sum() < reducer.score(rows)
+
+
+def test_a_prefix_that_learns_nothing_is_pcas():
+    # Nine components of ten: the last ones have much to learn, the first nothing.
+    rows = load_diabetes().data
+    train, test = train_test_split(rows, random_state=0)
+    reducer = AutoEncoderTransformer(9, ordered=True, random_state=0).fit(train)
+    gate = reducer.module_.prefixes.gate
+    assert 0 < gate.sum() < 9
+    pca = PCA(9).fit(train)
+    codes, scores = reducer.transform(test), pca.transform(test)
+    one = reducer.inverse_transform(codes[:, :1])
+    of_pca = scores[:, :1] @ pca.components_[:1] + pca.mean_
+    assert gate[0] == 0
+    assert error(test, one) < 1.002 * error(test, of_pca)
+    again = pickle.loads(pickle.dumps(reducer))
+    np.testing.assert_array_equal(again.inverse_transform(codes[:, :1]), one)
+
+
+def test_prefixes_far_worse_than_pcas_make_the_code_pca(monkeypatch, capsys):
+    def turn(plan, net, X, **how):
+        """Train, then swap the meaning of the components."""
+        prefix_net, errors = train_prefixes(plan, net, X, **how)
+        net.module_.prefixes.axes.copy_(net.module_.prefixes.axes.flip(0))
+        return prefix_net, errors
+
+    monkeypatch.setattr(_fitting, "train_prefixes", turn)
+    reducer = AutoEncoderTransformer(
+        4, ordered=True, whiten=True, max_epochs=10, random_state=0, verbose=1
+    ).fit(TRAIN)
+    assert reducer.fell_back_to_pca_
+    assert "prefix of the codes is worse than PCA's" in capsys.readouterr().out
+    pca = PCA(4).fit(TRAIN)
+    restored = reducer.inverse_transform(reducer.transform(TEST))
+    expected = pca.inverse_transform(pca.transform(TEST))
+    np.testing.assert_allclose(restored, expected, rtol=1e-4, atol=1e-3)

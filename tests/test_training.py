@@ -34,6 +34,7 @@ from sk_autoencoder._net_training import (
     lr_factor,
 )
 from sk_autoencoder.exceptions import DivergenceError
+from sk_autoencoder.objectives.reconstruct import Reconstruct
 
 X = load_digits().data[:400]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
@@ -89,8 +90,10 @@ def test_a_warm_start_continues_as_if_never_stopped(estimator):
 
 
 @pytest.mark.parametrize("estimator", ALL)
-def test_partial_fit_continues_as_if_never_stopped(estimator):
+def test_partial_fit_continues_as_if_never_stopped(estimator, monkeypatch):
     """A pass over the same rows is an epoch of `fit` without validation rows."""
+    # But for the noise, which falls as rows are seen: three passes count thrice.
+    monkeypatch.setattr(Reconstruct, "ROWS_A_COLUMN", np.inf)
     settings = {**SMALL, "early_stopping": False, "batch_size": 64}
     whole = estimator(5, max_epochs=3, **settings).fit(X)
     passes = estimator(5, **settings)
@@ -233,7 +236,8 @@ def test_a_callback_on_batches_sees_the_same_training(estimator):
 @pytest.mark.parametrize("estimator", ALL)
 def test_weights_in_one_vector_take_the_same_steps(estimator, optimizer):
     settings = {**SMALL, "max_epochs": 4, "optimizer": optimizer}
-    flat = estimator(5, **settings).fit(X)
+    # Gradients from autograd in both: Adam would blow up the least difference.
+    flat = estimator(5, net_params={"make_step": None}, **settings).fit(X)
     parts = estimator(5, net_params={"flatten": False}, **settings).fit(X)
     assert flat.net_.flat_ is not None
     assert parts.net_.flat_ is None
@@ -510,7 +514,7 @@ def test_the_average_by_hand():
 
 def test_weights_that_are_not_finite_are_never_kept():
     layer = torch.nn.Linear(2, 2)
-    best = BestState(keep_last=True)
+    best = BestState(lambda: [p.data for p in layer.parameters()], keep_last=True)
     best.start(layer, 1.0)
     before = layer.weight.detach().clone()
     layer.weight.data[0, 0] = torch.inf

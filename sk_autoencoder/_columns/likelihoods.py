@@ -32,11 +32,14 @@ class Likelihood(nn.Module):
         Whether `log_likelihood` is that of a density, which changes with the units.
     is_squared_error : bool
         Whether the loss is PCA's own, up to a factor.
+    has_gradient : bool
+        Whether `loss_and_gradient` and `through_raw` are there.
     """
 
     needs_unit_interval = False
     is_continuous = False
     is_squared_error = True
+    has_gradient = True
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch; lower is better."""
@@ -45,6 +48,17 @@ class Likelihood(nn.Module):
     def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
         return F.mse_loss(raw, y, reduction="none").mean(dim=1)
+
+    def loss_and_gradient(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Score a batch, and give the gradient by `raw`; `raw` is overwritten."""
+        error = raw.sub_(y)
+        flat = error.view(-1)
+        loss = torch.dot(flat, flat) / error.numel()
+        return loss, error.mul_(2 / error.numel())
+
+    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+        return gradient
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; higher is better."""
@@ -82,6 +96,20 @@ class BinaryCrossEntropy(Likelihood):
         its end, where a target beyond it would make the loss negative.
         """
         return F.binary_cross_entropy_with_logits(raw, y.clamp(0, 1))
+
+    def loss_and_gradient(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Score a batch, and give the gradient by `raw`; `raw` is overwritten."""
+        y = y.clamp(0, 1)
+        loss = F.binary_cross_entropy_with_logits(raw, y)
+        return loss, raw.sigmoid_().sub_(y).div_(raw.numel())
+
+    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+        # Where y is at or beyond a bound, `to_raw` is flat.
+        return torch.ops.aten.logit_backward(
+            torch.where((y >= self.LEAST) & (y <= 1 - self.LEAST), gradient, 0.0),
+            y.clamp(self.LEAST, 1 - self.LEAST),
+        )
 
     def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
@@ -122,6 +150,7 @@ class Gaussian(Likelihood):
     MEMORY = 0.95
     is_continuous = True
     is_squared_error = False
+    has_gradient = False
 
     variance: Tensor
 
@@ -162,6 +191,8 @@ class Gaussian(Likelihood):
 
 class Bernoulli(BinaryCrossEntropy):
     """Probability of targets in [0, 1], a sum over the features."""
+
+    has_gradient = False
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch, in nats a row; lower is better."""

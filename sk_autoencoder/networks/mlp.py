@@ -156,6 +156,10 @@ class HiddenActivations(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
+    def in_a_row(self) -> list[nn.Module]:
+        """Give the layers; the last one's output is all that is decoded."""
+        return list(self.blocks)
+
     def forward(self, x: Tensor) -> Tensor:
         """Run the layers and keep what each gives."""
         hidden = []
@@ -178,6 +182,10 @@ class FromLastLayer(nn.Module):
     def __init__(self, output: nn.Linear) -> None:
         super().__init__()
         self.output = output
+
+    def in_a_row(self) -> list[nn.Module]:
+        """Give what runs after the last layer."""
+        return [self.output]
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Decode the last layer's block of columns."""

@@ -1,5 +1,6 @@
 """The plain objective: reconstruct what came in."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,4 +19,13 @@ class Reconstruct(Objective):
     neural networks, Science 313.
     """
 
-    network_noise: ClassVar[float] = 0.2
+    NOISE: ClassVar[float] = 0.2
+    ROWS_A_COLUMN: ClassVar[float] = 50.0
+
+    def network_noise(self, n_rows: int, n_inputs: int) -> float:
+        """Blur what an anchored network sees, less where rows are many.
+
+        Noise stands for the rows that are not there. It falls from `NOISE` with the
+        root of the rows a column; at `ROWS_A_COLUMN` it is down to seven tenths.
+        """
+        return self.NOISE / math.sqrt(1 + n_rows / (self.ROWS_A_COLUMN * n_inputs))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -44,6 +45,8 @@ class Variational(Objective):
     Kingma and Welling (2014), Auto-encoding variational Bayes, ICLR.
     Higgins et al. (2017), beta-VAE, ICLR.
     """
+
+    is_plain: ClassVar[bool] = False
 
     beta: float
 

@@ -1,0 +1,206 @@
+"""One training step of a dense autoencoder by hand: loss and gradient of a batch.
+
+With inputs x, encoder g, decoder h and, where the network starts as PCA, the linear
+parts A and D around them,
+
+    u   = g(x) + x A            (without a start from PCA: u = g(x))
+    raw = f(o + u D) + r h(u)   (without: raw = h(u))
+
+f is the likelihood's `to_raw`, r the unit of what is learnt. From E, the gradient of
+the loss by raw,
+
+    du  = r E dh/du + (E f'(o + u D)) D'
+
+and the gradients by the weights of g and h are those of dense layers
+(`_dense.DensePass`), for du and r E. A, D and o are not trained. All noise is drawn by
+the module's own parts, in the same order as in its forward pass: both ways of training
+take the same steps, to rounding.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._anchor import AnchoredDecoder, AnchoredEncoder
+from sk_autoencoder._columns import NumericColumns
+from sk_autoencoder._dense import DenseLayer, DensePass, dense_layers
+from sk_autoencoder._module import AutoEncoderModule
+from sk_autoencoder._net_training import FlatWeights
+from sk_autoencoder._replay import ReplayedStep
+
+__all__ = ["FusedStep", "fast_step", "fused_step"]
+
+
+def fast_step(
+    module: nn.Module, flat: FlatWeights, precision: str
+) -> "FusedStep | ReplayedStep | None":
+    """Find a way to a batch's gradient that is faster than autograd on its own.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Its weights are those of `flat`.
+    flat : FlatWeights
+    precision : {"float32", "bf16"}
+
+    Returns
+    -------
+    step : FusedStep, ReplayedStep or None
+        None where there is none.
+    """
+    if type(module) is not AutoEncoderModule:
+        return None
+    kind = flat.vector.device.type
+    if kind == "cuda":
+        return ReplayedStep(module, flat, precision)
+    return fused_step(module, flat) if (kind, precision) == ("cpu", "float32") else None
+
+
+def fused_step(module: nn.Module, flat: FlatWeights) -> "FusedStep | None":
+    """Make the fused step of a module; None where autograd has to do it."""
+    if type(module) is not AutoEncoderModule:
+        return None
+    columns = module.columns
+    if type(columns) is not NumericColumns or not columns.likelihood.has_gradient:
+        return None
+    if not module.objective.is_plain or _has_hooks(module):
+        return None
+    networks = _Networks.of(module)
+    if networks is None or not networks.hold_all(flat.parameters):
+        return None
+    return FusedStep(module, flat, columns, networks)
+
+
+class _Networks(NamedTuple):
+    """The dense layers of both networks, and the linear parts around them."""
+
+    encoder: list[DenseLayer]
+    decoder: list[DenseLayer]
+    anchor: tuple[AnchoredEncoder, AnchoredDecoder] | None
+
+    @classmethod
+    def of(cls, module: AutoEncoderModule) -> "_Networks | None":
+        """Take a module apart; None where it is not so built."""
+        encoder, decoder = module.encoder, module.decoder
+        networks, anchor = (encoder, decoder), None
+        if isinstance(encoder, AnchoredEncoder) and isinstance(
+            decoder, AnchoredDecoder
+        ):
+            networks, anchor = (encoder.network, decoder.network), (encoder, decoder)
+        first, last = map(dense_layers, networks)
+        if first is None or last is None:
+            return None
+        # What these give is written over: nobody behind them may still need it.
+        written = [last, first] if anchor else [last]
+        if any(layers[-1].activation is not None for layers in written):
+            return None
+        return cls(first, last, anchor)
+
+    def hold_all(self, parameters: Iterable[Tensor]) -> bool:
+        """Tell whether these are the weights, each in one layer, and all trained."""
+        linears = [layer.linear for layer in [*self.encoder, *self.decoder]]
+        weights = [weight for x in linears for weight in (x.weight, x.bias)]
+        every = set(parameters)
+        trained = all(weight.requires_grad for weight in every)
+        return trained and len(weights) == len(every) and set(weights) == every
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Tell whether somebody listens to the passes of autograd."""
+    if any(parameter._backward_hooks for parameter in module.parameters()):
+        return True
+    return any(
+        part._forward_hooks
+        or part._forward_pre_hooks
+        or part._backward_hooks
+        or part._backward_pre_hooks
+        for part in module.modules()
+    )
+
+
+class FusedStep:
+    """Loss and gradient of a batch, without a graph.
+
+    Parameters
+    ----------
+    module : AutoEncoderModule
+        Of dense layers, with or without a start from PCA.
+    flat : FlatWeights
+        Its gradient is written to, whole.
+    columns : NumericColumns
+        The module's.
+    networks : _Networks
+        Of the module.
+    """
+
+    def __init__(
+        self,
+        module: AutoEncoderModule,
+        flat: FlatWeights,
+        columns: NumericColumns,
+        networks: _Networks,
+    ) -> None:
+        self._module = module
+        self._likelihood = columns.likelihood
+        self._target = columns.target
+        self._networks = networks
+        places = zip(
+            flat.split(flat.vector.data), flat.split(flat.gradient), strict=True
+        )
+        self._views: dict[Tensor, tuple[Tensor, Tensor]] = dict(
+            zip(flat.parameters, places, strict=True)
+        )
+        self._passes: dict[int, tuple[DensePass, DensePass]] = {}
+
+    def __call__(self, x: Tensor) -> float:
+        """Write the gradient of the mean loss of centred rows; give that loss.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+        """
+        module = self._module
+        inputs = module.objective.corrupt(x, module.columns, module.generator)
+        if self._networks.anchor is not None:
+            return self._anchored(*self._networks.anchor, inputs, x)
+        encoder, decoder = self._buffered(x.shape[0])
+        raw = decoder.forward(encoder.forward(inputs))
+        loss, gradient = self._score(raw, x)
+        to_code = decoder.backward(gradient, to_inputs=True)
+        assert to_code is not None
+        encoder.backward(to_code, to_inputs=False)
+        return loss
+
+    def _anchored(
+        self, outer: AnchoredEncoder, inner: AnchoredDecoder, inputs: Tensor, x: Tensor
+    ) -> float:
+        """Take the step with the linear parts around the networks."""
+        likelihood = self._likelihood
+        encoder, decoder = self._buffered(x.shape[0])
+        code = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
+        linear = torch.addmm(inner.offset, code, inner.axes)
+        raw = torch.add(
+            likelihood.to_raw(linear), decoder.forward(code), alpha=inner.residual
+        )
+        loss, gradient = self._score(raw, x)
+        to_code = decoder.backward(gradient * inner.residual, to_inputs=True)
+        assert to_code is not None
+        slope = likelihood.through_raw(gradient, linear)
+        encoder.backward(to_code.addmm_(slope, inner.axes.t()), to_inputs=False)
+        return loss
+
+    def _score(self, raw: Tensor, x: Tensor) -> tuple[float, Tensor]:
+        unit, target = self._module.loss_unit, self._target(x)
+        loss, gradient = self._likelihood.loss_and_gradient(raw, target)
+        return float(loss) / unit, gradient if unit == 1 else gradient.div_(unit)
+
+    def _buffered(self, n_rows: int) -> tuple[DensePass, DensePass]:
+        """Give the layers with buffers: one set a size, the last batch's apart."""
+        if n_rows not in self._passes:
+            self._passes[n_rows] = (
+                DensePass(self._networks.encoder, self._views, n_rows),
+                DensePass(self._networks.decoder, self._views, n_rows),
+            )
+        return self._passes[n_rows]

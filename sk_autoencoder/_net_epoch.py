@@ -1,0 +1,198 @@
+"""One epoch of the net: an inline loop over batches in memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+
+from sk_autoencoder._net_adam import FlatAdam
+from sk_autoencoder._net_batches import Batches
+from sk_autoencoder._net_training import FlatWeights, Totals, WeightAverage
+from sk_autoencoder._precision import products_in
+from sk_autoencoder._random import Seeds, make_generator
+from sk_autoencoder._threads import numpy_like_torch
+
+__all__ = ["EpochLoop", "Step"]
+
+Step = Callable[[Tensor], float | Tensor]
+"""Takes centred rows, writes the gradient and gives the loss."""
+
+
+class EpochLoop(NeuralNet):
+    """skorch's net with an epoch of its own.
+
+    Where a callback looks at single batches or gradients, the epoch runs on
+    skorch's own loop instead. Both take the same steps; the own one leaves out
+    what nobody would see.
+
+    Attributes
+    ----------
+    step_ : callable or None
+        Computes loss and gradient of a batch in autograd's place.
+    """
+
+    seeds: Seeds
+    gradient_clip: float | None
+    precision: str
+    flat_: FlatWeights | None
+    average_: WeightAverage
+    noise_: torch.Generator
+    step_: Step | None = None
+
+    @property
+    def stepper_(self) -> FlatAdam | torch.optim.Optimizer:
+        """What moves the weights."""
+        return self.__dict__["optimizer_"]
+
+    @property
+    def optimizer_(self) -> torch.optim.Optimizer:
+        """torch's optimiser, which moves the weights from here on."""
+        if isinstance(self.stepper_, FlatAdam):
+            self.__dict__["optimizer_"] = self.stepper_.as_torch()
+        return self.__dict__["optimizer_"]
+
+    @optimizer_.setter
+    def optimizer_(self, optimizer: FlatAdam | torch.optim.Optimizer) -> None:
+        # Under skorch's own name: that is what it registers, pickles and moves.
+        self.__dict__["optimizer_"] = optimizer
+        # It does so by itself for torch's classes only.
+        if isinstance(optimizer, FlatAdam) and "optimizer" not in self._optimizers:
+            self._register_attribute("optimizer_", optimizer)
+
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Any,
+        **fit_params: Any,
+    ) -> None:
+        """Run one epoch; on skorch's loop where a callback looks at batches."""
+        if iterator is None:
+            return
+        if self._hooks_batches:
+            if not training:
+                self.module_.use_generator(self._validation_noise())
+            super().run_single_epoch(iterator, training, prefix, step_fn)
+            self.module_.use_generator(self.noise_)
+            return
+        loss, terms, n_rows = (self._train if training else self._validate)(iterator)
+        self.history.new_batch()
+        self.history.record_batch(f"{prefix}_loss", loss)
+        self.history.record_batch(f"{prefix}_batch_size", n_rows)
+        self.history.record(f"{prefix}_batch_count", len(iterator))
+        if len(terms) > 1:
+            for name, value in terms.items():
+                self.history.record(f"{prefix}_{name}", value)
+
+    def _set_training(self, training: bool = True) -> None:
+        """Switch the module over, where it is not so already."""
+        if self.module_.training is not training:
+            super()._set_training(training)
+
+    def _train(self, batches: Batches) -> tuple[float, dict[str, float], int]:
+        """Take one step a batch; give the mean loss, its terms and the rows."""
+        self._set_training(True)
+        # Other iterators may bring targets of their own.
+        if self.step_ is not None and isinstance(batches, Batches):
+            return self._train_without_graph(batches)
+        module, stepper, average = self.module_, self.stepper_, self.average_
+        totals = Totals(self.device)
+        for x, target in batches:
+            with products_in(self.precision, self.device):
+                terms = module.terms(module(x), target)
+            loss = module.objective.total(terms)
+            self._zero_grad_optimizer()
+            loss.backward()
+            self._clip()
+            stepper.step()
+            average.update()
+            totals.add(loss, terms, len(x))
+            for bar in self._bars:
+                bar.pbar_.update()
+        return totals.means()
+
+    def _train_without_graph(
+        self, batches: Batches
+    ) -> tuple[float, dict[str, float], int]:
+        """Take the same steps with the gradients of `step_`."""
+        step, stepper, average = self.step_, self.stepper_, self.average_
+        assert step is not None
+        total: float | Tensor = 0.0
+        n_rows = 0
+        with torch.no_grad(), numpy_like_torch():
+            for x, _ in batches:
+                n = x.shape[0]
+                total += step(x) * n
+                n_rows += n
+                self._clip()
+                stepper.step()
+                average.update()
+                for bar in self._bars:
+                    bar.pbar_.update()
+        # On a GPU this is the epoch's one wait.
+        return float(total) / n_rows, {}, n_rows
+
+    def _validate(self, batches: Batches) -> tuple[float, dict[str, float], int]:
+        """Score rows without noise; the code's own draws are the same every time."""
+        self._set_training(False)
+        self.module_.use_generator(self._validation_noise())
+        totals = Totals(self.device)
+        with torch.no_grad():
+            for x, target in batches:
+                terms = self.module_.terms(self.module_(x), target)
+                totals.add(self.module_.objective.total(terms), terms, len(x))
+        self.module_.use_generator(self.noise_)
+        return totals.means()
+
+    def _row_losses(self, batches: Batches) -> Tensor:
+        """Score each row, (n,), with the draws of validation."""
+        self.module_.use_generator(self._validation_noise())
+        with torch.no_grad():
+            losses = torch.cat([self.module_.row_loss(x) for x, _ in batches])
+        self.module_.use_generator(self.noise_)
+        return losses
+
+    def _validation_noise(self) -> torch.Generator:
+        return make_generator(self.seeds.validation, self.device)
+
+    def _clip(self) -> None:
+        if self.gradient_clip is None:
+            return
+        if self.flat_:
+            self.flat_.clip(self.gradient_clip)
+        else:
+            nn.utils.clip_grad_norm_(self.module_.parameters(), self.gradient_clip)
+
+    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
+        """Clear the gradients; those in a vector stay where they are."""
+        if self.flat_:
+            self.flat_.gradient.zero_()
+            return
+        for group in self.stepper_.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    # -- the same steps on skorch's loop -----------------------------------------
+
+    def get_loss(
+        self, y_pred: Any, y_true: Tensor, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Score a batch by the module's own terms."""
+        terms = self.module_.terms(y_pred, y_true)
+        return self.module_.objective.total(terms)
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Compute a batch's loss and its clipped gradient."""
+        with products_in(self.precision, self.device):
+            step = super().train_step_single(batch, **fit_params)
+        self._clip()
+        return step
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Take a step of the optimiser and of the average."""
+        step = super().train_step(batch, **fit_params)
+        self.average_.update()
+        return step

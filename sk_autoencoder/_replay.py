@@ -1,0 +1,130 @@
+"""One training step on a GPU, recorded once and replayed for each batch.
+
+A step of a small network is a hundred kernels of a few microseconds each, and telling
+the GPU to start one takes as long as running it. A CUDA graph starts all of them at
+once. What is recorded is the loss and its gradient, noise included; clipping, optimiser
+and average follow as usual, a few kernels on one vector.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sk_autoencoder._module import AutoEncoderModule
+from sk_autoencoder._net_training import FlatWeights
+from sk_autoencoder._precision import products_in
+
+__all__ = ["ReplayedStep", "cuda_graph"]
+
+WARM_UP = 3
+
+Compute = Callable[[], Tensor]
+Record = Callable[[Compute, torch.Generator], Compute]
+
+
+def cuda_graph(compute: Compute, generator: torch.Generator) -> Compute:
+    """Record a computation on the current CUDA device.
+
+    Parameters
+    ----------
+    compute : callable () -> Tensor
+        The same kernels on the same memory at every call.
+    generator : torch.Generator
+        Draws its noise; every replay goes on drawing from it.
+
+    Returns
+    -------
+    replay : callable () -> Tensor
+        Gives the same tensor each time, its value new.
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):  # lets libraries choose kernels and reserve memory
+            compute()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(generator)
+    with torch.cuda.graph(graph):
+        result = compute()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return result
+
+    return replay
+
+
+class ReplayedStep:
+    """Loss and gradient of a batch, recorded for each size of batch.
+
+    Parameters
+    ----------
+    module : AutoEncoderModule
+    flat : FlatWeights
+        Its gradient is written to, whole.
+    precision : {"float32", "bf16"}
+    record : callable (compute, generator) -> replay
+        `cuda_graph`. Where it fails, batches of that size are computed step by step.
+    """
+
+    def __init__(
+        self,
+        module: AutoEncoderModule,
+        flat: FlatWeights,
+        precision: str,
+        *,
+        record: Record = cuda_graph,
+    ) -> None:
+        self._module, self._flat = module, flat
+        self._precision, self._record = precision, record
+        self._steps: dict[int, tuple[Tensor, Compute]] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Write the gradient of the mean loss of centred rows; give that loss.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+
+        Returns
+        -------
+        loss : Tensor, a scalar
+            On the device, overwritten by the next call.
+        """
+        n_rows = x.shape[0]
+        if n_rows not in self._steps:
+            self._steps[n_rows] = self._prepare(x.clone())
+        batch, step = self._steps[n_rows]
+        batch.copy_(x)
+        return step()
+
+    def _prepare(self, batch: Tensor) -> tuple[Tensor, Compute]:
+        """Record the step on a batch's memory; leave no trace of the trial."""
+
+        def compute() -> Tensor:
+            return self._compute(batch)
+
+        module = self._module
+        buffers = [buffer for buffer in module.buffers() if buffer.numel()]
+        before = [buffer.clone() for buffer in buffers]
+        state = module.generator.get_state()
+        try:
+            step = self._record(compute, module.generator)
+        except RuntimeError:
+            step = compute
+        module.generator.set_state(state)
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+        return batch, step
+
+    def _compute(self, x: Tensor) -> Tensor:
+        module = self._module
+        with torch.enable_grad():
+            with products_in(self._precision, x.device, cache=False):
+                terms = module.terms(module(x), x)
+            loss = module.objective.total(terms)
+            self._flat.gradient.zero_()
+            loss.backward()
+        return loss.detach()

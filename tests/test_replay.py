@@ -1,0 +1,130 @@
+"""The step that a GPU replays, and bfloat16, as far as a CPU can show them."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder._net_batches import Batches, Rows
+from sk_autoencoder._replay import ReplayedStep
+
+X = load_digits().data[:333].astype(np.float32)
+SMALL = {
+    "hidden_layer_sizes": (16,),
+    "batch_size": 64,
+    "max_epochs": 4,
+    "random_state": 0,
+    "device": "cpu",
+}
+ALL = [AutoEncoderTransformer, DenoisingAutoEncoderTransformer, VAETransformer]
+
+
+def twice_then_as_it_is(compute, generator):
+    """Record as a GPU does: some trials first, then the same call each time."""
+    compute()
+    compute()
+    return compute
+
+
+def replaying(record):
+    """Make the net's `make_step` argument."""
+
+    def make_step(module, flat, precision):
+        return ReplayedStep(module, flat, precision, record=record)
+
+    return {"make_step": make_step}
+
+
+@pytest.mark.parametrize("estimator", ALL)
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_replayed_step_is_the_step(estimator, dropout):
+    # 300 rows to train on: four batches of 64, and a last one of another size.
+    settings = {**SMALL, "dropout": dropout}
+    steps = estimator(5, net_params={"make_step": None}, **settings).fit(X)
+    replayed = estimator(5, net_params=replaying(twice_then_as_it_is), **settings)
+    replayed.fit(X)
+    # An epoch's losses are added up in float64 there, and in float32 here.
+    np.testing.assert_allclose(replayed.loss_curve_, steps.loss_curve_, rtol=1e-6)
+    np.testing.assert_array_equal(replayed.transform(X), steps.transform(X))
+
+
+def test_a_step_that_cannot_be_recorded_is_computed():
+    def refuse(compute, generator):
+        compute()
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    settings = {**SMALL, "batch_norm": True}
+    steps = VAETransformer(5, net_params={"make_step": None}, **settings).fit(X)
+    refused = VAETransformer(5, net_params=replaying(refuse), **settings).fit(X)
+    np.testing.assert_array_equal(refused.transform(X), steps.transform(X))
+
+
+def test_each_size_of_batch_is_recorded_once():
+    sizes = []
+
+    def count(compute, generator):
+        sizes.append(compute)
+        return compute
+
+    AutoEncoderTransformer(5, net_params=replaying(count), **SMALL).fit(X)
+    assert len(sizes) == 2
+
+
+def test_rows_that_lie_on_a_device_are_cut_by_one_copy_of_the_order():
+    rows = Rows(X, mean=X.mean(axis=0, dtype=np.float64), resident=True)
+    placed = rows.place(np.arange(10))
+    assert isinstance(placed, torch.Tensor)
+    plain = Rows(X, mean=X.mean(axis=0, dtype=np.float64))
+    order = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
+    indices = np.arange(len(X))
+    for a, b in zip(
+        Batches(rows, indices, 50, order[0]),
+        Batches(plain, indices, 50, order[1]),
+        strict=True,
+    ):
+        torch.testing.assert_close(a[0], b[0])
+
+
+# -- bfloat16 ---
+
+
+@pytest.mark.parametrize("estimator", ALL)
+def test_bf16_ends_nearly_where_float32_does(estimator):
+    settings = {**SMALL, "max_epochs": 30}
+    exact = estimator(5, **settings).fit(X)
+    rough = estimator(5, precision="bf16", **settings).fit(X)
+    assert rough.loss_curve_ != exact.loss_curve_
+    assert rough.loss_curve_[-1] == pytest.approx(exact.loss_curve_[-1], rel=0.02)
+    assert all(w.dtype == torch.float32 for w in rough.module_.parameters())
+    assert rough.transform(X).dtype == np.float32
+
+
+def test_in_bf16_the_start_is_still_pca():
+    one_step = {**SMALL, "max_epochs": 1, "batch_size": 333, "early_stopping": False}
+    exact = AutoEncoderTransformer(5, **one_step).fit(X)
+    rough = AutoEncoderTransformer(5, precision="bf16", **one_step).fit(X)
+    # The first loss is PCA's own: bfloat16 has three digits.
+    assert rough.loss_curve_[0] == pytest.approx(exact.loss_curve_[0], rel=1e-6)
+
+
+def test_the_linear_parts_are_not_rounded_to_bf16():
+    module = AutoEncoderTransformer(5, **SMALL, init="pca").fit(X).module_
+    nn.init.zeros_(module.encoder.network[-1].weight)
+    nn.init.zeros_(module.encoder.network[-1].bias)
+    x = torch.from_numpy(X - X.mean(axis=0))
+    module.eval()
+    with torch.no_grad():
+        exact = module.encoder(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(module.encoder(x), exact, rtol=0, atol=0)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match=r"'precision' parameter .* must be a str"):
+        AutoEncoderTransformer(5, precision="fp8").fit(X)
