@@ -192,9 +192,8 @@ class FusedStep:
         return loss
 
     def _score(self, raw: Tensor, x: Tensor) -> tuple[float, Tensor]:
-        unit, target = self._module.loss_unit, self._target(x)
-        loss, gradient = self._likelihood.loss_and_gradient(raw, target)
-        return float(loss) / unit, gradient if unit == 1 else gradient.div_(unit)
+        unit = self._module.loss_unit
+        return self._likelihood.loss_and_gradient(raw, self._target(x), unit)
 
     def _buffered(self, n_rows: int) -> tuple[DensePass, DensePass]:
         """Give the layers with buffers: one set a size, the last batch's apart."""

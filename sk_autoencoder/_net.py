@@ -25,6 +25,7 @@ from sk_autoencoder._net_training import (
     lr_factor,
 )
 from sk_autoencoder._random import Seeds, make_generator
+from sk_autoencoder._threads import numpy_like_torch
 
 __all__ = ["AutoEncoderNet"]
 
@@ -199,9 +200,10 @@ class AutoEncoderNet(EpochLoop):
         self._begin_run(held_out, epochs)
         on_epoch = {"dataset_train": train, "dataset_valid": valid}
         try:
-            for epoch in range(1, epochs + 1):
-                if self._run_epoch(epoch, batches, held_out, on_epoch):
-                    break
+            with numpy_like_torch():
+                for epoch in range(1, epochs + 1):
+                    if self._run_epoch(epoch, batches, held_out, on_epoch):
+                        break
         except KeyboardInterrupt:
             self.interrupted_ = not self._stopped_by_callback()
         except BaseException:

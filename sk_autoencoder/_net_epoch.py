@@ -12,7 +12,6 @@ from sk_autoencoder._net_batches import Batches
 from sk_autoencoder._net_training import FlatWeights, Totals, WeightAverage
 from sk_autoencoder._precision import products_in
 from sk_autoencoder._random import Seeds, make_generator
-from sk_autoencoder._threads import numpy_like_torch
 
 __all__ = ["EpochLoop", "Step"]
 
@@ -122,7 +121,7 @@ class EpochLoop(NeuralNet):
         assert step is not None
         total: float | Tensor = 0.0
         n_rows = 0
-        with torch.no_grad(), numpy_like_torch():
+        with torch.no_grad():
             for x, _ in batches:
                 n = x.shape[0]
                 total += step(x) * n

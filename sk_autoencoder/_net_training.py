@@ -275,7 +275,7 @@ def beyond_chance(gains: Tensor, n_errors: float) -> bool:
 
 def _all_finite(weights: list[Tensor]) -> bool:
     """Tell whether every weight is finite, with one synchronisation."""
-    return bool(torch.isfinite(torch.stack(torch._foreach_norm(weights))).all())
+    return math.isfinite(float(torch.stack(torch._foreach_norm(weights)).sum()))
 
 
 @dataclass(frozen=True)

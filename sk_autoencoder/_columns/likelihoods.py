@@ -49,12 +49,17 @@ class Likelihood(nn.Module):
         """Score each row, (n,); their mean is the loss of the batch."""
         return F.mse_loss(raw, y, reduction="none").mean(dim=1)
 
-    def loss_and_gradient(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Score a batch, and give the gradient by `raw`; `raw` is overwritten."""
+    def loss_and_gradient(
+        self, raw: Tensor, y: Tensor, unit: float
+    ) -> tuple[float, Tensor]:
+        """Score a batch, and give the gradient by `raw`, both divided by `unit`.
+
+        On the CPU; `raw` is overwritten.
+        """
+        share = 1 / (raw.numel() * unit)
         error = raw.sub_(y)
         flat = error.view(-1)
-        loss = torch.dot(flat, flat) / error.numel()
-        return loss, error.mul_(2 / error.numel())
+        return torch.dot(flat, flat).item() * share, error.mul_(2 * share)
 
     def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
         """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
@@ -97,11 +102,13 @@ class BinaryCrossEntropy(Likelihood):
         """
         return F.binary_cross_entropy_with_logits(raw, y.clamp(0, 1))
 
-    def loss_and_gradient(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Score a batch, and give the gradient by `raw`; `raw` is overwritten."""
+    def loss_and_gradient(
+        self, raw: Tensor, y: Tensor, unit: float
+    ) -> tuple[float, Tensor]:
+        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
         y = y.clamp(0, 1)
-        loss = F.binary_cross_entropy_with_logits(raw, y)
-        return loss, raw.sigmoid_().sub_(y).div_(raw.numel())
+        loss = F.binary_cross_entropy_with_logits(raw, y).item() / unit
+        return loss, raw.sigmoid_().sub_(y).div_(raw.numel() * unit)
 
     def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
         """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
