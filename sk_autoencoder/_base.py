@@ -1,4 +1,4 @@
-"""What fit, transform and inverse_transform do, for all three estimators."""
+"""What the three estimators share: parameters, fitting, state."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -9,26 +9,17 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
-from torch import nn
 
-from sk_autoencoder._assembly import Plan, set_anchor
+from sk_autoencoder._assembly import set_anchor
+from sk_autoencoder._base_rows import UsesRows
 from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
-from sk_autoencoder._inference import apply_to_rows
-from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._sklearn_compat import (
     Interval,
     RealNotInt,
     StrOptions,
     _fit_context,
-    in_output_container,
 )
 from sk_autoencoder._state import capture, restore
 from sk_autoencoder.networks.mlp import ACTIVATIONS
@@ -38,9 +29,7 @@ __all__ = ["BaseAutoEncoder"]
 AUTO = StrOptions({"auto"})
 
 
-class BaseAutoEncoder(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC
-):
+class BaseAutoEncoder(UsesRows, ABC):
     """Base of the three transformers; not to be used itself.
 
     A leaf gives its parameters in `__init__`, and says which objective and which
@@ -85,8 +74,6 @@ class BaseAutoEncoder(
     }
 
     n_components: float | None
-    net_: AutoEncoderNet
-    _fitted: Fitted
 
     # -- what a leaf says of itself --------------------------------------------------
 
@@ -169,9 +156,6 @@ class BaseAutoEncoder(
             self._take(fit_more_rows(self, X, before), X.dtype)
         return self
 
-    def _is_fitted(self) -> bool:
-        return hasattr(self, "_fitted")
-
     def _take(self, fitted: Fitted, dtype: np.dtype) -> None:
         """Set every public attribute with a trailing underscore."""
         self._fitted, self._input_dtype = fitted, dtype
@@ -201,150 +185,7 @@ class BaseAutoEncoder(
         self.n_components = n_components
         return self
 
-    # -- using -------------------------------------------------------------------
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Encode rows.
-
-        Parameters
-        ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_components)
-            Codes, float32 for float32 rows and float64 for others. The same for
-            the same row at every call, whatever rows are beside it.
-        """
-        check_is_fitted(self)
-        return self._encode(self._check_rows(X))
-
-    def inverse_transform(self, X: Any) -> Any:
-        """Decode codes.
-
-        Parameters
-        ----------
-        X : {array-like, frame} of shape (n_samples, n_components)
-            Codes, as `transform` gives them.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            Rows in the units of `fit`; a frame after `set_output`.
-        """
-        check_is_fitted(self)
-        codes = check_array(X, dtype=[np.float64, np.float32])
-        most, ordered = self.n_components_, self._plan.ordered
-        if codes.shape[1] > most or (codes.shape[1] < most and not ordered):
-            fewer = ", or fewer," if ordered else ","
-            raise ValueError(
-                f"expected codes with n_components_={most} columns{fewer} got X with "
-                f"{codes.shape[1]}. Pass what transform gives."
-            )
-        module = self.net_.module_
-        rows = apply_to_rows(lambda m, code: m.decode(code), module, codes)
-        return in_output_container(self, rows, like=X)
-
-    def reconstruct(self, X: Any) -> Any:
-        """Encode rows and decode the codes.
-
-        Parameters
-        ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
-
-        Returns
-        -------
-        X_reconstructed : ndarray of shape (n_samples, n_features)
-            What `inverse_transform(transform(X))` gives.
-        """
-        check_is_fitted(self)
-        rows = self._check_rows(X)
-        reconstructed = apply_to_rows(
-            lambda m, x: m.reconstruct(x), self.net_.module_, rows
-        )
-        return in_output_container(self, reconstructed, like=X)
-
-    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Measure how far reconstructions lie from the rows.
-
-        Parameters
-        ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
-        per_feature : bool, default=False
-            Whether to give a value for each cell.
-
-        Returns
-        -------
-        error : ndarray of shape (n_samples,) or (n_samples, n_features)
-            Squared errors in the caller's units, squared; for a row the sum over
-            its features.
-        """
-        check_is_fitted(self)
-
-        def squared(m: Any, x: torch.Tensor) -> torch.Tensor:
-            errors = (x - m.reconstruct(x)).square()
-            return errors if per_feature else errors.sum(dim=1)
-
-        return apply_to_rows(squared, self.net_.module_, self._check_rows(X))
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Explained variance ratio of the reconstruction of X; 1 is perfect.
-
-        The units are those of the sum of PCA's `explained_variance_ratio_`.
-
-        Parameters
-        ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`, best ones that it has not seen.
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        Returns
-        -------
-        score : float
-            One minus the squared error over the squared distance from the training
-            mean, `mean_`; 1.0 if both are 0, 0.0 if only the second is.
-        """
-        check_is_fitted(self)
-
-        def squares(m: Any, x: torch.Tensor) -> torch.Tensor:
-            error = (x - m.reconstruct(x)).square().sum(dim=1)
-            distance = (x - m.columns.mean).square().sum(dim=1)
-            return torch.stack([error, distance], dim=1)
-
-        parts = apply_to_rows(squares, self.net_.module_, self._check_rows(X))
-        error, total = parts.sum(axis=0, dtype=np.float64)
-        if total == 0:
-            return 1.0 if error == 0 else 0.0
-        return float(1 - error / total)
-
-    def _encode(self, X: Any) -> np.ndarray:
-        """Encode checked rows."""
-        return apply_to_rows(lambda m, x: m.encode(x), self.net_.module_, X)
-
-    # -- checks, state, tags --------------------------------------------------------
-
-    def _check_rows(self, X: Any, *, fitting: bool = False, reset: bool = True) -> Any:
-        """Validate rows as scikit-learn does."""
-        first = fitting and reset
-        return validate_data(
-            self,
-            X,
-            reset=first,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_min_samples=2
-            if first or (fitting and self._has_batch_norm())
-            else 1,
-            ensure_min_features=2 if first else 1,
-        )
-
-    def _has_batch_norm(self) -> bool:
-        """Tell whether the fitted network needs two rows a batch."""
-        return any(isinstance(part, nn.BatchNorm1d) for part in self.module_.modules())
+    # -- state, tags --------------------------------------------------------
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -358,18 +199,9 @@ class BaseAutoEncoder(
             raise
 
     @property
-    def module_(self) -> nn.Module:
-        """The trained torch module."""
-        return self.net_.module_
-
-    @property
     def history_(self) -> Any:
         """The history that skorch keeps: one dict an epoch."""
         return self.net_.history
-
-    @property
-    def _plan(self) -> Plan:
-        return self._fitted.plan
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -1,17 +1,22 @@
 """Buffers that are known more precisely than the dtype they are used in."""
 
+import copy
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ExactBuffers"]
+__all__ = ["ExactBuffers", "in_dtype"]
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class ExactBuffers(nn.Module):
     """A module that remembers what its buffers were set to, in float64.
 
-    Training and float32 rows use the rounded buffers; a float64 copy of the module
-    gets the values themselves back.
+    Training and float32 rows use the rounded buffers, float64 rows the values
+    themselves.
     """
 
     _like: Tensor
@@ -24,15 +29,58 @@ class ExactBuffers(nn.Module):
 
     def write(self, name: str, value: np.ndarray) -> None:
         """Set a buffer from a float64 array; made, or made anew, if it does not fit."""
-        self.exact[name] = value
+        # A copy: what torch is given must be in C order and not read-only.
+        self.exact[name] = np.array(value, dtype=np.float64, order="C")
         buffer = self._buffers.get(name)
-        rounded = torch.from_numpy(value)
+        rounded = torch.from_numpy(self.exact[name])
         if buffer is None or buffer.shape != rounded.shape:
             self.register_buffer(name, rounded.to(self._like))
         else:
             buffer.copy_(rounded)
 
-    def restore_precision(self) -> None:
-        """Write every buffer again, after a change of dtype."""
-        for name, value in self.exact.items():
-            self.write(name, value)
+    def precise(self, name: str, dtype: torch.dtype) -> Tensor:
+        """Give a buffer in a dtype, as precisely as it is known."""
+        buffer = self._buffers[name]
+        assert buffer is not None
+        if buffer.dtype == dtype:
+            return buffer
+        exact = torch.from_numpy(self.exact_array(name, np.dtype(np.float64)))
+        return exact.to(buffer.device, dtype)
+
+    def exact_array(self, name: str, dtype: np.dtype) -> np.ndarray:
+        """Give a buffer as an array likewise; not to be written to.
+
+        One that was changed since by other means, such as `load_state_dict`, counts as
+        it is.
+        """
+        buffer = self._buffers[name]
+        assert buffer is not None
+        array = buffer.numpy() if buffer.device.type == "cpu" else buffer.cpu().numpy()
+        if array.dtype == dtype:
+            return array
+        exact = self.exact.get(name)
+        if exact is not None and exact.shape == array.shape:
+            same = exact.astype(array.dtype) == array
+            array = exact if same.all() else array
+        return array.astype(dtype, copy=False)
+
+
+def in_dtype(module: M, dtype: torch.dtype) -> M:
+    """Give a module in a dtype: itself, or a copy as precise as it can be.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    dtype : torch.dtype
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    if all(t.dtype == dtype for t in tensors if t.is_floating_point()):
+        return module
+    # A copy that is made in inference mode could not change its dtype.
+    with torch.inference_mode(False), torch.no_grad():
+        copied = copy.deepcopy(module).to(dtype)
+        for part, source in zip(copied.modules(), module.modules(), strict=True):
+            if isinstance(part, ExactBuffers) and isinstance(source, ExactBuffers):
+                for name in part.exact:
+                    part._buffers[name] = source.precise(name, dtype).clone()
+    return copied

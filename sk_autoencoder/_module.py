@@ -1,12 +1,10 @@
 """The forward pass."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder._exact import ExactBuffers
 from sk_autoencoder._frame import CodeFrame, FrameLayer
 from sk_autoencoder._protocols import Columns, Objective
 
@@ -121,11 +119,3 @@ class AutoEncoderModule(nn.Module):
     def n_weights(self) -> int:
         """Count the trainable numbers."""
         return sum(weight.numel() for weight in self.parameters())
-
-    def in_float64(self) -> "AutoEncoderModule":
-        """Copy the module in float64, what is known so precisely at full precision."""
-        module = copy.deepcopy(self).double()
-        for part in module.modules():
-            if isinstance(part, ExactBuffers):
-                part.restore_precision()
-        return module.eval()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils._set_output import ADAPTERS_MANAGER
+from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import _check_feature_names_in
 
 __all__ = [
@@ -18,7 +18,13 @@ __all__ = [
     "StrOptions",
     "_fit_context",
     "in_output_container",
+    "output_kind",
 ]
+
+
+def output_kind(estimator: BaseEstimator) -> str:
+    """Name the container of what `transform` gives, "default" for an array."""
+    return _get_output_config("transform", estimator)["dense"]
 
 
 def in_output_container(estimator: BaseEstimator, rows: np.ndarray, like: Any) -> Any:

@@ -281,7 +281,9 @@ default="gelu"
         check_statistics(self._plan, ColumnStatistics.of(X))
         noise = _balanced_draws(self.n_components_, self._plan.seeds.score)
         return apply_to_rows(
-            lambda module, x: _evidence_bound(module, x, noise), self.net_.module_, X
+            lambda forward, x, out: _evidence_bound(forward.module, x, noise),
+            self.net_.module_,
+            X,
         )
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -360,10 +362,9 @@ def _balanced_draws(n_components: int, seed: int) -> torch.Tensor:
 
 
 def _evidence_bound(
-    module: AutoEncoderModule, x: torch.Tensor, noise: torch.Tensor
+    module: AutoEncoderModule, centred: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
     """Evidence lower bound of rows, (n,), by fixed draws (n_draws, n_components)."""
-    centred = x - module.columns.mean
     statistics = module.encoder(module.columns.encode(centred))
     mean, log_variance = split_statistics(statistics)
     deviation = torch.exp(0.5 * log_variance)

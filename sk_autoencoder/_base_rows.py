@@ -1,0 +1,309 @@
+"""What the estimators do with rows once they are fitted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils import assert_all_finite, metadata_routing
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from sk_autoencoder._assembly import Plan
+from sk_autoencoder._fitting import Fitted
+from sk_autoencoder._forward import Forward
+from sk_autoencoder._inference import apply_to_rows, dtype_in_use, sum_over_rows
+from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._sklearn_compat import in_output_container, output_kind
+
+__all__ = ["UsesRows"]
+
+DTYPES = [np.float64, np.float32]
+OUT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")]
+
+Check = Callable[[np.ndarray], object] | None
+
+
+class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """The methods of a fitted estimator that take rows or codes."""
+
+    # Not metadata: nothing to route through a pipeline.
+    __metadata_request__transform = {"out": metadata_routing.UNUSED}
+    __metadata_request__inverse_transform = {"out": metadata_routing.UNUSED}
+
+    n_components_: int
+    n_features_in_: int
+    net_: AutoEncoderNet
+    _fitted: Fitted
+
+    def transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`. An array is read once, a chunk at a time:
+            it may be a `numpy.memmap` that is larger than memory.
+        out : ndarray of shape (n_samples, n_components) or None, default=None
+            Array or `numpy.memmap` of float16, float32 or float64 to write the codes
+            to, a chunk at a time. Not together with `set_output`. If X holds NaN or
+            infinity somewhere, rows before may have been written.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_components)
+            Codes, float32 for float32 rows and float64 for others; `out` if it is
+            given. The same for the same row at every call, whatever rows are beside
+            it.
+        """
+        self._check_is_fitted()
+        rows, check = self._rows_in_use(X)
+        if out is not None:
+            _check_out(self, out, rows, self.n_components_)
+        return apply_to_rows(
+            Forward.encode, self.net_.module_, rows, check=check, out=out
+        )
+
+    def inverse_transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : {array-like, frame} of shape (n_samples, n_components)
+            Codes, as `transform` gives them.
+        out : ndarray of shape (n_samples, n_features) or None, default=None
+            Array or `numpy.memmap` to write the rows to, as for `transform`.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Rows in the units of `fit`, `out` if it is given; a frame after
+            `set_output`.
+        """
+        self._check_is_fitted()
+        codes, check = self._codes_in_use(X)
+        if out is not None:
+            _check_out(self, out, codes, self.n_features_in_)
+        rows = apply_to_rows(
+            Forward.decode,
+            self.net_.module_,
+            codes,
+            are_codes=True,
+            check=check,
+            out=out,
+        )
+        return in_output_container(self, rows, like=X)
+
+    def reconstruct(self, X: Any) -> Any:
+        """Encode rows and decode the codes.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            What `inverse_transform(transform(X))` gives.
+        """
+        self._check_is_fitted()
+        rows, check = self._rows_in_use(X)
+        reconstructed = apply_to_rows(
+            Forward.reconstruct, self.net_.module_, rows, check=check
+        )
+        return in_output_container(self, reconstructed, like=X)
+
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Measure how far reconstructions lie from the rows.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`.
+        per_feature : bool, default=False
+            Whether to give a value for each cell.
+
+        Returns
+        -------
+        error : ndarray of shape (n_samples,) or (n_samples, n_features)
+            Squared errors in the caller's units, squared; for a row the sum over
+            its features.
+        """
+        self._check_is_fitted()
+
+        def squared(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+            errors = forward.errors(x).square_()
+            return errors if per_feature else errors.sum(dim=1)
+
+        rows, check = self._rows_in_use(X)
+        return apply_to_rows(squared, self.net_.module_, rows, check=check)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Explained variance ratio of the reconstruction of X; 1 is perfect.
+
+        The units are those of the sum of PCA's `explained_variance_ratio_`.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`, best ones that it has not seen.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            One minus the squared error over the squared distance from the training
+            mean, `mean_`; 1.0 if both are 0, 0.0 if only the second is.
+        """
+        self._check_is_fitted()
+
+        def squares(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+            error = forward.errors(x).square_().sum(dim=1)
+            return torch.stack([error, x.square().sum(dim=1)], dim=1)
+
+        rows, check = self._rows_in_use(X)
+        error, total = sum_over_rows(squares, self.net_.module_, rows, check=check)
+        if total == 0:
+            return 1.0 if error == 0 else 0.0
+        return float(1 - error / total)
+
+    # -- checks ------------------------------------------------------------------------
+
+    def _check_is_fitted(self) -> None:
+        """Refuse to go on without a fit; scikit-learn takes ten times as long."""
+        if not self._is_fitted():
+            check_is_fitted(self)
+
+    def _is_fitted(self) -> bool:
+        return "_fitted" in self.__dict__
+
+    def _check_rows(self, X: Any, *, fitting: bool = False, reset: bool = True) -> Any:
+        """Validate rows as scikit-learn does."""
+        first = fitting and reset
+        return validate_data(
+            self,
+            X,
+            reset=first,
+            accept_sparse="csr",
+            dtype=DTYPES,
+            ensure_min_samples=2
+            if first or (fitting and self._has_batch_norm())
+            else 1,
+            ensure_min_features=2 if first else 1,
+        )
+
+    def _has_batch_norm(self) -> bool:
+        """Tell whether the fitted network needs two rows a batch."""
+        return any(isinstance(part, nn.BatchNorm1d) for part in self.module_.modules())
+
+    def _rows_in_use(self, X: Any) -> tuple[Any, Check]:
+        """Validate rows, and say what is left to check chunk by chunk."""
+        if not _is_plain(X, self.n_features_in_):
+            return self._check_rows(X), None
+        if hasattr(self, "feature_names_in_"):
+            self._check_rows(X[:1])  # warns that X has no names
+        name = type(self).__name__
+        return np.asarray(X), lambda rows: _check_finite(
+            rows, input_name="X", estimator_name=name
+        )
+
+    def _codes_in_use(self, X: Any) -> tuple[np.ndarray, Check]:
+        """Validate codes likewise."""
+        most, ordered = self.n_components_, self._plan.ordered
+        if _is_plain(X, most):
+            return np.asarray(X), _check_finite
+        codes = check_array(X, dtype=DTYPES)
+        if codes.shape[1] > most or (codes.shape[1] < most and not ordered):
+            fewer = ", or fewer," if ordered else ","
+            raise ValueError(
+                f"expected codes with n_components_={most} columns{fewer} got X with "
+                f"{codes.shape[1]}. Pass what transform gives."
+            )
+        return codes, None
+
+    # -- parts -------------------------------------------------------------------------
+
+    @property
+    def module_(self) -> nn.Module:
+        """The trained torch module."""
+        return self.net_.module_
+
+    @property
+    def _plan(self) -> Plan:
+        return self._fitted.plan
+
+
+def _is_plain(X: Any, n_columns: int) -> bool:
+    """Tell whether only the numbers of rows can be wrong, and nothing else.
+
+    These can be checked a chunk at a time, while they are in the cache. All at once is
+    a pass over all rows, which may come from a disk, and a copy in float64 of what is
+    neither float32 nor float64; for a single row, it is most of the time.
+    """
+    return (
+        type(X) in (np.ndarray, np.memmap)
+        and X.ndim == 2
+        and X.shape[0] > 0
+        and X.shape[1] == n_columns
+        and X.dtype.kind in "fiub"
+        and X.dtype.itemsize <= 8
+    )
+
+
+def _check_finite(rows: np.ndarray, **names: str) -> None:
+    """Raise scikit-learn's error if a number is NaN or infinite."""
+    assert_all_finite(rows.astype(dtype_in_use(rows), copy=False), **names)
+
+
+def _check_out(estimator: BaseEstimator, out: Any, rows: Any, n_columns: int) -> None:
+    """Refuse an `out` that cannot take a result.
+
+    Parameters
+    ----------
+    estimator : estimator
+    out : Any
+        What was passed.
+    rows : ndarray or CSR matrix of shape (n_samples, ...)
+        Of which the result is to be.
+    n_columns : int
+        Of the result.
+    """
+    kind, shape = output_kind(estimator), (rows.shape[0], n_columns)
+    if kind != "default":
+        raise ValueError(
+            "expected out, or frames as output, got both out and "
+            f"set_output(transform={kind!r}). Pass out=None, or call "
+            "set_output(transform='default')."
+        )
+    if not isinstance(out, np.ndarray):
+        raise TypeError(
+            "expected an ndarray or a numpy.memmap, got out of type "
+            f"{type(out).__name__}. Pass e.g. out=numpy.empty({shape}, 'float32')."
+        )
+    if out.dtype not in OUT_DTYPES:
+        raise TypeError(
+            f"expected out of dtype float16, float32 or float64, got out.dtype="
+            f"{out.dtype}. Pass e.g. out=numpy.empty({shape}, 'float32')."
+        )
+    if out.shape != shape:
+        raise ValueError(
+            f"expected out of shape {shape}, a row for each of X, got out.shape="
+            f"{out.shape}. Pass e.g. out=numpy.empty({shape}, '{out.dtype}')."
+        )
+    if not out.flags.writeable:
+        raise ValueError(
+            "expected out that can be written to, got out.flags.writeable=False. "
+            "Pass a new array, or a numpy.memmap with mode='r+' or 'w+'."
+        )
+    if isinstance(rows, np.ndarray) and np.shares_memory(out, rows):
+        raise ValueError(
+            "expected out in memory of its own, got out that shares memory with X. "
+            f"Pass e.g. out=numpy.empty({shape}, '{out.dtype}')."
+        )
