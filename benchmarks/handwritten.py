@@ -1,30 +1,26 @@
-"""Training loops to measure ours against: tight ones by hand, and what people write.
+"""Tight training loops by hand, to measure ours against.
 
-Every function takes `(X, sizes, activation, batch_size, epochs, lr)` and returns
-`(seconds, loss)`. The network is the dense stack `sizes`, for example
-`(64, 32, 8, 32, 64)`: the activation follows every layer but the bottleneck and the
-last. `loss` is the squared error over the variance of `X` around its mean, on all the
-rows, taken with the final weights after the clock has stopped; so one number compares
-loops whose own running losses are scaled differently, and shows that all of them did
-the same work.
+`handwritten` takes `(X, sizes, activation, batch_size, epochs, lr)` and returns
+`(seconds, loss)`, as every function of `competitors.py` does. The network is the dense
+stack `sizes`, for example `(64, 32, 8, 32, 64)`: the activation follows every layer but
+the bottleneck and the last, and without a bottleneck every layer but the last. `loss`
+is the squared error over the variance of `X` around its mean, on all the rows, taken
+with the final weights after the clock has stopped; so one number compares loops whose
+own running losses are scaled differently, and shows that all of them did the same work.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPRegressor
-from skorch import NeuralNet
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
 
 Clock = Callable[[], float]
 Timing = tuple[float, float]
@@ -38,15 +34,6 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "elu": F.elu,
     "silu": F.silu,
-}
-_MODULES: dict[str, type[nn.Module]] = {
-    "identity": nn.Identity,
-    "logistic": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "elu": nn.ELU,
-    "silu": nn.SiLU,
 }
 
 
@@ -65,6 +52,15 @@ class Extras:
         evaluate those.
     noise : float
         Standard deviation of Gaussian noise on the network's (standardised) input.
+    swap : float
+        Share of the cells that are replaced by another row's, see `swap`.
+    dropout : float
+        Share of units set to zero after each hidden layer.
+    bf16 : bool
+        Compute the products in bfloat16, by autocast.
+    optimizer : type or None
+        A torch optimiser class, with its own defaults but for the learning rate, in
+        the place of a fused Adam.
     standardise : bool
         Subtract the columns' means from each batch and divide by their standard
         deviations inside the step, as a module with buffers does; the error is
@@ -75,7 +71,31 @@ class Extras:
     clip: float | None = None
     average: bool = False
     noise: float = 0.0
+    swap: float = 0.0
+    dropout: float = 0.0
+    bf16: bool = False
+    optimizer: type[torch.optim.Optimizer] | None = None
     standardise: bool = False
+
+
+def swap(x: Tensor, level: float) -> Tensor:
+    """Replace each cell, with probability `level`, by another row's same column.
+
+    The donor is another row of the batch, drawn for each cell alone. On the CPU only
+    the cells that change are looked at, which is several times faster than a donor for
+    every cell; on a GPU it would wait to learn how many those are.
+    """
+    n, n_columns = x.shape
+    if x.is_cuda:
+        rows = torch.arange(n, device=x.device).unsqueeze(1)
+        others = rows + torch.randint(1, n, x.shape, device=x.device)
+        changed = torch.rand(x.shape, device=x.device) < level
+        return torch.where(changed, x.gather(0, others.remainder_(n)), x)
+    cells = (torch.rand(x.numel()) < level).nonzero().squeeze(1)
+    distance = torch.randint(1, n, cells.shape)
+    donors = cells.add(distance, alpha=n_columns).remainder_(x.numel())
+    noisy = x.flatten().index_copy(0, cells, x.flatten().index_select(0, donors))
+    return noisy.view_as(x)
 
 
 def unexplained(
@@ -102,16 +122,19 @@ class _Stack:
         *,
         extras: Extras,
         flat: bool,
+        bottleneck: bool,
     ) -> None:
         linears = [nn.Linear(*pair, device=X.device) for pair in pairwise(sizes)]
         self.layers: Layers = [(linear.weight, linear.bias) for linear in linears]
         self.activation = _FUNCTIONS[activation]
         # The positions of the layers that no activation follows.
-        self.linear_after = (len(sizes) // 2 - 1, len(linears) - 1)
+        self.linear_after = {len(linears) - 1}
+        if bottleneck:
+            self.linear_after.add(len(sizes) // 2 - 1)
         self.parameters = [tensor for layer in self.layers for tensor in layer]
         self.flat = self._flatten() if flat else None
         self.leaves = self.parameters if self.flat is None else [self.flat]
-        self.noise = extras.noise
+        self.noise, self.swap, self.dropout = extras.noise, extras.swap, extras.dropout
         self.mean = self.scale = self.inverse_scale = None
         if extras.standardise:
             scale = X.std(dim=0, correction=0)
@@ -134,12 +157,14 @@ class _Stack:
         """Standardise rows, if asked to."""
         return x if self.mean is None else (x - self.mean).mul_(self.inverse_scale)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, dropout: float = 0.0) -> Tensor:
         """Reconstruct prepared rows, in their units."""
         for i, (weight, bias) in enumerate(self.layers):
             x = F.linear(x, weight, bias)
             if i not in self.linear_after:
                 x = self.activation(x)
+                if dropout:
+                    x = F.dropout(x, dropout)
         return x
 
     def loss(self, x: Tensor) -> Tensor:
@@ -147,7 +172,9 @@ class _Stack:
         target = h = self.prepare(x)
         if self.noise:
             h = torch.empty_like(target).normal_(0.0, self.noise).add_(target)
-        return F.mse_loss(self.forward(h), target)
+        if self.swap:
+            h = swap(target, self.swap)
+        return F.mse_loss(self.forward(h, self.dropout), target)
 
     @torch.inference_mode()
     def reconstruct(
@@ -181,6 +208,7 @@ def handwritten(
     *,
     extras: Extras = Extras(),
     flat: bool = False,
+    bottleneck: bool = True,
     device: str = "cpu",
     clock: Clock = time.perf_counter,
 ) -> Timing:
@@ -200,6 +228,8 @@ def handwritten(
         Keep weights and gradients in one vector each: the tightest loop that torch's
         public functions allow a small network, and more than most people would
         write.
+    bottleneck : bool
+        Whether the middle of `sizes` is one, which no activation follows.
     device : str
         "cpu" or "cuda".
     clock : callable
@@ -211,13 +241,29 @@ def handwritten(
     """
     started = clock()
     data = torch.as_tensor(X, device=device)
-    stack = _Stack(data, sizes, activation, extras=extras, flat=flat)
+    stack = _Stack(
+        data, sizes, activation, extras=extras, flat=flat, bottleneck=bottleneck
+    )
+    averages = _train(stack, data, batch_size, epochs, lr, extras)
+    seconds = clock() - started
+    return seconds, unexplained(X, lambda rows: stack.reconstruct(rows, averages))
+
+
+def _train(
+    stack: _Stack,
+    data: Tensor,
+    batch_size: int,
+    epochs: int,
+    lr: float,
+    extras: Extras,
+) -> list[Tensor] | None:
+    """Take all steps; give the averaged weights where there are some."""
     leaves = stack.leaves
-    kind = torch.optim.AdamW if extras.weight_decay else torch.optim.Adam
-    decay = extras.weight_decay
-    optimizer = kind(leaves, lr=lr, weight_decay=decay, fused=True)
+    optimizer = _optimizer(leaves, lr, extras)
     averages = [p.detach().clone() for p in leaves] if extras.average else None
     current = [p.detach() for p in leaves]  # the same memory, outside autograd
+    kind, bf16 = data.device.type, torch.bfloat16
+    products = torch.autocast(kind, dtype=bf16) if extras.bf16 else nullcontext()
     step, epoch_losses = 0, []
     for _ in range(epochs):
         losses = []
@@ -226,7 +272,8 @@ def handwritten(
                 optimizer.zero_grad(set_to_none=True)
             else:
                 stack.flat.grad.zero_()  # the views in it must stay
-            loss = stack.loss(x)
+            with products:
+                loss = stack.loss(x)
             loss.backward()
             if extras.clip is not None:
                 nn.utils.clip_grad_norm_(leaves, extras.clip)
@@ -239,111 +286,13 @@ def handwritten(
                 )
         epoch_losses.append(torch.stack(losses).mean())
     torch.stack(epoch_losses).tolist()  # the one wait for the device, inside the time
-    seconds = clock() - started
-    return seconds, unexplained(X, lambda rows: stack.reconstruct(rows, averages))
+    return averages
 
 
-def _module(sizes: Sequence[int], activation: str) -> nn.Sequential:
-    """The same stack as people write it."""
-    layers: list[nn.Module] = []
-    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
-        layers.append(nn.Linear(n_in, n_out))
-        if i not in (len(sizes) // 2 - 1, len(sizes) - 2):
-            layers.append(_MODULES[activation]())
-    return nn.Sequential(*layers)
-
-
-def stock_skorch(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    clock: Clock = time.perf_counter,
-) -> Timing:
-    """Train with skorch as a user would write it, its defaults where nothing is said.
-
-    Two of its defaults are changed so that it does the work the others do, both in
-    its favour: no fifth of the rows is held out and scored, and nothing is printed.
-    """
-    started = clock()
-    net = NeuralNet(
-        _module(sizes, activation),
-        criterion=nn.MSELoss,
-        optimizer=torch.optim.Adam,
-        lr=lr,
-        batch_size=batch_size,
-        max_epochs=epochs,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
-    ).fit(X, X)
-    seconds = clock() - started
-    return seconds, unexplained(X, net.predict)
-
-
-def tutorial_loop(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    clock: Clock = time.perf_counter,
-) -> Timing:
-    """Train as tutorials do: a shuffling DataLoader, Adam, `.item()` every step."""
-    started = clock()
-    net = _module(sizes, activation)
-    criterion = nn.MSELoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
-    dataset = TensorDataset(torch.from_numpy(X))
-    loader = DataLoader(dataset, batch_size=batch_size, shuffle=True)
-    for _ in range(epochs):
-        running_loss = 0.0
-        for (x,) in loader:
-            optimizer.zero_grad()
-            loss = criterion(net(x), x)
-            loss.backward()
-            optimizer.step()
-            running_loss += loss.item()
-    seconds = clock() - started
-    net.eval()
-    with torch.inference_mode():
-        return seconds, unexplained(X, lambda rows: net(torch.from_numpy(rows)).numpy())
-
-
-def mlp_regressor(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    clock: Clock = time.perf_counter,
-) -> Timing:
-    """Train scikit-learn's `MLPRegressor` on `(X, X)` for exactly `epochs` epochs.
-
-    It puts its activation behind the bottleneck too, and knows fewer activations:
-    for one it does not know it uses "relu".
-    """
-    known = {"identity", "logistic", "tanh", "relu"}
-    model = MLPRegressor(
-        hidden_layer_sizes=sizes[1:-1],
-        activation=activation if activation in known else "relu",
-        alpha=0.0,
-        batch_size=batch_size,
-        learning_rate_init=lr,
-        max_iter=epochs,
-        tol=0.0,
-        n_iter_no_change=epochs + 1,
-    )
-    started = clock()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(X, X)
-    seconds = clock() - started
-    return seconds, unexplained(X, model.predict)
+def _optimizer(
+    leaves: list[Tensor], lr: float, extras: Extras
+) -> torch.optim.Optimizer:
+    if extras.optimizer is not None:
+        return extras.optimizer(leaves, lr=lr)
+    kind = torch.optim.AdamW if extras.weight_decay else torch.optim.Adam
+    return kind(leaves, lr=lr, weight_decay=extras.weight_decay, fused=True)
