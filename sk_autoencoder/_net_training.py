@@ -69,10 +69,11 @@ class FlatWeights:
     def clip(self, norm: float) -> None:
         """Scale the gradient down to a norm; the CPU needs no pass where it is less."""
         found = torch.linalg.vector_norm(self.gradient)
-        factor = norm / (found + 1e-6)
         if self.gradient.device.type != "cpu":
-            self.gradient.mul_(factor.clamp(max=1.0))
-        elif not factor >= 1:
+            self.gradient.mul_((norm / (found + 1e-6)).clamp(max=1.0))
+            return
+        factor = norm / (found.item() + 1e-6)
+        if not factor >= 1:
             self.gradient.mul_(factor)
 
     def split(self, vector: Tensor) -> list[Tensor]:
