@@ -222,9 +222,11 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         codes = check_array(X, dtype=DTYPES)
         if codes.shape[1] > most or (codes.shape[1] < most and not ordered):
             fewer = ", or fewer," if ordered else ","
+            shorter = codes.shape[1] < most and hasattr(self, "truncate")
+            advice = ", or fit with ordered=True to decode fewer" if shorter else ""
             raise ValueError(
                 f"expected codes with n_components_={most} columns{fewer} got X with "
-                f"{codes.shape[1]}. Pass what transform gives."
+                f"{codes.shape[1]}. Pass what transform gives{advice}."
             )
         return codes, None
 
