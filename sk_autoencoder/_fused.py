@@ -154,46 +154,58 @@ class FusedStep:
         )
         self._passes: dict[int, tuple[DensePass, DensePass]] = {}
 
-    def __call__(self, x: Tensor) -> float:
+    def __call__(self, x: Tensor, target: Tensor) -> tuple[float, dict[str, float]]:
         """Write the gradient of the mean loss of centred rows; give that loss.
 
         Parameters
         ----------
-        x : Tensor of shape (n, n_features)
+        x, target : Tensor of shape (n, n_features)
+            Often one tensor.
+
+        Returns
+        -------
+        loss : float
+        terms : dict
+            Empty: the loss is the only one.
         """
         module = self._module
         inputs = module.objective.corrupt(x, module.columns, module.generator)
+        inputs = inputs.detach()  # a user's noise may come with a graph
         if self._networks.anchor is not None:
-            return self._anchored(*self._networks.anchor, inputs, x)
+            return self._anchored(*self._networks.anchor, inputs, target), {}
         encoder, decoder = self._buffered(x.shape[0])
         raw = decoder.forward(encoder.forward(inputs))
-        loss, gradient = self._score(raw, x)
+        loss, gradient = self._score(raw, target)
         to_code = decoder.backward(gradient, to_inputs=True)
         assert to_code is not None
         encoder.backward(to_code, to_inputs=False)
-        return loss
+        return loss, {}
 
     def _anchored(
-        self, outer: AnchoredEncoder, inner: AnchoredDecoder, inputs: Tensor, x: Tensor
+        self,
+        outer: AnchoredEncoder,
+        inner: AnchoredDecoder,
+        inputs: Tensor,
+        target: Tensor,
     ) -> float:
         """Take the step with the linear parts around the networks."""
         likelihood = self._likelihood
-        encoder, decoder = self._buffered(x.shape[0])
+        encoder, decoder = self._buffered(inputs.shape[0])
         code = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
         linear = torch.addmm(inner.offset, code, inner.axes)
         raw = torch.add(
             likelihood.to_raw(linear), decoder.forward(code), alpha=inner.residual
         )
-        loss, gradient = self._score(raw, x)
+        loss, gradient = self._score(raw, target)
         to_code = decoder.backward(gradient * inner.residual, to_inputs=True)
         assert to_code is not None
         slope = likelihood.through_raw(gradient, linear)
         encoder.backward(to_code.addmm_(slope, inner.axes.t()), to_inputs=False)
         return loss
 
-    def _score(self, raw: Tensor, x: Tensor) -> tuple[float, Tensor]:
+    def _score(self, raw: Tensor, target: Tensor) -> tuple[float, Tensor]:
         unit = self._module.loss_unit
-        return self._likelihood.loss_and_gradient(raw, self._target(x), unit)
+        return self._likelihood.loss_and_gradient(raw, self._target(target), unit)
 
     def _buffered(self, n_rows: int) -> tuple[DensePass, DensePass]:
         """Give the layers with buffers: one set a size, the last batch's apart."""

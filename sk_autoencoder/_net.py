@@ -14,13 +14,14 @@ from torch.utils.data import Dataset, Subset
 from sk_autoencoder._net_adam import FlatAdam
 from sk_autoencoder._net_batches import Batches, Rows, split_rows
 from sk_autoencoder._net_callbacks import hooks_batches
-from sk_autoencoder._net_epoch import EpochLoop, Step
+from sk_autoencoder._net_epoch import EpochLoop
 from sk_autoencoder._net_training import (
     BestState,
     FlatWeights,
     Guard,
     Patience,
     Schedule,
+    Step,
     WeightAverage,
     lr_factor,
 )
@@ -66,8 +67,8 @@ class AutoEncoderNet(EpochLoop):
         Standard errors by which the first run has to better the state before it on
         the held-out rows; else that state is kept. None guards nothing.
     make_step : callable (module, flat, precision) -> callable or None
-        Looks for a way to a batch's gradient that is faster than autograd: a function
-        that takes centred rows, writes the gradient and gives the loss, or None.
+        Looks for a way to a batch's gradient that is faster than autograd: a `Step`,
+        or None.
     **kwargs
         Of `skorch.NeuralNet`.
 

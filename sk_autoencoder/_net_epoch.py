@@ -1,6 +1,5 @@
 """One epoch of the net: an inline loop over batches in memory."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,14 +8,17 @@ from torch import Tensor, nn
 
 from sk_autoencoder._net_adam import FlatAdam
 from sk_autoencoder._net_batches import Batches
-from sk_autoencoder._net_training import FlatWeights, Totals, WeightAverage
+from sk_autoencoder._net_training import (
+    FlatWeights,
+    Step,
+    Totals,
+    WeightAverage,
+    detached,
+)
 from sk_autoencoder._precision import products_in
 from sk_autoencoder._random import Seeds, make_generator
 
-__all__ = ["EpochLoop", "Step"]
-
-Step = Callable[[Tensor], float | Tensor]
-"""Takes centred rows, writes the gradient and gives the loss."""
+__all__ = ["EpochLoop"]
 
 
 class EpochLoop(NeuralNet):
@@ -29,7 +31,7 @@ class EpochLoop(NeuralNet):
     Attributes
     ----------
     step_ : callable or None
-        Computes loss and gradient of a batch in autograd's place.
+        Computes loss and gradient of a batch in the place of plain autograd.
     """
 
     seeds: Seeds
@@ -82,9 +84,8 @@ class EpochLoop(NeuralNet):
         self.history.record_batch(f"{prefix}_loss", loss)
         self.history.record_batch(f"{prefix}_batch_size", n_rows)
         self.history.record(f"{prefix}_batch_count", len(iterator))
-        if len(terms) > 1:
-            for name, value in terms.items():
-                self.history.record(f"{prefix}_{name}", value)
+        for name, value in terms.items():
+            self.history.record(f"{prefix}_{name}", value)
 
     def _set_training(self, training: bool = True) -> None:
         """Switch the module over, where it is not so already."""
@@ -94,55 +95,42 @@ class EpochLoop(NeuralNet):
     def _train(self, batches: Batches) -> tuple[float, dict[str, float], int]:
         """Take one step a batch; give the mean loss, its terms and the rows."""
         self._set_training(True)
-        # Other iterators may bring targets of their own.
-        if self.step_ is not None and isinstance(batches, Batches):
-            return self._train_without_graph(batches)
-        module, stepper, average = self.module_, self.stepper_, self.average_
-        totals = Totals(self.device)
+        step, stepper, average = self.step_, self.stepper_, self.average_
+        if step is None:
+            step = self._step_by_autograd
+        totals = Totals()
         for x, target in batches:
-            with products_in(self.precision, self.device):
-                terms = module.terms(module(x), target)
-            loss = module.objective.total(terms)
-            self._zero_grad_optimizer()
-            loss.backward()
+            loss, terms = step(x, target)
             self._clip()
             stepper.step()
             average.update()
-            totals.add(loss, terms, len(x))
+            totals.add(loss, terms, x.shape[0])
             for bar in self._bars:
                 bar.pbar_.update()
         return totals.means()
 
-    def _train_without_graph(
-        self, batches: Batches
-    ) -> tuple[float, dict[str, float], int]:
-        """Take the same steps with the gradients of `step_`."""
-        step, stepper, average = self.step_, self.stepper_, self.average_
-        assert step is not None
-        total: float | Tensor = 0.0
-        n_rows = 0
-        with torch.no_grad():
-            for x, _ in batches:
-                n = x.shape[0]
-                total += step(x) * n
-                n_rows += n
-                self._clip()
-                stepper.step()
-                average.update()
-                for bar in self._bars:
-                    bar.pbar_.update()
-        # On a GPU this is the epoch's one wait.
-        return float(total) / n_rows, {}, n_rows
+    def _step_by_autograd(
+        self, x: Tensor, target: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Write the gradient of a batch; see `Step`."""
+        module = self.module_
+        with products_in(self.precision, self.device):
+            terms = module.terms(module(x), target)
+        loss = module.objective.total(terms)
+        self._zero_grad_optimizer()
+        loss.backward()
+        return loss.detach(), detached(terms)
 
     def _validate(self, batches: Batches) -> tuple[float, dict[str, float], int]:
         """Score rows without noise; the code's own draws are the same every time."""
         self._set_training(False)
         self.module_.use_generator(self._validation_noise())
-        totals = Totals(self.device)
+        totals = Totals()
         with torch.no_grad():
             for x, target in batches:
                 terms = self.module_.terms(self.module_(x), target)
-                totals.add(self.module_.objective.total(terms), terms, len(x))
+                loss = self.module_.objective.total(terms)
+                totals.add(loss, detached(terms), x.shape[0])
         self.module_.use_generator(self.noise_)
         return totals.means()
 

@@ -1,7 +1,7 @@
 """What a training run carries along: averaged weights, the best state, patience."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,9 +14,11 @@ __all__ = [
     "FlatWeights",
     "Guard",
     "Patience",
+    "Step",
     "Totals",
     "WeightAverage",
     "beyond_chance",
+    "detached",
     "lr_factor",
 ]
 
@@ -325,33 +327,43 @@ def lr_factor(schedule: Schedule, epoch: int, max_epochs: int) -> float:
     return float(schedule) ** epoch
 
 
+Step = Callable[[Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]]
+"""From centred rows and their target: writes the gradient, gives loss and terms.
+
+Both are means over the rows, without a graph, and may be overwritten by the next call.
+There are no terms where the loss is the only one.
+"""
+
+
+def detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give the terms of a loss without their graph; none where there is only one."""
+    if len(terms) < 2:
+        return {}
+    return {name: value.detach() for name, value in terms.items()}
+
+
 class Totals:
-    """Sums over an epoch, on the device: one synchronisation when they are read.
+    """Sums over an epoch; those on a device stay there until they are read."""
 
-    Parameters
-    ----------
-    device : torch.device or str
-    """
-
-    def __init__(self, device: torch.device | str) -> None:
-        self._device = device
-        self._sums: dict[str, Tensor] = {}
+    def __init__(self) -> None:
+        self._loss: float | Tensor = 0.0
+        self._terms: dict[str, float | Tensor] = {}
         self.n_rows = 0
 
-    def add(self, loss: Tensor, terms: dict[str, Tensor], n_rows: int) -> None:
-        """Add a batch's mean loss, and its terms where there are several."""
-        self._sum("loss").add_(loss.detach(), alpha=n_rows)
-        if len(terms) > 1:
-            for name, value in terms.items():
-                self._sum(name).add_(value.detach(), alpha=n_rows)
+    def add(
+        self,
+        loss: float | Tensor,
+        terms: Mapping[str, float | Tensor],
+        n_rows: int,
+    ) -> None:
+        """Add a batch's mean loss and its terms."""
+        self._loss = self._loss + loss * n_rows
+        for name, value in terms.items():
+            self._terms[name] = self._terms.get(name, 0.0) + value * n_rows
         self.n_rows += n_rows
-
-    def _sum(self, name: str) -> Tensor:
-        if name not in self._sums:
-            self._sums[name] = torch.zeros((), device=self._device)
-        return self._sums[name]
 
     def means(self) -> tuple[float, dict[str, float], int]:
         """Give the mean loss a row, the means of the terms, and the rows."""
-        means = {name: s.item() / self.n_rows for name, s in self._sums.items()}
-        return means.pop("loss"), means, self.n_rows
+        n = self.n_rows
+        terms = {name: float(total) / n for name, total in self._terms.items()}
+        return float(self._loss) / n, terms, n

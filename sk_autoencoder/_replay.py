@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._module import AutoEncoderModule
-from sk_autoencoder._net_training import FlatWeights
+from sk_autoencoder._net_training import FlatWeights, detached
 from sk_autoencoder._precision import products_in
 
 __all__ = ["ReplayedStep", "cuda_graph"]
 
 WARM_UP = 3
 
-Compute = Callable[[], Tensor]
+Scores = tuple[Tensor, dict[str, Tensor]]
+Compute = Callable[[], Scores]
 Record = Callable[[Compute, torch.Generator], Compute]
 
 
@@ -28,15 +29,15 @@ def cuda_graph(compute: Compute, generator: torch.Generator) -> Compute:
 
     Parameters
     ----------
-    compute : callable () -> Tensor
+    compute : callable () -> (Tensor, dict of Tensor)
         The same kernels on the same memory at every call.
     generator : torch.Generator
         Draws its noise; every replay goes on drawing from it.
 
     Returns
     -------
-    replay : callable () -> Tensor
-        Gives the same tensor each time, its value new.
+    replay : callable () -> (Tensor, dict of Tensor)
+        Gives the same tensors each time, their values new.
     """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -49,7 +50,7 @@ def cuda_graph(compute: Compute, generator: torch.Generator) -> Compute:
     with torch.cuda.graph(graph):
         result = compute()
 
-    def replay() -> Tensor:
+    def replay() -> Scores:
         graph.replay()
         return result
 
@@ -79,32 +80,39 @@ class ReplayedStep:
     ) -> None:
         self._module, self._flat = module, flat
         self._precision, self._record = precision, record
-        self._steps: dict[int, tuple[Tensor, Compute]] = {}
+        self._steps: dict[tuple[int, bool], tuple[Tensor, Tensor, Compute]] = {}
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, target: Tensor) -> Scores:
         """Write the gradient of the mean loss of centred rows; give that loss.
 
         Parameters
         ----------
-        x : Tensor of shape (n, n_features)
+        x, target : Tensor of shape (n, n_features)
+            Often one tensor.
 
         Returns
         -------
         loss : Tensor, a scalar
             On the device, overwritten by the next call.
+        terms : dict of str to Tensor
+            Likewise, where the loss has several.
         """
-        n_rows = x.shape[0]
-        if n_rows not in self._steps:
-            self._steps[n_rows] = self._prepare(x.clone())
-        batch, step = self._steps[n_rows]
-        batch.copy_(x)
+        kind = x.shape[0], target is x
+        if kind not in self._steps:
+            self._steps[kind] = self._prepare(x, target)
+        rows, aim, step = self._steps[kind]
+        rows.copy_(x)
+        if aim is not rows:
+            aim.copy_(target)
         return step()
 
-    def _prepare(self, batch: Tensor) -> tuple[Tensor, Compute]:
-        """Record the step on a batch's memory; leave no trace of the trial."""
+    def _prepare(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Compute]:
+        """Record the step on memory for a batch; leave no trace of the trial."""
+        rows = x.clone()
+        aim = rows if target is x else target.clone()
 
-        def compute() -> Tensor:
-            return self._compute(batch)
+        def compute() -> Scores:
+            return self._compute(rows, aim)
 
         module = self._module
         buffers = [buffer for buffer in module.buffers() if buffer.numel()]
@@ -117,14 +125,13 @@ class ReplayedStep:
         module.generator.set_state(state)
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
-        return batch, step
+        return rows, aim, step
 
-    def _compute(self, x: Tensor) -> Tensor:
+    def _compute(self, x: Tensor, target: Tensor) -> Scores:
         module = self._module
-        with torch.enable_grad():
-            with products_in(self._precision, x.device, cache=False):
-                terms = module.terms(module(x), x)
-            loss = module.objective.total(terms)
-            self._flat.gradient.zero_()
-            loss.backward()
-        return loss.detach()
+        with products_in(self._precision, x.device, cache=False):
+            terms = module.terms(module(x), target)
+        loss = module.objective.total(terms)
+        self._flat.gradient.zero_()
+        loss.backward()
+        return loss.detach(), detached(terms)

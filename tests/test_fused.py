@@ -83,19 +83,21 @@ def check_gradients(estimator):
     step = fused_step(module, flat)
     assert isinstance(step, FusedStep)
     for x in batches(module):
-        before = x.clone()
+        before, target = x.clone(), x.flip(0)
         module.use_generator(make_generator(2))
-        loss = step(x)
+        loss, terms = step(x, target)
         by_hand = flat.gradient.clone()
         flat.gradient.zero_()
         module.use_generator(make_generator(2))
-        expected = module.objective.total(module.terms(module(x), x))
+        expected = module.objective.total(module.terms(module(x), target))
         expected.backward()
         assert loss == pytest.approx(expected.item(), rel=1e-12)
+        assert terms == {}
         # An entry near zero is a sum of larger ones.
         rounding = 1e-12 * flat.gradient.abs().max().item()
         torch.testing.assert_close(by_hand, flat.gradient, rtol=1e-10, atol=rounding)
         assert torch.equal(x, before)
+        assert torch.equal(target, before.flip(0))
     assert (flat.gradient != 0).double().mean() > 0.4
 
 
@@ -104,9 +106,9 @@ def by_hand(monkeypatch):
     """Collect the rows of every step that is taken without autograd."""
     taken, call = [], FusedStep.__call__
 
-    def counted(step, x):
+    def counted(step, x, target):
         taken.append(len(x))
-        return call(step, x)
+        return call(step, x, target)
 
     monkeypatch.setattr(FusedStep, "__call__", counted)
     return taken
@@ -140,6 +142,14 @@ def add_noise(batch, generator):
 def test_it_is_so_under_any_noise(init, noise):
     sizes = (9,)
     check_gradients(DENOISING(3, init=init, hidden_layer_sizes=sizes, noise=noise))
+
+
+@inits
+def test_it_is_so_under_noise_with_a_graph(init):
+    weight = torch.ones((), requires_grad=True)
+    check_gradients(
+        DENOISING(3, init=init, noise=lambda batch, generator: batch * weight)
+    )
 
 
 def test_it_is_so_for_dense_networks_of_ones_own():
@@ -443,11 +453,20 @@ def test_skorchs_schedule_goes_on_in_a_copy():
     np.testing.assert_array_equal(again.transform(X), reducer.transform(X))
 
 
-def test_targets_of_a_users_own_data_set_are_heeded():
-    reducer = PLAIN(5, max_epochs=1, **SMALL).fit(X)
+def test_targets_of_a_users_own_data_set_are_heeded(by_hand):
     rows = torch.from_numpy(X - X.mean(axis=0)).float()
-    reducer.net_.partial_fit(TensorDataset(rows, -rows))
+
+    def fit(**net_params):
+        reducer = PLAIN(5, max_epochs=1, net_params=net_params, **SMALL).fit(X)
+        reducer.net_.partial_fit(TensorDataset(rows, -rows))
+        return reducer
+
+    reducer = fit()
     assert reducer.net_.history[-1]["train_loss"] > 5
+    assert len(by_hand) == 12 + 12
+    expected = fit(make_step=None)
+    assert len(by_hand) == 12 + 12
+    np.testing.assert_allclose(reducer.loss_curve_, expected.loss_curve_, rtol=1e-5)
 
 
 def test_training_goes_on_after_the_optimiser_has_dropped_its_gradient():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from sk_autoencoder import (
     AutoEncoderTransformer,
@@ -49,8 +50,7 @@ def test_a_replayed_step_is_the_step(estimator, dropout):
     steps = estimator(5, net_params={"make_step": None}, **settings).fit(X)
     replayed = estimator(5, net_params=replaying(twice_then_as_it_is), **settings)
     replayed.fit(X)
-    # An epoch's losses are added up in float64 there, and in float32 here.
-    np.testing.assert_allclose(replayed.loss_curve_, steps.loss_curve_, rtol=1e-6)
+    assert replayed.loss_curve_ == steps.loss_curve_
     np.testing.assert_array_equal(replayed.transform(X), steps.transform(X))
 
 
@@ -63,6 +63,48 @@ def test_a_step_that_cannot_be_recorded_is_computed():
     steps = VAETransformer(5, net_params={"make_step": None}, **settings).fit(X)
     refused = VAETransformer(5, net_params=replaying(refuse), **settings).fit(X)
     np.testing.assert_array_equal(refused.transform(X), steps.transform(X))
+
+
+@pytest.mark.parametrize("batch", ["its own", "the last one's"])
+def test_the_terms_of_the_loss_are_in_the_history(batch):
+    # Recorded tensors are the same each time: what is read late is the last batch's.
+    def record(compute, generator):
+        loss, terms = compute()
+
+        def replay():
+            again, new = compute()
+            loss.copy_(again)
+            for name, value in new.items():
+                terms[name].copy_(value)
+            return loss, terms
+
+        return replay
+
+    how = {"its own": twice_then_as_it_is, "the last one's": record}[batch]
+    steps = VAETransformer(5, net_params={"make_step": None}, **SMALL).fit(X)
+    replayed = VAETransformer(5, net_params=replaying(how), **SMALL).fit(X)
+    names = "train_loss", "train_kl", "train_reconstruction"
+    curves = np.array(steps.history_[:, names])
+    assert curves.shape == (4, 3)
+    assert np.ptp(curves, axis=0).min() > 0
+    np.testing.assert_array_equal(replayed.history_[:, names], curves)
+    kl, reconstruction = curves[:, 1:].T
+    np.testing.assert_allclose(curves[:, 0], reconstruction + kl, rtol=1e-5)
+
+
+def test_targets_of_a_users_own_data_set_are_heeded():
+    rows = torch.from_numpy(X - X.mean(axis=0))
+
+    def fit(net_params):
+        reducer = AutoEncoderTransformer(5, net_params=net_params, **SMALL).fit(X)
+        reducer.net_.partial_fit(TensorDataset(rows, -rows))
+        return reducer
+
+    steps = fit({"make_step": None})
+    replayed = fit(replaying(twice_then_as_it_is))
+    assert replayed.net_.history[-1]["train_loss"] > 5
+    assert replayed.net_.history[:, "train_loss"] == steps.net_.history[:, "train_loss"]
+    np.testing.assert_array_equal(replayed.transform(X), steps.transform(X))
 
 
 def test_each_size_of_batch_is_recorded_once():
