@@ -32,18 +32,22 @@ class AnchoredEncoder(ExactBuffers):
     Attributes
     ----------
     noise : float
-        Deviation of the normal noise on g's input in training, where an input's own
-        is 1: g then learns what holds beyond the training rows. The linear part sees
-        the rows as they are.
+        Deviation of the normal noise on g's input in training, in units of `spread`: g
+        then learns what holds beyond the training rows. The linear part sees the rows
+        as they are.
+    spread : Tensor of shape (n_inputs,) or None
+        Of the inputs; None is 1 for all.
     """
 
     axes: Tensor
+    spread: Tensor | None
     generator: torch.Generator | None = None
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = zero_last_layer(network)
         self.noise = 0.0
+        self.register_buffer("spread", None)
 
     def set_axes(
         self, components: np.ndarray, deviations: np.ndarray, factor: np.ndarray
@@ -52,12 +56,15 @@ class AnchoredEncoder(ExactBuffers):
 
         Parameters
         ----------
-        components : ndarray of shape (n_components, n_inputs)
+        components : ndarray of shape (n_components, n_features)
         deviations : ndarray of shape (n_components,)
             0 where the rank is exhausted: there only the network speaks.
         factor : ndarray of shape (n_inputs,)
-            From inputs to the units of the score.
+            From inputs to the units of the score. Inputs beyond the features are for
+            the network alone.
         """
+        beyond = len(factor) - components.shape[1]
+        components = np.pad(components, [(0, 0), (0, beyond)])
         inverse = np.divide(
             1.0, deviations, out=np.zeros_like(deviations), where=deviations > 0
         )
@@ -77,6 +84,8 @@ class AnchoredEncoder(ExactBuffers):
         if not (self.training and self.noise):
             return inputs
         noise = torch.empty_like(inputs).normal_(generator=self.generator)
+        if self.spread is not None:
+            noise.mul_(self.spread)
         return noise.mul_(self.noise).add_(inputs)
 
 

@@ -1,14 +1,18 @@
 """The principal axes in a plan: found in the rows, and moved by further rows."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from sk_autoencoder._assembly import Plan
-from sk_autoencoder._axes import PrincipalAxes, RowsInUnits
-from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._axes import PrincipalAxes, RowsInUnits, ScoredRows
+from sk_autoencoder._columns import ColumnStatistics, MixedColumns
+from sk_autoencoder._exact import in_dtype
 from sk_autoencoder._frame import CodeFrame
+from sk_autoencoder._rows import row_chunks
 
 __all__ = ["anchored", "axes_of", "with_axes", "with_components", "with_more_rows"]
 
@@ -29,14 +33,47 @@ def anchored(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
 
 def axes_of(plan: Plan, X: Any, *, n_more: int = 0) -> PrincipalAxes:
     """Find the principal axes of the rows, as many as components and some more."""
-    rows = _in_units(plan, X, plan.statistics)
-    n_axes = min(plan.n_components + n_more, max(X.shape[1], plan.n_components))
+    rows: ScoredRows = _in_units(plan, X, plan.statistics)
+    if plan.table is not None:
+        rows = _EncodedRows(X, in_dtype(MixedColumns(plan.table), torch.float64))
+    n_axes = min(plan.n_components + n_more, max(rows.shape[1], plan.n_components))
     return PrincipalAxes.of(rows, n_axes, plan.seeds.weights)
 
 
 def with_components(plan: Plan, n_components: int) -> Plan:
     """Give a plan, still without axes, another number of components."""
     return replace(plan, n_components=n_components)
+
+
+@dataclass(frozen=True)
+class _EncodedRows:
+    """Rows of a table in the units of their score, what is missing as 0.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        As `Table` gives them.
+    encoder : MixedColumns
+        In float64.
+    """
+
+    X: np.ndarray
+    encoder: MixedColumns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.X), self.encoder.n_outputs
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for rows in row_chunks(*self.shape):
+            x = torch.from_numpy(self.X[rows]).double()
+            yield (self.encoder.deviations(x) / self.encoder.unit).numpy()
+
+    def columns(self) -> Iterator[np.ndarray]:
+        # Asked for where rows are few.
+        every = np.vstack(list(self))
+        for some in row_chunks(*every.T.shape):
+            yield every[:, some]
 
 
 def _in_units(plan: Plan, X: Any, statistics: ColumnStatistics) -> RowsInUnits:
@@ -49,6 +86,8 @@ def _in_units(plan: Plan, X: Any, statistics: ColumnStatistics) -> RowsInUnits:
 def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
     """Add axes, and the frame in which codes are PCA's own."""
     unit = plan.scale.unit[0] if plan.scaling == "none" else 1.0
+    if plan.table is not None:
+        unit = plan.table.unit
     deviations = axes.deviations[: plan.n_components]
     least = np.min(deviations, where=deviations > 0, initial=np.inf)
     filled = np.where(deviations > 0, deviations, least if least < np.inf else 1.0)

@@ -11,8 +11,10 @@ from sk_autoencoder._axes import PrincipalAxes
 from sk_autoencoder._columns import (
     LIKELIHOODS,
     ColumnStatistics,
+    MixedColumns,
     NumericColumns,
     NumericScale,
+    Table,
 )
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._fused import fast_step
@@ -48,8 +50,9 @@ class Plan:
     network : Network
     objective : Objective
     scaling : {"none", "standard", "minmax"}
+        Not read where there is a table, which has its own.
     likelihood : str
-        A key of `LIKELIHOODS`.
+        A key of `LIKELIHOODS`; for a table whether it is "gaussian", a density.
     statistics : ColumnStatistics
         Of the training rows.
     n_components : int
@@ -71,6 +74,12 @@ class Plan:
         Whether every prefix of a code is decoded too.
     kept : int or None
         Components that users see; None is all.
+    shown : tuple of int or None
+        Positions of those that `transform` gives; None is all.
+    fills : bool
+        Whether `transform` gives rows with their missing cells filled.
+    table : Table or None
+        How the columns become numbers, where they are not all numbers without gaps.
     settings : dict
         Further arguments of `AutoEncoderNet`.
     """
@@ -90,6 +99,9 @@ class Plan:
     whiten: bool = False
     ordered: bool = False
     kept: int | None = None
+    shown: tuple[int, ...] | None = None
+    fills: bool = False
+    table: Table | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -101,8 +113,10 @@ class Plan:
             unit_interval=LIKELIHOODS[self.likelihood].needs_unit_interval,
         )
 
-    def columns(self) -> NumericColumns:
+    def columns(self) -> NumericColumns | MixedColumns:
         """Make the columns of the plan."""
+        if self.table is not None:
+            return MixedColumns(self.table, is_density=self.likelihood == "gaussian")
         return NumericColumns(
             scaling=self.scaling,
             likelihood=self.likelihood,
@@ -144,7 +158,7 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
         )
     if plan.axes is not None:
         encoder = AnchoredEncoder(encoder)
-        decoder = AnchoredDecoder(decoder, to_raw=columns.likelihood.to_raw)
+        decoder = AnchoredDecoder(decoder, to_raw=columns.to_raw)
     module = AutoEncoderModule(
         columns=columns,
         encoder=encoder,
@@ -152,6 +166,8 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
         objective=plan.objective,
         frame=plan.frame,
     )
+    if plan.shown is not None:
+        module.shown = torch.tensor(plan.shown)
     set_anchor(module, plan)
     return module
 
@@ -176,10 +192,13 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
     encoder.noise = plan.objective.network_noise(n_rows, columns.n_inputs)
     # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
     left = plan.axes.residual(k) / components.shape[1]
-    is_squared = LIKELIHOODS[plan.likelihood].is_squared_error
-    residual = left**0.5 if is_squared else 1.0
+    residual = left**0.5 if columns.is_squared_error else 1.0
     decoder.set_axes(components, deviations, columns.exact["offset"], residual)
-    module.loss_unit = left if is_squared and left > 0 else 1.0
+    module.loss_unit = left if columns.is_squared_error and left > 0 else 1.0
+    if isinstance(columns, MixedColumns):
+        told = np.square(components * deviations[:, None]).sum(axis=0)
+        columns.set_left(np.maximum(columns.variances() - told, 0.0))
+        encoder.spread = columns.input_spread
     if module.prefixes is not None:
         _set_prefix_axes(plan, module, module.prefixes)
 
@@ -192,11 +211,11 @@ def _parts(plan: Plan, module: AutoEncoderModule) -> tuple[int, Any, Any, Any]:
 def _set_prefix_axes(plan: Plan, module: AutoEncoderModule, prefixes: Any) -> None:
     """Write the principal axes of a plan into a prefix decoder."""
     assert plan.axes is not None
-    k, _, _, decoder = _parts(plan, module)
+    k, columns, _, decoder = _parts(plan, module)
     left = np.array([plan.axes.residual(j + 1) for j in range(k)])
     # No less than what float32 could tell: units are divided by.
     left = np.maximum(left, EXACT * plan.axes.total or 1.0) / len(decoder.offset)
-    is_squared = LIKELIHOODS[plan.likelihood].is_squared_error
+    is_squared = columns.is_squared_error
     units = np.sqrt(left) if is_squared else np.ones(k)
     prefixes.set_axes(decoder.exact["axes"], decoder.exact["offset"], units)
 
@@ -218,7 +237,7 @@ def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
         n_outputs=columns.n_outputs,
         generator=make_generator(plan.seeds.weights),
     )
-    decoder = PrefixDecoder(network, to_raw=columns.likelihood.to_raw, n_components=k)
+    decoder = PrefixDecoder(network, to_raw=columns.to_raw, n_components=k)
     module.prefixes = decoder.to(columns.mean.device)
     _set_prefix_axes(plan, module, decoder)
     settings = {**plan.settings, "callbacks": [], "verbose": 0}
@@ -238,7 +257,7 @@ def check_statistics(plan: Plan, statistics: ColumnStatistics) -> None:
         Of the rows: those of the plan, or others that come later.
     """
     low, high = statistics.low.min(), statistics.high.max()
-    if LIKELIHOODS[plan.likelihood].needs_unit_interval:
+    if plan.table is None and LIKELIHOODS[plan.likelihood].needs_unit_interval:
         name = "likelihood" if plan.likelihood == "bernoulli" else "loss"
         if plan.scaling == "standard":
             raise ValueError(

@@ -50,11 +50,28 @@ default="gelu"
     loss : {"auto", "squared_error", "binary_cross_entropy"}, default="auto"
         "auto" is the squared error. The cross-entropy takes X in [0, 1], or
         `numeric_scaling="minmax"`.
-    numeric_scaling : {"auto", "none", "standard", "minmax"}, default="auto"
-        Units in which the error is measured; the network's input is standardised
-        anyhow. "none" keeps the proportions of the caller's units, as PCA
-        does; "standard" measures each column in its standard deviation; "minmax"
-        in its range. "auto" is "none".
+    numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
+default="auto"
+        Units in which errors of numbers are measured; the network's input is
+        standardised anyhow. "none" keeps the proportions of the caller's units, as
+        PCA does; "standard" measures each column in its standard deviation; "minmax"
+        in its range; "rank_gauss" replaces values by the normal scores of their
+        ranks. "auto" is "none", and "standard" beside categories.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Which columns hold categories: by name, position or mask. "from_dtype" takes
+        the columns of a frame whose dtype is categorical, string or boolean; None
+        has all columns be numbers. A category is decoded by a softmax; up to 64
+        levels are one-hots, more are random codes of a few numbers.
+    allow_missing : bool, default=False
+        Whether cells may be missing: NaN, None or NA. They count for nothing in the
+        loss, the network is told which they are, and reconstructions fill them.
+        Else they are refused.
+    handle_unknown : {"ignore", "error"}, default="ignore"
+        What to do with categories that were not seen in `fit`: take them for
+        missing, or raise an error.
+    column_weights : dict, array-like of shape (n_features,) or None, default=None
+        What the columns count for in the loss, by name or in their order; 1 where
+        nothing is said. None weighs all columns alike, whatever their kind.
     init : {"pca", "random"}, default="pca"
         Where training starts. "pca" adds the networks to PCA's own encoder and
         decoder: untrained the two are PCA, and PCA is kept where no epoch beats it
@@ -196,6 +213,10 @@ default="gelu"
         network: Network | None = None,
         loss: str = "auto",
         numeric_scaling: str = "auto",
+        categorical_features: Any = "from_dtype",
+        allow_missing: bool = False,
+        handle_unknown: str = "ignore",
+        column_weights: Any = None,
         init: str = "pca",
         ordered: bool = False,
         whiten: bool = False,
@@ -225,6 +246,10 @@ default="gelu"
         self.network = network
         self.loss = loss
         self.numeric_scaling = numeric_scaling
+        self.categorical_features = categorical_features
+        self.allow_missing = allow_missing
+        self.handle_unknown = handle_unknown
+        self.column_weights = column_weights
         self.init = init
         self.ordered = ordered
         self.whiten = whiten

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import linalg, sparse
 
 from sk_autoencoder._rows import dense_rows, row_chunks
 
-__all__ = ["PrincipalAxes", "RowsInUnits"]
+__all__ = ["PrincipalAxes", "RowsInUnits", "ScoredRows"]
 
 # Columns, or else rows, up to which all axes are found at once; beyond, only those
 # that are wanted are sought, by subspace iteration.
@@ -19,6 +19,20 @@ MOST = 1000
 MOST_WORK = 1e9
 PASSES = 8
 OVERSAMPLING = 10
+
+
+class ScoredRows(Protocol):
+    """Rows as a score sees them, around 0, in float64."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Give some rows at a time, all columns."""
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Give some columns at a time, all rows."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,11 @@ class RowsInUnits:
     X: Any
     mean: np.ndarray
     weight: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.X.shape
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for rows in row_chunks(*self.X.shape):
@@ -71,12 +90,12 @@ class PrincipalAxes:
     tail: float
 
     @classmethod
-    def of(cls, rows: RowsInUnits, n_axes: int, seed: int = 0) -> "PrincipalAxes":
+    def of(cls, rows: "ScoredRows", n_axes: int, seed: int = 0) -> "PrincipalAxes":
         """Find the axes of rows.
 
         Parameters
         ----------
-        rows : RowsInUnits
+        rows : ScoredRows
         n_axes : int
             How many; more than the rank are filled up with zeros.
         seed : int
@@ -87,7 +106,7 @@ class PrincipalAxes:
         Halko, Martinsson and Tropp (2011), Finding structure with randomness, SIAM
         Review 53.
         """
-        n_rows, n_columns = rows.X.shape
+        n_rows, n_columns = rows.shape
         width = n_axes + max(OVERSAMPLING, n_axes // 2)
         if n_rows < n_columns and n_rows <= MOST:
             products = sum(part @ part.T for part in rows.columns()) / n_rows
@@ -202,9 +221,9 @@ class PrincipalAxes:
         return self.residual(0)
 
 
-def _triangle(rows: RowsInUnits) -> np.ndarray:
+def _triangle(rows: ScoredRows) -> np.ndarray:
     """Give as many rows as columns, or fewer, with the scatter of all."""
-    triangle = np.empty((0, rows.X.shape[1]))
+    triangle = np.empty((0, rows.shape[1]))
     for chunk in rows:
         triangle = linalg.qr(np.vstack([triangle, chunk]), mode="r")[0]
         triangle = triangle[: triangle.shape[1]]

@@ -13,6 +13,7 @@ from sklearn.utils import Tags
 
 from sk_autoencoder._assembly import set_anchor
 from sk_autoencoder._base_rows import UsesRows
+from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._sklearn_compat import (
@@ -47,7 +48,13 @@ class BaseAutoEncoder(UsesRows, ABC):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_norm": ["boolean"],
         "network": [Network, None],
-        "numeric_scaling": [StrOptions({"auto", "none", "standard", "minmax"})],
+        "numeric_scaling": [
+            StrOptions({"auto", "none", "standard", "minmax", "rank_gauss"})
+        ],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "allow_missing": ["boolean"],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
+        "column_weights": ["array-like", dict, None],
         "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type],
         "lr": [Interval(Real, 0, None, closed="neither"), AUTO],
         "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
@@ -126,9 +133,9 @@ class BaseAutoEncoder(UsesRows, ABC):
             best finite state is kept, with a ConvergenceWarning.
         """
         with self._all_or_nothing():
-            X = self._check_rows(X, fitting=True)
             before = self._fitted if self.warm_start and self._is_fitted() else None
-            self._take(fit_rows(self, X, before), X.dtype)
+            rows, table = self._training_rows(X, before)
+            self._take(fit_rows(self, rows, table, before), rows.dtype)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -152,16 +159,29 @@ class BaseAutoEncoder(UsesRows, ABC):
         """
         before = self._fitted if self._is_fitted() else None
         with self._all_or_nothing():
-            X = self._check_rows(X, fitting=True, reset=before is None)
-            self._take(fit_more_rows(self, X, before), X.dtype)
+            rows, table = self._training_rows(X, before, reset=before is None)
+            self._take(fit_more_rows(self, rows, table, before), rows.dtype)
         return self
+
+    def _training_rows(
+        self, X: Any, before: Fitted | None, *, reset: bool = True
+    ) -> tuple[Any, Table | None]:
+        """Validate rows to fit on; say how they were read if not as numbers alone."""
+        table = before.plan.table if before else None
+        if before is None and self._is_table(X):
+            table = self._read_table(X)
+        if table is None:
+            return self._check_rows(X, fitting=True, reset=reset), None
+        return self._table_rows(X, table, first=reset), table
 
     def _take(self, fitted: Fitted, dtype: np.dtype) -> None:
         """Set every public attribute with a trailing underscore."""
         self._fitted, self._input_dtype = fitted, dtype
         plan, net = fitted.plan, fitted.net
         self.net_ = net
-        self.n_components_ = self._n_features_out = plan.kept or plan.n_components
+        n_given = len(plan.shown) if plan.shown else plan.kept or plan.n_components
+        self._n_features_out = self.n_features_in_ if plan.fills else n_given
+        self.n_components_ = self._n_features_out
         self.explained_variance_ratio_ = fitted.explained_variance_ratio
         self.fell_back_to_pca_ = fitted.is_pca
         self.mean_ = plan.statistics.mean
@@ -221,5 +241,6 @@ class BaseAutoEncoder(UsesRows, ABC):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.allow_missing
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

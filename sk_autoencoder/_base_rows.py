@@ -15,11 +15,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from sk_autoencoder._assembly import Plan
+from sk_autoencoder._base_tables import ReadsTables
+from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._forward import Forward
 from sk_autoencoder._inference import apply_to_rows, dtype_in_use, sum_over_rows
 from sk_autoencoder._net import AutoEncoderNet
-from sk_autoencoder._sklearn_compat import in_output_container, output_kind
+from sk_autoencoder._sklearn_compat import output_kind
 
 __all__ = ["UsesRows"]
 
@@ -29,7 +31,7 @@ OUT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")]
 Check = Callable[[np.ndarray], object] | None
 
 
-class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
     """The methods of a fitted estimator that take rows or codes."""
 
     # Not metadata: nothing to route through a pipeline.
@@ -62,6 +64,8 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             it.
         """
         self._check_is_fitted()
+        if self._plan.fills:
+            return self._filled(X, out)
         rows, check = self._rows_in_use(X)
         if out is not None:
             _check_out(self, out, rows, self.n_components_)
@@ -86,8 +90,11 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             `set_output`.
         """
         self._check_is_fitted()
+        if self._plan.fills:
+            return X
         codes, check = self._codes_in_use(X)
         if out is not None:
+            self._refuse_out_of_table()
             _check_out(self, out, codes, self.n_features_in_)
         rows = apply_to_rows(
             Forward.decode,
@@ -97,7 +104,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             check=check,
             out=out,
         )
-        return in_output_container(self, rows, like=X)
+        return rows if out is not None else self._given_back(rows, like=X)
 
     def reconstruct(self, X: Any) -> Any:
         """Encode rows and decode the codes.
@@ -117,7 +124,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         reconstructed = apply_to_rows(
             Forward.reconstruct, self.net_.module_, rows, check=check
         )
-        return in_output_container(self, reconstructed, like=X)
+        return self._given_back(reconstructed, like=X)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Measure how far reconstructions lie from the rows.
@@ -133,16 +140,19 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         -------
         error : ndarray of shape (n_samples,) or (n_samples, n_features)
             Squared errors in the caller's units, squared; for a row the sum over
-            its features.
+            its features. Of a table with categories or rank-gauss they are those of
+            the scaled and encoded columns, each of variance 1; of categories the
+            value for each cell comes as a frame.
         """
         self._check_is_fitted()
 
         def squared(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
-            errors = forward.errors(x).square_()
-            return errors if per_feature else errors.sum(dim=1)
+            squares = forward.squares(x)
+            return squares if per_feature else squares.sum(dim=1)
 
         rows, check = self._rows_in_use(X)
-        return apply_to_rows(squared, self.net_.module_, rows, check=check)
+        errors = apply_to_rows(squared, self.net_.module_, rows, check=check)
+        return self._cells_given_back(errors, like=X) if per_feature else errors
 
     def score(self, X: Any, y: Any = None) -> float:
         """Explained variance ratio of the reconstruction of X; 1 is perfect.
@@ -166,13 +176,31 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
         def squares(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
             error = forward.errors(x).square_().sum(dim=1)
-            return torch.stack([error, x.square().sum(dim=1)], dim=1)
+            total = forward.deviations(x).square().sum(dim=1)
+            return torch.stack([error, total], dim=1)
 
         rows, check = self._rows_in_use(X)
         error, total = sum_over_rows(squares, self.net_.module_, rows, check=check)
         if total == 0:
             return 1.0 if error == 0 else 0.0
         return float(1 - error / total)
+
+    def _filled(self, X: Any, out: Any) -> Any:
+        """Give rows with their missing cells filled, and all others as they are."""
+        if out is not None:
+            raise ValueError(
+                "expected out=None for features='reconstruction', which gives rows as "
+                f"they came, got out of type {type(out).__name__}. Pass out=None."
+            )
+        table = self._table
+        rows = self._check_rows(X)
+        if table is None:
+            return rows
+        gaps = np.isnan(rows).any(axis=1)
+        if gaps.any():
+            module = self.net_.module_
+            rows[gaps] = apply_to_rows(Forward.reconstruct, module, rows[gaps])
+        return table.filled(X, rows)
 
     # -- checks ------------------------------------------------------------------------
 
@@ -185,8 +213,10 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return "_fitted" in self.__dict__
 
     def _check_rows(self, X: Any, *, fitting: bool = False, reset: bool = True) -> Any:
-        """Validate rows as scikit-learn does."""
+        """Validate rows as scikit-learn does; a table becomes numbers."""
         first = fitting and reset
+        if not first and self._table is not None:
+            return self._table_rows(X, self._table)
         return validate_data(
             self,
             X,
@@ -205,7 +235,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _rows_in_use(self, X: Any) -> tuple[Any, Check]:
         """Validate rows, and say what is left to check chunk by chunk."""
-        if not _is_plain(X, self.n_features_in_):
+        if self._table is not None or not _is_plain(X, self.n_features_in_):
             return self._check_rows(X), None
         if hasattr(self, "feature_names_in_"):
             self._check_rows(X[:1])  # warns that X has no names
@@ -217,9 +247,10 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def _codes_in_use(self, X: Any) -> tuple[np.ndarray, Check]:
         """Validate codes likewise."""
         most, ordered = self.n_components_, self._plan.ordered
-        if _is_plain(X, most):
+        if _is_plain(X, most) and self._plan.shown is None:
             return np.asarray(X), _check_finite
         codes = check_array(X, dtype=DTYPES)
+        self._refuse_part_of_layers()
         if codes.shape[1] > most or (codes.shape[1] < most and not ordered):
             fewer = ", or fewer," if ordered else ","
             shorter = codes.shape[1] < most and hasattr(self, "truncate")
@@ -229,6 +260,23 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 f"{codes.shape[1]}. Pass what transform gives{advice}."
             )
         return codes, None
+
+    def _refuse_part_of_layers(self) -> None:
+        plan = self._plan
+        if plan.shown is not None and (
+            plan.whiten or plan.shown[-1] != plan.n_components - 1
+        ):
+            raise ValueError(
+                "expected the last hidden layer, last of all, and whiten=False to "
+                "decode hidden features, got others. Fit with layers=None."
+            )
+
+    def _refuse_out_of_table(self) -> None:
+        if self._table is not None:
+            raise ValueError(
+                "expected columns of numbers for inverse_transform into out, got a fit "
+                "on a table with columns of other kinds or scales. Pass out=None."
+            )
 
     # -- parts -------------------------------------------------------------------------
 
@@ -240,6 +288,10 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     @property
     def _plan(self) -> Plan:
         return self._fitted.plan
+
+    @property
+    def _table(self) -> Table | None:  # type: ignore[override]
+        return self._fitted.plan.table if self._is_fitted() else None
 
 
 def _is_plain(X: Any, n_columns: int) -> bool:

@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder._ordered import TruncatesComponents
 from sk_autoencoder._protocols import Network
-from sk_autoencoder._sklearn_compat import Interval, StrOptions
+from sk_autoencoder._sklearn_compat import Interval, StrOptions, feature_names_in
 from sk_autoencoder.objectives import Denoise
-from sk_autoencoder.objectives.denoise import NOISES
+from sk_autoencoder.objectives.denoise import NOISES, group_numbers
 
 __all__ = ["DenoisingAutoEncoderTransformer"]
 
@@ -64,19 +64,50 @@ default="swap"
         Share of the cells that are corrupted, in [0, 1]; for "gaussian" the
         standard deviation of the noise, in standard deviations of the column. A
         callable has its own.
-    features : {"bottleneck", "hidden"}, default="bottleneck"
+    noise_schedule : None, float, "cosine" or callable, default=None
+        Factor on `noise_level` by the epoch. None keeps the level; a float in (0, 1]
+        multiplies it after each epoch; "cosine" brings it to 0 over `max_epochs`; a
+        callable takes the epoch, from 0, and returns a factor.
+    feature_groups : list of lists or None, default=None
+        Columns, by name or position, whose cells are corrupted together, "swap" from
+        one donor: one-hots of one category, say. Columns in no list are by themselves,
+        and a category that the transformer encodes is one column anyhow.
+    features : {"bottleneck", "hidden", "reconstruction"}, default="bottleneck"
         "bottleneck" is a mirrored network whose code has `n_components` numbers.
         "hidden" is a deep stack without a bottleneck, whose code is every hidden
-        layer's activations side by side; `n_components` is then ignored.
+        layer's activations side by side. "reconstruction" is such a stack too, and
+        `transform` gives the rows with their missing cells filled: with
+        `allow_missing=True` an imputer. `n_components` and `init` are ignored with
+        these two.
+    layers : list of int or None, default=None
+        Which hidden layers' activations to give for `features="hidden"`, counted
+        from 1, or from -1 for the last; None is all.
     loss : {"auto", "squared_error", "binary_cross_entropy"}, default="auto"
         "auto" is the squared error. The cross-entropy takes X in [0, 1], or
         `numeric_scaling="minmax"`.
-    numeric_scaling : {"auto", "none", "standard", "minmax"}, default="auto"
-        Units in which the error is measured; the network's input is standardised
-        anyhow. "none" keeps the proportions of the caller's units, as PCA
-        does; "standard" measures each column in its standard deviation; "minmax"
-        in its range. "auto" is "none", and "standard"
-        for `features="hidden"`.
+    numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
+default="auto"
+        Units in which errors of numbers are measured; the network's input is
+        standardised anyhow. "none" keeps the proportions of the caller's units, as
+        PCA does; "standard" measures each column in its standard deviation; "minmax"
+        in its range; "rank_gauss" replaces values by the normal scores of their
+        ranks. "auto" is "none", and "standard" beside categories or for
+        `features="hidden"`.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Which columns hold categories: by name, position or mask. "from_dtype" takes
+        the columns of a frame whose dtype is categorical, string or boolean; None
+        has all columns be numbers. A category is decoded by a softmax; up to 64
+        levels are one-hots, more are random codes of a few numbers.
+    allow_missing : bool, default=False
+        Whether cells may be missing: NaN, None or NA. They count for nothing in the
+        loss, the network is told which they are, and reconstructions fill them.
+        Else they are refused.
+    handle_unknown : {"ignore", "error"}, default="ignore"
+        What to do with categories that were not seen in `fit`: take them for
+        missing, or raise an error.
+    column_weights : dict, array-like of shape (n_features,) or None, default=None
+        What the columns count for in the loss, by name or in their order; 1 where
+        nothing is said. None weighs all columns alike, whatever their kind.
     init : {"pca", "random"}, default="pca"
         Where training starts. "pca" adds the networks to PCA's own encoder and
         decoder: untrained the two are PCA, and PCA is kept where no epoch beats it
@@ -211,7 +242,15 @@ default="swap"
         **TruncatesComponents._parameter_constraints,
         "noise": [StrOptions(set(NOISES)), callable],
         "noise_level": [Interval(Real, 0, None, closed="left")],
-        "features": [StrOptions({"bottleneck", "hidden"})],
+        "noise_schedule": [
+            StrOptions({"cosine"}),
+            Interval(Real, 0, 1, closed="right"),
+            callable,
+            None,
+        ],
+        "feature_groups": [list, tuple, None],
+        "features": [StrOptions({"bottleneck", "hidden", "reconstruction"})],
+        "layers": ["array-like", None],
         "loss": [StrOptions({"auto", "squared_error", "binary_cross_entropy"})],
         "ordered": ["boolean"],
         "init": [StrOptions({"pca", "random"})],
@@ -228,9 +267,16 @@ default="swap"
         network: Network | None = None,
         noise: str | Callable = "swap",
         noise_level: float = 0.15,
+        noise_schedule: float | str | Callable[[int], float] | None = None,
+        feature_groups: Sequence[Sequence[Any]] | None = None,
         features: str = "bottleneck",
+        layers: Sequence[int] | None = None,
         loss: str = "auto",
         numeric_scaling: str = "auto",
+        categorical_features: Any = "from_dtype",
+        allow_missing: bool = False,
+        handle_unknown: str = "ignore",
+        column_weights: Any = None,
         init: str = "pca",
         ordered: bool = False,
         whiten: bool = False,
@@ -260,9 +306,16 @@ default="swap"
         self.network = network
         self.noise = noise
         self.noise_level = noise_level
+        self.noise_schedule = noise_schedule
+        self.feature_groups = feature_groups
         self.features = features
+        self.layers = layers
         self.loss = loss
         self.numeric_scaling = numeric_scaling
+        self.categorical_features = categorical_features
+        self.allow_missing = allow_missing
+        self.handle_unknown = handle_unknown
+        self.column_weights = column_weights
         self.init = init
         self.ordered = ordered
         self.whiten = whiten
@@ -290,13 +343,15 @@ default="swap"
                 f"expected a share of cells in [0, 1] for noise={self.noise!r}, got "
                 f"noise_level={self.noise_level!r}. Pass e.g. noise_level=0.15."
             )
-        return Denoise(self.noise, float(self.noise_level))
+        names = getattr(self, "feature_names_in_", None)
+        groups = group_numbers(self.feature_groups, names, self.n_features_in_)
+        return Denoise(self.noise, float(self.noise_level), groups, self.noise_schedule)
 
     def _likelihood(self) -> str:
         return "squared_error" if self.loss == "auto" else self.loss
 
     def _is_stacked(self) -> bool:
-        return self.features == "hidden"
+        return self.features != "bottleneck"
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns that `transform` gives.
@@ -310,13 +365,17 @@ default="swap"
         -------
         names : ndarray of str, shape (n_components,)
             Class name and number; with `features="hidden"` layer and unit, as
-            "h1_0000".
+            "h1_0000"; with "reconstruction" the names of the features.
         """
         check_is_fitted(self)
-        if not self._plan.stacked:
+        plan = self._plan
+        if plan.fills:
+            return feature_names_in(self, input_features)
+        if not plan.stacked:
             return super().get_feature_names_out(input_features)
-        widths = self._plan.network.stack_widths()
-        return np.array(
+        widths = plan.network.stack_widths()
+        names = np.array(
             [f"h{i}_{unit:04d}" for i, n in enumerate(widths, 1) for unit in range(n)],
             dtype=object,
         )
+        return names if plan.shown is None else names[list(plan.shown)]

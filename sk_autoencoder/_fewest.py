@@ -9,7 +9,7 @@ import torch
 from sk_autoencoder._anchoring import axes_of, with_axes, with_components
 from sk_autoencoder._assembly import Plan, build_net
 from sk_autoencoder._axes import PrincipalAxes
-from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
@@ -21,7 +21,9 @@ __all__ = ["fit_fewest"]
 Fit = tuple[Plan, AutoEncoderNet, CodeMoments]
 
 
-def fit_fewest(estimator: Any, X: Any, statistics: ColumnStatistics) -> Fit:
+def fit_fewest(
+    estimator: Any, X: Any, statistics: ColumnStatistics, table: Table | None = None
+) -> Fit:
     """Fit codes of several sizes and keep the smallest that explains enough.
 
     PCA's number of components on the same rows is the most that is tried. Each fit
@@ -34,6 +36,8 @@ def fit_fewest(estimator: Any, X: Any, statistics: ColumnStatistics) -> Fit:
     X : ndarray or CSR matrix of shape (n_samples, n_features)
     statistics : ColumnStatistics
         Of the rows.
+    table : Table or None
+        How they were read, where they are not numbers alone.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def fit_fewest(estimator: Any, X: Any, statistics: ColumnStatistics) -> Fit:
         Of the fit that is kept.
     """
     share = float(estimator.n_components)
-    plan = make_plan(estimator, statistics, X.shape)
+    plan = make_plan(estimator, statistics, X.shape, table=table)
     axes = axes_of(plan, X)
     most = _pca_count(axes, share)
     short, enough = 0, most
@@ -104,7 +108,9 @@ def _explained(net: AutoEncoderNet, plan: Plan, X: Any) -> float:
             raw = module.decoder(module.objective.code(statistics))
             lost = columns.errors(raw, x) / columns.unit
             error += lost.double().square().sum().item()
-            total += (x / columns.unit).double().square().sum().item()
+            total += (
+                (columns.deviations(x) / columns.unit).double().square().sum().item()
+            )
     return 1 - error / total if total > 0 else 1.0
 
 

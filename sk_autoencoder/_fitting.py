@@ -7,7 +7,7 @@ import numpy as np
 
 from sk_autoencoder._anchoring import with_more_rows
 from sk_autoencoder._assembly import Plan, build_net, check_statistics
-from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fewest import fit_fewest
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._moments import CodeMoments
@@ -55,11 +55,15 @@ class Fitted:
     def explained_variance_ratio(self) -> np.ndarray:
         """What each component that users see adds to the explained variance, (k,)."""
         if self.prefix_errors is None:
-            return self.moments.shares(self.plan.units)
+            shares = self.moments.shares(self.plan.units)
+            shown = self.plan.shown
+            return shares if shown is None else shares[list(shown)]
         return self.moments.gains(self.prefix_errors)[: self.plan.kept]
 
 
-def fit_rows(estimator: Any, X: Any, before: Fitted | None = None) -> Fitted:
+def fit_rows(
+    estimator: Any, X: Any, table: Table | None = None, before: Fitted | None = None
+) -> Fitted:
     """Fit an estimator's network to rows.
 
     Parameters
@@ -68,10 +72,12 @@ def fit_rows(estimator: Any, X: Any, before: Fitted | None = None) -> Fitted:
         Only read.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Checked rows.
+    table : Table or None
+        How they were read, where they are not numbers alone.
     before : Fitted or None
         To go on from.
     """
-    statistics = ColumnStatistics.of(X)
+    statistics = _statistics(X, table)
     prefix_net = None
     if before is not None:
         plan = continued_plan(estimator, before.plan, before.net, X.shape)
@@ -79,15 +85,17 @@ def fit_rows(estimator: Any, X: Any, before: Fitted | None = None) -> Fitted:
         net, prefix_net = before.net, before.prefix_net
         moments = train(net, plan, X)
     elif isinstance(estimator.n_components, float):
-        plan, net, moments = fit_fewest(estimator, X, statistics)
+        plan, net, moments = fit_fewest(estimator, X, statistics, table)
     else:
-        plan = fresh_plan(estimator, X, statistics)
+        plan = fresh_plan(estimator, X, statistics, table)
         net = build_net(plan)
         moments = train(net, plan, X)
     return _finished(Fitted(plan, net, moments, prefix_net), X)
 
 
-def fit_more_rows(estimator: Any, X: Any, before: Fitted | None) -> Fitted:
+def fit_more_rows(
+    estimator: Any, X: Any, table: Table | None, before: Fitted | None
+) -> Fitted:
     """Train for one pass over rows that are some of many.
 
     Parameters
@@ -96,18 +104,21 @@ def fit_more_rows(estimator: Any, X: Any, before: Fitted | None) -> Fitted:
         Only read.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Checked rows.
+    table : Table or None
+        How they were read, where they are not numbers alone.
     before : Fitted or None
         Of the rows before; None for the first.
     """
-    statistics = ColumnStatistics.of(X)
+    statistics = _statistics(X, table)
     how: Any = {"epochs": 1, "hold_out": False}
     if before is None:
-        plan = fresh_plan(estimator, X, statistics, more_to_come=True)
+        plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
         net = build_net(plan)
         return _finished(Fitted(plan, net, train(net, plan, X, **how)), X, **how)
     plan = continued_plan(estimator, before.plan, before.net, X.shape)
     check_statistics(plan, statistics)
-    if plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
+    # A table's scales and categories are those of its first rows.
+    if table is None and plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
         plan = with_more_rows(plan, X, statistics)
     moments = train(before.net, plan, X, before=before.plan, **how)
     errors = None
@@ -115,6 +126,10 @@ def fit_more_rows(estimator: Any, X: Any, before: Fitted | None) -> Fitted:
         moments, errors = before.moments.joined(moments), before.prefix_errors
     fitted = Fitted(plan, before.net, moments, before.prefix_net, errors)
     return _finished(fitted, X, **how)
+
+
+def _statistics(X: Any, table: Table | None) -> ColumnStatistics:
+    return ColumnStatistics.of(X) if table is None else table.statistics(X)
 
 
 def _finished(fitted: Fitted, X: Any, **how: Any) -> Fitted:

@@ -84,6 +84,13 @@ class Forward:
         self, x: Tensor, out: Tensor | None = None, *, keep: bool = False
     ) -> Tensor:
         """Turn centred rows into codes; `x` is written over, unless to be kept."""
+        shown = self._module.shown
+        if shown is None:
+            return self._code(x, out, keep=keep)
+        return self._code(x, None, keep=keep)[:, shown]
+
+    def _code(self, x: Tensor, out: Tensor | None, *, keep: bool = False) -> Tensor:
+        """Turn centred rows into codes that can be decoded."""
         module = self._module
         statistics = self._part("encoder")(self._columns.encode(x, keep), None)
         code = module.objective.code(statistics)
@@ -93,15 +100,25 @@ class Forward:
 
     def decode(self, code: Tensor, out: Tensor | None = None) -> Tensor:
         """Turn codes, or the first components of ordered ones, into rows."""
-        return self._columns.rows(self._raw(code, out), out)
+        # Where the decoder's output is not as wide as a row it needs its own room.
+        raw = self._raw(code, out if self._columns.raw_is_row else None)
+        return self._columns.rows(raw, out)
 
     def reconstruct(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """Turn centred rows into codes and these into rows, not centred."""
-        return self.decode(self.encode(x), out)
+        return self.decode(self._code(x, None), out)
 
     def errors(self, x: Tensor) -> Tensor:
         """Give centred rows less their reconstruction."""
-        return self._columns.errors(self._raw(self.encode(x, keep=True), None), x)
+        return self._columns.errors(self._raw(self._code(x, None, keep=True), None), x)
+
+    def deviations(self, x: Tensor) -> Tensor:
+        """Give centred rows as `errors` has them."""
+        return self._columns.deviations(x)
+
+    def squares(self, x: Tensor) -> Tensor:
+        """Give squared errors, (n, n_features)."""
+        return self._columns.by_column(self.errors(x).square_())
 
     def _raw(self, code: Tensor, out: Tensor | None) -> Tensor:
         """Run the decoder on the users' codes; its output is not yet rows."""
@@ -143,6 +160,8 @@ class _Room:
 class _Numeric:
     """What `NumericColumns` does."""
 
+    raw_is_row = True
+
     def __init__(self, columns: NumericColumns, dtype: torch.dtype) -> None:
         self._columns, self._dtype = columns, dtype
         self._to_scaled = columns.likelihood.to_scaled
@@ -150,6 +169,12 @@ class _Numeric:
 
     def encode(self, x: Tensor, keep: bool) -> Tensor:
         return torch.mul(x, self._weight, out=self._inputs.like(x) if keep else x)
+
+    def deviations(self, x: Tensor) -> Tensor:
+        return x
+
+    def by_column(self, squares: Tensor) -> Tensor:
+        return squares
 
     def rows(self, raw: Tensor, out: Tensor | None) -> Tensor:
         return self._centred(raw, out).add_(self.mean)
@@ -186,9 +211,12 @@ class _Numeric:
 class _AnyColumns:
     """Columns of another kind, called as they are."""
 
+    raw_is_row = False
+
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self.mean, self.errors = columns.mean, columns.errors
+        self.deviations, self.by_column = columns.deviations, columns.by_column
 
     def encode(self, x: Tensor, keep: bool) -> Tensor:
         return self._columns.encode(x)

@@ -51,7 +51,7 @@ def encode_few(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     UnknownPart
     """
     columns, frame = module.columns, module.frame
-    if type(columns) is not NumericColumns:
+    if type(columns) is not NumericColumns or module.shown is not None:
         raise UnknownPart
     inputs = x - columns.exact_array("mean", x.dtype)
     inputs *= columns.exact_array("input_weight", x.dtype)

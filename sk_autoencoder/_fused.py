@@ -6,7 +6,7 @@ parts A and D around them,
     u   = g(x) + x A            (without a start from PCA: u = g(x))
     raw = f(o + u D) + r h(u)   (without: raw = h(u))
 
-f is the likelihood's `to_raw`, r the unit of what is learnt. From E, the gradient of
+f is the columns' `to_raw`, r the unit of what is learnt. From E, the gradient of
 the loss by raw,
 
     du  = r E dh/du + (E f'(o + u D)) D'
@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._anchor import AnchoredDecoder, AnchoredEncoder
-from sk_autoencoder._columns import NumericColumns
 from sk_autoencoder._dense import DenseLayer, DensePass, dense_layers
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net_training import FlatWeights
@@ -62,15 +61,14 @@ def fused_step(module: nn.Module, flat: FlatWeights) -> "FusedStep | None":
     """Make the fused step of a module; None where autograd has to do it."""
     if type(module) is not AutoEncoderModule:
         return None
-    columns = module.columns
-    if type(columns) is not NumericColumns or not columns.likelihood.has_gradient:
+    if not module.columns.has_gradient:
         return None
     if not module.objective.is_plain or _has_hooks(module):
         return None
     networks = _Networks.of(module)
     if networks is None or not networks.hold_all(flat.parameters):
         return None
-    return FusedStep(module, flat, columns, networks)
+    return FusedStep(module, flat, networks)
 
 
 class _Networks(NamedTuple):
@@ -129,8 +127,6 @@ class FusedStep:
         Of dense layers, with or without a start from PCA.
     flat : FlatWeights
         Its gradient is written to, whole.
-    columns : NumericColumns
-        The module's.
     networks : _Networks
         Of the module.
     """
@@ -139,12 +135,10 @@ class FusedStep:
         self,
         module: AutoEncoderModule,
         flat: FlatWeights,
-        columns: NumericColumns,
         networks: _Networks,
     ) -> None:
         self._module = module
-        self._likelihood = columns.likelihood
-        self._target = columns.target
+        self._columns = module.columns
         self._networks = networks
         places = zip(
             flat.split(flat.vector.data), flat.split(flat.gradient), strict=True
@@ -189,23 +183,23 @@ class FusedStep:
         target: Tensor,
     ) -> float:
         """Take the step with the linear parts around the networks."""
-        likelihood = self._likelihood
+        columns = self._columns
         encoder, decoder = self._buffered(inputs.shape[0])
         code = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
         linear = torch.addmm(inner.offset, code, inner.axes)
         raw = torch.add(
-            likelihood.to_raw(linear), decoder.forward(code), alpha=inner.residual
+            columns.to_raw(linear), decoder.forward(code), alpha=inner.residual
         )
         loss, gradient = self._score(raw, target)
         to_code = decoder.backward(gradient * inner.residual, to_inputs=True)
         assert to_code is not None
-        slope = likelihood.through_raw(gradient, linear)
+        slope = columns.through_raw(gradient, linear)
         encoder.backward(to_code.addmm_(slope, inner.axes.t()), to_inputs=False)
         return loss
 
     def _score(self, raw: Tensor, target: Tensor) -> tuple[float, Tensor]:
         unit = self._module.loss_unit
-        return self._likelihood.loss_and_gradient(raw, self._target(target), unit)
+        return self._columns.loss_and_gradient(raw, target, unit)
 
     def _buffered(self, n_rows: int) -> tuple[DensePass, DensePass]:
         """Give the layers with buffers: one set a size, the last batch's apart."""

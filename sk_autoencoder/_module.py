@@ -36,7 +36,12 @@ class AutoEncoderModule(nn.Module):
         Decodes the first j components of codes, (n, j).
     kept : int or None
         How many components users see; None is all.
+    shown : Tensor or None
+        Positions of the components that are given out, of those that are needed to
+        decode; None is all.
     """
+
+    shown: Tensor | None
 
     generator: torch.Generator
 
@@ -58,6 +63,7 @@ class AutoEncoderModule(nn.Module):
         self.loss_unit = 1.0
         self.prefixes: nn.Module | None = None
         self.kept: int | None = None
+        self.register_buffer("shown", None, persistent=False)
         self._drawing: list[Any] = [
             m for m in self.modules() if hasattr(m, "generator")
         ]

@@ -72,7 +72,8 @@ class CodeMoments:
         u = u - mean
         scatter = u.T @ u if crossed else np.square(u).sum(axis=0)
         error = errors.double().square().sum().item()
-        return cls(len(u), mean, scatter, error, x.double().square().sum().item())
+        total = module.columns.deviations(x).double().square().sum().item()
+        return cls(len(u), mean, scatter, error, total)
 
     def joined(self, other: "CodeMoments") -> "CodeMoments":
         """Moments of both sets of rows together.

@@ -20,12 +20,12 @@ from sk_autoencoder._net_training import (
     FlatWeights,
     Guard,
     Patience,
-    Schedule,
     Step,
     WeightAverage,
-    lr_factor,
 )
+from sk_autoencoder._protocols import Objective
 from sk_autoencoder._random import Seeds, make_generator
+from sk_autoencoder._schedules import Schedule, schedule_factor
 from sk_autoencoder._threads import numpy_like_torch
 
 __all__ = ["AutoEncoderNet"]
@@ -62,7 +62,7 @@ class AutoEncoderNet(EpochLoop):
     precision : {"float32", "bf16"}, default="float32"
         Of the products in training.
     lr_schedule : None, float, "cosine" or callable
-        See `lr_factor`.
+        See `schedule_factor`.
     guard : float or None, default=None
         Standard errors by which the first run has to better the state before it on
         the held-out rows; else that state is kept. None guards nothing.
@@ -217,6 +217,7 @@ class AutoEncoderNet(EpochLoop):
     def _begin_run(self, held_out: Any, epochs: int) -> None:
         self.diverged_ = self.interrupted_ = False
         self._first_epoch = len(self.history)
+        self._objective: Objective = self.module_.objective
         self._run_epochs = epochs
         self._hooks_batches = isinstance(self.stepper_, torch.optim.LBFGS) or any(
             hooks_batches(callback) for _, callback in self.callbacks_
@@ -247,11 +248,12 @@ class AutoEncoderNet(EpochLoop):
         self, epoch: int, batches: Any, held_out: Any, on_epoch: dict[str, Any]
     ) -> bool:
         """Train and validate once; tell whether to stop."""
+        done = self._first_epoch + epoch - 1
+        total = self._first_epoch + self._run_epochs
+        self.module_.objective = self._objective.at_epoch(done, total)
         if self.lr_schedule is not None:
-            done = self._first_epoch + epoch - 1
-            total = self._first_epoch + self._run_epochs
             for group in self.stepper_.param_groups:
-                group["lr"] = self.lr * lr_factor(self.lr_schedule, done, total)
+                group["lr"] = self.lr * schedule_factor(self.lr_schedule, done, total)
         self.notify("on_epoch_begin", **on_epoch)
         self.run_single_epoch(batches, True, "train", self.train_step)
         # From here to the end of the epoch everybody sees the averaged weights:
@@ -281,6 +283,7 @@ class AutoEncoderNet(EpochLoop):
         else:
             self.average_.restart_from(self.best_.state, self.module_)
         self._set_training(False)
+        self.module_.objective = self._objective
         if self.guard_ and self.best_.epoch > 0 and not self.guard_.lets_pass():
             self.start_from(self.guard_.state)
             self.best_.epoch = 0

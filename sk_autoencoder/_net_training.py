@@ -19,7 +19,6 @@ __all__ = [
     "WeightAverage",
     "beyond_chance",
     "detached",
-    "lr_factor",
 ]
 
 
@@ -303,28 +302,6 @@ class Patience:
             return without_gain >= self.n_iter_no_change
         allowed = max(self.steps, self.share * best_epoch * steps_an_epoch)
         return without_gain * steps_an_epoch >= allowed
-
-
-Schedule = str | float | Callable[[int], float] | None
-
-
-def lr_factor(schedule: Schedule, epoch: int, max_epochs: int) -> float:
-    """Give the factor on the learning rate in an epoch, counted from 0.
-
-    Parameters
-    ----------
-    schedule : None, float, "cosine" or callable
-        Constant; multiplied after each epoch; half a cosine to zero over
-        `max_epochs`; or a function of the epoch.
-    epoch, max_epochs : int
-    """
-    if schedule is None:
-        return 1.0
-    if callable(schedule):
-        return float(schedule(epoch))
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, epoch / max(1, max_epochs))))
-    return float(schedule) ** epoch
 
 
 Step = Callable[[Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]]

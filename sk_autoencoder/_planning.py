@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from sk_autoencoder._anchoring import anchored
@@ -16,7 +17,7 @@ from sk_autoencoder._budget import (
     automatic_epochs,
     optimizer_settings,
 )
-from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._columns import ColumnStatistics, MixedColumns, Table
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_callbacks import EpochBar
@@ -37,6 +38,7 @@ def make_plan(
     statistics: ColumnStatistics,
     shape: tuple[int, int],
     *,
+    table: Table | None = None,
     before: Plan | None = None,
     more_to_come: bool = False,
 ) -> Plan:
@@ -49,6 +51,8 @@ def make_plan(
     statistics : ColumnStatistics
     shape : tuple of int
         Of the training rows.
+    table : Table or None
+        How these were read, where they are not numbers alone.
     before : Plan or None
         Of the fit that goes on: its seeds are kept, and its number of components
         where that depends on the rows.
@@ -58,7 +62,7 @@ def make_plan(
     network = _resolve_network(estimator)
     stacked = estimator._is_stacked()
     if isinstance(estimator.n_components, float) and (stacked or more_to_come):
-        where = "with features='hidden'" if stacked else "in partial_fit"
+        where = f"with features={estimator.features!r}" if stacked else "in partial_fit"
         raise ValueError(
             f"expected an int or None {where}, got n_components="
             f"{estimator.n_components!r}: how many components explain a share is "
@@ -67,7 +71,8 @@ def make_plan(
     if stacked:
         n_components = sum(network.stack_widths())
     else:
-        most = shape[1] if more_to_come else min(shape)
+        width = shape[1] if table is None else MixedColumns(table).n_outputs
+        most = width if more_to_come else min(shape[0], width)
         n_components = _resolve_components(estimator.n_components, most, before)
     scaling = estimator.numeric_scaling
     if scaling == "auto":
@@ -77,7 +82,7 @@ def make_plan(
         network=network,
         objective=estimator._objective(),
         scaling=scaling,
-        likelihood=estimator._likelihood(),
+        likelihood=_resolve_likelihood(estimator, table),
         statistics=statistics,
         n_components=n_components,
         stacked=stacked,
@@ -85,12 +90,20 @@ def make_plan(
         device=str(device),
         whiten=estimator.whiten,
         ordered=_is_ordered(estimator),
+        shown=_shown(estimator, network) if stacked else None,
+        fills=getattr(estimator, "features", "") == "reconstruction",
+        table=table,
         settings=_net_settings(estimator, shape, device),
     )
 
 
 def fresh_plan(
-    estimator: Any, X: Any, statistics: ColumnStatistics, *, more_to_come: bool = False
+    estimator: Any,
+    X: Any,
+    statistics: ColumnStatistics,
+    table: Table | None = None,
+    *,
+    more_to_come: bool = False,
 ) -> Plan:
     """Plan the fit of an estimator on rows, its principal axes included.
 
@@ -100,10 +113,14 @@ def fresh_plan(
     X : ndarray or CSR matrix of shape (n_samples, n_features)
     statistics : ColumnStatistics
         Of the rows.
+    table : Table or None
+        How they were read, where they are not numbers alone.
     more_to_come : bool
         Whether these rows are the first of many.
     """
-    plan = make_plan(estimator, statistics, X.shape, more_to_come=more_to_come)
+    plan = make_plan(
+        estimator, statistics, X.shape, table=table, more_to_come=more_to_come
+    )
     if not is_anchored(estimator):
         return plan
     n_more = plan.n_components + MORE_AXES if more_to_come else 0
@@ -145,7 +162,7 @@ def continued_plan(
             f"{shape[1]}, because its weights go on. Pass warm_start=False and call "
             "fit to start anew."
         )
-    new = make_plan(estimator, plan.statistics, shape, before=plan)
+    new = make_plan(estimator, plan.statistics, shape, table=plan.table, before=plan)
     for name, old_value, value in _what_weights_depend_on(plan, new):
         if repr(old_value) != repr(value):
             raise ValueError(
@@ -206,6 +223,38 @@ def _resolve_components(
             stacklevel=7,
         )
     return int(n_components)
+
+
+def _resolve_likelihood(estimator: Any, table: Table | None) -> str:
+    """Name the likelihood; a table has one for each kind of column."""
+    likelihood = estimator._likelihood()
+    if table is not None and likelihood not in ("squared_error", "gaussian"):
+        name = "likelihood" if likelihood == "bernoulli" else "loss"
+        raise ValueError(
+            f"expected {name}='auto' for a table whose columns have a likelihood each, "
+            f"got {name}={likelihood!r}. Pass 'auto', or encode the columns first."
+        )
+    return likelihood
+
+
+def _shown(estimator: Any, network: Network) -> tuple[int, ...] | None:
+    """Resolve `layers` to the positions of their units in the code."""
+    layers, widths = estimator.layers, network.stack_widths()
+    if layers is None or estimator.features != "hidden":
+        return None
+    n_layers = len(widths)
+    chosen = np.asarray(layers)
+    known = chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size > 0
+    if not (known and np.all((chosen != 0) & (np.abs(chosen) <= n_layers))):
+        raise ValueError(
+            f"expected hidden layers from 1 to {n_layers}, or from -1 for the last, "
+            f"got layers={layers!r}. Pass a list of ints, as layers=[{n_layers}]."
+        )
+    first = np.concatenate([[0], np.cumsum(widths)])
+    places = np.where(chosen > 0, chosen - 1, n_layers + chosen)
+    return tuple(
+        i for p in dict.fromkeys(places.tolist()) for i in range(first[p], first[p + 1])
+    )
 
 
 def _resolve_network(estimator: Any) -> Network:

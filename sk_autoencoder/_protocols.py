@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
@@ -129,6 +130,10 @@ class Objective:
         """
         return 0.0
 
+    def at_epoch(self, epoch: int, max_epochs: int) -> "Objective":
+        """Give the objective of an epoch, counted from 0."""
+        return self
+
     def draw(self, statistics: Tensor, generator: torch.Generator) -> Tensor:
         """Draw the code that is decoded in training and validation."""
         return self.code(statistics)
@@ -156,17 +161,37 @@ class Columns(ExactBuffers, ABC):
     ----------
     mean : Tensor of shape (n_features,)
         Training mean, in the caller's units.
+    unit : Tensor of shape (n_features,) or (1,)
+        Of the score, in units of `deviations`.
+    factor : ndarray of shape (n_inputs,)
+        From inputs to the units of the score.
     n_inputs, n_outputs : int
         Numbers that the encoder takes and the decoder gives for a row.
+    is_squared_error : bool
+        Whether the loss is PCA's own, up to a factor.
+    has_gradient : bool
+        Whether `loss_and_gradient` and `through_raw` are there.
     """
 
     mean: Tensor
+    unit: Tensor
+    factor: np.ndarray
     n_inputs: int
     n_outputs: int
+    is_squared_error: bool
+    has_gradient: bool
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
         """Turn centred rows (n, n_features) into inputs (n, n_inputs)."""
+
+    @abstractmethod
+    def deviations(self, x: Tensor) -> Tensor:
+        """Turn centred rows into what `errors` is a part of: rows less their mean."""
+
+    @abstractmethod
+    def by_column(self, squares: Tensor) -> Tensor:
+        """Sum squared `errors` over what belongs to a column, (n, n_features)."""
 
     @abstractmethod
     def decode(self, raw: Tensor) -> Tensor:
@@ -174,7 +199,24 @@ class Columns(ExactBuffers, ABC):
 
     @abstractmethod
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give centred rows less their reconstruction, in the caller's units."""
+        """Give centred rows less their reconstruction; see `deviations`."""
+
+    @abstractmethod
+    def to_raw(self, y: Tensor) -> Tensor:
+        """Turn rows in the units of the score into what a decoder would give."""
+
+    @abstractmethod
+    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+
+    @abstractmethod
+    def loss_and_gradient(
+        self, raw: Tensor, x: Tensor, unit: float
+    ) -> tuple[float, Tensor]:
+        """Score centred rows, and give the gradient by `raw`, both over `unit`.
+
+        On the CPU, where `has_gradient`; `raw` may be overwritten.
+        """
 
     @abstractmethod
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
@@ -208,8 +250,15 @@ class Columns(ExactBuffers, ABC):
 
     @abstractmethod
     def extremes(self) -> tuple[Tensor, Tensor]:
-        """Give the least and greatest inputs seen in training, (n_inputs,) each."""
+        """Give the least and greatest of centred rows in training, (n_features,) each.
+
+        NaN for columns that are no numbers.
+        """
 
     @abstractmethod
     def spreads(self) -> Tensor:
-        """Give the standard deviations of the inputs in training, (n_inputs,)."""
+        """Give the deviations in training, (n_features,); 0 for what is no number."""
+
+    @abstractmethod
+    def hidden(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Give centred rows that tell nothing where `keep` is false."""

@@ -80,6 +80,7 @@ class ReplayedStep:
     ) -> None:
         self._module, self._flat = module, flat
         self._precision, self._record = precision, record
+        self._objective = module.objective
         self._steps: dict[tuple[int, bool], tuple[Tensor, Tensor, Compute]] = {}
 
     def __call__(self, x: Tensor, target: Tensor) -> Scores:
@@ -97,6 +98,10 @@ class ReplayedStep:
         terms : dict of str to Tensor
             Likewise, where the loss has several.
         """
+        if self._objective is not self._module.objective:
+            # Recorded with another noise level.
+            self._steps.clear()
+            self._objective = self._module.objective
         kind = x.shape[0], target is x
         if kind not in self._steps:
             self._steps[kind] = self._prepare(x, target)

@@ -17,6 +17,7 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "_fit_context",
+    "feature_names_in",
     "in_output_container",
     "output_kind",
 ]
@@ -25,6 +26,11 @@ __all__ = [
 def output_kind(estimator: BaseEstimator) -> str:
     """Name the container of what `transform` gives, "default" for an array."""
     return _get_output_config("transform", estimator)["dense"]
+
+
+def feature_names_in(estimator: BaseEstimator, names: Any = None) -> np.ndarray:
+    """Give the names of the features of `fit`, made up where there were none."""
+    return _check_feature_names_in(estimator, names)
 
 
 def in_output_container(estimator: BaseEstimator, rows: np.ndarray, like: Any) -> Any:
@@ -50,5 +56,5 @@ def in_output_container(estimator: BaseEstimator, rows: np.ndarray, like: Any) -
     if kind in (None, "default"):
         return rows
     adapter = ADAPTERS_MANAGER.adapters[kind]
-    columns = _check_feature_names_in(estimator)
+    columns = feature_names_in(estimator)
     return adapter.create_container(rows, like, columns=columns)

@@ -12,21 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from sk_autoencoder._assembly import check_statistics
 from sk_autoencoder._base import BaseAutoEncoder
 from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._density import balanced_draws, evidence_bound
 from sk_autoencoder._inference import apply_to_rows
-from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import make_generator
-from sk_autoencoder._sklearn_compat import Interval, StrOptions, in_output_container
+from sk_autoencoder._sklearn_compat import Interval, StrOptions
 from sk_autoencoder.objectives import Variational
-from sk_autoencoder.objectives.variational import (
-    kl_to_standard_normal,
-    split_statistics,
-)
 
 __all__ = ["VAETransformer"]
-
-# Draws from the posterior in `score_samples`, two by two of opposite sign.
-SCORE_DRAWS = 16
 
 
 class VAETransformer(BaseAutoEncoder):
@@ -73,11 +66,28 @@ default="gelu"
     beta : float, default=1.0
         Weight of the divergence of the code's posterior from its prior. Above 1
         the code is simpler and reconstructs less; 0 leaves an autoencoder.
-    numeric_scaling : {"auto", "none", "standard", "minmax"}, default="auto"
-        Units in which the error is measured; the network's input is standardised
-        anyhow. "none" keeps the proportions of the caller's units, as PCA
-        does; "standard" measures each column in its standard deviation; "minmax"
-        in its range. "auto" is "none".
+    numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
+default="auto"
+        Units in which errors of numbers are measured; the network's input is
+        standardised anyhow. "none" keeps the proportions of the caller's units, as
+        PCA does; "standard" measures each column in its standard deviation; "minmax"
+        in its range; "rank_gauss" replaces values by the normal scores of their
+        ranks. "auto" is "none", and "standard" beside categories.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Which columns hold categories: by name, position or mask. "from_dtype" takes
+        the columns of a frame whose dtype is categorical, string or boolean; None
+        has all columns be numbers. A category is decoded by a softmax; up to 64
+        levels are one-hots, more are random codes of a few numbers.
+    allow_missing : bool, default=False
+        Whether cells may be missing: NaN, None or NA. They count for nothing in the
+        loss, the network is told which they are, and reconstructions fill them.
+        Else they are refused.
+    handle_unknown : {"ignore", "error"}, default="ignore"
+        What to do with categories that were not seen in `fit`: take them for
+        missing, or raise an error.
+    column_weights : dict, array-like of shape (n_features,) or None, default=None
+        What the columns count for in the loss, by name or in their order; 1 where
+        nothing is said. None weighs all columns alike, whatever their kind.
     whiten : bool, default=False
         Whether to give codes that are uncorrelated and of unit variance on the
         training rows. `inverse_transform` takes it back.
@@ -202,6 +212,10 @@ default="gelu"
         likelihood: str = "auto",
         beta: float = 1.0,
         numeric_scaling: str = "auto",
+        categorical_features: Any = "from_dtype",
+        allow_missing: bool = False,
+        handle_unknown: str = "ignore",
+        column_weights: Any = None,
         whiten: bool = False,
         optimizer: str | type = "adamw",
         lr: float | str = "auto",
@@ -230,6 +244,10 @@ default="gelu"
         self.likelihood = likelihood
         self.beta = beta
         self.numeric_scaling = numeric_scaling
+        self.categorical_features = categorical_features
+        self.allow_missing = allow_missing
+        self.handle_unknown = handle_unknown
+        self.column_weights = column_weights
         self.whiten = whiten
         self.optimizer = optimizer
         self.lr = lr
@@ -278,10 +296,11 @@ default="gelu"
         """
         check_is_fitted(self)
         X = self._check_rows(X)
-        check_statistics(self._plan, ColumnStatistics.of(X))
-        noise = _balanced_draws(self.n_components_, self._plan.seeds.score)
+        if self._table is None:
+            check_statistics(self._plan, ColumnStatistics.of(X))
+        noise = balanced_draws(self.n_components_, self._plan.seeds.score)
         return apply_to_rows(
-            lambda forward, x, out: _evidence_bound(forward.module, x, noise),
+            lambda forward, x, out: evidence_bound(forward.module, x, noise),
             self.net_.module_,
             X,
         )
@@ -340,36 +359,4 @@ default="gelu"
             raw = module.decoder(codes.normal_(generator=generator))
             drawn = module.columns.sample(raw, generator)
         rows = drawn.cpu().numpy().astype(self._input_dtype, copy=False)
-        return in_output_container(self, rows, like=None)
-
-
-def _balanced_draws(n_components: int, seed: int) -> torch.Tensor:
-    """Draw standard normal noise (SCORE_DRAWS, n_components) with exact moments.
-
-    All rows share these draws, so that chance would not average out over rows: the
-    mean is made 0, each variance 1 and, where there are draws enough, each
-    covariance 0. The bound of a linear decoder is then exact.
-    """
-    half = SCORE_DRAWS // 2
-    noise = torch.randn(
-        (half, n_components), generator=make_generator(seed), dtype=torch.float64
-    )
-    if n_components <= half:
-        noise = torch.linalg.qr(noise).Q * half**0.5
-    else:
-        noise = noise / noise.square().mean(dim=0).sqrt()
-    return torch.cat([noise, -noise])
-
-
-def _evidence_bound(
-    module: AutoEncoderModule, centred: torch.Tensor, noise: torch.Tensor
-) -> torch.Tensor:
-    """Evidence lower bound of rows, (n,), by fixed draws (n_draws, n_components)."""
-    statistics = module.encoder(module.columns.encode(centred))
-    mean, log_variance = split_statistics(statistics)
-    deviation = torch.exp(0.5 * log_variance)
-    expected = torch.zeros_like(mean[:, 0])
-    for draw in noise.to(mean):
-        raw = module.decoder(mean + draw * deviation)
-        expected += module.columns.log_likelihood(raw, centred)
-    return expected / len(noise) - kl_to_standard_normal(mean, log_variance)
+        return self._given_back(rows, like=None)

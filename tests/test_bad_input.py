@@ -113,6 +113,10 @@ OUT_OF_RANGE = {
     "batch_norm": ["yes"],
     "network": ["MLP", torch.nn.Linear(2, 2)],
     "numeric_scaling": ["robust"],
+    "categorical_features": ["all", 3, [99], [0.5], [True]],
+    "allow_missing": ["yes"],
+    "handle_unknown": ["infrequent"],
+    "column_weights": [[1.0], {"no such column": 1.0}, "auto"],
     "init": ["svd"],
     "ordered": ["yes"],
     "whiten": ["zca"],
@@ -141,6 +145,9 @@ ONLY_SOME = {
     "noise": ["pepper", 3],
     "noise_level": [-0.1, 1.5],
     "features": ["all"],
+    "noise_schedule": [0.0, "linear"],
+    "feature_groups": ["all", [[0, 0]], [[99]]],
+    "layers": [[0], [9], [], 1],
 }
 
 
@@ -150,7 +157,9 @@ def test_each_parameter_out_of_range_is_named(estimator):
     params = estimator.get_params(deep=False)
     assert set(params) <= set(ranges)
     for name in params:
-        if name in ("n_components",) and params.get("features") == "hidden":
+        # Each of the two is ignored with the other kind of features.
+        ignored = "n_components" if params.get("features") == "hidden" else "layers"
+        if name == ignored:
             continue
         for value in ranges[name]:
             broken = clone(estimator).set_params(**{name: value})

@@ -31,8 +31,8 @@ from sk_autoencoder._net_training import (
     BestState,
     Patience,
     WeightAverage,
-    lr_factor,
 )
+from sk_autoencoder._schedules import schedule_factor
 from sk_autoencoder.exceptions import DivergenceError
 from sk_autoencoder.objectives.reconstruct import Reconstruct
 
@@ -479,10 +479,10 @@ def test_lbfgs_takes_its_closure():
 
 
 def test_schedules():
-    assert lr_factor(None, 7, 10) == 1.0
-    assert lr_factor(0.995, 2, 10) == pytest.approx(0.995**2)
-    assert lr_factor("cosine", 5, 10) == pytest.approx(0.5)
-    assert lr_factor(lambda epoch: 1 / (1 + epoch), 3, 10) == 0.25
+    assert schedule_factor(None, 7, 10) == 1.0
+    assert schedule_factor(0.995, 2, 10) == pytest.approx(0.995**2)
+    assert schedule_factor("cosine", 5, 10) == pytest.approx(0.5)
+    assert schedule_factor(lambda epoch: 1 / (1 + epoch), 3, 10) == 0.25
     reducer = AutoEncoderTransformer(5, max_epochs=3, lr_schedule=0.5, **SMALL).fit(X)
     rate = reducer.net_.optimizer_.param_groups[0]["lr"]
     assert rate == pytest.approx(2e-3 * 0.25)

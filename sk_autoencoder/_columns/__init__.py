@@ -1,13 +1,20 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
+from sk_autoencoder._columns.frames import is_frame
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood
+from sk_autoencoder._columns.mixed import MixedColumns
 from sk_autoencoder._columns.numeric import NumericColumns, NumericScale
 from sk_autoencoder._columns.statistics import ColumnStatistics
+from sk_autoencoder._columns.table import Table, has_categories
 
 __all__ = [
     "LIKELIHOODS",
     "ColumnStatistics",
     "Likelihood",
+    "MixedColumns",
     "NumericColumns",
     "NumericScale",
+    "Table",
+    "has_categories",
+    "is_frame",
 ]

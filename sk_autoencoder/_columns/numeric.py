@@ -86,7 +86,7 @@ class NumericColumns(Columns):
 
     mean: Tensor
     input_weight: Tensor
-    input_spread: Tensor
+    spread: Tensor
     low: Tensor
     high: Tensor
     unit: Tensor
@@ -99,6 +99,8 @@ class NumericColumns(Columns):
         super().__init__()
         self.scaling = scaling
         self.likelihood: Likelihood = LIKELIHOODS[likelihood]()
+        self.is_squared_error = self.likelihood.is_squared_error
+        self.has_gradient = self.likelihood.has_gradient
         self.n_inputs = self.n_outputs = len(statistics.mean)
         self.set_statistics(statistics)
 
@@ -119,9 +121,9 @@ class NumericColumns(Columns):
         values = {
             "mean": mean,
             "input_weight": weight,
-            "input_spread": spread * weight,
-            "low": (statistics.low - mean) * weight,
-            "high": (statistics.high - mean) * weight,
+            "spread": spread,
+            "low": statistics.low - mean,
+            "high": statistics.high - mean,
             "unit": scale.unit,
             # A constant column comes back as it was, not nearly.
             "output_unit": np.where(constant, 0.0, scale.unit),
@@ -134,6 +136,14 @@ class NumericColumns(Columns):
     def encode(self, x: Tensor) -> Tensor:
         """Standardise centred rows; a constant column gives 0."""
         return x * self.input_weight
+
+    def deviations(self, x: Tensor) -> Tensor:
+        """Give centred rows, in the caller's units, as they are."""
+        return x
+
+    def by_column(self, squares: Tensor) -> Tensor:
+        """Give squared errors as they are: each is of a column of its own."""
+        return squares
 
     def target(self, x: Tensor) -> Tensor:
         """Give centred rows in the units of the score."""
@@ -164,6 +174,20 @@ class NumericColumns(Columns):
         """Score each of the centred rows by the decoder's output."""
         return self.likelihood.row_loss(raw, self.target(x))
 
+    def loss_and_gradient(
+        self, raw: Tensor, x: Tensor, unit: float
+    ) -> tuple[float, Tensor]:
+        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
+        return self.likelihood.loss_and_gradient(raw, self.target(x), unit)
+
+    def to_raw(self, y: Tensor) -> Tensor:
+        """Turn rows in the units of the score into what a decoder would give."""
+        return self.likelihood.to_raw(y)
+
+    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+        return self.likelihood.through_raw(gradient, y)
+
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
         """Log density of centred rows in the caller's units, (n,) in nats."""
         log_likelihood = self.likelihood.log_likelihood(raw, self.target(x))
@@ -180,9 +204,13 @@ class NumericColumns(Columns):
         self.likelihood.calibrate((raw, self.target(x)) for raw, x in outputs)
 
     def extremes(self) -> tuple[Tensor, Tensor]:
-        """Least and greatest inputs of the training rows."""
+        """Least and greatest of the centred training rows."""
         return self.low, self.high
 
     def spreads(self) -> Tensor:
-        """Give the deviation of each input on the training rows, 1 for most."""
-        return self.input_spread
+        """Give the deviation of each column on the training rows."""
+        return self.spread
+
+    def hidden(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Give the mean of a column where `keep` is false."""
+        return x * keep

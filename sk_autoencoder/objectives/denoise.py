@@ -1,32 +1,54 @@
 """The denoising objective: reconstruct the clean rows from corrupted ones.
 
-The noises of this module take inputs (n, n_inputs), centred and scaled, a level and a
-generator, and give new inputs of the same shape; the argument is never written to.
+The noises of this module take centred rows (n, n_features), a level and a generator,
+and give new rows; the argument is never written to. A cell is one of the original
+table's: of a category it is the whole, however many numbers the network sees of it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sk_autoencoder._protocols import Columns, Objective
+from sk_autoencoder._schedules import Schedule, schedule_factor
 
-__all__ = ["NOISES", "Denoise", "gaussian", "masking", "salt_and_pepper", "swap"]
+__all__ = [
+    "NOISES",
+    "Denoise",
+    "gaussian",
+    "group_numbers",
+    "masking",
+    "salt_and_pepper",
+    "swap",
+]
 
 UserNoise = Callable[[Tensor, torch.Generator], Tensor]
 
 
-def _uniform(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+def _uniform(
+    x: Tensor, generator: torch.Generator, groups: Tensor | None = None
+) -> Tensor:
+    """Draw a number in [0, 1) for each cell, or one for all of a group."""
+    if groups is None:
+        return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    shape = (x.shape[0], int(groups.max()) + 1)
+    u = torch.rand(shape, generator=generator, device=x.device, dtype=x.dtype)
+    return u[:, groups]
 
 
-def swap(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
+def swap(
+    x: Tensor, level: float, generator: torch.Generator, groups: Tensor | None = None
+) -> Tensor:
     """Replace each cell, with probability `level`, by another row's same column.
 
-    The donor is another row of the batch, drawn for that cell alone. A batch is a
-    random sample of the rows, so that a column keeps its distribution. In a batch
-    of one row there is no donor: it stays as it is.
+    The donor is another row of the batch, drawn for that cell, or group of cells,
+    alone. A batch is a random sample of the rows, so that a column keeps its
+    distribution. In a batch of one row there is no donor: it stays as it is.
 
     References
     ----------
@@ -37,7 +59,7 @@ def swap(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
         return x
     # One draw decides both: below `level`, u / level is again uniform in [0, 1)
     # and picks how many rows further down the donor lies, 1 to n - 1.
-    u = _uniform(x, generator)
+    u = _uniform(x, generator, groups)
     distance = 1 + (u * ((n - 1) / level)).long().clamp_(max=n - 2)
     here = torch.arange(n, device=x.device).unsqueeze(1)
     donor = torch.where(u < level, here + distance, here)
@@ -52,30 +74,73 @@ def gaussian(
     return x + level * spreads * noise
 
 
-def masking(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
-    """Set each cell, with probability `level`, to its column's mean.
+def masking(
+    x: Tensor, level: float, generator: torch.Generator, groups: Tensor | None = None
+) -> Tensor:
+    """Tell which cells are not hidden; each is, with probability `level`.
 
     References
     ----------
     Vincent et al. (2010), Stacked denoising autoencoders, JMLR 11.
     """
-    # NOTE[DIFF] The paper masks with 0 on data in [0, 1]. Inputs here are
-    # standardised, where 0 is the mean: what a row tells least by.
-    return x * (_uniform(x, generator) >= level)
+    # NOTE[DIFF] The paper masks with 0 on data in [0, 1]. Here a hidden number is
+    # the mean, what a row tells least by, and a hidden category none at all.
+    return _uniform(x, generator, groups) >= level
 
 
 def salt_and_pepper(
-    x: Tensor, level: float, generator: torch.Generator, low: Tensor, high: Tensor
+    x: Tensor,
+    level: float,
+    generator: torch.Generator,
+    low: Tensor,
+    high: Tensor,
+    groups: Tensor | None = None,
 ) -> Tensor:
-    """Set each cell, with probability `level`, to its column's least or greatest.
+    """Set each number, with probability `level`, to its column's least or greatest.
 
     References
     ----------
     Vincent et al. (2010), Stacked denoising autoencoders, JMLR 11.
     """
-    u = _uniform(x, generator)
+    u = _uniform(x, generator, groups)
+    u = torch.where(low.isnan(), 1.0, u)
     noisy = torch.where(u < level / 2, low, x)
     return torch.where((u >= level / 2) & (u < level), high, noisy)
+
+
+def group_numbers(
+    groups: Sequence[Sequence[Any]] | None, names: Any, n_features: int
+) -> tuple[int, ...] | None:
+    """Give each feature the number of its group; one in no group has its own.
+
+    Parameters
+    ----------
+    groups : list of lists or None
+        Of names or positions.
+    names : ndarray of shape (n_features,) or None
+    n_features : int
+
+    Raises
+    ------
+    ValueError
+        If a column is none of X, or in two groups.
+    """
+    if groups is None:
+        return None
+    places = {name: i for i, name in enumerate([] if names is None else names)}
+    numbers = [-1] * n_features
+    for number, group in enumerate(groups):
+        for column in group:
+            i = column if isinstance(column, Integral) else places.get(column, -1)
+            if not 0 <= int(i) < n_features or numbers[int(i)] >= 0:
+                raise ValueError(
+                    f"expected each of the {n_features} features in one group at most, "
+                    f"by name or position, got {column!r} in feature_groups={groups!r}."
+                    " Pass lists of columns of X."
+                )
+            numbers[int(i)] = number
+    alone = count(len(groups))
+    return tuple(next(alone) if n < 0 else n for n in numbers)
 
 
 NOISES = ("swap", "gaussian", "masking", "salt_and_pepper")
@@ -92,6 +157,11 @@ class Denoise(Objective):
         `torch.Generator`, and returns the corrupted batch.
     level : float
         Share of cells, or standard deviations for "gaussian".
+    groups : tuple of int or None
+        For each feature the number of its group, from 0: cells of a group are
+        corrupted together.
+    schedule : None, float, "cosine" or callable
+        Of the level, by the epoch; see `schedule_factor`.
 
     References
     ----------
@@ -101,23 +171,38 @@ class Denoise(Objective):
 
     noise: str | UserNoise
     level: float
+    groups: tuple[int, ...] | None = None
+    schedule: Schedule = None
+
+    def at_epoch(self, epoch: int, max_epochs: int) -> Objective:
+        """Give the objective with the noise level of an epoch."""
+        if self.schedule is None:
+            return self
+        factor = schedule_factor(self.schedule, epoch, max_epochs)
+        return replace(self, level=self.level * factor)
 
     def corrupt(
         self, x: Tensor, columns: Columns, generator: torch.Generator
     ) -> Tensor:
         """Give corrupted inputs for centred rows; see `Objective.corrupt`."""
+        return columns.encode(self._noisy(x, columns, generator))
+
+    def _noisy(self, x: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
         if callable(self.noise):
-            return columns.encode(self._users_noise(x, columns.mean, generator))
-        inputs = columns.encode(x)
+            return self._users_noise(x, columns.mean, generator)
         if self.level == 0:
-            return inputs
+            return x
+        groups = None
+        if self.groups is not None:
+            groups = torch.tensor(self.groups, device=x.device)
         if self.noise == "swap":
-            return swap(inputs, self.level, generator)
+            return swap(x, self.level, generator, groups)
         if self.noise == "masking":
-            return masking(inputs, self.level, generator)
+            return columns.hidden(x, masking(x, self.level, generator, groups))
         if self.noise == "gaussian":
-            return gaussian(inputs, self.level, generator, columns.spreads())
-        return salt_and_pepper(inputs, self.level, generator, *columns.extremes())
+            return gaussian(x, self.level, generator, columns.spreads())
+        extremes = columns.extremes()
+        return salt_and_pepper(x, self.level, generator, *extremes, groups)
 
     def _users_noise(
         self, x: Tensor, mean: Tensor, generator: torch.Generator

@@ -1,0 +1,106 @@
+"""What the estimators do with tables that are not numbers alone."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, validate_data
+
+from sk_autoencoder._columns import Table, has_categories, is_frame
+from sk_autoencoder._sklearn_compat import in_output_container
+
+__all__ = ["ReadsTables"]
+
+
+class ReadsTables(BaseEstimator):
+    """From frames and arrays with categories or gaps to numbers, and back."""
+
+    categorical_features: Any
+    numeric_scaling: str
+    allow_missing: bool
+    handle_unknown: str
+    column_weights: Any
+    _table: Table | None
+
+    def _is_table(self, X: Any) -> bool:
+        """Tell whether rows to fit on have to be read column by column."""
+        chosen = self.categorical_features
+        named = not isinstance(chosen, str) and chosen is not None and len(chosen) > 0
+        if (
+            named
+            or self.allow_missing
+            or self.numeric_scaling == "rank_gauss"
+            or self.column_weights is not None
+        ):
+            return True
+        return is_frame(X) and has_categories(X)
+
+    def _read_table(self, X: Any) -> Table:
+        """Find out how a table to fit on becomes numbers."""
+        X = self._checked_table(X)
+        n_rows, n_columns = X.shape
+        if n_rows < 2 or n_columns < 2:
+            name, count = ("sample", n_rows) if n_rows < 2 else ("feature", n_columns)
+            raise ValueError(
+                f"Found array with {count} {name}(s) (shape={X.shape}) while a minimum "
+                f"of 2 is required by {type(self).__name__}."
+            )
+        return Table.of(
+            X,
+            categorical_features=self.categorical_features,
+            scaling=self.numeric_scaling,
+            column_weights=self.column_weights,
+            allow_missing=self.allow_missing,
+            handle_unknown=self.handle_unknown,
+        )
+
+    def _table_rows(self, X: Any, table: Table, *, first: bool = False) -> np.ndarray:
+        """Validate a table's names and number of columns, and turn it into numbers."""
+        X = self._checked_table(X)
+        validate_data(self, X, skip_check_array=True, reset=first)
+        if X.shape[0] == 0:
+            raise ValueError(
+                f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 "
+                f"is required by {type(self).__name__}."
+            )
+        return table.matrix(X)
+
+    def _checked_table(self, X: Any) -> Any:
+        """Take frames as they are, and anything else as an array of two dimensions."""
+        if is_frame(X):
+            return X
+        if sparse.issparse(X):
+            raise TypeError(
+                "expected a frame or a dense array for columns of categories, missing "
+                "cells, column_weights or numeric_scaling='rank_gauss', got a sparse "
+                "matrix. Pass X.toarray()."
+            )
+        return check_array(
+            X,
+            dtype=None,
+            ensure_all_finite=False,
+            ensure_min_samples=0,
+            estimator=self,
+        )
+
+    def _given_back(self, rows: np.ndarray, like: Any) -> Any:
+        """Give rows of numbers in the container that the caller expects.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_samples, n_features)
+        like : Any
+            Argument of the call; a pandas frame lends its index.
+        """
+        if self._table is None:
+            return in_output_container(self, rows, like=like)
+        if self._table.comes_as_frame:
+            return self._table.table(rows, like)
+        return in_output_container(self, self._table.array(rows), like=like)
+
+    def _cells_given_back(self, cells: np.ndarray, like: Any) -> Any:
+        """Give a number for each cell, under the names of the columns."""
+        if self._table is None or not self._table.comes_as_frame:
+            return in_output_container(self, cells, like=like)
+        return self._table.numbers(cells, like)

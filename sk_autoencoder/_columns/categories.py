@@ -1,0 +1,200 @@
+"""The categories of a table that have few levels: two, or a number for each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sk_autoencoder._columns.kinds import CategoryColumn
+from sk_autoencoder._columns.parts import LEAST, Part, entropy, inverse
+
+__all__ = ["OneHots", "Pairs"]
+
+# Logits beyond this are as good as certain, and safe to exponentiate.
+LARGEST_LOGIT = 30.0
+
+
+class Pairs(Part):
+    """Columns of two levels, scored by cross-entropy.
+
+    Parameters
+    ----------
+    cells, weights
+        See `Part`.
+    columns : sequence of CategoryColumn
+    """
+
+    share: Tensor
+    spread: Tensor
+    to_plain: Tensor
+
+    def __init__(
+        self,
+        cells: Sequence[int],
+        weights: np.ndarray,
+        columns: Sequence[CategoryColumn],
+    ) -> None:
+        super().__init__(cells, weights, len(cells))
+        share = np.array([column.shares[1] for column in columns])
+        spread = np.sqrt(share * (1 - share))
+        self.weight_units = np.array([entropy(column.shares) for column in columns])
+        self.write("share", share)
+        self.write("spread", spread)
+        self.factor = self.roots
+        self.write("to_plain", spread * inverse(self.roots))
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Standardise; see `Part`."""
+        return ((x - self.share) / self.spread).nan_to_num_(0.0)
+
+    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Give the cross-entropy in nats."""
+        losses = F.binary_cross_entropy_with_logits(
+            raw, x.nan_to_num(0.0), reduction="none"
+        )
+        return losses.masked_fill(x.isnan(), 0.0)
+
+    def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the cross-entropy and its gradient."""
+        slope = (raw.sigmoid() - x).nan_to_num_(0.0)
+        return self.cells(raw, x), slope * self.weight
+
+    def to_raw(self, y: Tensor) -> Tensor:
+        """Give logits of probabilities kept away from 0 and 1."""
+        share = y * self.to_plain + self.share
+        return torch.logit(share.clamp(LEAST, 1 - LEAST))
+
+    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Undo `to_raw` for gradients; beyond its bounds it is flat."""
+        share = y * self.to_plain + self.share
+        inside = (share >= LEAST) & (share <= 1 - LEAST)
+        slope = self.to_plain / (share * (1 - share))
+        return torch.where(inside, gradient * slope, 0.0)
+
+    def expected(self, raw: Tensor) -> Tensor:
+        """Give the inputs of the probabilities."""
+        return (raw.sigmoid() - self.share) / self.spread
+
+    def values(self, raw: Tensor) -> Tensor:
+        """Give the likelier level."""
+        return (raw > 0).to(raw)
+
+    def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw levels."""
+        return torch.bernoulli(raw.sigmoid(), generator=generator)
+
+
+class OneHots(Part):
+    """Columns of a few levels, a number for each, scored by cross-entropy.
+
+    Parameters
+    ----------
+    cells, weights
+        See `Part`.
+    columns : sequence of CategoryColumn
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[int],
+        weights: np.ndarray,
+        columns: Sequence[CategoryColumn],
+    ) -> None:
+        sizes = np.array([len(column.levels) for column in columns])
+        super().__init__(cells, weights, int(sizes.sum()))
+        share = np.concatenate([column.shares for column in columns])
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        spread = np.sqrt([1 - np.square(column.shares).sum() for column in columns])
+        self.weight_units = np.array([entropy(column.shares) for column in columns])
+        self._sizes = sizes.tolist()
+        self.register_buffer("owner", torch.from_numpy(owner))
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        self.register_buffer("starts", torch.from_numpy(starts))
+        self.write("share", share)
+        self.write("spread", spread[owner])
+        self.write("members", np.eye(len(sizes))[owner])
+        roots = self.roots[owner]
+        self.factor = roots
+        self.write("to_plain", spread[owner] * inverse(roots))
+
+    owner: Tensor
+    starts: Tensor
+    share: Tensor
+    spread: Tensor
+    members: Tensor
+    to_plain: Tensor
+
+    def owners(self) -> np.ndarray:
+        """Say to which column of the table each input belongs, (d,)."""
+        return self.index[self.owner].numpy()
+
+    def input_spread(self) -> np.ndarray:
+        """Give the deviations of the inputs in training, (d,)."""
+        share = self.exact["share"]
+        return np.sqrt(share * (1 - share)) / self.exact["spread"]
+
+    def _hot(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Give the places of the levels (n, c), whether there are any, and one-hots."""
+        there = (~x.isnan()).to(x)
+        places = x.nan_to_num(0.0).long() + self.starts
+        hot = x.new_zeros((x.shape[0], self.n_outputs)).scatter_(1, places, there)
+        return places, there, hot
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Give one-hots around their mean, all of a column of unit variance."""
+        _, there, hot = self._hot(x)
+        hot -= self.share * there[:, self.owner]
+        return hot.div_(self.spread)
+
+    def _logits(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Give safe logits, and the log of each column's sum of their exponentials."""
+        # The gradient goes straight through: a logit out of bounds can come back.
+        safe = raw + (raw.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) - raw).detach()
+        with torch.autocast(raw.device.type, enabled=False):
+            sums = safe.to(self.members).exp() @ self.members
+        return safe, sums.log()
+
+    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Give the cross-entropy in nats."""
+        places, there, _ = self._hot(x)
+        logits, sums = self._logits(raw)
+        return (sums - logits.gather(1, places)) * there
+
+    def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the cross-entropy and its gradient."""
+        places, there, hot = self._hot(x)
+        logits, sums = self._logits(raw)
+        slope = (logits - sums[:, self.owner]).exp_() * there[:, self.owner] - hot
+        losses = (sums - logits.gather(1, places)) * there
+        return losses, slope * self.weight[self.owner]
+
+    def to_raw(self, y: Tensor) -> Tensor:
+        """Give log probabilities that are kept away from 0 and 1."""
+        return (y * self.to_plain + self.share).clamp(LEAST, 1 - LEAST).log()
+
+    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Undo `to_raw` for gradients; beyond its bounds it is flat."""
+        share = y * self.to_plain + self.share
+        inside = (share >= LEAST) & (share <= 1 - LEAST)
+        return torch.where(inside, gradient * self.to_plain / share, 0.0)
+
+    def _probabilities(self, raw: Tensor) -> Tensor:
+        logits, sums = self._logits(raw)
+        return (logits - sums[:, self.owner]).exp()
+
+    def expected(self, raw: Tensor) -> Tensor:
+        """Give the inputs of the probabilities."""
+        return (self._probabilities(raw) - self.share) / self.spread
+
+    def values(self, raw: Tensor) -> Tensor:
+        """Give the likeliest level of each column."""
+        blocks = raw.split(self._sizes, dim=1)
+        return torch.stack([block.argmax(dim=1) for block in blocks], dim=1).to(raw)
+
+    def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw levels."""
+        blocks = self._probabilities(raw).split(self._sizes, dim=1)
+        drawn = [torch.multinomial(b, 1, generator=generator) for b in blocks]
+        return torch.cat(drawn, dim=1).to(raw)

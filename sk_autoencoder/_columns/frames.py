@@ -1,0 +1,281 @@
+"""Tables column by column: pandas, polars and arrays, in and out.
+
+Nothing else in the package knows what a frame is. A table is read one column at a time,
+as numbers or as categories, and made again from such columns.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+__all__ = ["RawColumn", "TableFormat", "is_frame", "read_columns"]
+
+# What the first letter of a numpy dtype's kind says.
+NUMBERS, BOOLEANS, STRINGS = "iuf", "b", "OUST"
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A column as it came.
+
+    Attributes
+    ----------
+    name : object
+        Its name in a frame, its position in an array.
+    values : ndarray of shape (n_samples,)
+        Numbers in float32 or float64 with NaN where they are missing, or objects with
+        None there.
+    is_category : bool
+        Whether its dtype says that it holds categories.
+    is_integer : bool
+        Whether its dtype holds whole numbers only.
+    order : tuple or None
+        Categories in the order in which the dtype declares them.
+    """
+
+    name: Any
+    values: np.ndarray
+    is_category: bool
+    is_integer: bool = False
+    order: tuple | None = None
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Which cells are missing, (n_samples,)."""
+        if self.values.dtype.kind == "O":
+            return np.array([value is None for value in self.values], dtype=bool)
+        return np.isnan(self.values)
+
+    def as_categories(self) -> "RawColumn":
+        """Give the column as one of categories, whatever its dtype says."""
+        if self.values.dtype.kind == "O":
+            return RawColumn(self.name, self.values, True, order=self.order)
+        values = self.values.astype(object)
+        values[self.missing] = None
+        return RawColumn(self.name, values, True)
+
+
+def is_frame(X: Any) -> bool:
+    """Tell whether this is a pandas or polars frame."""
+    return _module(X) in ("pandas", "polars") and hasattr(X, "columns")
+
+
+def read_columns(X: Any) -> Iterator[RawColumn]:
+    """Read a frame, or an array of shape (n_samples, n_features), column by column.
+
+    Raises
+    ------
+    TypeError
+        If a column holds dates, or values of several types.
+    """
+    kind = _module(X)
+    for i, name in enumerate(_names(X)):
+        if kind == "pandas":
+            yield _from_pandas(name, X.iloc[:, i])
+        elif kind == "polars":
+            yield _from_polars(name, X.to_series(i))
+        else:
+            yield _from_array(i, X[:, i])
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """What a table has to be given back as.
+
+    Attributes
+    ----------
+    kind : {"pandas", "polars", "array"}
+    names : tuple
+        Of the columns, where it was a frame.
+    dtypes : tuple
+        Of each column; of an array the one it has, as often.
+    """
+
+    kind: str
+    names: tuple
+    dtypes: tuple
+
+    @classmethod
+    def of(cls, X: Any) -> "TableFormat":
+        """Take the format of a frame or an array; names must not repeat."""
+        names = _names(X)
+        repeated = sorted({str(name) for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"expected columns of different names, got X with {repeated} more than "
+                "once. Rename or drop columns."
+            )
+        if not is_frame(X):
+            return cls("array", tuple(names), (X.dtype,) * X.shape[1])
+        dtypes = X.dtypes if _module(X) == "polars" else X.dtypes.tolist()
+        return cls(_module(X), tuple(names), tuple(dtypes))
+
+    def make(self, columns: Sequence[np.ndarray], index: Any = None) -> Any:
+        """Make a table of such a format.
+
+        Parameters
+        ----------
+        columns : sequence of ndarray of shape (n_samples,)
+            In the order of `names`.
+        index : Index or None
+            Of a pandas frame.
+        """
+        if self.kind == "array":
+            return self.as_array(columns)
+        named = zip(self.names, columns, self.dtypes, strict=True)
+        if self.kind == "polars":
+            import polars
+
+            return polars.DataFrame(
+                [
+                    polars.Series(name, values.tolist(), dtype=dtype, strict=False)
+                    for name, values, dtype in named
+                ]
+            )
+        import pandas
+
+        series = [
+            pandas.Series(values, index=index, dtype=dtype, copy=True)
+            for _, values, dtype in named
+        ]
+        frame = pandas.concat(series, axis=1) if series else pandas.DataFrame()
+        frame.columns = pandas.Index(self.names)
+        return frame
+
+    def of_numbers(self) -> "TableFormat":
+        """Give the format with numbers in every column."""
+        if self.kind == "polars":
+            import polars
+
+            return replace(self, dtypes=(polars.Float64,) * len(self.names))
+        return replace(self, dtypes=(np.dtype(np.float64),) * len(self.names))
+
+    def as_array(self, columns: Sequence[np.ndarray]) -> np.ndarray:
+        """Make an array: of floats as PCA does, of objects where it was of such."""
+        dtype = self.dtypes[0] if self.kind == "array" else np.dtype(np.float64)
+        if dtype.kind in STRINGS:
+            dtype = np.dtype(object)
+        elif dtype != np.float32:
+            dtype = np.dtype(np.float64)
+        rows = np.empty((len(columns[0]), len(columns)), dtype)
+        for i, values in enumerate(columns):
+            rows[:, i] = values
+        return rows
+
+
+def index_of(X: Any) -> Any:
+    """Give the index of a pandas frame, and None for anything else."""
+    return X.index if _module(X) == "pandas" else None
+
+
+# -- one column --------------------------------------------------------------------
+
+
+def _from_pandas(name: Any, series: Any) -> RawColumn:
+    import pandas
+
+    dtype = series.dtype
+    if isinstance(dtype, pandas.CategoricalDtype):
+        order = tuple(_plain(dtype.categories.to_numpy(object)))
+        # One more for code -1, a missing cell.
+        values = np.array([*order, None], dtype=object)[series.cat.codes.to_numpy()]
+        return RawColumn(name, values, True, order=order)
+    if pandas.api.types.is_bool_dtype(dtype):
+        return RawColumn(name, _objects(series), True)
+    if pandas.api.types.is_integer_dtype(dtype) or pandas.api.types.is_float_dtype(
+        dtype
+    ):
+        exact = np.float32 if dtype in (np.float32, np.int16, np.int8) else np.float64
+        values = series.to_numpy(exact, na_value=np.nan)
+        whole = pandas.api.types.is_integer_dtype(dtype)
+        return RawColumn(name, values, False, is_integer=whole)
+    if isinstance(dtype, pandas.StringDtype) or dtype.kind == "O":
+        return _from_objects(name, _objects(series))
+    raise _refused(name, dtype)
+
+
+def _objects(series: Any) -> np.ndarray:
+    values = series.to_numpy(object, copy=True)
+    values[series.isna().to_numpy()] = None
+    return values
+
+
+def _from_polars(name: str, series: Any) -> RawColumn:
+    import polars
+
+    dtype = series.dtype
+    if dtype == polars.Categorical or dtype == polars.Enum:
+        seen = series.cat.get_categories().to_list()
+        values = np.array(series.cast(polars.String).to_list(), dtype=object)
+        return RawColumn(name, values, True, order=tuple(seen))
+    if dtype in (polars.Boolean, polars.String):
+        return RawColumn(name, np.array(series.to_list(), dtype=object), True)
+    if dtype.is_integer() or dtype.is_float():
+        exact = polars.Float32 if dtype == polars.Float32 else polars.Float64
+        filled = series.cast(exact).fill_null(float("nan"))
+        whole = dtype.is_integer()
+        return RawColumn(name, filled.to_numpy(), False, is_integer=whole)
+    if dtype == polars.Null:
+        return RawColumn(name, np.full(len(series), None, dtype=object), True)
+    if dtype == polars.Object:
+        return _from_objects(name, np.array(series.to_list(), dtype=object))
+    raise _refused(name, dtype)
+
+
+def _from_array(position: int, values: np.ndarray) -> RawColumn:
+    kind = values.dtype.kind
+    if kind in NUMBERS:
+        exact = values.dtype if values.dtype == np.float32 else np.float64
+        return RawColumn(position, values.astype(exact), False, kind in "iu")
+    if kind in BOOLEANS:
+        return RawColumn(position, values.astype(np.float64), False)
+    if kind in STRINGS:
+        values = values.astype(object)
+        missing = [value is None or value != value for value in values]
+        values[np.array(missing, dtype=bool)] = None
+        return _from_objects(position, values)
+    raise _refused(position, values.dtype)
+
+
+def _from_objects(name: Any, values: np.ndarray) -> RawColumn:
+    """Find out what objects are; None is missing."""
+    kinds = {type(value) for value in values if value is not None}
+    if all(issubclass(kind, str) for kind in kinds):
+        return RawColumn(name, values, True)
+    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return RawColumn(name, values, True)
+    numbers = (int, float, np.integer, np.floating)
+    if all(issubclass(kind, numbers) and kind is not bool for kind in kinds):
+        whole = all(issubclass(kind, int | np.integer) for kind in kinds)
+        return RawColumn(name, values.astype(np.float64), False, is_integer=whole)
+    names = sorted(kind.__name__ for kind in kinds)
+    raise TypeError(
+        f"expected a column of numbers, of strings or of booleans, got X with column "
+        f"{name!r} of {' and '.join(names)}. Convert it, as with "
+        "astype(str) or pandas.to_numeric, or drop it."
+    )
+
+
+def _refused(name: Any, dtype: Any) -> TypeError:
+    return TypeError(
+        "expected columns of numbers, categories, strings or booleans, got X with "
+        f"column {name!r} of dtype {dtype}. Turn it into numbers, as with "
+        "X[column].dt.dayofweek for a date, or drop it."
+    )
+
+
+def _names(X: Any) -> list:
+    return list(X.columns) if is_frame(X) else list(range(X.shape[1]))
+
+
+def _module(X: Any) -> str:
+    return type(X).__module__.partition(".")[0]
+
+
+def _plain(values: np.ndarray) -> list:
+    """Give objects as Python's own, where numpy wrapped them."""
+    return [
+        value.item() if isinstance(value, np.generic) else value for value in values
+    ]

@@ -1,0 +1,220 @@
+"""Columns of a table as numbers: scaled ones, and the codes of categories.
+
+Each kind is found on the values of one column, turns values into float64 numbers with
+NaN where a cell is missing, and turns such numbers back into values.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from sk_autoencoder._columns.frames import RawColumn
+
+__all__ = ["CategoryColumn", "NumberColumn"]
+
+# Knots of a rank-gauss curve at most, as many as QuantileTransformer has.
+MOST_KNOTS = 1000
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers: y = (g(x) - origin) / unit, g the identity or rank-gauss.
+
+    Attributes
+    ----------
+    name : object
+    low, high : float
+        Range of the values seen.
+    is_integer : bool
+        Whether only whole numbers within that range are given back.
+    origin, unit : float
+    knots : ndarray of shape (2, n_knots) or None
+        Values and their normal scores, for rank-gauss.
+    variance : float
+        Of y on the rows seen; 0 for a constant column.
+    """
+
+    name: Any
+    low: float
+    high: float
+    is_integer: bool
+    origin: float
+    unit: float
+    knots: np.ndarray | None
+    variance: float
+
+    @classmethod
+    def of(cls, column: RawColumn, scaling: str) -> "NumberColumn":
+        """Scale a column on the values seen.
+
+        Parameters
+        ----------
+        column : RawColumn
+        scaling : {"none", "standard", "minmax", "rank_gauss"}
+            "none" is centred only.
+        """
+        seen = _seen(column).astype(np.float64)
+        if not np.isfinite(seen).all():
+            raise ValueError(
+                f"expected finite numbers, got X with infinity in column "
+                f"{column.name!r}. Replace it, or drop the rows."
+            )
+        low, high = float(seen.min()), float(seen.max())
+        knots = _rank_gauss(seen) if scaling == "rank_gauss" else None
+        scores = seen if knots is None else np.interp(seen, *knots)
+        with np.errstate(over="ignore", invalid="ignore"):
+            origin, spread = float(scores.mean()), float(scores.std())
+        rounding = 4 * np.finfo(np.float64).eps * abs(origin)
+        constant = low == high or spread <= rounding
+        unit = {"none": 1.0, "minmax": high - low}.get(scaling, spread)
+        unit = 1.0 if constant else unit
+        variance = 0.0 if constant else (spread / unit) ** 2
+        whole = column.is_integer
+        return cls(column.name, low, high, whole, origin, unit, knots, variance)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all values seen were the same."""
+        return self.variance == 0
+
+    def forth(self, column: RawColumn, *, unknown: str = "ignore") -> np.ndarray:
+        """Turn values into scaled numbers."""
+        if column.values.dtype == object:
+            raise TypeError(
+                f"expected numbers in column {self.name!r}, as in fit, got X with "
+                "categories or text there. Convert the column."
+            )
+        if np.isinf(column.values).any():
+            raise ValueError(
+                f"expected finite numbers, got X with infinity in column "
+                f"{self.name!r}. Replace it, or drop the rows."
+            )
+        return self.scaled(column.values.astype(np.float64))
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Scale numbers."""
+        if self.knots is not None:
+            values = np.interp(values, *self.knots)
+        return (values - self.origin) / self.unit
+
+    def back(self, y: np.ndarray) -> np.ndarray:
+        """Turn scaled numbers into values."""
+        if self.is_constant:
+            return np.full(len(y), self.low)
+        values = y.astype(np.float64) * self.unit + self.origin
+        if self.knots is not None:
+            values = np.interp(values, self.knots[1], self.knots[0])
+        if self.is_integer:
+            values = np.clip(np.rint(values), self.low, self.high)
+        return values
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A column of categories: y is the number of a level, from 0.
+
+    Attributes
+    ----------
+    name : object
+    levels : tuple
+        Those seen, in the order of the dtype or sorted.
+    shares : ndarray of shape (n_levels,)
+        Of each level in the cells that were not missing.
+    """
+
+    name: Any
+    levels: tuple
+    shares: np.ndarray
+
+    @classmethod
+    def of(cls, column: RawColumn) -> "CategoryColumn":
+        """Find the levels of a column."""
+        seen = _seen(column)
+        found = set(seen.tolist())
+        if column.order is not None:
+            levels = tuple(level for level in column.order if level in found)
+        else:
+            levels = tuple(_sorted(column.name, found))
+        numbers = {level: i for i, level in enumerate(levels)}
+        codes = np.fromiter((numbers[value] for value in seen), np.int64, len(seen))
+        counts = np.bincount(codes, minlength=len(levels))
+        return cls(column.name, levels, counts / counts.sum())
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is one level only."""
+        return len(self.levels) == 1
+
+    def forth(self, column: RawColumn, *, unknown: str = "ignore") -> np.ndarray:
+        """Turn values into numbers of levels; NaN for what is missing or unknown.
+
+        Parameters
+        ----------
+        column : RawColumn
+        unknown : {"error", "ignore"}
+            What to do with levels that were not seen in fit.
+        """
+        numbers = {level: float(i) for i, level in enumerate(self.levels)}
+        numbers[None] = np.nan
+        values = column.as_categories().values
+        if unknown == "error":
+            others = sorted({str(v) for v in values.tolist() if v not in numbers})
+            if others:
+                shown = ", ".join(map(repr, others[:5]))
+                raise ValueError(
+                    f"expected the categories of fit in column {self.name!r}, got X "
+                    f"with {shown}{', ...' if len(others) > 5 else ''}. Pass "
+                    "handle_unknown='ignore' to take them for missing."
+                )
+        get = numbers.get
+        coded = (get(value, np.nan) for value in values.tolist())
+        return np.fromiter(coded, np.float64, len(values))
+
+    def back(self, y: np.ndarray) -> np.ndarray:
+        """Turn numbers of levels into values, (n_samples,) of objects."""
+        levels = np.empty(len(self.levels), dtype=object)
+        levels[:] = self.levels
+        return levels[y.astype(np.int64)]
+
+
+def _seen(column: RawColumn) -> np.ndarray:
+    """Give the values that are there; there must be some."""
+    seen = column.values[~column.missing]
+    if not len(seen):
+        raise ValueError(
+            f"expected at least one value in each column, got X with column "
+            f"{column.name!r} all missing. Drop it."
+        )
+    return seen
+
+
+def _sorted(name: Any, levels: set) -> list:
+    try:
+        return sorted(levels)
+    except TypeError:
+        kinds = sorted({type(level).__name__ for level in levels})
+        raise TypeError(
+            f"expected categories of one type, got X with column {name!r} of "
+            f"{' and '.join(kinds)}. Convert it, as with astype(str)."
+        ) from None
+
+
+def _rank_gauss(seen: np.ndarray) -> np.ndarray:
+    """Find values and their normal scores, (2, n_knots); between them are lines.
+
+    Equal values share the middle of their ranks, so that a value that many rows have
+    is not thrown to an end of the scale, as it would be by the quantiles alone.
+
+    References
+    ----------
+    Jahrer (2017), first place in Porto Seguro's Safe Driver Prediction: RankGauss.
+    """
+    values, counts = np.unique(seen, return_counts=True)
+    middles = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
+    if len(values) > MOST_KNOTS:
+        wanted = np.linspace(middles[0], middles[-1], MOST_KNOTS)
+        kept = np.unique(np.searchsorted(middles, wanted).clip(max=len(values) - 1))
+        values, middles = values[kept], middles[kept]
+    return np.stack([values, special.ndtri(middles)])

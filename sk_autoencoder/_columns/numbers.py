@@ -1,0 +1,147 @@
+"""The numbers of a table: scored by squared error, or as a density."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_autoencoder._columns.kinds import NumberColumn
+from sk_autoencoder._columns.numeric import SMALLEST_SHARE
+from sk_autoencoder._columns.parts import Part, inverse
+
+__all__ = ["Numbers", "NumbersOfSpread"]
+
+
+class Numbers(Part):
+    """Columns of numbers, scored by squared error.
+
+    Parameters
+    ----------
+    cells, weights
+        See `Part`.
+    columns : sequence of NumberColumn
+    """
+
+    FLOOR: ClassVar[float] = 1e-6
+
+    input_weight: Tensor
+    to_plain: Tensor
+
+    def __init__(
+        self,
+        cells: Sequence[int],
+        weights: np.ndarray,
+        columns: Sequence[NumberColumn],
+    ) -> None:
+        super().__init__(cells, weights, len(cells))
+        variances = np.array([column.variance for column in columns])
+        # One unit for all, so that errors keep the proportions that scaling gave them.
+        unit = math.sqrt(variances.mean())
+        floored = np.maximum(np.sqrt(variances), SMALLEST_SHARE * unit)
+        self.unit = unit
+        self.write("input_weight", 1 / floored)
+        self._input_spread = np.sqrt(variances) / floored
+        self.factor = floored / unit * self.roots
+        self.write("to_plain", inverse(self.roots))
+        self.weight_units = np.ones(len(cells))
+        self.residual = 1.0
+
+    def input_spread(self) -> np.ndarray:
+        """Give the deviations of the inputs in training, (d,)."""
+        return self._input_spread
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Standardise; see `Part`."""
+        return (x * self.input_weight).nan_to_num_(0.0)
+
+    def set_left(self, left: np.ndarray) -> None:
+        """Measure what is learnt in units of what PCA leaves."""
+        told = self.roots > 0
+        if told.any():
+            mean = float(np.mean(left[told] / self.roots[told] ** 2))
+            self.residual = math.sqrt(mean) if mean > 0 else 1.0
+
+    def _errors(self, raw: Tensor, x: Tensor) -> Tensor:
+        return (raw * self.residual - x / self.unit).nan_to_num(0.0)
+
+    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Give squared errors, 1 in the mean for the mean row."""
+        return self._errors(raw, x).square()
+
+    def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give squared errors and their gradient."""
+        errors = self._errors(raw, x)
+        return errors.square(), errors * (2 * self.residual * self.weight)
+
+    def to_raw(self, y: Tensor) -> Tensor:
+        """Take off the weight."""
+        return y * (self.to_plain / self.residual)
+
+    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Put the weight on."""
+        return gradient * (self.to_plain / self.residual)
+
+    def expected(self, raw: Tensor) -> Tensor:
+        """Give the inputs of the reconstruction."""
+        return self.values(raw) * self.input_weight
+
+    def values(self, raw: Tensor) -> Tensor:
+        """Give the reconstruction."""
+        return raw * (self.residual * self.unit)
+
+
+class NumbersOfSpread(Numbers):
+    """Numbers scored in nats, in the caller's units.
+
+    In training the variance of a column is its batch's own mean squared error, its
+    maximum likelihood value; a running mean serves validation, `calibrate` what comes
+    after. It is bounded below by `FLOOR` in units of the columns' mean variance.
+
+    References
+    ----------
+    Rybkin, Daniilidis and Levine (2021), Simple and effective VAE training with
+    calibrated decoders, ICML.
+    """
+
+    MEMORY = 0.95
+
+    variance: Tensor
+    log_unit: Tensor
+
+    def __init__(
+        self,
+        cells: Sequence[int],
+        weights: np.ndarray,
+        columns: Sequence[NumberColumn],
+    ) -> None:
+        super().__init__(cells, weights, columns)
+        units = np.array([column.unit for column in columns]) * self.unit
+        self.write("log_unit", np.log(units))
+        self.register_buffer("variance", torch.ones(len(cells)))
+
+    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Give negative log densities, 0 for missing cells."""
+        squares, there = self._errors(raw, x).square(), ~x.isnan()
+        variance = self.variance
+        if self.training:
+            counts = there.sum(dim=0).clamp(min=1)
+            variance = (squares.detach().sum(dim=0) / counts).clamp(min=self.FLOOR)
+            self.variance.lerp_(variance, 1 - self.MEMORY)
+        constant = 0.5 * torch.log(2 * math.pi * variance) + self.log_unit
+        return (constant + 0.5 * squares / variance) * there
+
+    def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw from the normal density around the reconstruction."""
+        noise = torch.empty_like(raw).normal_(generator=generator)
+        return self.values(raw) + noise * (self.variance.sqrt() * self.unit)
+
+    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set the variances to their maximum likelihood values on the training rows."""
+        total = counts = torch.zeros_like(self.variance)
+        for raw, x in outputs:
+            total = total + self._errors(raw, x).square().sum(dim=0)
+            counts = counts + (~x.isnan()).sum(dim=0)
+        self.variance.copy_((total / counts.clamp(min=1)).clamp(min=self.FLOOR))

@@ -1,0 +1,122 @@
+"""Parts of a table: columns of one kind, side by side.
+
+Shapes: x (n, c) are cells of c columns, numbers around 0 or numbers of levels, NaN
+where there is nothing. Inputs are (n, d), 0 for a missing cell; d is c for numbers and
+pairs of levels, and more for categories. `raw` (n, d) is what the decoder gives.
+
+The *score* is the space in which PCA sees the table: each column has a variance of its
+weight there. `factor` (d,) leads from inputs to it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_autoencoder._exact import ExactBuffers
+
+__all__ = ["LEAST", "Part", "entropy", "inverse"]
+
+# Least probability of a linear reconstruction that may leave [0, 1].
+LEAST = 1e-2
+# Nats that a column of categories counts for at least: an error in one that hardly
+# ever varies would else outweigh all others.
+LEAST_ENTROPY = 0.05
+
+
+class Part(ExactBuffers):
+    """Base of the parts.
+
+    Parameters
+    ----------
+    cells : sequence of int
+        Positions of the columns in the table.
+    weights : ndarray of shape (c,)
+        Of the columns.
+    n_outputs : int
+        d.
+
+    Attributes
+    ----------
+    weight : Tensor of shape (c,)
+        What a cell's loss is multiplied by.
+    factor : ndarray of shape (d,)
+    """
+
+    index: Tensor
+    weight: Tensor
+    factor: np.ndarray
+    weight_units: np.ndarray
+
+    def __init__(self, cells: Sequence[int], weights: np.ndarray, n_outputs: int):
+        super().__init__()
+        self.register_buffer("index", torch.tensor(cells, dtype=torch.long))
+        self.n_outputs = n_outputs
+        self.roots = np.sqrt(weights)
+
+    def set_weight(self, total: float, *, balanced: bool) -> None:
+        """Set what cells count for: their share of a total, or, unbalanced, 1."""
+        shares = np.square(self.roots) / (self.weight_units * total)
+        self.write("weight", shares if balanced else np.ones_like(shares))
+
+    def owners(self) -> np.ndarray:
+        """Say to which column of the table each input belongs, (d,)."""
+        return self.index.numpy()
+
+    def input_spread(self) -> np.ndarray:
+        """Give the deviations of the inputs in training, (d,)."""
+        return np.ones(self.n_outputs)
+
+    def of(self, x: Tensor) -> Tensor:
+        """Take the part's cells (n, c) from those of the whole table."""
+        return x.index_select(1, self.index)
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Turn cells into inputs."""
+        raise NotImplementedError
+
+    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Score each cell (n, c), 0 where it is missing; not yet weighted."""
+        raise NotImplementedError
+
+    def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Score each cell, and give the gradient of the weighted sum by `raw`."""
+        raise NotImplementedError
+
+    def set_left(self, left: np.ndarray) -> None:
+        """Learn what variance PCA leaves in each number of the score, (d,)."""
+
+    def to_raw(self, y: Tensor) -> Tensor:
+        """Turn a row of the score that PCA gives into what the decoder would."""
+        raise NotImplementedError
+
+    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+        raise NotImplementedError
+
+    def expected(self, raw: Tensor) -> Tensor:
+        """Give the expected inputs, (n, d)."""
+        raise NotImplementedError
+
+    def values(self, raw: Tensor) -> Tensor:
+        """Give the likeliest cells, (n, c)."""
+        raise NotImplementedError
+
+    def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw cells, (n, c)."""
+        raise NotImplementedError
+
+    def log_density(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Log density of each row's cells, (n,) in nats."""
+        return -self.cells(raw, x).sum(dim=1)
+
+
+def inverse(values: np.ndarray) -> np.ndarray:
+    """Give 1 / value, and 0 for 0."""
+    return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
+
+
+def entropy(shares: np.ndarray) -> float:
+    """Entropy of a column in nats, with a floor."""
+    return max(float(-(shares * np.log(shares)).sum()), LEAST_ENTROPY)
