@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from sk_autoencoder._anchoring import axes_of, with_axes, with_components
-from sk_autoencoder._assembly import Plan, build_net
+from sk_autoencoder._assembly import Plan, build_net, check_statistics
 from sk_autoencoder._axes import PrincipalAxes
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._moments import CodeMoments
@@ -23,7 +23,7 @@ Fit = tuple[Plan, AutoEncoderNet, CodeMoments]
 
 def fit_fewest(
     estimator: Any, X: Any, statistics: ColumnStatistics, table: Table | None = None
-) -> Fit:
+) -> tuple[Fit, Rows]:
     """Fit codes of several sizes and keep the smallest that explains enough.
 
     PCA's number of components on the same rows is the most that is tried. Each fit
@@ -41,12 +41,16 @@ def fit_fewest(
 
     Returns
     -------
-    plan, net, moments : Plan, AutoEncoderNet, CodeMoments
-        Of the fit that is kept.
+    fit : tuple of Plan, AutoEncoderNet and CodeMoments
+        The one that is kept.
+    rows : Rows
+        That all were trained on.
     """
     share = float(estimator.n_components)
     plan = make_plan(estimator, statistics, X.shape, table=table)
+    check_statistics(plan, statistics)
     axes = axes_of(plan, X)
+    rows = Rows(X, mean=statistics.mean, device=plan.device)
     most = _pca_count(axes, share)
     short, enough = 0, most
     kept: Fit | None = None
@@ -56,8 +60,8 @@ def fit_fewest(
         if is_anchored(estimator):
             sized = with_axes(sized, axes)
         net = build_net(sized)
-        moments = train(net, sized, X)
-        explained = _explained(net, sized, X)
+        moments = train(net, sized, rows)
+        explained = _explained(net, rows)
         if explained >= share or size == most:
             kept, enough = (sized, net, moments), size
             if explained < share:
@@ -67,7 +71,7 @@ def fit_fewest(
             short = size
         over_pca = (1 - explained) * axes.total / max(axes.residual(size), 1e-300)
         size = _next_size(axes, share, over_pca, short, enough, kept is not None)
-    return kept
+    return kept, rows
 
 
 def _pca_count(axes: PrincipalAxes, share: float) -> int:
@@ -93,12 +97,11 @@ def _next_size(
     return min(max(guess, low + margin), high - margin)
 
 
-def _explained(net: AutoEncoderNet, plan: Plan, X: Any) -> float:
+def _explained(net: AutoEncoderNet, rows: Rows) -> float:
     """Explained variance of the held-out rows, in the units in which they are scored.
 
     Of all rows, where none are held out.
     """
-    rows = Rows(X, mean=plan.statistics.mean, device=net.device)
     _, held_out = net.get_split_datasets(rows)
     module, columns = net.module_, net.module_.columns
     error = total = 0.0

@@ -12,6 +12,7 @@ from sk_autoencoder._fewest import fit_fewest
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._ordering import stay_pca, train_prefixes, worse_than_pca
 from sk_autoencoder._planning import continued_plan, fresh_plan
 from sk_autoencoder._training import train
@@ -83,14 +84,16 @@ def fit_rows(
         plan = continued_plan(estimator, before.plan, before.net, X.shape)
         check_statistics(plan, statistics)
         net, prefix_net = before.net, before.prefix_net
-        moments = train(net, plan, X)
+        rows = _rows(plan, net, X)
+        moments = train(net, plan, rows)
     elif isinstance(estimator.n_components, float):
-        plan, net, moments = fit_fewest(estimator, X, statistics, table)
+        (plan, net, moments), rows = fit_fewest(estimator, X, statistics, table)
     else:
         plan = fresh_plan(estimator, X, statistics, table)
         net = build_net(plan)
-        moments = train(net, plan, X)
-    return _finished(Fitted(plan, net, moments, prefix_net), X)
+        rows = _rows(plan, net, X)
+        moments = train(net, plan, rows)
+    return _finished(Fitted(plan, net, moments, prefix_net), rows)
 
 
 def fit_more_rows(
@@ -114,36 +117,44 @@ def fit_more_rows(
     if before is None:
         plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
         net = build_net(plan)
-        return _finished(Fitted(plan, net, train(net, plan, X, **how)), X, **how)
+        rows = _rows(plan, net, X)
+        moments = train(net, plan, rows, **how)
+        return _finished(Fitted(plan, net, moments), rows, **how)
     plan = continued_plan(estimator, before.plan, before.net, X.shape)
     check_statistics(plan, statistics)
     # A table's scales and categories are those of its first rows.
     if table is None and plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
         plan = with_more_rows(plan, X, statistics)
-    moments = train(before.net, plan, X, before=before.plan, **how)
+    rows = _rows(plan, before.net, X)
+    moments = train(before.net, plan, rows, before=before.plan, **how)
     errors = None
     if moments.scatter.ndim == before.moments.scatter.ndim:
         moments, errors = before.moments.joined(moments), before.prefix_errors
     fitted = Fitted(plan, before.net, moments, before.prefix_net, errors)
-    return _finished(fitted, X, **how)
+    return _finished(fitted, rows, **how)
 
 
 def _statistics(X: Any, table: Table | None) -> ColumnStatistics:
     return ColumnStatistics.of(X) if table is None else table.statistics(X)
 
 
-def _finished(fitted: Fitted, X: Any, **how: Any) -> Fitted:
+def _rows(plan: Plan, net: AutoEncoderNet, X: Any) -> Rows:
+    """Hold rows for all the steps of a fit: one copy, where one is needed."""
+    return Rows(X, mean=plan.statistics.mean, device=net.device)
+
+
+def _finished(fitted: Fitted, rows: Rows, **how: Any) -> Fitted:
     """Train what decodes prefixes, and whiten, where that is asked for."""
     plan, net = fitted.plan, fitted.net
     if plan.ordered:
         prefix_net, errors = train_prefixes(
-            plan, net, X, prefix_net=fitted.prefix_net, **how
+            plan, net, rows, prefix_net=fitted.prefix_net, **how
         )
         if fitted.prefix_errors is not None:
             errors = fitted.prefix_errors + errors
         moments = fitted.moments
-        if fitted.prefix_net is None and not how and worse_than_pca(plan, net, X):
-            moments, errors = stay_pca(plan, net, X)
+        if fitted.prefix_net is None and not how and worse_than_pca(net, rows):
+            moments, errors = stay_pca(plan, net, rows)
         fitted = Fitted(plan, net, moments, prefix_net, errors)
     if plan.whiten:
         moments = fitted.moments

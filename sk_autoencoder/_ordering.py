@@ -28,7 +28,7 @@ WORSE = "A prefix of the codes is worse than PCA's on the held-out rows: PCA is 
 def train_prefixes(
     plan: Plan,
     net: AutoEncoderNet,
-    X: Any,
+    rows: Rows,
     *,
     prefix_net: AutoEncoderNet | None = None,
     **how: Any,
@@ -41,7 +41,8 @@ def train_prefixes(
         Of the net.
     net : AutoEncoderNet
         Its module is given the decoder.
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    rows : Rows
+        That the net was trained on.
     prefix_net : AutoEncoderNet or None
         Of the run before, to go on from.
     **how
@@ -57,7 +58,6 @@ def train_prefixes(
     module = net.module_
     if prefix_net is None:
         prefix_net = build_prefix_net(plan, module)
-    rows = Rows(X, mean=plan.statistics.mean, device=net.device)
     work = min(net.batch_size, len(rows)) * prefix_net.module_.n_weights()
     with threads_for(work):
         # An interrupt is meant for all of the fit; one component has no prefix.
@@ -91,14 +91,13 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: Rows) -> None:
         prefixes.gate[j] = float(beyond_chance(gain, net.guard))
 
 
-def worse_than_pca(plan: Plan, net: AutoEncoderNet, X: Any) -> bool:
+def worse_than_pca(net: AutoEncoderNet, rows: Rows) -> bool:
     """Tell whether any prefix of the held-out rows' codes is worse than PCA's.
 
     As a rule it is not: what a network adds to principal scores is little beside them,
     so that decoded by PCA alone they are as good as PCA's. False where no rows are held
     out.
     """
-    rows = Rows(X, mean=plan.statistics.mean, device=net.device)
     _, held_out = net.get_split_datasets(rows)
     if held_out is None or net.best_epoch_ == 0:
         return False
@@ -118,7 +117,9 @@ def worse_than_pca(plan: Plan, net: AutoEncoderNet, X: Any) -> bool:
     return bool(np.any(own > (1 + TOLERANCE) * pca))
 
 
-def stay_pca(plan: Plan, net: AutoEncoderNet, X: Any) -> tuple[CodeMoments, np.ndarray]:
+def stay_pca(
+    plan: Plan, net: AutoEncoderNet, rows: Rows
+) -> tuple[CodeMoments, np.ndarray]:
     """Make a module with prefixes PCA again; give the moments and errors of the rows.
 
     Parameters
@@ -126,14 +127,14 @@ def stay_pca(plan: Plan, net: AutoEncoderNet, X: Any) -> tuple[CodeMoments, np.n
     plan : Plan
     net : AutoEncoderNet
         Of the plan.
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    rows : Rows
+        That the net was trained on.
     """
     module: Any = net.module_
     for part in (module.encoder, module.decoder, module.prefixes):
         zero_last_layer(part.network)
     net.start_from(module.state_dict())
     say(net.callbacks_, WORSE)
-    rows = Rows(X, mean=plan.statistics.mean, device=net.device)
     every = net.get_iterator(rows, training=False)
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
         moments = CodeMoments.of(module, every, crossed=plan.whiten)

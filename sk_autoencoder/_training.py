@@ -22,7 +22,7 @@ ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values 
 def train(
     net: AutoEncoderNet,
     plan: Plan,
-    X: Any,
+    rows: Rows,
     *,
     before: Plan | None = None,
     **how: Any,
@@ -34,7 +34,8 @@ def train(
     net : AutoEncoderNet
     plan : Plan
         The net's own, its statistics perhaps brought up to date.
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    rows : Rows
+        Around the plan's mean, on the net's device.
     before : Plan or None
         What the net was last trained by; None for a fresh one.
     **how
@@ -53,7 +54,6 @@ def train(
     module = net.module_
     module.columns.set_statistics(plan.statistics)
     set_anchor(module, plan)
-    rows = Rows(X, mean=plan.statistics.mean, device=net.device)
     work = min(net.batch_size, len(rows)) * module.n_weights()
     try:
         with threads_for(work):

@@ -13,6 +13,7 @@ from sk_autoencoder import (
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     _fitting,
+    _net_batches,
 )
 from sk_autoencoder._ordering import train_prefixes
 
@@ -206,6 +207,28 @@ def test_a_prefix_that_learns_nothing_is_pcas():
     assert error(test, one) < 1.002 * error(test, of_pca)
     again = pickle.loads(pickle.dumps(reducer))
     np.testing.assert_array_equal(again.inverse_transform(codes[:, :1]), one)
+
+
+@pytest.mark.parametrize("n_components", [4, 0.6])
+@pytest.mark.parametrize("far_worse", [False, True])
+def test_all_steps_of_a_fit_share_one_copy_of_the_rows(
+    n_components, far_worse, monkeypatch
+):
+    copies, copy = [], _net_batches._centred_copy
+
+    def counted(X, mean):
+        copies.append(X)
+        return copy(X, mean)
+
+    monkeypatch.setattr(_net_batches, "_centred_copy", counted)
+    if far_worse:
+        monkeypatch.setattr(_fitting, "worse_than_pca", lambda *_: True)
+    settings = {"hidden_layer_sizes": (8,), "max_epochs": 5, "random_state": 0}
+    reducer = AutoEncoderTransformer(n_components, ordered=True, **settings).fit(TRAIN)
+    assert reducer.fell_back_to_pca_ == far_worse
+    assert len(copies) == 1
+    reducer.set_params(n_components=4).fit(TRAIN).partial_fit(TRAIN)
+    assert len(copies) == 3
 
 
 def test_prefixes_far_worse_than_pcas_make_the_code_pca(monkeypatch, capsys):
