@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._exact import ExactBuffers
 
-__all__ = ["AnchoredDecoder", "AnchoredEncoder", "zero_last_layer"]
+__all__ = ["AnchoredDecoder", "AnchoredEncoder", "exact_product", "zero_last_layer"]
 
 
 class AnchoredEncoder(ExactBuffers):
@@ -73,7 +73,7 @@ class AnchoredEncoder(ExactBuffers):
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode inputs (n, n_inputs)."""
         learnt = self.network(self.seen(inputs))
-        return _exact_product(learnt, inputs, self.axes)
+        return exact_product(learnt, inputs, self.axes)
 
     def linear(self, inputs: Tensor) -> Tensor:
         """Give the principal scores alone."""
@@ -142,11 +142,18 @@ class AnchoredDecoder(ExactBuffers):
     def linear(self, code: Tensor) -> Tensor:
         """Give PCA's reconstruction from the first components (n, j), or from all."""
         axes = self.axes[: code.shape[1]]
-        return self.to_raw(_exact_product(self.offset, code, axes))
+        return self.to_raw(exact_product(self.offset, code, axes))
 
 
-def _exact_product(start: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:
-    """Give start + rows matrix in the matrix's own precision, whatever is cast."""
+def exact_product(start: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:
+    """Give start + rows matrix in the matrix's own precision, whatever is cast.
+
+    Parameters
+    ----------
+    start : Tensor of shape (n_out,) or (n, n_out)
+    rows : Tensor of shape (n, n_in)
+    matrix : Tensor of shape (n_in, n_out)
+    """
     if not torch.is_autocast_enabled(rows.device.type):
         return torch.addmm(start, rows, matrix)
     with torch.autocast(rows.device.type, enabled=False):

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder._anchor import zero_last_layer
+from sk_autoencoder._anchor import exact_product, zero_last_layer
 from sk_autoencoder._exact import ExactBuffers
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._protocols import Columns, Objective
@@ -91,16 +91,15 @@ class PrefixDecoder(ExactBuffers):
     def linear(self, code: Tensor) -> Tensor:
         """Decode the first components (n, j) of codes as PCA does."""
         axes = self.axes[: code.shape[1]]
-        return self.to_raw(torch.addmm(self.offset, code, axes))
+        return self.to_raw(exact_product(self.offset, code, axes))
 
     def decode(self, code: Tensor, lengths: Tensor) -> Tensor:
         """Decode a prefix of each code (n, n_components), of lengths (n,) from 1."""
         positions = torch.arange(code.shape[1], device=code.device)
         mask = (positions < lengths.unsqueeze(1)).to(code)
         prefix = code * mask
-        linear = self.to_raw(torch.addmm(self.offset, prefix, self.axes))
         learnt = self.network(torch.cat([prefix, mask], dim=1))
-        return linear + learnt * self.units[lengths - 1].unsqueeze(1)
+        return self.linear(prefix) + learnt * self.units[lengths - 1].unsqueeze(1)
 
 
 class PrefixModule(nn.Module):

@@ -167,6 +167,24 @@ def test_the_linear_parts_are_not_rounded_to_bf16():
             torch.testing.assert_close(module.encoder(x), exact, rtol=0, atol=0)
 
 
+def test_in_bf16_prefixes_still_start_as_pcas():
+    one_step = {**SMALL, "max_epochs": 1, "batch_size": 333, "early_stopping": False}
+    still = {"ordered": True, "lr": 1e-12, "weight_decay": 0.0, **one_step}
+    exact = AutoEncoderTransformer(5, **still).fit(X)
+    rough = AutoEncoderTransformer(5, precision="bf16", **still).fit(X)
+    losses = [
+        reducer._fitted.prefix_net.history[0, "train_loss"]
+        for reducer in (exact, rough)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    prefixes = rough.module_.prefixes
+    codes = rough.module_.network_code(torch.from_numpy(X - X.mean(axis=0)))
+    for rows in (codes, codes[:, :2]):
+        alone = prefixes.linear(rows)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(prefixes.linear(rows), alone, rtol=0, atol=0)
+
+
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match=r"'precision' parameter .* must be a str"):
         AutoEncoderTransformer(5, precision="fp8").fit(X)
