@@ -14,7 +14,7 @@ from sk_autoencoder._exact import in_dtype
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._rows import row_chunks
 
-__all__ = ["anchored", "axes_of", "with_axes", "with_components", "with_more_rows"]
+__all__ = ["anchored", "axes_of", "with_axes", "with_more_rows"]
 
 
 def anchored(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
@@ -38,11 +38,6 @@ def axes_of(plan: Plan, X: Any, *, n_more: int = 0) -> PrincipalAxes:
         rows = _EncodedRows(X, in_dtype(MixedColumns(plan.table), torch.float64))
     n_axes = min(plan.n_components + n_more, max(rows.shape[1], plan.n_components))
     return PrincipalAxes.of(rows, n_axes, plan.seeds.weights)
-
-
-def with_components(plan: Plan, n_components: int) -> Plan:
-    """Give a plan, still without axes, another number of components."""
-    return replace(plan, n_components=n_components)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sk_autoencoder._assembly import set_anchor
 from sk_autoencoder._base_rows import UsesRows
 from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
+from sk_autoencoder._planning import is_anchored
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._sklearn_compat import (
     Interval,
@@ -96,7 +97,7 @@ class BaseAutoEncoder(UsesRows, ABC):
     def _loss_label(self) -> str:
         """Say what the loss curves show, with its unit: an axis label."""
         if self._likelihood() == "squared_error":
-            if getattr(self, "init", "random") == "pca" and not self._is_stacked():
+            if is_anchored(self):
                 return "Squared error (PCA = 1)"
             return "Mean squared error (scaled units)"
         return "Cross-entropy (nats per feature)"

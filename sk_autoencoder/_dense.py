@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sk_autoencoder.networks.mlp import is_plain_activation
+
 __all__ = ["DenseLayer", "DensePass", "dense_layers"]
 
 aten = torch.ops.aten
@@ -108,7 +110,7 @@ def dense_layers(module: nn.Module) -> list[DenseLayer] | None:
     for part in _in_a_row(module):
         if type(part) is nn.Linear and part.bias is not None:
             layers.append(DenseLayer(part))
-        elif _is_known(part) and layers and layers[-1].activation is None:
+        elif is_plain_activation(part) and layers and layers[-1].activation is None:
             layers[-1] = DenseLayer(layers[-1].linear, ACTIVATIONS[type(part)])
         else:
             return None
@@ -125,15 +127,6 @@ def _in_a_row(module: nn.Module) -> Sequence[nn.Module]:
     else:
         return [module]
     return [leaf for part in parts for leaf in _in_a_row(part)]
-
-
-def _is_known(part: nn.Module) -> bool:
-    """Tell whether this is an activation, with torch's default parameters."""
-    if type(part) is nn.GELU:
-        return part.approximate == "none"
-    if type(part) is nn.ELU:
-        return part.alpha == 1.0
-    return type(part) in ACTIVATIONS
 
 
 class DensePass:

@@ -1,12 +1,13 @@
 """The fewest components that explain a share of the variance of held-out rows."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from sk_autoencoder._anchoring import axes_of, with_axes, with_components
+from sk_autoencoder._anchoring import axes_of, with_axes
 from sk_autoencoder._assembly import Plan, build_net, check_statistics
 from sk_autoencoder._axes import PrincipalAxes
 from sk_autoencoder._columns import ColumnStatistics, Table
@@ -56,7 +57,7 @@ def fit_fewest(
     kept: Fit | None = None
     size = max(1, most // 2)
     while kept is None or enough - short > 1:
-        sized = with_components(plan, size)
+        sized = replace(plan, n_components=size)
         if is_anchored(estimator):
             sized = with_axes(sized, axes)
         net = build_net(sized)
@@ -107,8 +108,7 @@ def _explained(net: AutoEncoderNet, rows: Rows) -> float:
     error = total = 0.0
     with torch.inference_mode():
         for x, _ in net.get_iterator(rows if held_out is None else held_out):
-            statistics = module.encoder(columns.encode(x))
-            raw = module.decoder(module.objective.code(statistics))
+            raw = module.decoder(module.network_code(x))
             lost = columns.errors(raw, x) / columns.unit
             error += lost.double().square().sum().item()
             total += (

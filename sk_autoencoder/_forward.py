@@ -24,7 +24,7 @@ from sk_autoencoder._exact import in_dtype
 from sk_autoencoder._frame import FrameLayer
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._protocols import Columns
-from sk_autoencoder.networks.mlp import HiddenActivations
+from sk_autoencoder.networks.mlp import HiddenActivations, is_plain_activation
 
 __all__ = ["Forward"]
 
@@ -319,14 +319,9 @@ class _InARow:
 
 def _in_place(part: nn.Module) -> Callable[[Tensor], Any] | None:
     """Find the function that does in place what an activation does, if there is one."""
-    function = IN_PLACE.get(type(part))
-    if function is None or _has_hooks(part):
+    if not is_plain_activation(part) or _has_hooks(part):
         return None
-    if type(part) is nn.GELU:
-        return function if part.approximate == "none" else None
-    if type(part) is nn.ELU:
-        return function if part.alpha == 1.0 else None
-    return function
+    return IN_PLACE.get(type(part))
 
 
 class _Encoder:

@@ -19,7 +19,7 @@ from torch import nn
 from sk_autoencoder._anchor import AnchoredDecoder, AnchoredEncoder
 from sk_autoencoder._columns import Likelihood, NumericColumns
 from sk_autoencoder._module import AutoEncoderModule
-from sk_autoencoder.networks.mlp import Dropout
+from sk_autoencoder.networks.mlp import Dropout, is_plain_activation
 
 __all__ = ["FEW_ROWS", "UnknownPart", "decode_few", "encode_few", "reconstruct_few"]
 
@@ -105,8 +105,10 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
         if part.bias is not None:
             y += part.bias.detach().numpy()
         return y
-    if kind in ACTIVATIONS:
-        return ACTIVATIONS[kind](part, x)
+    if is_plain_activation(part):
+        return ACTIVATIONS[kind](x)
+    if kind is Dropout and not part.training:
+        return x
     if kind is nn.Sequential:
         for each in part:
             x = _through(each, x)
@@ -120,9 +122,7 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
     raise UnknownPart
 
 
-def _gelu(part: nn.GELU, x: np.ndarray) -> np.ndarray:
-    if part.approximate != "none":
-        raise UnknownPart
+def _gelu(x: np.ndarray) -> np.ndarray:
     y = special.erf(x * x.dtype.type(0.5**0.5))
     y += 1
     y *= x
@@ -130,23 +130,12 @@ def _gelu(part: nn.GELU, x: np.ndarray) -> np.ndarray:
     return y
 
 
-def _elu(part: nn.ELU, x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x, x.dtype.type(part.alpha) * np.expm1(np.minimum(x, 0)))
-
-
-def _dropout(part: Dropout, x: np.ndarray) -> np.ndarray:
-    if part.training:
-        raise UnknownPart
-    return x
-
-
-ACTIVATIONS: dict[type[nn.Module], Callable[[Any, np.ndarray], np.ndarray]] = {
-    nn.Identity: lambda part, x: x,
-    nn.ReLU: lambda part, x: np.maximum(x, 0),
-    nn.Sigmoid: lambda part, x: special.expit(x),
-    nn.Tanh: lambda part, x: np.tanh(x),
+ACTIVATIONS: dict[type[nn.Module], Callable[[np.ndarray], np.ndarray]] = {
+    nn.Identity: lambda x: x,
+    nn.ReLU: lambda x: np.maximum(x, 0),
+    nn.Sigmoid: special.expit,
+    nn.Tanh: np.tanh,
     nn.GELU: _gelu,
-    nn.SiLU: lambda part, x: x * special.expit(x),
-    nn.ELU: _elu,
-    Dropout: _dropout,
+    nn.SiLU: lambda x: x * special.expit(x),
+    nn.ELU: lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
 }

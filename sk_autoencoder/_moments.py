@@ -64,8 +64,7 @@ class CodeMoments:
     def _of_batch(
         cls, module: AutoEncoderModule, x: Tensor, crossed: bool
     ) -> "CodeMoments":
-        statistics = module.encoder(module.columns.encode(x))
-        code = module.objective.code(statistics)
+        code = module.network_code(x)
         errors = module.columns.errors(module.decoder(code), x)
         u = code.double().cpu().numpy()
         mean = u.mean(axis=0)

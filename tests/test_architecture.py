@@ -74,7 +74,7 @@ ARROWS = {
     "planning": ["assembly", "budget"],
     "training": ["assembly", "moments"],
     "assembly": ["networks", "objectives", "fused"],
-    "fused": ["columns", "anchor", "net"],
+    "fused": ["networks", "columns", "anchor", "net"],
     "networks": ["protocols"],
     "objectives": ["protocols"],
     "columns": ["protocols"],

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
 
-__all__ = ["ACTIVATIONS", "MLP"]
+__all__ = ["ACTIVATIONS", "MLP", "is_plain_activation"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
@@ -20,6 +20,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "silu": nn.SiLU,
 }
+
+KINDS = frozenset(ACTIVATIONS.values())
 
 BOTTLENECK_SIZES = (256, 128)
 STACK_SIZES = (256, 256, 256)
@@ -216,6 +218,15 @@ class Dropout(nn.Module):
             return x
         keep = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.generator)
         return x * keep.div_(1 - self.share)
+
+
+def is_plain_activation(part: nn.Module) -> bool:
+    """Tell whether this is one of `ACTIVATIONS`, with torch's default parameters."""
+    if type(part) is nn.GELU:
+        return part.approximate == "none"
+    if type(part) is nn.ELU:
+        return part.alpha == 1.0
+    return type(part) in KINDS
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
