@@ -104,7 +104,8 @@ default="auto"
         Rows in a step. "auto" is a power of two near a 16th of the rows, 32 to 256.
     early_stopping : bool, default=True
         Whether to hold rows out, stop for want of a gain on them, and keep the
-        epoch that was best on them. With few rows none can be held out.
+        epoch that was best on them. With few rows none can be held out. Without
+        held-out rows nothing guards against a result worse than PCA's.
     validation_fraction : float, default=0.1
         Share of the rows held out, in (0, 1), drawn at random.
     n_iter_no_change : int or "auto", default="auto"

@@ -259,6 +259,8 @@ def test_going_on_from_pca_may_leave_it():
         "constant columns": NOISE * [1, 1, 0, 0, 0, 0, 0, 0],
         "all constant": np.ones((30, 6)),
         "sorted": np.sort(NOISE, axis=0),
+        "sorted by a column": NOISE[np.argsort(NOISE[:, 0])],
+        "three rows held out": NOISE[:30],
         "five rows": NOISE[:5],
     }.values(),
     ids=str,
@@ -273,6 +275,26 @@ def test_hard_rows_are_never_worse_than_by_pca(transformer, whiten, rows):
     least = np.square(rows - pca.inverse_transform(pca.transform(rows))).sum()
     allowed = 1.01 * least + 1e-9 * np.square(rows - rows.mean(axis=0)).sum()
     assert reducer.reconstruction_error(rows).sum() <= allowed
+
+
+MILLION = 1e6 * np.random.default_rng(4).normal(size=(1797, 1)) * DIGITS.std()
+
+
+@pytest.mark.parametrize(
+    ("rows", "n", "at_most"),
+    [
+        (np.hstack([DIGITS, MILLION]), 600, 1 + 1e-6),
+        (np.repeat(DIGITS[:, 18:30], 3, axis=1), 600, 0.7),
+        (DIGITS[np.argsort(DIGITS[:, 20], kind="stable")], 1797, 0.7),
+        (DIGITS, 40, 1 + 1e-6),
+    ],
+    ids=["a column of a million", "threefold", "sorted by a column", "4 held out"],
+)
+def test_pca_is_bettered_or_kept(rows, n, at_most):
+    reducer = AutoEncoderTransformer(6, max_epochs=20, random_state=0).fit(rows[:n])
+    pca = PCA(6, svd_solver="full").fit(rows[:n])
+    least = np.square(rows - pca.inverse_transform(pca.transform(rows))).sum()
+    assert reducer.reconstruction_error(rows).sum() <= at_most * least
 
 
 def test_columns_of_any_spread_are_never_worse_than_by_pca():

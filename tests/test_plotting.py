@@ -583,8 +583,15 @@ def test_image_shapes():
 
 def test_images_of_one_value():
     X = np.ones((2, 12))
-    for shape in [(3, 4), (3, 2, 2)]:
-        ReconstructionDisplay(X, X, image_shape=shape).plot().figure_.canvas.draw()
+    # One channel is left to matplotlib to scale; of three the least value is black.
+    for shape, value in [((3, 4), 1.0), ((3, 2, 2), 0.0)]:
+        display = ReconstructionDisplay(X, X, image_shape=shape).plot()
+        display.figure_.canvas.draw()
+        picture = display.image_.get_array()
+        for i, j in np.ndindex(2, 2):
+            image = tile(picture, i, j, *shape[-2:])
+            assert np.isfinite(image).all()
+            np.testing.assert_array_equal(image, value)
 
 
 @pytest.mark.parametrize(
