@@ -8,15 +8,26 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+)
+from sklearn.utils._set_output import (
+    ADAPTERS_MANAGER,
+    _get_output_config,
+    _safe_set_output,
+)
 from sklearn.utils.validation import _check_feature_names_in
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "RealNotInt",
     "StrOptions",
     "_fit_context",
+    "_safe_set_output",
     "feature_names_in",
     "in_output_container",
     "output_kind",

@@ -25,6 +25,7 @@ MAX_BODY_LINES = 60
 LAYERS = {
     "public": ["", "__main__"],
     "plotting": ["plotting", "plotting.*"],
+    "wrappers": ["_extra_rows"],
     "estimators": ["_autoencoder", "_denoising", "_vae", "_ordered"],
     "base": ["_base", "_base_*"],
     "state": ["_state"],
@@ -65,8 +66,16 @@ LAYERS = {
 # networks, objectives and columns independent of each other. Modules of one layer may
 # import each other, but not in a circle.
 ARROWS = {
-    "public": ["plotting", "estimators", "networks", "datasets", "metrics"],
+    "public": [
+        "plotting",
+        "wrappers",
+        "estimators",
+        "networks",
+        "datasets",
+        "metrics",
+    ],
     "plotting": ["estimators", "metrics"],
+    "wrappers": ["columns"],
     "estimators": ["base", "density"],
     "base": ["state", "inference", "metrics"],
     "state": ["fitting"],

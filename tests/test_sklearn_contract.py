@@ -2,12 +2,14 @@
 
 import pytest
 from sklearn.base import clone
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sk_autoencoder
 from sk_autoencoder import (
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
+    ExtraRowsTransformer,
     VAETransformer,
 )
 from sk_autoencoder.networks import MLP
@@ -19,6 +21,7 @@ AT_DEFAULTS = [
     DenoisingAutoEncoderTransformer(),
     DenoisingAutoEncoderTransformer(features="hidden"),
     VAETransformer(),
+    ExtraRowsTransformer(StandardScaler()),
 ]
 AT_TINY_SETTINGS = [
     AutoEncoderTransformer(**TINY),
@@ -35,6 +38,7 @@ AT_TINY_SETTINGS = [
     DenoisingAutoEncoderTransformer(**TINY, features="hidden"),
     VAETransformer(**TINY),
     VAETransformer(network=MLP((8,)), max_epochs=3),
+    ExtraRowsTransformer(AutoEncoderTransformer(**TINY)),
 ]
 
 

@@ -1,0 +1,132 @@
+"""Rows of two tables put together, whatever the tables are."""
+
+import sys
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["join_rows"]
+
+KINDS = {
+    "pandas": "a pandas frame",
+    "polars": "a polars frame",
+    "sparse": "a sparse matrix",
+    "array": "an array",
+}
+
+
+def join_rows(X: Any, more: Any) -> Any:
+    """Put rows below those of X.
+
+    Parameters
+    ----------
+    X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+    more : of the kind and with the columns of X
+        The rows to put below; `extra_rows` in messages.
+
+    Returns
+    -------
+    rows : frame, ndarray or CSR of shape (n_samples + n_more, n_features)
+        A frame's columns keep their dtypes; categorical ones have the categories of
+        both.
+
+    Raises
+    ------
+    ValueError
+        If the two do not go together.
+    """
+    kind, other = _kind(X), _kind(more)
+    if kind != other:
+        raise ValueError(
+            f"expected extra_rows of the same kind as X, {KINDS[kind]}, got "
+            f"{KINDS[other]}. Convert one of them."
+        )
+    if kind == "pandas":
+        return _join_pandas(X, more)
+    if kind == "polars":
+        return _join_polars(X, more)
+    if kind == "array":
+        X, more = np.asarray(X), np.asarray(more)
+    if X.ndim != 2 or more.ndim != 2 or X.shape[1] != more.shape[1]:
+        raise ValueError(
+            "expected extra_rows with the columns of X, got extra_rows of shape "
+            f"{more.shape} and X of shape {X.shape}. Pass rows of the same table."
+        )
+    if kind == "sparse":
+        return sparse.vstack([X, more], format="csr")
+    return np.concatenate([X, more])
+
+
+def _kind(X: Any) -> str:
+    # Whoever has a frame has imported its library.
+    for name in ("pandas", "polars"):
+        library = sys.modules.get(name)
+        if library is not None and isinstance(X, library.DataFrame):
+            return name
+    return "sparse" if sparse.issparse(X) else "array"
+
+
+def _check_columns(X: Any, more: Any) -> None:
+    names, others = list(X.columns), list(more.columns)
+    if names != others:
+        raise ValueError(
+            "expected extra_rows with the columns of X in the same order, got "
+            f"extra_rows.columns={_shortened(others)} for {_shortened(names)}. Pass "
+            "extra_rows[X.columns] if only the order differs."
+        )
+
+
+def _shortened(names: list[Any]) -> str:
+    return (
+        repr(names) if len(names) <= 6 else f"{names[:5]!r} and {len(names) - 5} more"
+    )
+
+
+def _join_pandas(X: Any, more: Any) -> Any:
+    import pandas
+
+    _check_columns(X, more)
+    X, more = X.copy(deep=False), more.copy(deep=False)
+    for j, (one, other) in enumerate(zip(X.dtypes, more.dtypes, strict=True)):
+        are_categories = [isinstance(d, pandas.CategoricalDtype) for d in (one, other)]
+        if one == other or not any(are_categories):
+            continue
+        name = X.columns[j]
+        if not all(are_categories):
+            raise ValueError(
+                f"expected column {name!r} to be categorical in both X and extra_rows "
+                f"or in neither, got {one} and {other}. Convert it in one of them."
+            )
+        if one.ordered or other.ordered:
+            raise ValueError(
+                f"expected the same categories in column {name!r} of X and extra_rows, "
+                "because they are ordered, got different ones. Give both all of them, "
+                "by cat.set_categories."
+            )
+        new = other.categories.difference(one.categories, sort=False)
+        both = pandas.CategoricalDtype(one.categories.append(new))
+        X.isetitem(j, X.iloc[:, j].astype(both))
+        more.isetitem(j, more.iloc[:, j].astype(both))
+    return pandas.concat([X, more], ignore_index=True)
+
+
+def _join_polars(X: Any, more: Any) -> Any:
+    import polars
+
+    _check_columns(X, more)
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for name, one in X.schema.items():
+        other = more.schema[name]
+        if isinstance(one, polars.Categorical) and isinstance(
+            other, polars.Categorical
+        ):
+            # By way of the text: older releases number categories frame by frame.
+            before[name], after[name] = polars.String(), one
+        elif one != other and all(isinstance(d, polars.Enum) for d in (one, other)):
+            known = one.categories.to_list()
+            new = [c for c in other.categories.to_list() if c not in known]
+            before[name] = polars.Enum(known + new)
+    rows = polars.concat([X.cast(before), more.cast(before)], how="vertical_relaxed")
+    return rows.cast(after)
