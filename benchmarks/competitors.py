@@ -26,15 +26,8 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-_MODULES: dict[str, type[nn.Module]] = {
-    "identity": nn.Identity,
-    "logistic": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "elu": nn.ELU,
-    "silu": nn.SiLU,
-}
+from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 # ------------------------------------------------------------------------------- ours
 
@@ -76,9 +69,6 @@ def ours(
 
 
 def _estimator(sizes: Sequence[int], extras: Extras, *, bottleneck: bool) -> Any:
-    # Imported here: the competitors can be run, and tested, without the package.
-    from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
-
     settings: dict[str, Any] = {
         "dropout": extras.dropout,
         "optimizer": extras.optimizer or ("adamw" if extras.weight_decay else "adam"),
@@ -134,7 +124,7 @@ def dense_stack(
     for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(n_in, n_out))
         if i not in linear_after:
-            layers.append(_MODULES[activation]())
+            layers.append(ACTIVATIONS[activation]())
     return nn.Sequential(*layers)
 
 
