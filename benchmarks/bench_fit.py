@@ -26,6 +26,7 @@ from common import (
     median,
     number,
     publish,
+    verdict,
 )
 from competitors import missing_peers
 from fit_defaults import default_fits
@@ -39,7 +40,6 @@ from fit_workloads import (
     SKORCH,
     WIDE,
     WIDE_BF16,
-    Target,
     Workload,
     workloads,
 )
@@ -122,23 +122,16 @@ def verdicts(workload: Workload, timings: Timings) -> str:
     for target in workload.targets:
         if target.name in timings and target.base in timings:
             measured = ratio(timings, target.name, target.base)
-            lines.append(_verdict(f"{target.name} / {target.base}", measured, target))
+            what, wanted = f"{target.name} / {target.base}", target[2:]
+            lines.append(verdict(what, measured, *wanted, form=".3g"))
     for name, base, most in SAME_WORK:
         if name in timings and base in timings:
             pairs = zip(timings[name], timings[base], strict=True)
             # From the same start two losses are compared turn by turn.
             measured = median(abs(mine[1] / theirs[1] - 1) for mine, theirs in pairs)
             text = f"relative difference of the losses of {name} and {base}"
-            lines.append(_verdict(text, measured, Target(name, base, "<=", most)))
+            lines.append(verdict(text, measured, "<=", most, form=".3g"))
     return "\n".join(lines)
-
-
-def _verdict(what: str, measured: float, target: Target) -> str:
-    most = target.relation == "<="
-    met = measured <= target.value if most else measured >= target.value
-    word = "met" if met else "MISSED"
-    wanted = f"target {target.relation} {target.value:g}"
-    return f"- {what}: {measured:.3g} ({wanted}): {word}"
 
 
 def parse_arguments() -> argparse.Namespace:

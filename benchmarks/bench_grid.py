@@ -29,6 +29,7 @@ from common import (
     median,
     number,
     publish,
+    verdict,
 )
 from competitors import dense_stack
 from data import digits
@@ -217,10 +218,7 @@ def report(results: Results, args: argparse.Namespace) -> str:
     targets = ((SKORCH, AS_FAST_AS_SKORCH), (MLP, AS_FAST_AS_MLP))
     for name, target in targets if 1 in args.jobs else ():
         measured = ratio(results, 1, name, OURS)
-        word = "met" if measured >= target else "MISSED"
-        lines.append(
-            f"- {name} / {OURS}, one job: {measured:.2f} (target >= {target}): {word}"
-        )
+        lines.append(verdict(f"{name} / {OURS}, one job", measured, ">=", target))
     return "\n\n".join((markdown_table(header, rows), "\n".join(lines))).rstrip()
 
 

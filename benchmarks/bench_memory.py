@@ -33,7 +33,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from common import ensure_one_thread, markdown_table, number, publish
+from common import ensure_one_thread, markdown_table, number, publish, verdict
 from scipy import sparse
 from tqdm import tqdm
 
@@ -232,9 +232,7 @@ def _verdicts(results: list[dict]) -> list[str]:
         ratio = result["transform"] / result["output"]
         shares.append(("transform", ratio, TRANSFORM_TARGET))
         for what, share, target in shares:
-            word = "met" if share < target else "MISSED"
-            kind = result["kind"]
-            lines.append(f"- {what}, {kind}: {share:.2f} (target < {target}): {word}")
+            lines.append(verdict(f"{what}, {result['kind']}", share, "<", target))
     return lines
 
 

@@ -14,7 +14,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import ensure_one_thread, load_note, markdown_table, median, number, publish
+from common import (
+    ensure_one_thread,
+    load_note,
+    markdown_table,
+    median,
+    number,
+    publish,
+    verdict,
+)
 from data import SETS
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
@@ -116,8 +124,8 @@ def main() -> None:
     lines = [
         f"# Ordered components, one split, one thread ({load_note()})",
         markdown_table(header, rows),
-        f"- worst prefix of all over PCA's: {max(worst):.3f} (target <= 1.002)",
-        f"- median over an own fit: {median(own):.2f} (target <= 1.10)",
+        verdict("worst prefix of all over PCA's", max(worst), "<=", 1.002, ".3f"),
+        verdict("median over an own fit", median(own), "<=", 1.1),
     ]
     if missing:
         lines.append(f"- no file for: {', '.join(missing)}")

@@ -29,6 +29,7 @@ from common import (
     median,
     number,
     publish,
+    verdict,
 )
 from sklearn.decomposition import PCA
 from skorch import NeuralNet
@@ -250,9 +251,9 @@ def report_forward(
     layers = "-".join(map(str, SIZES))
     title = f"## {args.rows:,} float32 rows, synthetic, {layers}, {NAMES[init]}"
     lines = [
-        _verdict(f"{OURS} / {HAND}", ratio(seconds, OURS, HAND), "<=", AT_MOST),
-        _verdict(f"{SKORCH} / {OURS}", ratio(seconds, SKORCH, OURS), ">=", AS_FAST),
-        _verdict(f"{OURS} / {FLOOR}", ratio(seconds, OURS, FLOOR), "<=", OF_THE_FLOOR),
+        verdict(f"{OURS} / {HAND}", ratio(seconds, OURS, HAND), "<=", AT_MOST),
+        verdict(f"{SKORCH} / {OURS}", ratio(seconds, SKORCH, OURS), ">=", AS_FAST),
+        verdict(f"{OURS} / {FLOOR}", ratio(seconds, OURS, FLOOR), "<=", OF_THE_FLOOR),
     ]
     return "\n\n".join((title, markdown_table(header, rows), "\n".join(lines)))
 
@@ -266,8 +267,8 @@ def report_widths(seconds: dict[str, list[float]], init: str, n_rows: int) -> st
     wide, narrow = f"{OURS}, float64", f"{OURS}, float32"
     by_hand = f"{HAND}, float64"
     lines = [
-        _verdict("float64 / float32", ratio(seconds, wide, narrow), "<=", FLOAT64),
-        _verdict(f"{wide} / {HAND}", ratio(seconds, wide, by_hand), "<=", AT_MOST),
+        verdict("float64 / float32", ratio(seconds, wide, narrow), "<=", FLOAT64),
+        verdict(f"{wide} / {HAND}", ratio(seconds, wide, by_hand), "<=", AT_MOST),
     ]
     table = markdown_table(("forward pass", "seconds", "ns a row"), rows)
     title = f"## float64: {n_rows:,} rows, {NAMES[init]}"
@@ -281,7 +282,7 @@ def report_single_rows(seconds: dict[str, list[float]], init: str) -> str:
         for name, taken in seconds.items()
     ]
     lines = [
-        _verdict(
+        verdict(
             f"{dtype}: ours / PCA",
             ratio(seconds, f"ours, {dtype}", f"PCA, {dtype}"),
             "<=",
@@ -311,12 +312,6 @@ def report_chunks(args: argparse.Namespace) -> str:
             rows.append((f"{layers}, {dtype}", *(number(ns, 0) for ns in found)))
     header = ("ns a row, by float32 rows in a chunk", *map(str, CHUNKS))
     return markdown_table(header, rows)
-
-
-def _verdict(what: str, measured: float, relation: str, target: float) -> str:
-    met = measured <= target if relation == "<=" else measured >= target
-    word = "met" if met else "MISSED"
-    return f"- {what}: {measured:.2f} (target {relation} {target}): {word}"
 
 
 def reports(X: np.ndarray, init: str, args: argparse.Namespace) -> list[str]:

@@ -1,8 +1,9 @@
-"""What the benchmarks share: one thread, Markdown tables, medians, a clock."""
+"""What the benchmarks share: one thread, tables, verdicts, medians, a clock."""
 
 from __future__ import annotations
 
 import math
+import operator
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+HOLDS = {"<": operator.lt, "<=": operator.le, ">=": operator.ge}
 
 
 def ensure_one_thread() -> None:
@@ -69,6 +71,35 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines.append("|---" + "|---:" * (len(header) - 1) + "|")
     lines.extend("| " + " | ".join(row) + " |" for row in rows)
     return "\n".join(lines)
+
+
+def verdict(
+    what: str,
+    measured: float,
+    relation: str,
+    target: float,
+    form: str = ".2f",
+    unit: str = "",
+) -> str:
+    """Return one line a target: what it is, what was measured, met or missed.
+
+    Parameters
+    ----------
+    what : str
+    measured : float
+        NaN says that it was not measured.
+    relation : {"<", "<=", ">="}
+    target : float
+    form : str, default=".2f"
+        How `measured` is written, as in an f-string.
+    unit : str, default=""
+        Written behind it.
+    """
+    wanted = f"target {relation} {target:,}"
+    if math.isnan(measured):
+        return f"- {what}: not measured ({wanted})"
+    word = "met" if HOLDS[relation](measured, target) else "MISSED"
+    return f"- {what}: {measured:{form}}{unit} ({wanted}): {word}"
 
 
 def load_note() -> str:

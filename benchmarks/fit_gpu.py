@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from common import clock, markdown_table, median
+from common import clock, markdown_table, median, verdict
 from competitors import ours
 from fit_workloads import (
     HAND,
@@ -60,11 +60,8 @@ def steps_a_second(args: argparse.Namespace) -> str:
         with tf32(allowed):
             speeds = _speeds(competitors, args)
         rows.append((precision, *(f"{speed:,.0f}" for speed in speeds.values())))
-        word = "met" if speeds[WIDE] >= STEPS else "MISSED"
-        lines.append(
-            f"- {WIDE}, {precision}: {speeds[WIDE]:,.0f} steps a second "
-            f"(target >= {STEPS:,}): {word}"
-        )
+        what, unit = f"{WIDE}, {precision}", " steps a second"
+        lines.append(verdict(what, speeds[WIDE], ">=", STEPS, ",.0f", unit))
     title += f", {torch.cuda.get_device_name()}"
     table = markdown_table(("products", HAND, WIDE), rows)
     return "\n\n".join((title, table, "\n".join(lines)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from common import geometric_mean, markdown_table, median, number
+from common import geometric_mean, markdown_table, median, number, verdict
 from data import SETS
 from quality_methods import OURS, PCA_NAME, PLAIN, PLAIN_BEST
 from quality_results import MANY_ROWS, Case, Figures
@@ -24,6 +24,8 @@ SECONDS_TARGET = 10.0
 """Longest fit of ours."""
 DIGITS_TARGET = 0.85
 """Explained variance of ours on digits, k = 10."""
+FORM = ".4g"
+"""How the figures are written beside their targets."""
 
 
 def report(figures: Figures) -> list[str]:
@@ -37,7 +39,7 @@ def report(figures: Figures) -> list[str]:
     if OURS in figures.methods:
         parts += [f"## {OURS} over each of the others", _against(figures)]
         parts += ["## Where it stayed PCA", _fell_back(figures)]
-        parts += ["## Verdict", _verdict(figures)]
+        parts += ["## Verdict", _verdicts(figures)]
     return parts
 
 
@@ -172,10 +174,9 @@ def _against(figures: Figures) -> str:
 # --------------------------------------------------------------------------- verdict
 
 
-def _verdict(figures: Figures) -> str:
+def _verdicts(figures: Figures) -> str:
     mean = means(figures, OURS)
     gone = [1 - m for c, m in mean.items() if c.k == 10 and SETS[c.name].table]
-    overall = geometric_mean(mean.values())
     seconds = {
         case: max(values["seconds"] for values in each.values())
         for case in figures.cases
@@ -188,17 +189,19 @@ def _verdict(figures: Figures) -> str:
             splits(figures, OURS),
             WORSE_SPLIT,
         ),
-        _judged(
+        verdict(
             f"geometric mean over {len(mean)} cases of the mean error over PCA's",
-            overall,
-            f"<= {OVERALL_TARGET}",
-            overall <= OVERALL_TARGET,
+            geometric_mean(mean.values()),
+            "<=",
+            OVERALL_TARGET,
+            FORM,
         ),
-        _judged(
+        verdict(
             f"less error than PCA on {len(gone)} mixed tables, k = 10, median",
             median(gone),
-            f">= {TABLES_TARGET}",
-            median(gone) >= TABLES_TARGET,
+            ">=",
+            TABLES_TARGET,
+            FORM,
         ),
         *(
             _largest(
@@ -212,32 +215,18 @@ def _verdict(figures: Figures) -> str:
         _largest("seconds of one fit", seconds, SECONDS_TARGET),
     ]
     digits = figures.value(Case("digits", "raw", 10), OURS, "explained")
-    met = digits >= DIGITS_TARGET
-    lines.append(
-        _judged(
-            "explained variance of digits, k = 10", digits, f">= {DIGITS_TARGET}", met
-        )
-    )
+    what = "explained variance of digits, k = 10"
+    lines.append(verdict(what, digits, ">=", DIGITS_TARGET, FORM))
     return "\n".join(lines)
 
 
 def _largest(what: str, values: dict[Case, float], most: float) -> str:
     """Judge the largest of some figures, and say how many are too large, and where."""
     what = f"largest {what} ({len(values)} cases)"
-    if not values:
-        return _judged(what, math.nan, f"<= {most}", False)
+    line = verdict(what, max(values.values(), default=math.nan), "<=", most, FORM)
     above = sorted((c for c in values if values[c] > most), key=lambda c: -values[c])
-    line = _judged(what, max(values.values()), f"<= {most}", not above)
     if not above:
         return line
     worst = "; ".join(f"{case}: {number(values[case], 4)}" for case in above[:10])
     more = "; ..." if len(above) > 10 else ""
     return f"{line}: {len(above)} of {len(values)} ({worst}{more})"
-
-
-def _judged(what: str, value: float, target: str, met: bool) -> str:
-    """Return one line of the verdict."""
-    if math.isnan(value):
-        return f"- {what}: not measured (target {target})"
-    word = "met" if met else "MISSED"
-    return f"- {what}: {number(value, 4)} (target {target}): {word}"
