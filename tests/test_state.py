@@ -196,6 +196,34 @@ def test_threads_are_given_back():
         torch.set_num_threads(before)
 
 
+WORKERS = """
+import joblib, torch
+from sklearn.datasets import load_digits
+from sk_autoencoder import DenoisingAutoEncoderTransformer
+
+X = load_digits().data[:300]
+seen = []
+
+def noise(x, generator):
+    seen.append(torch.get_num_threads())
+    return x
+
+def fit():  # large enough for more than one thread
+    reducer = DenoisingAutoEncoderTransformer(4, noise=noise, batch_size=256)
+    reducer.set_params(hidden_layer_sizes=(1024, 512), max_epochs=1).fit(X)
+    return set(seen)
+
+each = joblib.Parallel(n_jobs=2)(joblib.delayed(fit)() for _ in range(2))
+share = max(1, joblib.cpu_count() // 2)
+assert each == [{share}, {share}], (each, share)
+"""
+
+
+def test_worker_processes_share_the_cores():
+    environment = {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
+    subprocess.run([sys.executable, "-c", WORKERS], check=True, env=environment)
+
+
 def test_nothing_is_set_or_drawn_by_init():
     before = everything_global()
     for estimator in ESTIMATORS:
