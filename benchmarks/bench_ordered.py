@@ -3,10 +3,11 @@
     python benchmarks/bench_ordered.py
     python benchmarks/bench_ordered.py --data DIR --k 10 --prefixes 2 5
 
-Held-out squared error of `AutoEncoderTransformer(k, ordered=True)`: of the whole code
-over that without an order, which is the same fit; of the best and the worst prefix over
-PCA's with as many components; and of some prefixes over an autoencoder fitted with so
-few. The sets are those that defaults may be tuned on.
+Squared error of `AutoEncoderTransformer(k, ordered=True)` on a quarter of the rows that
+no fit has seen: of the whole code over that without an order, which is the same fit
+unless the order had PCA kept; of the best and the worst prefix over PCA's with as many
+components; and of some prefixes over an autoencoder fitted with so few. The sets are
+those that defaults may be tuned on.
 """
 
 import argparse
@@ -32,8 +33,7 @@ from sk_autoencoder import AutoEncoderTransformer
 
 CARRIED = ("digits", "breast_cancer", "diabetes", "adult")
 WITH_DATA = (
-    "digits",
-    "adult",
+    *CARRIED,
     "ad_cardio",
     "ad_fault",
     "california_housing",
@@ -42,6 +42,10 @@ WITH_DATA = (
     "gunpoint",
     "pricing_game_2015",
 )
+
+
+MOST = 1.002
+"""Target: error of the worst prefix over PCA's; up to there it counts as no worse."""
 
 
 def squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
@@ -71,6 +75,7 @@ def measure(X: np.ndarray, k: int, prefixes: list[int]) -> dict[str, float]:
         of_pca.append(squared_error(test, pca.inverse_transform(pca.transform(test))))
     over_pca = np.array(errors) / np.array(of_pca)
     results = {
+        "pca": float(ordered.fell_back_to_pca_),
         "whole": errors[-1] / squared_error(test, plain.reconstruct(test)),
         "best": over_pca[:-1].min(),
         "worst": over_pca.max(),
@@ -108,13 +113,15 @@ def main() -> None:
         results = measure(X, k, prefixes)
         worst.append(results["worst"])
         own += [results[str(j)] for j in prefixes]
+        kept = "yes" if results["pca"] else "no"
         cells = [results["whole"], results["best"], results["worst"]]
         cells += [results.get(str(j), np.nan) for j in args.prefixes]
         cells.append(results["seconds"])
-        rows.append((name, str(k), *(number(float(cell)) for cell in cells)))
+        rows.append((name, str(k), kept, *(number(float(cell)) for cell in cells)))
     header = (
         "set",
         "k",
+        "PCA kept",
         "whole code over unordered",
         "best prefix over PCA",
         "worst prefix over PCA",
@@ -124,8 +131,9 @@ def main() -> None:
     lines = [
         f"# Ordered components, one split, one thread ({load_note()})",
         markdown_table(header, rows),
-        verdict("worst prefix of all over PCA's", max(worst), "<=", 1.002, ".3f"),
-        verdict("median over an own fit", median(own), "<=", 1.1),
+        verdict("worst prefix of all over PCA's", max(worst), "<=", MOST, ".3f"),
+        f"- {sum(w <= MOST for w in worst)} of {len(worst)} sets have no worse one",
+        verdict("median over an own fit", median(own), "<=", 1.1, ".3f"),
     ]
     if missing:
         lines.append(f"- no file for: {', '.join(missing)}")

@@ -81,8 +81,9 @@ default="auto"
         Whether each prefix of a code is a code by itself: `inverse_transform` takes
         the first j columns, `truncate` keeps them, and `explained_variance_ratio_`
         tells what each adds. A second decoder learns that after the first, in about
-        the same time; the whole code is as good as without. If a prefix were worse
-        than PCA's on held-out rows by over 5 %, PCA is kept. Needs `init="pca"`.
+        the same time; the whole code is as good as without. But if a prefix were
+        worse than PCA's on held-out rows by over 5 %, PCA is kept, for the whole code
+        too. Needs `init="pca"`.
     whiten : bool, default=False
         Whether to give codes that are uncorrelated and of unit variance on the
         training rows. `inverse_transform` takes it back.
