@@ -95,7 +95,7 @@ docs: $(VENV)/.all  ## build the documentation into docs/_build/html, offline
 	$(ONE_THREAD) $(BIN) -m sphinx -E -W --keep-going -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-# The scripts start themselves again with one thread, all but the last.
+# The scripts start themselves again with one thread.
 bench: $(VENV)/.all  ## measure speed, memory and quality (about half an hour)
 	$(BIN) benchmarks/bench_fit.py
 	$(BIN) benchmarks/bench_grid.py
@@ -104,7 +104,7 @@ bench: $(VENV)/.all  ## measure speed, memory and quality (about half an hour)
 	$(BIN) benchmarks/bench_memory.py
 	$(BIN) benchmarks/bench_ordered.py
 	$(BIN) benchmarks/bench_quality.py --quick
-	$(ONE_THREAD) $(BIN) benchmarks/bench_choices.py --seeds 1
+	$(BIN) benchmarks/bench_choices.py --seeds 1
 
 clean:  ## remove what the targets made, the environments too
 	rm -rf $(VENV) $(VENV_OLDEST) build dist .mypy_cache .pytest_cache .ruff_cache

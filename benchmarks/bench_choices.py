@@ -1,20 +1,29 @@
 """The measurements behind some numbers that the package fixes.
 
     python benchmarks/bench_choices.py
+    python benchmarks/bench_choices.py --data DIR --seeds 1
+    python benchmarks/bench_choices.py --tables clip
 
 Prints the held-out squared error for some values of each, as a multiple of the error
 at the value in use: the least share of its unit to which a column is scaled up, the
 steps a row that the budget gives to tables of under a hundred rows, the noise on what
-the network sees beside PCA, the standard errors by which it has to be better than PCA;
-and of other schedules and sizes than the default ones.
+the network sees beside PCA, the norm to which gradients are clipped, the standard
+errors by which it has to be better than PCA; and of other schedules and sizes than the
+default ones.
 """
 
 import argparse
+import functools
 import math
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
+import torch
+from common import ensure_one_thread, markdown_table, publish
+from data import SETS
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
@@ -24,12 +33,23 @@ from sk_autoencoder._budget import automatic_batch_size
 from sk_autoencoder._columns import numeric
 from sk_autoencoder.objectives.reconstruct import Reconstruct
 
-SETS = {
+Measure = Callable[[Any, np.ndarray, int], float]
+
+CARRIED: dict[str, Callable[[], Any]] = {
     "digits": load_digits,
     "wine": load_wine,
     "breast cancer": load_breast_cancer,
     "diabetes": load_diabetes,
 }
+TABLES = (
+    "share",
+    "noisy",
+    "budget",
+    "noise",
+    "clip",
+    "guard",
+    "others",
+)
 SHARES = (1e-6, 0.03, 0.1, 0.2, 0.3, 1.0)
 STEPS_A_ROW = (5, 15, 60)
 NOISES = (0.0, 0.1, 0.2, 0.4)
@@ -44,11 +64,15 @@ OTHERS = (
     {"hidden_layer_sizes": (128,)},
 )
 """Other settings than the default ones, which come first."""
+FAR_OUT, FAR_OUT_K = "ad_thyroid", 5
+"""A set with rows far out, from the folder that `--data` names."""
 
 
-def held_out_error(train: np.ndarray, test: np.ndarray, **params: object) -> float:
+def held_out_error(
+    train: np.ndarray, test: np.ndarray, k: int = 0, **params: object
+) -> float:
     """Unexplained share of the held-out rows' variance at the default settings."""
-    k = min(10, train.shape[1] // 2)
+    k = k or min(10, train.shape[1] // 2)
     reducer = AutoEncoderTransformer(k, **params).fit(train)
     return 1 - reducer.score(test)
 
@@ -71,13 +95,21 @@ def error_of_noisy(share: float, X: np.ndarray, seed: int) -> float:
 
 
 def error_at_budget(steps_a_row: int, X: np.ndarray, seed: int) -> float:
-    """Error after so many steps a row on forty rows, all columns of one weight."""
+    """Error after so many steps a row on forty rows, all columns of one weight.
+
+    The start is random: from PCA, forty rows of any of these sets stay PCA.
+    """
     order = np.random.default_rng(seed).permutation(len(X))
     train, test = X[order[:40]], X[order[40:340]]
     steps_an_epoch = math.ceil(36 / automatic_batch_size(40))
     epochs = math.ceil(steps_a_row * 40 / steps_an_epoch)
     return held_out_error(
-        train, test, max_epochs=epochs, numeric_scaling="standard", random_state=seed
+        train,
+        test,
+        init="random",
+        max_epochs=epochs,
+        numeric_scaling="standard",
+        random_state=seed,
     )
 
 
@@ -99,12 +131,13 @@ def error_at_guard(guard: float, X: np.ndarray, seed: int) -> float:
         )
 
 
-def error_at_clip(norm: float, X: np.ndarray, seed: int) -> float:
+def error_at_clip(norm: float, X: np.ndarray, seed: int, k: int = 0) -> float:
     """Error where gradients are clipped to a norm, columns of unit variance."""
     train, test = train_test_split(X, random_state=seed)
     return held_out_error(
         train,
         test,
+        k,
         numeric_scaling="standard",
         random_state=seed,
         net_params={"gradient_clip": norm},
@@ -121,91 +154,120 @@ def error_with(params: int, X: np.ndarray, seed: int) -> float:
 
 def table(
     title: str,
-    measure: Callable[[float, np.ndarray, int], float],
+    measure: Measure,
     values: Iterable[float],
     in_use: float,
     seeds: int,
-    sets: Iterable[str],
+    sets: dict[str, np.ndarray],
     names: Iterable[str] = (),
-) -> None:
-    """Print the mean errors, a row a set and a column a value."""
+) -> str:
+    """Return the mean errors, a row a set and a column a value."""
     values = list(values)
     names = list(names) or [f"{value:g}" for value in values]
-    print(f"\n{title}; mean of {seeds} splits\n")
-    print("| set | " + " | ".join(names) + " |")
-    print("|---|" + "---:|" * len(values))
-    for name in sets:
-        X = SETS[name]().data
+    rows = []
+    for name, X in sets.items():
         cells = tqdm([(v, s) for v in values for s in range(seeds)], name, leave=False)
         errors = np.array([measure(v, X, s) for v, s in cells])
         means = errors.reshape(len(values), seeds).mean(axis=1)
         ratios = means / means[values.index(in_use)]
-        print(f"| {name} | " + " | ".join(f"{ratio:.3g}" for ratio in ratios) + " |")
+        rows.append((name, *(f"{ratio:.3g}" for ratio in ratios)))
+    splits = "one split" if seeds == 1 else f"mean of {seeds} splits"
+    return f"## {title}; {splits}\n\n{markdown_table(('set', *names), rows)}"
+
+
+def clips(seeds: int, sets: dict[str, np.ndarray], folder: Path | None) -> str:
+    """Return the table of the norms to which gradients are clipped."""
+    title = "Error over that at gradients of norm 10 at most, standardised columns"
+    parts = [table(title, error_at_clip, CLIPS, 10.0, seeds, sets)]
+    far_out = SETS[FAR_OUT]
+    if far_out.missing(folder):
+        parts.append(f"- no file for: {FAR_OUT}")
+    else:
+        measure = functools.partial(error_at_clip, k=FAR_OUT_K)
+        rows = {FAR_OUT: far_out.load(folder)}
+        title = f"The same with rows far out, k = {FAR_OUT_K}"
+        parts.append(table(title, measure, CLIPS, 10.0, seeds, rows))
+    return "\n\n".join(parts)
+
+
+def tables(
+    seeds: int, sets: dict[str, np.ndarray], folder: Path | None
+) -> dict[str, Callable[[], str]]:
+    """Give what makes each table."""
+    share = numeric.SMALLEST_SHARE
+    digits = {"digits": sets["digits"]}
+    changes = [", ".join(f"{k}={v}" for k, v in p.items()) or "default" for p in OTHERS]
+    return {
+        "share": lambda: table(
+            f"Error over that at the share in use, {share:g}",
+            error_at_share,
+            SHARES,
+            share,
+            seeds,
+            sets,
+        ),
+        "noisy": lambda: table(
+            "Error of noisy digits, likewise",
+            error_of_noisy,
+            SHARES,
+            share,
+            seeds,
+            digits,
+        ),
+        "budget": lambda: table(
+            "Forty rows, random start: error over that at 15 steps a row",
+            error_at_budget,
+            STEPS_A_ROW,
+            15,
+            seeds,
+            sets,
+        ),
+        "noise": lambda: table(
+            "Error over that at 0.2 standard deviations of noise, standardised columns",
+            error_at_noise,
+            NOISES,
+            0.2,
+            seeds,
+            sets,
+        ),
+        "clip": lambda: clips(seeds, sets, folder),
+        "guard": lambda: table(
+            "Error over that at a guard of 1.5 standard errors, standardised columns",
+            error_at_guard,
+            GUARDS,
+            1.5,
+            seeds,
+            sets,
+        ),
+        "others": lambda: table(
+            "Error over that at the default settings, standardised columns",
+            error_with,
+            range(len(OTHERS)),
+            0,
+            seeds,
+            sets,
+            changes,
+        ),
+    }
 
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    seeds = parser.parse_args().seeds
-    share = numeric.SMALLEST_SHARE
-    table(
-        f"Error over that at the share in use, {share:g}",
-        error_at_share,
-        SHARES,
-        share,
-        seeds,
-        SETS,
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    table(
-        "Error of noisy digits, likewise",
-        error_of_noisy,
-        SHARES,
-        share,
-        seeds,
-        ["digits"],
-    )
-    table(
-        "Forty rows: error over that at 15 steps a row",
-        error_at_budget,
-        STEPS_A_ROW,
-        15,
-        seeds,
-        SETS,
-    )
-    table(
-        "Error over that at 0.2 standard deviations of noise, standardised columns",
-        error_at_noise,
-        NOISES,
-        0.2,
-        seeds,
-        SETS,
-    )
-    table(
-        "Error over that at gradients of norm 10 at most, standardised columns",
-        error_at_clip,
-        CLIPS,
-        10.0,
-        seeds,
-        SETS,
-    )
-    table(
-        "Error over that at a guard of 1.5 standard errors, standardised columns",
-        error_at_guard,
-        GUARDS,
-        1.5,
-        seeds,
-        SETS,
-    )
-    table(
-        "Error over that at the default settings, standardised columns",
-        error_with,
-        range(len(OTHERS)),
-        0,
-        seeds,
-        SETS,
-        [", ".join(f"{k}={v}" for k, v in p.items()) or "default" for p in OTHERS],
-    )
+    add = parser.add_argument
+    add("--seeds", type=int, default=3, help="splits (default 3)")
+    add("--tables", nargs="+", choices=TABLES, default=TABLES, help="default all")
+    add("--data", type=Path, help="folder with the open sets' files")
+    add("--write", type=Path, metavar="FILE", help="also write the tables there")
+    args = parser.parse_args()
+    ensure_one_thread()
+    torch.set_num_threads(1)
+    sets = {name: load().data for name, load in CARRIED.items()}
+    make = tables(args.seeds, sets, args.data)
+    parts = [make[name]() for name in tqdm(args.tables)]
+    publish("\n\n".join(parts), args.write)
 
 
 if __name__ == "__main__":
