@@ -2,14 +2,14 @@
 
     python benchmarks/bench_choices.py
     python benchmarks/bench_choices.py --data DIR --seeds 1
-    python benchmarks/bench_choices.py --tables clip
+    python benchmarks/bench_choices.py --tables products
 
 Prints the held-out squared error for some values of each, as a multiple of the error
 at the value in use: the least share of its unit to which a column is scaled up, the
 steps a row that the budget gives to tables of under a hundred rows, the noise on what
 the network sees beside PCA, the norm to which gradients are clipped, the standard
 errors by which it has to be better than PCA; and of other schedules and sizes than the
-default ones.
+default ones. The last table times the products of a training step by numpy and torch.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from common import ensure_one_thread, markdown_table, publish
+from common import clock, ensure_one_thread, markdown_table, median, publish
 from data import SETS
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.model_selection import train_test_split
@@ -49,6 +49,7 @@ TABLES = (
     "clip",
     "guard",
     "others",
+    "products",
 )
 SHARES = (1e-6, 0.03, 0.1, 0.2, 0.3, 1.0)
 STEPS_A_ROW = (5, 15, 60)
@@ -66,6 +67,11 @@ OTHERS = (
 """Other settings than the default ones, which come first."""
 FAR_OUT, FAR_OUT_K = "ad_thyroid", 5
 """A set with rows far out, from the folder that `--data` names."""
+LAYERS = ((128, 64, 32), (256, 784, 256), (128, 1500, 1500), (1024, 1500, 1500))
+"""Rows of a batch, inputs and outputs of a layer, whose products are timed."""
+TURNS = 15
+TURN = 0.02
+"""Seconds of a turn, roughly."""
 
 
 def held_out_error(
@@ -175,6 +181,73 @@ def table(
     return f"## {title}; {splits}\n\n{markdown_table(('set', *names), rows)}"
 
 
+# ------------------------------------------------------------------------- products
+
+
+def products() -> str:
+    """Return a table of the products of layers, by numpy and by torch."""
+    rows = []
+    for n_rows, n_in, n_out in tqdm(LAYERS, "products", leave=False):
+        for name, ways in _products(n_rows, n_in, n_out).items():
+            taken = _microseconds(ways)
+            layer = f"{n_rows:,} rows, {n_in:,} to {n_out:,}: {name}"
+            cells = [f"{taken[way]:,.1f}" for way in ways]
+            rows.append((layer, *cells, *["–"] * (3 - len(ways))))
+    title = f"## Products of a layer, µs of processor time, median of {TURNS} turns"
+    header = ("float32", "np.dot(out=)", "torch.mm(out=)", "torch.addmm(out=)")
+    return f"{title}\n\n{markdown_table(header, rows)}"
+
+
+def _products(n_rows: int, n_in: int, n_out: int) -> dict[str, dict[str, Callable]]:
+    """Give the ways to each product; numpy's are on the memory of torch's tensors."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias, z = (
+        torch.randn(shape, generator=generator)
+        for shape in ((n_rows, n_in), (n_out, n_in), (n_out,), (n_rows, n_out))
+    )
+    forward, back, to_weight = (torch.empty_like(t) for t in (z, x, weight))
+
+    def ways(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> dict:
+        arrays = [t.numpy() for t in (a, b, out)]
+        return {
+            "dot": lambda: np.dot(arrays[0], arrays[1], out=arrays[2]),
+            "mm": lambda: torch.mm(a, b, out=out),
+        }
+
+    def add_bias(multiply: Callable) -> torch.Tensor:
+        multiply()
+        return forward.add_(bias)
+
+    with_bias = {
+        name: functools.partial(add_bias, multiply)
+        for name, multiply in ways(x, weight.T, forward).items()
+    }
+    with_bias["addmm"] = lambda: torch.addmm(bias, x, weight.T, out=forward)
+    return {
+        "forward, with the bias": with_bias,
+        "gradient by the weights": ways(z.T, x, to_weight),
+        "gradient by the inputs": ways(z, weight, back),
+    }
+
+
+def _microseconds(ways: dict[str, Callable]) -> dict[str, float]:
+    """Time one call of each; they take turns."""
+    now = clock("cpu")
+    calls = dict.fromkeys(ways, 1)
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(-2, TURNS):
+        for name, way in ways.items():
+            started = now()
+            for _ in range(calls[name]):
+                way()
+            seconds = (now() - started) / calls[name]
+            if turn < 0:  # to warm up, and to see how many calls fill a turn
+                calls[name] = max(1, math.ceil(TURN / max(seconds, 1e-7)))
+            else:
+                taken[name].append(1e6 * seconds)
+    return {name: median(turns) for name, turns in taken.items()}
+
+
 def clips(seeds: int, sets: dict[str, np.ndarray], folder: Path | None) -> str:
     """Return the table of the norms to which gradients are clipped."""
     title = "Error over that at gradients of norm 10 at most, standardised columns"
@@ -248,6 +321,7 @@ def tables(
             sets,
             changes,
         ),
+        "products": products,
     }
 
 

@@ -133,8 +133,8 @@ class DensePass:
     """Layers in a row with buffers for batches of so many rows.
 
     Products are numpy's, on the memory of torch's tensors: its calls are shorter, and
-    its BLAS is as fast or faster on all sizes that were tried
-    (`benchmarks/bench_fit.py`). The rest is torch's.
+    its BLAS is as fast, to 5 %, or faster on all sizes that were tried
+    (`benchmarks/bench_choices.py --tables products`). The rest is torch's.
 
     Parameters
     ----------

@@ -1,19 +1,19 @@
 """What the benchmarks print, as far as it does not take a benchmark to see it."""
 
+import importlib
 import math
 from pathlib import Path
 
 import pytest
+import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture
-def common(monkeypatch):
+def script(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
-    import common
-
-    return common
+    return importlib.import_module
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,14 @@ def common(monkeypatch):
         ((math.nan, ">=", 10), "not measured (target >= 10)"),
     ],
 )
-def test_a_verdict_says_what_was_wanted_and_whether_it_came(common, arguments, line):
-    assert common.verdict("seconds", *arguments) == f"- seconds: {line}"
+def test_a_verdict_says_what_was_wanted_and_whether_it_came(script, arguments, line):
+    assert script("common").verdict("seconds", *arguments) == f"- seconds: {line}"
+
+
+def test_the_ways_to_a_product_give_the_same_product(script):
+    products = script("bench_choices")._products(5, 4, 3)
+    assert [len(ways) for ways in products.values()] == [3, 2, 2]
+    for ways in products.values():
+        first, *others = (torch.as_tensor(way()).clone() for way in ways.values())
+        for other in others:
+            torch.testing.assert_close(other, first)
