@@ -168,6 +168,7 @@ def test_pandas_frames_keep_their_dtypes():
     assert rows["colour"].tolist() == ["red", "blue", "green"]
     assert rows["small"].tolist() == [1, 2, 3]
     assert rows["rank"].tolist() == ["low", "high", "low"]
+    assert rows.index.tolist() == [0, 1, 2]
     # What was passed is as it was.
     for frame, before in zip((one, other), pandas_frames(), strict=True):
         pd.testing.assert_frame_equal(frame, before)

@@ -1,0 +1,307 @@
+"""The benchmark of the Porto Seguro recipe: its parts, and a run that is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from sk_autoencoder.datasets import make_porto_seguro
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+try:
+    import porto_models
+    import porto_recipes
+    import porto_resume
+    import porto_seguro
+    import porto_tables
+finally:
+    sys.path.remove(str(BENCHMARKS))
+
+SCALE = 0.004  # four epochs of an autoencoder, of six units a layer
+
+
+@pytest.fixture(scope="module")
+def task():
+    return porto_tables.look_alike(SCALE, seed=0)
+
+
+@pytest.fixture
+def setup():
+    return porto_recipes.Setup(SCALE)
+
+
+# ------------------------------------------------------------------------- columns
+
+
+def test_the_look_alike_becomes_221_columns(task):
+    assert task.rows.shape == (2381 + 3571, 221)
+    assert task.rows.dtype == np.float32
+    assert task.rows.flags.c_contiguous
+    assert len(task.y_train) == 2381
+    assert len(task.y_test) == len(task.ids) == 3571
+    # 14 groups of one-hots, behind the 37 columns, of which each row has one.
+    assert [j for group in task.groups for j in group] == list(range(37, 221))
+    assert len(task.groups) == 14
+    for group in task.groups:
+        np.testing.assert_array_equal(task.rows[:, group].sum(axis=1), 1)
+
+
+def test_columns_are_what_the_recipe_says():
+    porto = make_porto_seguro(3000, 0, random_state=0)
+    rows, groups = porto_tables.prepare(porto.data, porto.levels)
+    kept = [name for name in porto.feature_names if "_calc_" not in name]
+    binary = kept.index("ps_ind_06_bin")
+    np.testing.assert_array_equal(rows[:, binary], porto.data["ps_ind_06_bin"])
+    real = rows[:, kept.index("ps_car_13")]
+    assert abs(real.mean()) < 1e-6
+    assert pd.Series(real).corr(porto.data["ps_car_13"], method="spearman") > 0.9999
+    # Missing is a level, and a number less than all others.
+    missing = porto.data["ps_car_05_cat"] == -1
+    group = groups[list(porto.levels).index("ps_car_05_cat")]
+    np.testing.assert_array_equal(rows[:, group[0]], missing)
+    codes = rows[:, kept.index("ps_car_05_cat")]
+    assert codes[missing].max() < codes[~missing].min()
+
+
+def test_rank_gauss_is_normal_and_keeps_ties_together():
+    values = np.random.default_rng(0).exponential(size=10_001)
+    gauss = porto_tables.rank_gauss(values)
+    assert abs(gauss.mean()) < 1e-12
+    assert gauss.std() == pytest.approx(0.5**0.5, rel=0.01)  # erfinv's unit
+    np.testing.assert_array_equal(np.argsort(gauss), np.argsort(values))
+    # Half the rows at the least value are no outliers.
+    tied = porto_tables.rank_gauss(np.repeat([0.0, 1.0, 2.0], [500, 250, 250]))
+    assert len(np.unique(tied)) == 3
+    assert np.abs(tied).max() < 1
+    assert abs(tied.mean()) < 1e-12
+
+
+def test_other_tables_are_encoded(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 400
+    frame = pd.DataFrame(
+        {
+            "veh_value": np.where(rng.random(n) < 0.1, np.nan, rng.random(n)),
+            "clm": (rng.random(n) < 0.1).astype(int),
+            "numclaims": 1,
+            "claimcst0": 1.0,
+            "veh_body": rng.choice(["SEDAN", "BUS"], n),
+        }
+    )
+    frame.loc[:4, "veh_body"] = "RARE"  # both share a column
+    frame.loc[5:9, "veh_body"] = "RARER"
+    name = "australian_auto_datacar"
+    frame.to_csv(tmp_path / f"{name}.csv.gz", index=False)
+    task = porto_tables.insurance(tmp_path, name, 1.0, seed=0)
+    assert task.rows.shape == (400, 4)
+    assert task.groups == [[1, 2, 3]]
+    assert np.isfinite(task.rows).all()
+    assert len(task.y_train) == 240
+    np.testing.assert_array_equal(
+        np.concatenate([task.y_train, task.y_test]).sum(), frame["clm"].sum()
+    )
+    order = task.ids
+    expected = frame["veh_value"].to_numpy()[order]
+    assert pd.Series(task.rows[240:, 0]).corr(pd.Series(expected), "spearman") > 0.999
+
+
+def test_kaggles_files_are_read(tmp_path):
+    porto = make_porto_seguro(300, 200, random_state=1)
+    porto.frame.to_csv(tmp_path / "train.csv")
+    porto.test_data.to_csv(tmp_path / "test.csv")
+    paths = tmp_path / "train.csv", tmp_path / "test.csv"
+    task = porto_tables.kaggle(*paths, 1.0, seed=0)
+    expected, groups = porto_tables.prepare(
+        pd.concat([porto.data, porto.test_data]), porto.levels
+    )
+    np.testing.assert_allclose(task.rows, expected, atol=1e-6)
+    assert task.groups == groups
+    np.testing.assert_array_equal(task.y_train, porto.target)
+    np.testing.assert_array_equal(task.ids, porto.test_data.index)
+    assert task.y_test is None
+    half = porto_tables.kaggle(*paths, 0.5, seed=0)
+    assert (len(half.y_train), len(half.rows)) == (150, 250)
+    porto.frame.drop(columns="ps_car_13").to_csv(tmp_path / "train.csv")
+    with pytest.raises(SystemExit, match=r"without \['ps_car_13'\]. Pass its train"):
+        porto_tables.kaggle(*paths, 1.0, seed=0)
+
+
+# --------------------------------------------------------------------------- figures
+
+
+def test_gini_is_twice_the_auc_less_one():
+    rng = np.random.default_rng(0)
+    y = rng.random(500) < 0.1
+    for score in (rng.random(500) + y, rng.integers(0, 3, 500) - y):
+        expected = 2 * roc_auc_score(y, score) - 1
+        assert porto_seguro.gini(y, score) == pytest.approx(expected, abs=1e-12)
+
+
+def test_at_full_scale_the_recipe_is_the_winners():
+    setup = porto_recipes.Setup(1.0)
+    recipe = porto_recipes.RECIPES[6]
+    parameters = porto_models.build_autoencoder(recipe, setup, []).get_params()
+    expected = {
+        "features": "hidden",
+        "hidden_layer_sizes": (1500, 1500, 1500),
+        "activation": "relu",
+        "noise": "swap",
+        "noise_level": 0.2,
+        "optimizer": "sgd",
+        "lr": 2.8e-3,
+        "lr_schedule": 0.995,
+        "batch_size": 128,
+        "max_epochs": 1000,
+        "early_stopping": False,
+        "weight_decay": 0.0,
+        "net_params": {"weight_average": None, "gradient_clip": None},
+    }
+    assert {name: parameters[name] for name in expected} == expected
+    deep = porto_models.build_autoencoder(porto_recipes.RECIPES[5], setup, [])
+    assert deep.hidden_layer_sizes == (15_000, 15_000)
+    assert (deep.n_components, deep.features, deep.init) == (
+        3000,
+        "bottleneck",
+        "random",
+    )
+    # A smaller run ends at the same learning rate, after fewer epochs.
+    small = porto_recipes.Setup(0.01)
+    assert small.epochs(1000) == 10
+    assert small.decay(1000) ** 10 == pytest.approx(0.995**1000)
+    assert small.rate(3e-3) == 0.3
+    assert porto_recipes.Setup(0.1).rate(1e-4) == pytest.approx(0.01)
+
+
+def test_column_groups_are_passed_where_they_are_known(monkeypatch):
+    monkeypatch.setattr(porto_models, "HAS_GROUPS", False)
+    assert porto_models.with_groups({"a": 1}, [[0]]) == {"a": 1}
+    monkeypatch.setattr(porto_models, "HAS_GROUPS", True)
+    assert porto_models.with_groups({"a": 1}, [[0]]) == {
+        "a": 1,
+        "feature_groups": [[0]],
+    }
+
+
+# -------------------------------------------------------------------------- going on
+
+
+class KilledError(BaseException):
+    pass
+
+
+def kill_after(monkeypatch, epochs):
+    """Stop right after a checkpoint of so many epochs, by no way that skorch knows."""
+    save = porto_resume.EpochCheckpoint.save_model
+
+    def save_then_die(self, net):
+        save(self, net)
+        if len(net.history) == epochs:
+            raise KilledError
+
+    monkeypatch.setattr(porto_resume.EpochCheckpoint, "save_model", save_then_die)
+
+
+def weights(net):
+    return {n: v.detach().clone() for n, v in net.module_.state_dict().items()}
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_an_autoencoder_goes_on_from_its_last_epoch(
+    suffix, task, setup, tmp_path, monkeypatch
+):
+    if suffix == "safetensors":
+        pytest.importorskip("safetensors")
+    monkeypatch.setattr(porto_resume, "SAFETENSORS", suffix == "safetensors")
+    monkeypatch.setattr(porto_resume, "PARAMS", f"params.{suffix}")
+    recipe = porto_recipes.RECIPES[2]
+    with monkeypatch.context() as patch:
+        kill_after(patch, 3)
+        with pytest.raises(KilledError):
+            porto_models.fit_autoencoder(recipe, setup, task, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-00003"]
+    assert porto_resume.epochs_done(tmp_path) == 3
+    files = {path.name for path in (tmp_path / "epoch-00003").iterdir()}
+    assert files == {f"params.{suffix}", "history.json"}
+
+    found = porto_models.fit_autoencoder(recipe, setup, task, tmp_path)
+    assert found.n_iter_ == len(found.net_.history) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-00004"]
+    # The rate goes on falling, and so does the loss.
+    factor = setup.decay(1000)
+    rate = found.net_.optimizer_.param_groups[0]["lr"]
+    assert rate == pytest.approx(setup.rate(recipe.lr) * factor**3)
+    assert np.all(np.diff(found.loss_curve_) < 0)
+
+    # A finished one is loaded, not trained: no epoch more, the weights of the file.
+    again = porto_models.fit_autoencoder(recipe, setup, task, tmp_path)
+    assert again.n_iter_ == 4
+    for name, value in weights(found.net_).items():
+        np.testing.assert_array_equal(weights(again.net_)[name], value)
+    np.testing.assert_array_equal(
+        again.transform(task.rows[:50]), found.transform(task.rows[:50])
+    )
+
+
+def test_a_supervised_net_goes_on_from_its_last_epoch(task, tmp_path, monkeypatch):
+    setup = porto_recipes.Setup(0.02)  # three epochs
+    recipe = porto_recipes.RECIPES[2]
+    rows = porto_models.Rows(task.rows, task.y_train, np.arange(1000))
+    with monkeypatch.context() as patch:
+        kill_after(patch, 2)
+        with pytest.raises(KilledError):
+            porto_models.fit_net(recipe, setup, rows, tmp_path)
+    net = porto_models.fit_net(recipe, setup, rows, tmp_path)
+    assert len(net.history) == 3
+    rate = setup.rate(1e-4) * setup.decay(150) ** 2
+    assert net.history[-1, "event_lr"] == pytest.approx(rate)
+    score = net.predict_proba(rows)
+    again = porto_models.fit_net(recipe, setup, rows, tmp_path)
+    np.testing.assert_array_equal(again.predict_proba(rows), score)
+
+
+def test_a_run_with_other_settings_is_refused(tmp_path):
+    porto_resume.check_settings(tmp_path, {"scale": 0.1})
+    porto_resume.check_settings(tmp_path, {"scale": 0.1})
+    with pytest.raises(
+        SystemExit, match=r"^expected scale=0.1 as in .*, got scale=0.2"
+    ):
+        porto_resume.check_settings(tmp_path, {"scale": 0.2})
+
+
+def test_a_killed_run_is_finished_by_the_same_command(tmp_path):
+    command = [sys.executable, "-W", "error", BENCHMARKS / "porto_seguro.py"]
+    # Some seconds of work, so that it is not over before it can be killed.
+    command += ["--scale", "0.006", "--models", "2,4", "--output", tmp_path]
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    path = os.pathsep.join([str(BENCHMARKS.parent), *filter(None, sys.path)])
+    settings = {"env": {**os.environ, "PYTHONPATH": path} | dict.fromkeys(threads, "1")}
+    home = tmp_path / "look-alike"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) as run:
+        while not list(home.glob("model-2/autoencoder/epoch-*")) and run.poll() is None:
+            time.sleep(0.005)
+        run.send_signal(signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, **settings
+    )
+    for text in ("2, net", "4, net", "blend", "221 columns", "no evidence of quality"):
+        assert text in done.stdout
+    assert (tmp_path / "table.md").read_text() == done.stdout
+    submission = pd.read_csv(home / "blend.csv")
+    models = [pd.read_csv(home / f"model-{n}.csv") for n in (2, 4)]
+    assert list(submission.columns) == ["id", "target"]
+    assert len(submission) == 5357
+    mean = (models[0]["target"] + models[1]["target"]) / 2
+    np.testing.assert_allclose(submission["target"], mean, rtol=1e-6)
+    assert submission["target"].between(0, 1, inclusive="neither").all()
+    # Gigabytes at full scale: they go once a model is finished.
+    assert not list(home.glob("model-*/features*"))
+    assert len(list(home.glob("model-2/fold-*.npz"))) == 5
