@@ -226,7 +226,7 @@ class _AnyColumns:
 
 
 class _Frame:
-    """The map of a `FrameLayer` that has a frame, and its inverse."""
+    """What `FrameLayer` does, where it has a frame."""
 
     def __init__(self, layer: FrameLayer, dtype: torch.dtype) -> None:
         self._layer, self._dtype = layer, dtype
