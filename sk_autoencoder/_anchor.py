@@ -16,7 +16,13 @@ from torch import Tensor, nn
 
 from sk_autoencoder._exact import ExactBuffers
 
-__all__ = ["AnchoredDecoder", "AnchoredEncoder", "exact_product", "zero_last_layer"]
+__all__ = [
+    "AnchoredDecoder",
+    "AnchoredEncoder",
+    "AnchoredPosterior",
+    "exact_product",
+    "zero_last_layer",
+]
 
 
 class AnchoredEncoder(ExactBuffers):
@@ -87,6 +93,56 @@ class AnchoredEncoder(ExactBuffers):
         if self.spread is not None:
             noise.mul_(self.spread)
         return noise.mul_(self.noise).add_(inputs)
+
+
+class AnchoredPosterior(AnchoredEncoder):
+    """The posterior of probabilistic PCA, and what a network adds.
+
+    **Shape**: (n, n_inputs) to (n, 2 n_components), means and log variances.
+
+    References
+    ----------
+    Tipping and Bishop (1999), Probabilistic principal component analysis, JRSS B 61.
+    """
+
+    log_variance: Tensor
+
+    def set_posterior(
+        self,
+        components: np.ndarray,
+        deviations: np.ndarray,
+        noise: float,
+        factor: np.ndarray,
+    ) -> np.ndarray:
+        """Set the linear part; give the deviations of what the components explain.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_components, n_features)
+        deviations : ndarray of shape (n_components,)
+        noise : float
+            Variance that is left in each feature, above 0.
+        factor : ndarray of shape (n_inputs,)
+            From inputs to the units of the score.
+        """
+        variances = np.square(deviations)
+        explained = np.sqrt(np.maximum(variances - noise, 0.0))
+        # Where there is nothing to explain the posterior is the prior.
+        seen = np.where(explained > 0, variances, noise)
+        with np.errstate(divide="ignore"):
+            self.set_axes(
+                components, np.where(explained > 0, seen / explained, 0.0), factor
+            )
+        axes = self.exact["axes"]
+        self.write("axes", np.hstack([axes, np.zeros_like(axes)]))
+        logs = np.log(noise / seen)
+        self.write("log_variance", np.concatenate([np.zeros_like(logs), logs]))
+        return explained
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encode inputs (n, n_inputs)."""
+        learnt = self.network(self.seen(inputs)) + self.log_variance
+        return exact_product(learnt, inputs, self.axes)
 
 
 class AnchoredDecoder(ExactBuffers):

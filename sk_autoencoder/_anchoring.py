@@ -79,7 +79,12 @@ def _in_units(plan: Plan, X: Any, statistics: ColumnStatistics) -> RowsInUnits:
 
 
 def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
-    """Add axes, and the frame in which codes are PCA's own."""
+    """Add axes, and the frame in which codes are PCA's own.
+
+    Codes that are drawn have the units of their prior instead.
+    """
+    if not plan.objective.is_plain:
+        return replace(plan, axes=axes)
     unit = plan.scale.unit[0] if plan.scaling == "none" else 1.0
     if plan.table is not None:
         unit = plan.table.unit

@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._anchor import AnchoredDecoder, AnchoredEncoder
+from sk_autoencoder._anchor import (
+    AnchoredDecoder,
+    AnchoredEncoder,
+    AnchoredPosterior,
+)
 from sk_autoencoder._axes import PrincipalAxes
 from sk_autoencoder._columns import (
     LIKELIHOODS,
@@ -36,6 +40,12 @@ __all__ = [
 
 # Share of the variance that is lost in float32: its squared rounding, and a margin.
 EXACT = 1e-11
+
+# Variance that probabilistic PCA leaves at least, in units of the features' mean one.
+LEAST_NOISE = 1e-6
+
+# Likelihoods that are normal densities around the decoder's output.
+NORMAL = ("gaussian", "isotropic")
 
 # Beyond these float32 loses a column's values, or a product of two of them.
 SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
@@ -78,6 +88,8 @@ class Plan:
         Positions of those that `transform` gives; None is all.
     fills : bool
         Whether `transform` gives rows with their missing cells filled.
+    mixture : bool
+        Whether the prior of the codes is a mixture fitted to them.
     table : Table or None
         How the columns become numbers, where they are not all numbers without gaps.
     settings : dict
@@ -101,6 +113,7 @@ class Plan:
     kept: int | None = None
     shown: tuple[int, ...] | None = None
     fills: bool = False
+    mixture: bool = False
     table: Table | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -116,7 +129,7 @@ class Plan:
     def columns(self) -> NumericColumns | MixedColumns:
         """Make the columns of the plan."""
         if self.table is not None:
-            return MixedColumns(self.table, is_density=self.likelihood == "gaussian")
+            return MixedColumns(self.table, is_density=self.likelihood in NORMAL)
         return NumericColumns(
             scaling=self.scaling,
             likelihood=self.likelihood,
@@ -157,7 +170,8 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
             generator=generator,
         )
     if plan.axes is not None:
-        encoder = AnchoredEncoder(encoder)
+        anchor = AnchoredEncoder if plan.objective.is_plain else AnchoredPosterior
+        encoder = anchor(encoder)
         decoder = AnchoredDecoder(decoder, to_raw=columns.to_raw)
     module = AutoEncoderModule(
         columns=columns,
@@ -169,7 +183,17 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
     if plan.shown is not None:
         module.shown = torch.tensor(plan.shown)
     set_anchor(module, plan)
+    if plan.axes is not None and not plan.objective.is_plain:
+        columns.set_variance(_noise(plan))
     return module
+
+
+def _noise(plan: Plan) -> float:
+    """Give the variance that PCA leaves in a feature, as probabilistic PCA has it."""
+    assert plan.axes is not None
+    n_left = max(1, plan.axes.components.shape[1] - plan.n_components)
+    least = LEAST_NOISE * plan.axes.total / plan.axes.components.shape[1]
+    return max(plan.axes.residual(plan.n_components) / n_left, least) or 1.0
 
 
 def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
@@ -187,13 +211,19 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
         return
     k, columns, encoder, decoder = _parts(plan, module)
     components, deviations = plan.axes.components[:k], plan.axes.deviations[:k]
-    encoder.set_axes(components, deviations, columns.factor)
+    left = plan.axes.residual(k) / components.shape[1]
+    explained = deviations
+    if isinstance(encoder, AnchoredPosterior):
+        left = _noise(plan)
+        explained = encoder.set_posterior(components, deviations, left, columns.factor)
+    else:
+        encoder.set_axes(components, deviations, columns.factor)
     n_rows = plan.statistics.n_rows
     encoder.noise = plan.objective.network_noise(n_rows, columns.n_inputs)
     # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
-    left = plan.axes.residual(k) / components.shape[1]
-    residual = left**0.5 if columns.is_squared_error else 1.0
-    decoder.set_axes(components, deviations, columns.exact["offset"], residual)
+    in_units = columns.is_squared_error or plan.likelihood in NORMAL
+    residual = left**0.5 if in_units and plan.table is None else 1.0
+    decoder.set_axes(components, explained, columns.exact["offset"], residual)
     module.loss_unit = left if columns.is_squared_error and left > 0 else 1.0
     if isinstance(columns, MixedColumns):
         told = np.square(components * deviations[:, None]).sum(axis=0)

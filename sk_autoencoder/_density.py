@@ -1,28 +1,106 @@
 """The density of a variational autoencoder, estimated by draws from its posterior."""
 
+import math
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from scipy import linalg
+from torch import Tensor
 
 from sk_autoencoder._module import AutoEncoderModule
+from sk_autoencoder._net_batches import Batches
 from sk_autoencoder._random import make_generator
-from sk_autoencoder.objectives.variational import (
-    kl_to_standard_normal,
-    split_statistics,
-)
+from sk_autoencoder.objectives.variational import kl_by_component, split_statistics
 
-__all__ = ["balanced_draws", "evidence_bound"]
+__all__ = [
+    "BOUND_DRAWS",
+    "MixturePrior",
+    "balanced_draws",
+    "divergences",
+    "log_density",
+]
 
-# Draws from the posterior in `score_samples`, two by two of opposite sign.
-SCORE_DRAWS = 16
+# Draws from the posterior for the evidence lower bound, two by two of opposite sign.
+BOUND_DRAWS = 16
+# Codes that a mixture is fitted to, and parts that are tried, at most.
+MOST_CODES = 20_000
+MOST_PARTS = 32
 
 
-def balanced_draws(n_components: int, seed: int) -> torch.Tensor:
-    """Draw standard normal noise (SCORE_DRAWS, n_components) with exact moments.
+@dataclass(frozen=True)
+class MixturePrior:
+    """A Gaussian mixture in place of the standard normal prior of the codes.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_parts,)
+    means : ndarray of shape (n_parts, n_components)
+    factors : ndarray of shape (n_parts, n_components, n_components)
+        Lower triangular, of the covariances.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    factors: np.ndarray
+
+    @classmethod
+    def of(cls, codes: np.ndarray, seed: int) -> "MixturePrior":
+        """Fit a mixture to codes drawn from the posterior, (n, n_components).
+
+        The number of parts doubles as long as Bayes' information criterion falls.
+        """
+        from sklearn.mixture import GaussianMixture  # slow to import
+
+        best, lowest, n_parts = None, math.inf, 1
+        while n_parts <= min(MOST_PARTS, len(codes) // 2):
+            mixture = GaussianMixture(n_parts, random_state=seed, reg_covar=1e-4)
+            criterion = mixture.fit(codes).bic(codes)
+            if criterion >= lowest:
+                break
+            best, lowest, n_parts = mixture, criterion, 2 * n_parts
+        assert best is not None
+        factors = np.stack([linalg.cholesky(c, lower=True) for c in best.covariances_])
+        return cls(best.weights_, best.means_, factors)
+
+    def log_prob(self, code: Tensor) -> Tensor:
+        """Log density of codes (n, n_components), (n,) in nats."""
+        parts = []
+        for weight, mean, factor in zip(
+            self.weights, self.means, self.factors, strict=True
+        ):
+            root = torch.from_numpy(factor).to(code)
+            gap = (code - torch.from_numpy(mean).to(code)).t()
+            white = torch.linalg.solve_triangular(root, gap, upper=False)
+            scale = math.log(weight) - float(np.log(np.diag(factor)).sum())
+            parts.append(scale - 0.5 * white.square().sum(dim=0))
+        constant = 0.5 * code.shape[1] * math.log(2 * math.pi)
+        return torch.logsumexp(torch.stack(parts), dim=0) - constant
+
+    def sample(self, n_samples: int, generator: torch.Generator) -> Tensor:
+        """Draw codes, (n_samples, n_components)."""
+        device = generator.device
+        weights = torch.from_numpy(self.weights).to(device)
+        part = torch.multinomial(
+            weights, max(1, n_samples), replacement=True, generator=generator
+        )[:n_samples].cpu()
+        shape = (n_samples, self.means.shape[1])
+        noise = torch.randn(shape, generator=generator, device=device).cpu().double()
+        factors = torch.from_numpy(self.factors)[part]
+        drawn = torch.from_numpy(self.means)[part] + torch.einsum(
+            "nij,nj->ni", factors, noise
+        )
+        return drawn.float().to(device)
+
+
+def balanced_draws(n_draws: int, n_components: int, seed: int) -> Tensor:
+    """Draw standard normal noise (n_draws, n_components), exact in its moments.
 
     All rows share these draws, so that chance would not average out over rows: the
     mean is made 0, each variance 1 and, where there are draws enough, each
-    covariance 0. The bound of a linear decoder is then exact.
+    covariance 0. The bound of a linear decoder is then exact. An odd draw is left out.
     """
-    half = SCORE_DRAWS // 2
+    half = max(1, n_draws // 2)
     noise = torch.randn(
         (half, n_components), generator=make_generator(seed), dtype=torch.float64
     )
@@ -33,15 +111,74 @@ def balanced_draws(n_components: int, seed: int) -> torch.Tensor:
     return torch.cat([noise, -noise])
 
 
-def evidence_bound(
-    module: AutoEncoderModule, centred: torch.Tensor, noise: torch.Tensor
-) -> torch.Tensor:
-    """Evidence lower bound of rows, (n,), by fixed draws (n_draws, n_components)."""
-    statistics = module.encoder(module.columns.encode(centred))
+def log_density(
+    module: AutoEncoderModule,
+    x: Tensor,
+    noise: Tensor,
+    prior: MixturePrior | None,
+    *,
+    bound: bool,
+) -> Tensor:
+    """Estimate the log density of centred rows, (n,) in nats.
+
+    Parameters
+    ----------
+    module : AutoEncoderModule
+    x : Tensor of shape (n, n_features)
+    noise : Tensor of shape (n_draws, n_components)
+        The same for all rows.
+    prior : MixturePrior or None
+        None is the standard normal one.
+    bound : bool
+        Whether to give the evidence lower bound in place of the importance-weighted
+        estimate, which is never below it.
+
+    References
+    ----------
+    Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, ICLR.
+    """
+    statistics = module.encoder(module.columns.encode(x))
     mean, log_variance = split_statistics(statistics)
     deviation = torch.exp(0.5 * log_variance)
-    expected = torch.zeros_like(mean[:, 0])
+    ratios = []
     for draw in noise.to(mean):
-        raw = module.decoder(mean + draw * deviation)
-        expected += module.columns.log_likelihood(raw, centred)
-    return expected / len(noise) - kl_to_standard_normal(mean, log_variance)
+        code = mean + draw * deviation
+        likelihood = module.columns.log_likelihood(module.decoder(code), x)
+        if prior is None:
+            shift = -0.5 * code.square().sum(dim=1)
+        else:
+            shift = prior.log_prob(code) + 0.5 * code.shape[1] * math.log(2 * math.pi)
+        ratios.append(likelihood + shift + 0.5 * draw.square().sum())
+    weights = torch.stack(ratios) + 0.5 * log_variance.sum(dim=1)
+    if bound:
+        return weights.mean(dim=0)
+    return torch.logsumexp(weights, dim=0) - math.log(len(noise))
+
+
+def divergences(
+    module: AutoEncoderModule, batches: Batches, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Describe the posteriors of rows.
+
+    Returns
+    -------
+    kl : ndarray of shape (n_components,)
+        Mean divergence of each component from its prior, in nats.
+    codes : ndarray of shape (n, n_components)
+        Draws, one a row, of `MOST_CODES` rows at most.
+    """
+    total: Tensor | float = 0.0
+    n_rows, drawn = 0, []
+    generator = make_generator(seed, module.columns.mean.device)
+    with torch.inference_mode():
+        for x, _ in batches:
+            statistics = module.encoder(module.columns.encode(x))
+            total = total + kl_by_component(*split_statistics(statistics)).double().sum(
+                0
+            )
+            if n_rows < MOST_CODES:
+                drawn.append(module.objective.draw(statistics, generator).cpu())
+            n_rows += len(x)
+    assert isinstance(total, Tensor)
+    codes = torch.cat(drawn)[:MOST_CODES].double().numpy()
+    return (total / n_rows).cpu().numpy(), codes

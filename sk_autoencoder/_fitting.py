@@ -8,6 +8,7 @@ import numpy as np
 from sk_autoencoder._anchoring import with_more_rows
 from sk_autoencoder._assembly import Plan, build_net, check_statistics
 from sk_autoencoder._columns import ColumnStatistics, Table
+from sk_autoencoder._density import MixturePrior, divergences
 from sk_autoencoder._fewest import fit_fewest
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._moments import CodeMoments
@@ -15,6 +16,7 @@ from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._ordering import stay_pca, train_prefixes, worse_than_pca
 from sk_autoencoder._planning import continued_plan, fresh_plan
+from sk_autoencoder._threads import threads_for
 from sk_autoencoder._training import train
 
 __all__ = ["Fitted", "fit_more_rows", "fit_rows"]
@@ -39,6 +41,10 @@ class Fitted:
         What trained the decoder of prefixes, where codes are ordered.
     prefix_errors : ndarray of shape (n_components,) or None
         Squared error of the training rows by each prefix.
+    kl : ndarray of shape (n_components,) or None
+        Divergence of the network's components from their prior, where they have one.
+    prior : MixturePrior or None
+        Of the codes, in place of the standard normal one.
     """
 
     plan: Plan
@@ -46,6 +52,8 @@ class Fitted:
     moments: CodeMoments
     prefix_net: AutoEncoderNet | None = None
     prefix_errors: np.ndarray | None = None
+    kl: np.ndarray | None = None
+    prior: MixturePrior | None = None
 
     @property
     def is_pca(self) -> bool:
@@ -53,12 +61,19 @@ class Fitted:
         return self.plan.axes is not None and self.net.best_epoch_ == 0
 
     @property
+    def order(self) -> np.ndarray | None:
+        """Positions of the network's components, the most informative first."""
+        return None if self.kl is None else np.argsort(-self.kl, kind="stable")
+
+    @property
     def explained_variance_ratio(self) -> np.ndarray:
         """What each component that users see adds to the explained variance, (k,)."""
         if self.prefix_errors is None:
             shares = self.moments.shares(self.plan.units)
             shown = self.plan.shown
-            return shares if shown is None else shares[list(shown)]
+            if shown is not None:
+                return shares[list(shown)]
+            return shares if self.order is None else shares[self.order]
         return self.moments.gains(self.prefix_errors)[: self.plan.kept]
 
 
@@ -134,6 +149,20 @@ def fit_more_rows(
     return _finished(fitted, rows, **how)
 
 
+def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
+    """Order the components by what they tell, and fit the prior that is asked for."""
+    plan, net = fitted.plan, fitted.net
+    every = net.get_iterator(rows, training=False)
+    with threads_for(min(net.batch_size, len(rows)) * net.module_.n_weights()):
+        kl, codes = divergences(net.module_, every, plan.seeds.score)
+    prior = MixturePrior.of(codes, plan.seeds.score) if plan.mixture else None
+    fitted = replace(fitted, kl=kl, prior=prior)
+    assert fitted.order is not None
+    frame = CodeFrame.ordering(fitted.order)
+    net.module_.frame.set_frame(frame)
+    return replace(fitted, plan=replace(plan, frame=frame))
+
+
 def _statistics(X: Any, table: Table | None) -> ColumnStatistics:
     return ColumnStatistics.of(X) if table is None else table.statistics(X)
 
@@ -144,8 +173,11 @@ def _rows(plan: Plan, net: AutoEncoderNet, X: Any) -> Rows:
 
 
 def _finished(fitted: Fitted, rows: Rows, **how: Any) -> Fitted:
-    """Train what decodes prefixes, and whiten, where that is asked for."""
+    """Train what decodes prefixes, order and whiten, where that is asked for."""
     plan, net = fitted.plan, fitted.net
+    if not plan.objective.is_plain:
+        fitted = _with_posteriors(fitted, rows)
+        plan = fitted.plan
     if plan.ordered:
         prefix_net, errors = train_prefixes(
             plan, net, rows, prefix_net=fitted.prefix_net, **how

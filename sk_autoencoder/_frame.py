@@ -32,6 +32,12 @@ class CodeFrame:
         return cls(np.zeros_like(units), units, 1 / units)
 
     @classmethod
+    def ordering(cls, order: np.ndarray) -> "CodeFrame":
+        """Put components into an order; the first of it comes first."""
+        forth = np.eye(len(order))[:, order]
+        return cls(np.zeros(len(order)), forth, forth.T)
+
+    @classmethod
     def whitening(
         cls, mean: np.ndarray, covariance: np.ndarray, *, triangular: bool = False
     ) -> "CodeFrame":

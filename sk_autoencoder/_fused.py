@@ -17,19 +17,25 @@ the module's own parts, in the same order as in its forward pass: both ways of t
 take the same steps, to rounding.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder._anchor import AnchoredDecoder, AnchoredEncoder
+from sk_autoencoder._anchor import (
+    AnchoredDecoder,
+    AnchoredEncoder,
+    AnchoredPosterior,
+)
 from sk_autoencoder._dense import DenseLayer, DensePass, dense_layers
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net_training import FlatWeights
 from sk_autoencoder._replay import ReplayedStep
 
 __all__ = ["FusedStep", "fast_step", "fused_step"]
+
+Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
 
 
 def fast_step(
@@ -63,7 +69,7 @@ def fused_step(module: nn.Module, flat: FlatWeights) -> "FusedStep | None":
         return None
     if not module.columns.has_gradient:
         return None
-    if not module.objective.is_plain or _has_hooks(module):
+    if not module.objective.has_gradient or _has_hooks(module):
         return None
     networks = _Networks.of(module)
     if networks is None or not networks.hold_all(flat.parameters):
@@ -160,20 +166,19 @@ class FusedStep:
         -------
         loss : float
         terms : dict
-            Empty: the loss is the only one.
+            Empty where the loss is the only one.
         """
         module = self._module
         inputs = module.objective.corrupt(x, module.columns, module.generator)
         inputs = inputs.detach()  # a user's noise may come with a graph
         if self._networks.anchor is not None:
-            return self._anchored(*self._networks.anchor, inputs, target), {}
+            return self._anchored(*self._networks.anchor, inputs, target)
         encoder, decoder = self._buffered(x.shape[0])
-        raw = decoder.forward(encoder.forward(inputs))
-        loss, gradient = self._score(raw, target)
+        code, back = self._draw(encoder.forward(inputs))
+        loss, gradient = self._score(decoder.forward(code), target)
         to_code = decoder.backward(gradient, to_inputs=True)
         assert to_code is not None
-        encoder.backward(to_code, to_inputs=False)
-        return loss, {}
+        return self._end(encoder, loss, to_code, back)
 
     def _anchored(
         self,
@@ -181,11 +186,14 @@ class FusedStep:
         inner: AnchoredDecoder,
         inputs: Tensor,
         target: Tensor,
-    ) -> float:
+    ) -> tuple[float, dict[str, float]]:
         """Take the step with the linear parts around the networks."""
         columns = self._columns
         encoder, decoder = self._buffered(inputs.shape[0])
-        code = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
+        statistics = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
+        if isinstance(outer, AnchoredPosterior):
+            statistics += outer.log_variance
+        code, back = self._draw(statistics)
         linear = torch.addmm(inner.offset, code, inner.axes)
         raw = torch.add(
             columns.to_raw(linear), decoder.forward(code), alpha=inner.residual
@@ -194,8 +202,26 @@ class FusedStep:
         to_code = decoder.backward(gradient * inner.residual, to_inputs=True)
         assert to_code is not None
         slope = columns.through_raw(gradient, linear)
-        encoder.backward(to_code.addmm_(slope, inner.axes.t()), to_inputs=False)
-        return loss
+        return self._end(encoder, loss, to_code.addmm_(slope, inner.axes.t()), back)
+
+    def _draw(self, statistics: Tensor) -> tuple[Tensor, Back | None]:
+        """Give the codes to decode, and the way back where they were drawn."""
+        module = self._module
+        if module.objective.is_plain:
+            return statistics, None
+        return module.objective.draw_by_hand(statistics, module.generator)
+
+    def _end(
+        self, encoder: DensePass, loss: float, to_code: Tensor, back: Back | None
+    ) -> tuple[float, dict[str, float]]:
+        """Take the gradient by the codes through the encoder; give loss and terms."""
+        terms: dict[str, float] = {}
+        if back is not None:
+            to_code, parts = back(to_code)
+            terms = {"reconstruction": loss, **parts}
+            loss = self._module.objective.total(terms)
+        encoder.backward(to_code, to_inputs=False)
+        return loss, terms
 
     def _score(self, raw: Tensor, target: Tensor) -> tuple[float, Tensor]:
         unit = self._module.loss_unit

@@ -93,8 +93,10 @@ class AutoEncoderModule(nn.Module):
         return {"reconstruction": reconstruction, **self.objective.terms(statistics)}
 
     def row_loss(self, x: Tensor) -> Tensor:
-        """Score the reconstruction of each centred row, (n,)."""
-        return self.columns.row_loss(self.forward(x)[0], x) / self.loss_unit
+        """Score each centred row, (n,)."""
+        raw, statistics = self.forward(x)
+        reconstruction = self.columns.row_loss(raw, x) / self.loss_unit
+        return reconstruction + self.objective.row_terms(statistics)
 
     def encode(self, x: Tensor) -> Tensor:
         """Turn rows into codes."""

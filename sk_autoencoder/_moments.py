@@ -96,6 +96,12 @@ class CodeMoments:
         )
 
     @property
+    def variances(self) -> np.ndarray:
+        """Variances of the codes, (k,)."""
+        squares = np.diag(self.scatter) if self.scatter.ndim == 2 else self.scatter
+        return squares / self.n_rows
+
+    @property
     def covariance(self) -> np.ndarray:
         """Covariance of the codes, as PCA reckons it, or their variances alone."""
         return self.scatter / max(1, self.n_rows - 1)
@@ -115,7 +121,7 @@ class CodeMoments:
         units : ndarray of shape (k,) or None
             Of the components, in the data's; None for 1.
         """
-        variances = np.diag(self.scatter) if self.scatter.ndim == 2 else self.scatter
+        variances = self.variances
         if units is not None:
             variances = variances * np.square(units)
         whole = variances.sum()

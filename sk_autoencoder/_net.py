@@ -256,6 +256,8 @@ class AutoEncoderNet(EpochLoop):
                 group["lr"] = self.lr * schedule_factor(self.lr_schedule, done, total)
         self.notify("on_epoch_begin", **on_epoch)
         self.run_single_epoch(batches, True, "train", self.train_step)
+        # Epochs are compared by what is wanted in the end.
+        self.module_.objective = self._objective
         # From here to the end of the epoch everybody sees the averaged weights:
         # what validation scores and callbacks save is what the run will give.
         with self.average_.applied():
@@ -294,7 +296,8 @@ class AutoEncoderNet(EpochLoop):
             self.best_epoch_ = self._first_epoch + self.best_.epoch
         self.best_.clear()
         self.step_ = None  # with its buffers
-        self._calibrate(train)
+        if self.best_epoch_ > 0:
+            self._calibrate(train)
 
     def start_from(self, state: dict[str, Tensor]) -> None:
         """Take up a state of the module as if nothing had been trained."""

@@ -92,6 +92,7 @@ def make_plan(
         ordered=_is_ordered(estimator),
         shown=_shown(estimator, network) if stacked else None,
         fills=getattr(estimator, "features", "") == "reconstruction",
+        mixture=getattr(estimator, "prior", "") == "mixture",
         table=table,
         settings=_net_settings(estimator, shape, device),
     )
@@ -185,6 +186,7 @@ def continued_plan(
         plan,
         objective=new.objective,
         whiten=new.whiten,
+        mixture=new.mixture,
         frame=plan.frame if new.whiten else natural,
         settings={**plan.settings, **changed},
     )
@@ -228,7 +230,11 @@ def _resolve_components(
 def _resolve_likelihood(estimator: Any, table: Table | None) -> str:
     """Name the likelihood; a table has one for each kind of column."""
     likelihood = estimator._likelihood()
-    if table is not None and likelihood not in ("squared_error", "gaussian"):
+    if table is not None and likelihood not in (
+        "squared_error",
+        "gaussian",
+        "isotropic",
+    ):
         name = "likelihood" if likelihood == "bernoulli" else "loss"
         raise ValueError(
             f"expected {name}='auto' for a table whose columns have a likelihood each, "

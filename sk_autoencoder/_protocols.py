@@ -6,8 +6,8 @@ say how a column is scaled, decoded and scored. `_assembly.py` joins one of each
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -92,9 +92,12 @@ class Objective:
     is_plain : bool
         Whether the code is the encoder's output, and the reconstruction's the only term
         of the loss.
+    has_gradient : bool
+        Whether it is plain, or has `draw_by_hand`.
     """
 
     is_plain: ClassVar[bool] = True
+    has_gradient: ClassVar[bool] = True
 
     def n_statistics(self, n_components: int) -> int:
         """Say how many numbers the encoder gives for a code of `n_components`."""
@@ -146,7 +149,27 @@ class Objective:
         """Give further terms of the loss by name, each a mean over the rows."""
         return {}
 
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def row_terms(self, statistics: Tensor) -> Tensor | float:
+        """Give what a row's loss has beside its reconstruction, (n,) or 0."""
+        return 0.0
+
+    def draw_by_hand(
+        self, statistics: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, float]]]]:
+        """Do what `draw` and `terms` do, without a graph.
+
+        Only objectives that are not plain need it.
+
+        Returns
+        -------
+        code : Tensor of shape (n, n_components)
+        back : callable
+            From the gradient of the reconstruction's loss by the code, which may be
+            overwritten, to that of the whole loss by `statistics`, and the terms.
+        """
+        raise NotImplementedError
+
+    def total(self, terms: Mapping[str, Any]) -> Any:
         """Join the terms to the scalar that is minimised."""
         return terms["reconstruction"]
 

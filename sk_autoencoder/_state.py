@@ -37,6 +37,8 @@ def capture(fitted: Fitted) -> dict[str, Any]:
         "net": _capture_net(fitted.net),
         "prefix_net": None if prefixes is None else _capture_net(prefixes),
         "prefix_errors": fitted.prefix_errors,
+        "kl": fitted.kl,
+        "prior": fitted.prior,
     }
 
 
@@ -59,7 +61,8 @@ def restore(state: dict[str, Any]) -> Fitted:
         prefix_net = build_prefix_net(plan, net.module_)
         _fill_net(prefix_net, state["prefix_net"])
     _fill_net(net, state["net"])
-    return Fitted(plan, net, state["moments"], prefix_net, state["prefix_errors"])
+    parts = (state[name] for name in ("prefix_errors", "kl", "prior"))
+    return Fitted(plan, net, state["moments"], prefix_net, *parts)
 
 
 def _capture_net(net: AutoEncoderNet) -> dict[str, Any]:

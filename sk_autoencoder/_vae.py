@@ -6,32 +6,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.validation import check_is_fitted
 
-from sk_autoencoder._assembly import check_statistics
-from sk_autoencoder._base import BaseAutoEncoder
-from sk_autoencoder._columns import ColumnStatistics
-from sk_autoencoder._density import balanced_draws, evidence_bound
-from sk_autoencoder._inference import apply_to_rows
 from sk_autoencoder._protocols import Network
-from sk_autoencoder._random import make_generator
 from sk_autoencoder._sklearn_compat import Interval, StrOptions
+from sk_autoencoder._vae_density import HasDensity
 from sk_autoencoder.objectives import Variational
 
 __all__ = ["VAETransformer"]
 
 
-class VAETransformer(BaseAutoEncoder):
+class VAETransformer(HasDensity):
     """Variational autoencoder: a code with a normal prior, and a density over rows.
 
     The encoder gives a normal distribution for each component; its mean is the code
     that `transform` returns. The decoder gives a distribution of rows. Training
     maximises a lower bound of the rows' density.
 
-    The Gaussian likelihood has one variance for all cells, as probabilistic PCA has.
-    On a table whose columns have different units that is the noise of the largest:
-    pass `numeric_scaling="standard"` there, before `score_samples` or `sample`.
+    With `init="pca"` the model is probabilistic PCA before the first step, and training
+    keeps the best bound on held-out rows: as a density it is PCA or better. The
+    components are ordered by what they tell of the rows.
 
     `transform` and `score_samples` never draw at random from call to call. Time is
     one pass over the rows an epoch; memory beside X is that of the weights, and a
@@ -59,13 +52,28 @@ default="gelu"
     network : network specification or None, default=None
         Such as :class:`~sk_autoencoder.networks.MLP`, in place of the four
         parameters above, which must then be left at their defaults.
-    likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
+    likelihood : {"auto", "gaussian", "isotropic", "bernoulli"}, default="auto"
         Density of a cell around the decoder's output. "gaussian", which "auto"
-        is, has one variance for all cells, set by the data; "bernoulli" takes X in
-        [0, 1], or `numeric_scaling="minmax"`.
+        is, has a variance for each column, set by the data and bounded away from 0;
+        "isotropic" one for all cells, as probabilistic PCA; "bernoulli" takes X in
+        [0, 1], or `numeric_scaling="minmax"`. The categories of a table have the
+        probabilities of a softmax.
     beta : float, default=1.0
         Weight of the divergence of the code's posterior from its prior. Above 1
         the code is simpler and reconstructs less; 0 leaves an autoencoder.
+    kl_warmup : int, default=0
+        Epochs over which that weight rises to `beta`.
+    free_bits : float, default=0.0
+        Nats of the divergence that each component has for nothing in training.
+    prior : {"standard", "mixture"}, default="standard"
+        Distribution of the codes. "mixture" is a Gaussian mixture that is fitted,
+        after training, to the codes of the training rows, its parts chosen by Bayes'
+        information criterion: `sample` and `score_samples` use it in place of the
+        standard normal distribution that training assumes.
+    init : {"pca", "random"}, default="pca"
+        Where training starts. With "pca" the model is probabilistic PCA before the
+        first step, with its density, and the best bound on held-out rows is kept,
+        that one included. "random" has no linear part.
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
         Units in which errors of numbers are measured; the network's input is
@@ -195,9 +203,13 @@ default="auto"
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseAutoEncoder._parameter_constraints,
-        "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
+        **HasDensity._parameter_constraints,
+        "likelihood": [StrOptions({"auto", "gaussian", "isotropic", "bernoulli"})],
         "beta": [Interval(Real, 0, None, closed="left")],
+        "kl_warmup": [Interval(Integral, 0, None, closed="left")],
+        "free_bits": [Interval(Real, 0, None, closed="left")],
+        "prior": [StrOptions({"standard", "mixture"})],
+        "init": [StrOptions({"pca", "random"})],
     }
 
     def __init__(
@@ -211,6 +223,10 @@ default="auto"
         network: Network | None = None,
         likelihood: str = "auto",
         beta: float = 1.0,
+        kl_warmup: int = 0,
+        free_bits: float = 0.0,
+        prior: str = "standard",
+        init: str = "pca",
         numeric_scaling: str = "auto",
         categorical_features: Any = "from_dtype",
         allow_missing: bool = False,
@@ -243,6 +259,10 @@ default="auto"
         self.network = network
         self.likelihood = likelihood
         self.beta = beta
+        self.kl_warmup = kl_warmup
+        self.free_bits = free_bits
+        self.prior = prior
+        self.init = init
         self.numeric_scaling = numeric_scaling
         self.categorical_features = categorical_features
         self.allow_missing = allow_missing
@@ -268,7 +288,7 @@ default="auto"
         self.verbose = verbose
 
     def _objective(self) -> Variational:
-        return Variational(float(self.beta))
+        return Variational(float(self.beta), self.kl_warmup, float(self.free_bits))
 
     def _likelihood(self) -> str:
         return "gaussian" if self.likelihood == "auto" else self.likelihood
@@ -276,87 +296,3 @@ default="auto"
     @property
     def _loss_label(self) -> str:
         return "Negative evidence bound (nats per row, scaled units)"
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Bound the log density of each row from below.
-
-        The expectation over the posterior is taken over the same 16 draws for
-        every row and every call: a row's value depends on no other row. `beta` has
-        no part in it.
-
-        Parameters
-        ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,)
-            Evidence lower bound in nats, of a density in the caller's units.
-        """
-        check_is_fitted(self)
-        X = self._check_rows(X)
-        if self._table is None:
-            check_statistics(self._plan, ColumnStatistics.of(X))
-        noise = balanced_draws(self.n_components_, self._plan.seeds.score)
-        return apply_to_rows(
-            lambda forward, x, out: evidence_bound(forward.module, x, noise),
-            self.net_.module_,
-            X,
-        )
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean of `score_samples`, in nats a row; the units of `PCA.score`.
-
-        Parameters
-        ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`, best ones that it has not seen.
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        Returns
-        -------
-        score : float
-            Mean evidence lower bound; higher is better.
-        """
-        return float(np.mean(self.score_samples(X), dtype=np.float64))
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> Any:
-        """Draw rows from the fitted density.
-
-        The density's own noise is part of a sample, as it is for
-        `KernelDensity.sample`. For rows without it, decode codes of the prior:
-        `inverse_transform(rng.standard_normal((n, n_components)))`.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Rows to draw; 0 or more.
-        random_state : int, RandomState instance or None, default=None
-            Draws the codes and the noise.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Rows in the units and the dtype of `fit`; a frame after `set_output`.
-        """
-        check_is_fitted(self)
-        n_samples = check_scalar(
-            n_samples, "n_samples", Integral, min_val=0, include_boundaries="left"
-        )
-        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        module = self.net_.module_
-        generator = make_generator(seed, module.columns.mean.device)
-        with torch.inference_mode():
-            codes = torch.empty(
-                (n_samples, self.n_components_), device=module.columns.mean.device
-            )
-            raw = module.decoder(codes.normal_(generator=generator))
-            drawn = module.columns.sample(raw, generator)
-        rows = drawn.cpu().numpy().astype(self._input_dtype, copy=False)
-        return self._given_back(rows, like=None)

@@ -15,7 +15,11 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._columns import ColumnStatistics, NumericColumns
-from sk_autoencoder._columns.likelihoods import BinaryCrossEntropy, Gaussian
+from sk_autoencoder._columns.likelihoods import (
+    BinaryCrossEntropy,
+    Gaussian,
+    Isotropic,
+)
 from sk_autoencoder.objectives.denoise import (
     Denoise,
     gaussian,
@@ -270,21 +274,29 @@ def test_divergence_against_monte_carlo():
 
 
 def test_gaussian_likelihood_by_hand():
-    likelihood = Gaussian().eval()
+    likelihood = Gaussian(3, 10).eval()
     raw, y = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[0.5, 1.0, 1.0]])
     likelihood.calibrate([(raw, y)])
-    variance = (0.25 + 0 + 1) / 3
-    assert likelihood.variance.item() == pytest.approx(variance)
+    # Ten rows, and ten more of the mean variance.
+    variance = 0.5 * np.array([0.25, 0, 1]) + 0.5 * (0.25 + 0 + 1) / 3
+    np.testing.assert_allclose(likelihood.variance, variance, rtol=1e-6)
     expected = -stats.norm(raw, np.sqrt(variance)).logpdf(y).sum()
     assert likelihood.loss(raw, y).item() == pytest.approx(expected)
     assert likelihood.log_likelihood(raw, y).item() == pytest.approx(-expected)
 
 
+def test_the_isotropic_likelihood_has_one_variance():
+    likelihood = Isotropic(3, 10).eval()
+    raw, y = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[0.5, 1.0, 1.0]])
+    likelihood.calibrate([(raw, y)])
+    np.testing.assert_allclose(likelihood.variance, (0.25 + 0 + 1) / 3, rtol=1e-6)
+
+
 def test_gaussian_variance_is_bounded_below():
-    likelihood = Gaussian().eval()
+    likelihood = Gaussian(2, 10).eval()
     raw = torch.ones((5, 2))
     likelihood.calibrate([(raw, raw)])
-    assert likelihood.variance.item() == pytest.approx(Gaussian.FLOOR)
+    np.testing.assert_allclose(likelihood.variance, Gaussian.FLOOR, rtol=1e-6)
     assert torch.isfinite(likelihood.log_likelihood(raw, raw)).all()
 
 
@@ -317,11 +329,15 @@ def test_the_bound_of_a_linear_decoder_is_below_and_near_the_exact_density():
     exact = stats.multivariate_normal(
         rows[0], loadings.T @ loadings + np.diag(variance)
     ).logpdf(X)
-    bound = vae.score_samples(X)
+    bound = vae.score_samples(X, n_importance=1)
     # The draws have exact moments, so that a linear decoder's bound has no error:
     # it is below the exact density for every row, and a good encoder brings it near.
     assert (bound < exact + 1e-6).all()
     assert bound.mean() > exact.mean() - 0.05
+    # Importance weights bring it nearer, the more the draws.
+    few, many = (vae.score_samples(X, n_importance=n).mean() for n in (8, 500))
+    assert bound.mean() <= few <= many
+    assert many == pytest.approx(exact.mean(), abs=0.001)
     # Probabilistic PCA is the best linear model: its exact density is the ceiling.
     assert vae.score(X) == pytest.approx(PCA(2).fit(X).score(X), abs=0.15)
 
@@ -345,7 +361,9 @@ def test_no_component_collapses_at_defaults():
 def test_beta_zero_is_an_autoencoder_and_a_large_one_shuts_the_code():
     X = low_rank()
     free = VAETransformer(3, beta=0.0, random_state=0).fit(X)
-    shut = VAETransformer(3, beta=1e4, random_state=0).fit(X)
+    shut = VAETransformer(3, beta=1e4, init="random", random_state=0)
+    with pytest.warns(UserWarning, match=r"got active_units_=0"):
+        shut.fit(X)
     assert np.isfinite(free.score_samples(X)).all()
     assert shut.transform(X).std() < 0.05
     assert free.transform(X).std() > 0.5

@@ -21,6 +21,10 @@ from torch.nn import functional as F
 __all__ = ["LIKELIHOODS", "Likelihood"]
 
 
+# Rows by which a column's variance is drawn towards the mean of all columns.
+PRIOR_ROWS = 10.0
+
+
 class Likelihood(nn.Module):
     """Base of the likelihoods; the base itself is squared error.
 
@@ -40,6 +44,9 @@ class Likelihood(nn.Module):
     is_continuous = False
     is_squared_error = True
     has_gradient = True
+
+    def __init__(self, n_features: int = 0, n_rows: int = 0) -> None:
+        super().__init__()
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch; lower is better."""
@@ -84,6 +91,9 @@ class Likelihood(nn.Module):
 
     def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set what depends on the trained network from (raw, y) of all rows."""
+
+    def set_variance(self, variance: float) -> None:
+        """Start from a variance of the errors; only normal densities have one."""
 
 
 class BinaryCrossEntropy(Likelihood):
@@ -137,15 +147,16 @@ class BinaryCrossEntropy(Likelihood):
 
 
 class Gaussian(Likelihood):
-    """Normal density with one variance for all cells, set by the data.
+    """Normal density around the decoder's output, a variance for each column.
 
-    In training the variance is the batch's own mean squared error, its maximum
-    likelihood value (sigma-VAE). The gradient through it vanishes there, so that
-    it is left out. A running mean serves validation; after training `calibrate`
-    sets the value that `score_samples` uses.
+    In training the variance follows the errors of the batches as a running mean, its
+    maximum likelihood value; it is no parameter (sigma-VAE). After training
+    `calibrate` sets the value that `score_samples` uses.
 
     The variance is bounded below by `FLOOR` in units of the scaled columns' mean
-    variance: without it rows on a hyperplane would have an infinite density.
+    variance: without it rows on a hyperplane would have an infinite density. And it is
+    drawn towards the mean of all columns as if `PRIOR_ROWS` more rows had that: a
+    column that never varied in training may yet do so.
 
     References
     ----------
@@ -157,30 +168,53 @@ class Gaussian(Likelihood):
     MEMORY = 0.95
     is_continuous = True
     is_squared_error = False
-    has_gradient = False
 
     variance: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, n_features: int, n_rows: int) -> None:
         super().__init__()
-        self.register_buffer("variance", torch.ones(()))
+        self.register_buffer("variance", torch.ones(n_features))
+        self._share = PRIOR_ROWS / (n_rows + PRIOR_ROWS)
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch, in nats a row; lower is better."""
-        error = F.mse_loss(raw, y)
-        variance = self.variance
+        squares = (raw - y).square()
+        self._follow(squares)
+        return self._log_scale() + 0.5 * (squares / self.variance).sum(dim=1).mean()
+
+    def loss_and_gradient(
+        self, raw: Tensor, y: Tensor, unit: float
+    ) -> tuple[float, Tensor]:
+        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
+        error = raw.sub_(y)
+        squares = error.square()
+        self._follow(squares)
+        share = 1 / (raw.shape[0] * unit)
+        scaled = squares.div_(self.variance).sum().item()
+        loss = self._log_scale().item() / unit + 0.5 * share * scaled
+        return loss, error.div_(self.variance).mul_(share)
+
+    def _follow(self, squares: Tensor) -> None:
+        """Move the variance towards the mean square errors of a batch in training."""
         if self.training:
-            variance = error.detach().clamp(min=self.FLOOR)
-            self.variance.lerp_(variance, 1 - self.MEMORY)
-        return (
-            0.5 * raw.shape[1] * (torch.log(2 * math.pi * variance) + error / variance)
-        )
+            mean = self._pooled(squares.detach().mean(dim=0))
+            self.variance.lerp_(mean.clamp_(min=self.FLOOR), 1 - self.MEMORY)
+
+    def _pooled(self, variance: Tensor) -> Tensor:
+        """Draw the variances towards their mean, as some rows of that would."""
+        return variance.lerp(variance.mean(), self._share)
+
+    def _log_scale(self) -> Tensor:
+        return 0.5 * torch.log(2 * math.pi * self.variance).sum()
+
+    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,) in nats; lower is better."""
+        squares = (raw - y).square()
+        return self._log_scale() + 0.5 * (squares / self.variance).sum(dim=1)
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats, in scaled units; higher is better."""
-        errors = F.mse_loss(raw, y, reduction="none").mean(dim=1)
-        constant = torch.log(2 * math.pi * self.variance)
-        return -0.5 * raw.shape[1] * (constant + errors / self.variance)
+        return -self.row_loss(raw, y)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the normal density around the decoder's output."""
@@ -188,26 +222,45 @@ class Gaussian(Likelihood):
         return raw + noise * self.variance.sqrt()
 
     def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Set the variance to its maximum likelihood value on the training rows."""
-        total, count = 0.0, 0
+        """Set the variances to their maximum likelihood values on the training rows."""
+        total, count = torch.zeros_like(self.variance), 0
         for raw, y in outputs:
-            total += F.mse_loss(raw, y, reduction="sum").item()
-            count += raw.numel()
-        self.variance.fill_(max(total / count, self.FLOOR))
+            total += (raw - y).square().sum(dim=0)
+            count += len(raw)
+        self.variance.copy_(self._pooled(total / count).clamp_(min=self.FLOOR))
+
+    def set_variance(self, variance: float) -> None:
+        """Start from one variance for all columns, in scaled units."""
+        self.variance.fill_(max(variance, self.FLOOR))
+
+
+class Isotropic(Gaussian):
+    """Normal density with one variance for all cells, as in probabilistic PCA."""
+
+    def _pooled(self, variance: Tensor) -> Tensor:
+        return variance.mean().expand_as(variance).clone()
 
 
 class Bernoulli(BinaryCrossEntropy):
     """Probability of targets in [0, 1], a sum over the features."""
 
-    has_gradient = False
+    def loss_and_gradient(
+        self, raw: Tensor, y: Tensor, unit: float
+    ) -> tuple[float, Tensor]:
+        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
+        return super().loss_and_gradient(raw, y, unit / raw.shape[1])
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch, in nats a row; lower is better."""
         return super().loss(raw, y) * raw.shape[1]
 
+    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,) in nats; lower is better."""
+        return super().row_loss(raw, y) * raw.shape[1]
+
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; higher is better."""
-        return -self.row_loss(raw, y) * raw.shape[1]
+        return -self.row_loss(raw, y)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw zeros and ones."""
@@ -218,5 +271,6 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "squared_error": Likelihood,
     "binary_cross_entropy": BinaryCrossEntropy,
     "gaussian": Gaussian,
+    "isotropic": Isotropic,
     "bernoulli": Bernoulli,
 }

@@ -54,7 +54,7 @@ class MixedColumns(Columns):
 
     def __init__(self, table: Table, *, is_density: bool = False) -> None:
         super().__init__()
-        self.has_gradient = not is_density
+        self.has_gradient = True
         self.masks = table.allow_missing
         self.n_features = len(table.columns)
         parts = _parts(table, is_density)
@@ -96,6 +96,11 @@ class MixedColumns(Columns):
         """Give the variances of the numbers of the score in training, (n_outputs,)."""
         own = self.exact["input_spread"][: self.n_outputs] * self.exact["to_score"]
         return np.square(own)
+
+    def set_variance(self, variance: float) -> None:
+        """Start from one variance of the errors in all numbers, in scaled units."""
+        for part in self._each():
+            part.set_variance(variance)
 
     # -- in and out ------------------------------------------------------------------
 

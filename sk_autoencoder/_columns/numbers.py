@@ -96,9 +96,9 @@ class Numbers(Part):
 class NumbersOfSpread(Numbers):
     """Numbers scored in nats, in the caller's units.
 
-    In training the variance of a column is its batch's own mean squared error, its
-    maximum likelihood value; a running mean serves validation, `calibrate` what comes
-    after. It is bounded below by `FLOOR` in units of the columns' mean variance.
+    In training the variance of a column is a running mean of its squared errors, its
+    maximum likelihood value; `calibrate` sets what comes after. It is bounded below by
+    `FLOOR` in units of the columns' mean variance.
 
     References
     ----------
@@ -125,13 +125,31 @@ class NumbersOfSpread(Numbers):
     def cells(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give negative log densities, 0 for missing cells."""
         squares, there = self._errors(raw, x).square(), ~x.isnan()
-        variance = self.variance
+        self._follow(squares, there)
+        return (self._log_scale() + 0.5 * squares / self.variance) * there
+
+    def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give negative log densities and their gradient."""
+        errors, there = self._errors(raw, x), ~x.isnan()
+        squares = errors.square()
+        self._follow(squares, there)
+        losses = (self._log_scale() + 0.5 * squares / self.variance) * there
+        return losses, errors * (self.residual / self.variance)
+
+    def _follow(self, squares: Tensor, there: Tensor) -> None:
+        """Move the variances towards the errors of a batch in training."""
         if self.training:
-            counts = there.sum(dim=0).clamp(min=1)
-            variance = (squares.detach().sum(dim=0) / counts).clamp(min=self.FLOOR)
-            self.variance.lerp_(variance, 1 - self.MEMORY)
-        constant = 0.5 * torch.log(2 * math.pi * variance) + self.log_unit
-        return (constant + 0.5 * squares / variance) * there
+            counts = there.sum(dim=0)
+            mean = squares.detach().sum(dim=0) / counts.clamp(min=1)
+            moved = self.variance.lerp(mean.clamp_(min=self.FLOOR), 1 - self.MEMORY)
+            self.variance.copy_(torch.where(counts > 0, moved, self.variance))
+
+    def _log_scale(self) -> Tensor:
+        return 0.5 * torch.log(2 * math.pi * self.variance) + self.log_unit
+
+    def set_variance(self, variance: float) -> None:
+        """Start from one variance of the errors in all columns."""
+        self.variance.fill_(max(variance, self.FLOOR))
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the normal density around the reconstruction."""

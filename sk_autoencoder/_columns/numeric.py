@@ -98,7 +98,9 @@ class NumericColumns(Columns):
     ) -> None:
         super().__init__()
         self.scaling = scaling
-        self.likelihood: Likelihood = LIKELIHOODS[likelihood]()
+        self.likelihood: Likelihood = LIKELIHOODS[likelihood](
+            len(statistics.mean), statistics.n_rows
+        )
         self.is_squared_error = self.likelihood.is_squared_error
         self.has_gradient = self.likelihood.has_gradient
         self.n_inputs = self.n_outputs = len(statistics.mean)
@@ -136,6 +138,10 @@ class NumericColumns(Columns):
     def encode(self, x: Tensor) -> Tensor:
         """Standardise centred rows; a constant column gives 0."""
         return x * self.input_weight
+
+    def set_variance(self, variance: float) -> None:
+        """Start from one variance of the errors in all columns, in scaled units."""
+        self.likelihood.set_variance(variance)
 
     def deviations(self, x: Tensor) -> Tensor:
         """Give centred rows, in the caller's units, as they are."""

@@ -87,6 +87,9 @@ class Part(ExactBuffers):
     def set_left(self, left: np.ndarray) -> None:
         """Learn what variance PCA leaves in each number of the score, (d,)."""
 
+    def set_variance(self, variance: float) -> None:
+        """Start from a variance of the errors; only a normal density has one."""
+
     def to_raw(self, y: Tensor) -> Tensor:
         """Turn a row of the score that PCA gives into what the decoder would."""
         raise NotImplementedError

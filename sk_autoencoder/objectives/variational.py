@@ -1,15 +1,20 @@
 """The variational objective: a density over rows, through a normal code."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from sk_autoencoder._protocols import Objective
 
-__all__ = ["Variational", "kl_to_standard_normal", "split_statistics"]
+__all__ = [
+    "Variational",
+    "kl_by_component",
+    "kl_to_standard_normal",
+    "split_statistics",
+]
 
 # Beyond these a standard deviation of the posterior is rounding (e^-10) or noise.
 LOG_VARIANCE_RANGE = (-20.0, 20.0)
@@ -21,21 +26,36 @@ def split_statistics(statistics: Tensor) -> tuple[Tensor, Tensor]:
     return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
 
 
-def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of N(mean, variance) from N(0, 1), (n,) in nats.
+def kl_by_component(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of each component from N(0, 1), (n, k) in nats.
 
     References
     ----------
     Kingma and Welling (2014), Auto-encoding variational Bayes, appendix B.
     """
-    each = log_variance.exp() + mean.square() - 1 - log_variance
-    return 0.5 * each.sum(dim=1)
+    return 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance)
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of N(mean, variance) from N(0, 1), (n,) in nats."""
+    return kl_by_component(mean, log_variance).sum(dim=1)
 
 
 @dataclass(frozen=True)
 class Variational(Objective):
     """Negative evidence lower bound, its divergence weighted by `beta`.
 
+    Parameters
+    ----------
+    beta : float
+    warmup : int
+        Epochs over which `beta` rises from near 0.
+    free_bits : float
+        Nats of the divergence of each component, in the mean over a batch, that cost
+        nothing in training.
+
+    Notes
+    -----
     The encoder gives mean and log variance of each component. The reconstruction
     term is a sum over the features and the divergence one over the components,
     both in nats a row, so that `beta` means what the papers mean by it.
@@ -44,11 +64,21 @@ class Variational(Objective):
     ----------
     Kingma and Welling (2014), Auto-encoding variational Bayes, ICLR.
     Higgins et al. (2017), beta-VAE, ICLR.
+    Kingma et al. (2016), Improved variational inference with inverse autoregressive
+    flow, NeurIPS: free bits.
     """
 
     is_plain: ClassVar[bool] = False
 
     beta: float
+    warmup: int = 0
+    free_bits: float = 0.0
+
+    def at_epoch(self, epoch: int, max_epochs: int) -> Objective:
+        """Give the objective with the weight of an epoch, counted from 0."""
+        if epoch >= self.warmup:
+            return self
+        return replace(self, beta=self.beta * (epoch + 1) / (self.warmup + 1))
 
     def n_statistics(self, n_components: int) -> int:
         """Two numbers a component: mean and log variance."""
@@ -68,8 +98,44 @@ class Variational(Objective):
 
     def terms(self, statistics: Tensor) -> dict[str, Tensor]:
         """Give the divergence from the prior, "kl", in nats a row."""
-        return {"kl": kl_to_standard_normal(*split_statistics(statistics)).mean()}
+        mean, log_variance = split_statistics(statistics)
+        if not self.free_bits:
+            return {"kl": kl_to_standard_normal(mean, log_variance).mean()}
+        each = kl_by_component(mean, log_variance).mean(dim=0)
+        return {"kl": each.sum(), "paid": each.clamp(min=self.free_bits).sum()}
 
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def total(self, terms: Mapping[str, Any]) -> Any:
         """Join both terms."""
-        return terms["reconstruction"] + self.beta * terms["kl"]
+        kl = terms["paid"] if "paid" in terms else terms["kl"]
+        return terms["reconstruction"] + self.beta * kl
+
+    def row_terms(self, statistics: Tensor) -> Tensor | float:
+        """Give what a row's loss has beside its reconstruction, (n,)."""
+        return self.beta * kl_to_standard_normal(*split_statistics(statistics))
+
+    def draw_by_hand(
+        self, statistics: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, float]]]]:
+        """Draw codes, and say how a gradient by them goes on; see `Objective`."""
+        mean, log_variance = split_statistics(statistics)
+        noise = torch.randn(
+            mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
+        )
+        spread = torch.exp(0.5 * log_variance)
+
+        def back(gradient: Tensor) -> tuple[Tensor, dict[str, float]]:
+            each = kl_by_component(mean, log_variance).mean(dim=0)
+            terms = {"kl": each.sum().item()}
+            share = self.beta / len(mean)
+            paid: float | Tensor = 1.0
+            if self.free_bits:
+                terms["paid"] = each.clamp(min=self.free_bits).sum().item()
+                paid = (each >= self.free_bits).to(mean)
+            by_log = gradient * noise * (0.5 * spread)
+            by_log += (0.5 * share) * paid * (spread.square() - 1)
+            low, high = LOG_VARIANCE_RANGE
+            raw = statistics[:, mean.shape[1] :]
+            by_log *= (raw >= low) & (raw <= high)
+            return torch.cat([gradient + share * paid * mean, by_log], dim=1), terms
+
+        return torch.addcmul(mean, noise, spread), back

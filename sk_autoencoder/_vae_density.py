@@ -1,0 +1,193 @@
+"""What a fitted variational autoencoder does as a density over rows."""
+
+import warnings
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from sk_autoencoder._assembly import check_statistics
+from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._columns import ColumnStatistics
+from sk_autoencoder._density import BOUND_DRAWS, balanced_draws, log_density
+from sk_autoencoder._fitting import Fitted
+from sk_autoencoder._forward import Forward
+from sk_autoencoder._inference import apply_to_rows
+from sk_autoencoder._random import make_generator
+from sk_autoencoder.objectives.variational import split_statistics
+
+__all__ = ["HasDensity"]
+
+# Variance of a component's posterior means over rows beyond which it tells something
+# (Burda et al. 2016).
+ACTIVE = 0.01
+
+
+class HasDensity(BaseAutoEncoder):
+    """Base of the estimators whose codes have a prior; not to be used itself."""
+
+    def _take(self, fitted: Fitted, dtype: np.dtype) -> None:
+        super()._take(fitted, dtype)
+        assert fitted.kl is not None
+        assert fitted.order is not None
+        self.kl_per_component_ = fitted.kl[fitted.order]
+        variances = fitted.moments.variances[fitted.order]
+        self.active_units_ = int(np.count_nonzero(variances > ACTIVE))
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the density to rows; see `AutoEncoderTransformer.fit`.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            At least two rows and two features.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer. If `fit` raises, it is as it was before.
+        """
+        super().fit(X)
+        if self.n_iter_ and 2 * self.active_units_ < self.n_components_:
+            warnings.warn(
+                f"expected at least half of n_components={self.n_components_} "
+                f"components to tell something of the rows, got "
+                f"active_units_={self.active_units_}: the others are as their prior. "
+                "Pass fewer components, a smaller beta, or free_bits=0.1.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def score_samples(self, X: Any, n_importance: int = 64) -> np.ndarray:
+        """Estimate the log density of each row.
+
+        The expectation over the posterior is taken over the same draws for every
+        row and every call: a row's value depends on no other row. `beta` has no part
+        in it.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`.
+        n_importance : int, default=64
+            Draws for an importance-weighted estimate, which rises to the log density
+            with their number; 1 gives the evidence lower bound.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats, of a density in the caller's units.
+
+        References
+        ----------
+        Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, ICLR.
+        """
+        check_is_fitted(self)
+        n_importance = check_scalar(n_importance, "n_importance", Integral, min_val=1)
+        X = self._check_rows(X)
+        if self._table is None:
+            check_statistics(self._plan, ColumnStatistics.of(X))
+        bound, prior = n_importance == 1, self._fitted.prior
+        n_draws = BOUND_DRAWS if bound else n_importance
+        noise = balanced_draws(n_draws, self.n_components_, self._plan.seeds.score)
+        return apply_to_rows(
+            lambda forward, x, out: log_density(
+                forward.module, x, noise, prior, bound=bound
+            ),
+            self.net_.module_,
+            X,
+        )
+
+    def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Give the normal distribution of each row's code.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`.
+
+        Returns
+        -------
+        mean, std : ndarray of shape (n_samples, n_components)
+            The mean is what `transform` gives with `whiten=False`.
+        """
+        check_is_fitted(self)
+
+        def both(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+            module = forward.module
+            mean, log_variance = split_statistics(
+                module.encoder(module.columns.encode(x))
+            )
+            return torch.cat([mean, torch.exp(0.5 * log_variance)], dim=1)
+
+        rows = self._check_rows(X)
+        values = apply_to_rows(both, self.net_.module_, rows)
+        mean, std = np.split(values, 2, axis=1)
+        return mean[:, self._fitted.order], std[:, self._fitted.order]
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`, in nats a row; the units of `PCA.score`.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`, best ones that it has not seen.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            Mean evidence lower bound; higher is better.
+        """
+        return float(np.mean(self.score_samples(X), dtype=np.float64))
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
+        """Draw rows from the fitted density.
+
+        The density's own noise is part of a sample, as it is for
+        `KernelDensity.sample`. For rows without it, decode codes of the prior:
+        `inverse_transform(rng.standard_normal((n, n_components)))`.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Rows to draw; 0 or more.
+        random_state : int, RandomState instance or None, default=None
+            Draws the codes and the noise.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows in the units and the dtype of `fit`; a frame after `set_output`.
+        """
+        check_is_fitted(self)
+        n_samples = check_scalar(
+            n_samples, "n_samples", Integral, min_val=0, include_boundaries="left"
+        )
+        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        module = self.net_.module_
+        generator = make_generator(seed, module.columns.mean.device)
+        with torch.inference_mode():
+            raw = module.decoder(self._draw_codes(n_samples, generator))
+            drawn = module.columns.sample(raw, generator)
+        rows = drawn.cpu().numpy().astype(self._input_dtype, copy=False)
+        return self._given_back(rows, like=None)
+
+    def _draw_codes(self, n_samples: int, generator: torch.Generator) -> Tensor:
+        """Draw the network's codes from the prior."""
+        prior, shape = self._fitted.prior, (n_samples, self._plan.n_components)
+        if prior is not None:
+            return prior.sample(n_samples, generator)
+        return torch.randn(shape, generator=generator, device=generator.device)
