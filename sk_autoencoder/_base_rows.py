@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._assembly import Plan
 from sk_autoencoder._base_tables import ReadsTables
-from sk_autoencoder._columns import Table
+from sk_autoencoder._columns import Table, copied, is_frame
 from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._forward import Forward
 from sk_autoencoder._inference import apply_to_rows, dtype_in_use, sum_over_rows
@@ -195,7 +195,8 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         table = self._table
         rows = self._check_rows(X)
         if table is None:
-            return rows
+            return copied(X) if is_frame(X) else rows.copy()
+        X = self._checked_table(X)
         gaps = np.isnan(rows).any(axis=1)
         if gaps.any():
             module = self.net_.module_
@@ -217,17 +218,24 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         first = fitting and reset
         if not first and self._table is not None:
             return self._table_rows(X, self._table)
-        return validate_data(
-            self,
-            X,
-            reset=first,
-            accept_sparse="csr",
-            dtype=DTYPES,
-            ensure_min_samples=2
-            if first or (fitting and self._has_batch_norm())
-            else 1,
-            ensure_min_features=2 if first else 1,
-        )
+        two = first or (fitting and self._has_batch_norm())
+        try:
+            return validate_data(
+                self,
+                X,
+                reset=first,
+                accept_sparse="csr",
+                dtype=DTYPES,
+                ensure_min_samples=2 if two else 1,
+                ensure_min_features=2 if first else 1,
+            )
+        except ValueError as error:
+            if not str(error).startswith("could not convert string"):
+                raise
+            raise ValueError(
+                f"expected numbers, got X with text: {error}. Name its columns in "
+                "categorical_features, or pass a frame to fit."
+            ) from error
 
     def _has_batch_norm(self) -> bool:
         """Tell whether the fitted network needs two rows a batch."""

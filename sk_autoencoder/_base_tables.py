@@ -25,16 +25,18 @@ class ReadsTables(BaseEstimator):
 
     def _is_table(self, X: Any) -> bool:
         """Tell whether rows to fit on have to be read column by column."""
+        return self._asks_for_table() or (is_frame(X) and has_categories(X))
+
+    def _asks_for_table(self) -> bool:
+        """Tell whether they have to be, whatever they are."""
         chosen = self.categorical_features
         named = not isinstance(chosen, str) and chosen is not None and len(chosen) > 0
-        if (
+        return bool(
             named
             or self.allow_missing
             or self.numeric_scaling == "rank_gauss"
             or self.column_weights is not None
-        ):
-            return True
-        return is_frame(X) and has_categories(X)
+        )
 
     def _read_table(self, X: Any) -> Table:
         """Find out how a table to fit on becomes numbers."""
@@ -49,11 +51,15 @@ class ReadsTables(BaseEstimator):
         return Table.of(
             X,
             categorical_features=self.categorical_features,
-            scaling=self.numeric_scaling,
+            scaling=self._table_scaling(),
             column_weights=self.column_weights,
             allow_missing=self.allow_missing,
             handle_unknown=self.handle_unknown,
         )
+
+    def _table_scaling(self) -> str:
+        """Name the scaling of numbers; "auto" may still depend on the columns."""
+        return self.numeric_scaling
 
     def _table_rows(self, X: Any, table: Table, *, first: bool = False) -> np.ndarray:
         """Validate a table's names and number of columns, and turn it into numbers."""
@@ -76,6 +82,10 @@ class ReadsTables(BaseEstimator):
                 "cells, column_weights or numeric_scaling='rank_gauss', got a sparse "
                 "matrix. Pass X.toarray()."
             )
+        if isinstance(X, list | tuple):
+            X = np.array(
+                X, dtype=object
+            )  # numpy would turn numbers beside text to text
         return check_array(
             X,
             dtype=None,

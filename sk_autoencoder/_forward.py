@@ -60,13 +60,16 @@ class Forward:
     """
 
     def __init__(self, module: AutoEncoderModule, dtype: torch.dtype) -> None:
+        if type(module.columns) is not NumericColumns:
+            # Columns of other kinds take part in decoding, with buffers of their own.
+            module = in_dtype(module, dtype)
         self._module, self._dtype = module, dtype
         columns, frame = module.columns, module.frame
         self._columns: _Numeric | _AnyColumns
         if type(columns) is NumericColumns:
             self._columns = _Numeric(columns, dtype)
         else:
-            self._columns = _AnyColumns(in_dtype(columns, dtype))
+            self._columns = _AnyColumns(columns)
         self._frame = None if frame.frame is None else _Frame(frame, dtype)
         self._parts: dict[str, Step] = {}
 

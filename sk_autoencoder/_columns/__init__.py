@@ -1,11 +1,11 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
-from sk_autoencoder._columns.frames import is_frame
+from sk_autoencoder._columns.frames import copied, has_categories, is_frame
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood
 from sk_autoencoder._columns.mixed import MixedColumns
 from sk_autoencoder._columns.numeric import NumericColumns, NumericScale
 from sk_autoencoder._columns.statistics import ColumnStatistics
-from sk_autoencoder._columns.table import Table, has_categories
+from sk_autoencoder._columns.table import Table
 
 __all__ = [
     "LIKELIHOODS",
@@ -15,6 +15,7 @@ __all__ = [
     "NumericColumns",
     "NumericScale",
     "Table",
+    "copied",
     "has_categories",
     "is_frame",
 ]

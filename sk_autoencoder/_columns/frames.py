@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["RawColumn", "TableFormat", "is_frame", "read_columns"]
+__all__ = [
+    "RawColumn",
+    "TableFormat",
+    "copied",
+    "has_categories",
+    "index_of",
+    "is_frame",
+    "is_pandas",
+    "read_columns",
+]
 
 # What the first letter of a numpy dtype's kind says.
 NUMBERS, BOOLEANS, STRINGS = "iuf", "b", "OUST"
@@ -56,10 +65,47 @@ class RawColumn:
         values[self.missing] = None
         return RawColumn(self.name, values, True)
 
+    def as_numbers(self) -> "RawColumn":
+        """Give booleans, or no values at all, as numbers; anything else as it is."""
+        kinds = {type(value) for value in self.values.tolist()} - {bool, type(None)}
+        if self.values.dtype.kind != "O" or kinds:
+            return self
+        return RawColumn(self.name, self.values.astype(np.float64), False, True)
+
 
 def is_frame(X: Any) -> bool:
     """Tell whether this is a pandas or polars frame."""
     return _module(X) in ("pandas", "polars") and hasattr(X, "columns")
+
+
+def is_pandas(X: Any) -> bool:
+    """Tell whether a frame is one of pandas."""
+    return _module(X) == "pandas"
+
+
+def copied(X: Any) -> Any:
+    """Give a copy of a frame."""
+    return X.copy() if is_pandas(X) else X.clone()
+
+
+def has_categories(X: Any) -> bool:
+    """Tell whether any column of a frame holds categories, as far as its type says."""
+    # What objects are is not in their dtype: all of them have to be looked at.
+    return any(
+        column.is_category
+        for part in _typed_and_not(X)
+        for column in read_columns(part)
+    )
+
+
+def _typed_and_not(X: Any) -> tuple[Any, Any]:
+    """Give a row of the columns that have a type, and those of objects."""
+    dtypes = zip(X.columns, X.dtypes, strict=True)
+    objects = np.array([str(dtype).lower() == "object" for _, dtype in dtypes], bool)
+    if _module(X) == "pandas":
+        return X.loc[:, ~objects][:1], X.loc[:, objects]
+    names = np.array(X.columns, dtype=object)
+    return X[names[~objects].tolist()][:1], X[names[objects].tolist()]
 
 
 def read_columns(X: Any) -> Iterator[RawColumn]:
@@ -154,11 +200,10 @@ class TableFormat:
 
     def as_array(self, columns: Sequence[np.ndarray]) -> np.ndarray:
         """Make an array: of floats as PCA does, of objects where it was of such."""
-        dtype = self.dtypes[0] if self.kind == "array" else np.dtype(np.float64)
-        if dtype.kind in STRINGS:
+        single = self.kind == "array" and self.dtypes[0] == np.float32
+        dtype = np.dtype(np.float32 if single else np.float64)
+        if any(values.dtype.kind == "O" for values in columns):
             dtype = np.dtype(object)
-        elif dtype != np.float32:
-            dtype = np.dtype(np.float64)
         rows = np.empty((len(columns[0]), len(columns)), dtype)
         for i, values in enumerate(columns):
             rows[:, i] = values
@@ -207,9 +252,10 @@ def _from_polars(name: str, series: Any) -> RawColumn:
 
     dtype = series.dtype
     if dtype == polars.Categorical or dtype == polars.Enum:
-        seen = series.cat.get_categories().to_list()
+        # The order of a Categorical is that in which the process met its levels.
+        order = tuple(dtype.categories) if dtype == polars.Enum else None
         values = np.array(series.cast(polars.String).to_list(), dtype=object)
-        return RawColumn(name, values, True, order=tuple(seen))
+        return RawColumn(name, values, True, order=order)
     if dtype in (polars.Boolean, polars.String):
         return RawColumn(name, np.array(series.to_list(), dtype=object), True)
     if dtype.is_integer() or dtype.is_float():
@@ -233,8 +279,7 @@ def _from_array(position: int, values: np.ndarray) -> RawColumn:
         return RawColumn(position, values.astype(np.float64), False)
     if kind in STRINGS:
         values = values.astype(object)
-        missing = [value is None or value != value for value in values]
-        values[np.array(missing, dtype=bool)] = None
+        values[np.array([_is_missing(value) for value in values], dtype=bool)] = None
         return _from_objects(position, values)
     raise _refused(position, values.dtype)
 
@@ -253,9 +298,17 @@ def _from_objects(name: Any, values: np.ndarray) -> RawColumn:
     names = sorted(kind.__name__ for kind in kinds)
     raise TypeError(
         f"expected a column of numbers, of strings or of booleans, got X with column "
-        f"{name!r} of {' and '.join(names)}. Convert it, as with "
-        "astype(str) or pandas.to_numeric, or drop it."
+        f"{name!r} of {' and '.join(names)}, because an argument must be a string, a "
+        "boolean or a number. Convert it, as with astype(str) or pandas.to_numeric, or "
+        "drop it."
     )
+
+
+def _is_missing(value: Any) -> bool:
+    """Tell whether an object stands for nothing: None, NaN, or NA of pandas."""
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _refused(name: Any, dtype: Any) -> TypeError:

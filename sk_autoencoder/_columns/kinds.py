@@ -5,6 +5,7 @@ NaN where a cell is missing, and turns such numbers back into values.
 """
 
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class NumberColumn:
         Range of the values seen.
     is_integer : bool
         Whether only whole numbers within that range are given back.
+    mean : float
+        Of the values seen.
     origin, unit : float
     knots : ndarray of shape (2, n_knots) or None
         Values and their normal scores, for rank-gauss.
@@ -40,6 +43,7 @@ class NumberColumn:
     low: float
     high: float
     is_integer: bool
+    mean: float
     origin: float
     unit: float
     knots: np.ndarray | None
@@ -71,8 +75,17 @@ class NumberColumn:
         unit = {"none": 1.0, "minmax": high - low}.get(scaling, spread)
         unit = 1.0 if constant else unit
         variance = 0.0 if constant else (spread / unit) ** 2
-        whole = column.is_integer
-        return cls(column.name, low, high, whole, origin, unit, knots, variance)
+        return cls(
+            column.name,
+            low,
+            high,
+            column.is_integer,
+            origin if knots is None else float(seen.mean()),
+            origin,
+            unit,
+            knots,
+            variance,
+        )
 
     @property
     def is_constant(self) -> bool:
@@ -81,6 +94,7 @@ class NumberColumn:
 
     def forth(self, column: RawColumn, *, unknown: str = "ignore") -> np.ndarray:
         """Turn values into scaled numbers."""
+        column = column.as_numbers()
         if column.values.dtype == object:
             raise TypeError(
                 f"expected numbers in column {self.name!r}, as in fit, got X with "
@@ -158,25 +172,44 @@ class CategoryColumn:
         """
         numbers = {level: float(i) for i, level in enumerate(self.levels)}
         numbers[None] = np.nan
-        values = column.as_categories().values
-        if unknown == "error":
-            others = sorted({str(v) for v in values.tolist() if v not in numbers})
-            if others:
-                shown = ", ".join(map(repr, others[:5]))
-                raise ValueError(
-                    f"expected the categories of fit in column {self.name!r}, got X "
-                    f"with {shown}{', ...' if len(others) > 5 else ''}. Pass "
-                    "handle_unknown='ignore' to take them for missing."
-                )
+        values = column.as_categories().values.tolist()
+        others = {value for value in values if value not in numbers}
+        if others:
+            self._check_others(others, unknown)
         get = numbers.get
-        coded = (get(value, np.nan) for value in values.tolist())
-        return np.fromiter(coded, np.float64, len(values))
+        return np.fromiter((get(v, np.nan) for v in values), np.float64, len(values))
+
+    def _check_others(self, others: set, unknown: str) -> None:
+        """Refuse values that are no levels of fit, if they must not be there."""
+        known = {_kind(level) for level in self.levels}
+        for value in others:
+            if _kind(value) not in known:
+                raise TypeError(
+                    f"expected {' or '.join(sorted(known))} in column {self.name!r}, "
+                    f"as in fit, got X with {_kind(value)} there: {value!r}. Convert "
+                    "the column."
+                )
+        if unknown == "error":
+            shown = ", ".join(map(repr, sorted(map(str, others))[:5]))
+            raise ValueError(
+                f"expected the categories of fit in column {self.name!r}, got X "
+                f"with {shown}{', ...' if len(others) > 5 else ''}. Pass "
+                "handle_unknown='ignore' to take them for missing."
+            )
 
     def back(self, y: np.ndarray) -> np.ndarray:
         """Turn numbers of levels into values, (n_samples,) of objects."""
         levels = np.empty(len(self.levels), dtype=object)
         levels[:] = self.levels
         return levels[y.astype(np.int64)]
+
+
+def _kind(value: Any) -> str:
+    """Name what a category is, for messages."""
+    for name, kind in (("text", str), ("booleans", bool), ("numbers", Number)):
+        if isinstance(value, kind):
+            return name
+    return type(value).__name__
 
 
 def _seen(column: RawColumn) -> np.ndarray:

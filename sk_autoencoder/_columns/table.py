@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_autoencoder._columns.filling import fill_cells
 from sk_autoencoder._columns.frames import (
     RawColumn,
     TableFormat,
@@ -15,7 +16,7 @@ from sk_autoencoder._columns.frames import (
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
 from sk_autoencoder._columns.statistics import ColumnStatistics
 
-__all__ = ["Table", "has_categories"]
+__all__ = ["Table"]
 
 
 @dataclass(frozen=True)
@@ -86,16 +87,35 @@ class Table:
         dtype = np.dtype(np.float32 if single else np.float64)
         constant = np.array([column.is_constant for column in columns])
         weights = np.where(constant, 0.0, _weights(column_weights, fmt))
+        if not weights.any():
+            raise ValueError(
+                "expected a column that varies and has a weight above 0, got X whose "
+                f"columns {[str(c.name) for c in columns if c.is_constant]} are "
+                f"constant, and column_weights={column_weights!r}. Pass rows that "
+                "differ, or other weights."
+            )
         return cls(fmt, columns, weights, allow_missing, handle_unknown, dtype)
 
     @property
     def unit(self) -> float:
-        """Unit of the score: one for all numbers that were only centred, else 1."""
-        numbers = [c for c in self.columns if isinstance(c, NumberColumn)]
-        plain = all(c.unit == 1 and c.knots is None for c in numbers)
-        if self.has_categories or not plain:
+        """Unit of the score: what all scaled numbers are divided by in it, else 1."""
+        if not self.has_units:
             return 1.0
-        return float(np.sqrt(np.mean([c.variance for c in numbers]))) or 1.0
+        variances = [getattr(c, "variance", 0.0) for c in self.columns]
+        return float(np.sqrt(np.mean([v for v in variances if v > 0])))
+
+    @property
+    def has_units(self) -> bool:
+        """Whether all are numbers whose errors can be told in the caller's units."""
+        numbers = [c for c in self.columns if isinstance(c, NumberColumn)]
+        return len(numbers) == len(self.columns) and all(
+            c.knots is None for c in numbers
+        )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of the values seen in each column, NaN for categories."""
+        return np.array([getattr(c, "mean", np.nan) for c in self.columns])
 
     @property
     def has_categories(self) -> bool:
@@ -148,15 +168,17 @@ class Table:
         return self.format.of_numbers().make(list(cells.T), index_of(like))
 
     def filled(self, X: Any, matrix: np.ndarray) -> Any:
-        """Give a table with its missing cells taken from numbers, none of them NaN."""
-        values = []
-        for i, (column, raw) in enumerate(
-            zip(self.columns, read_columns(X), strict=True)
-        ):
-            filled, missing = raw.values.copy(), raw.missing
-            filled[missing] = column.back(matrix[missing, i])
-            values.append(filled)
-        return self.format.make(values, index_of(X))
+        """Give a table with its missing cells taken from numbers, none of them NaN.
+
+        A category that was not seen in fit is there: it stays.
+        """
+        gaps = []
+        for i, raw in enumerate(read_columns(X)):
+            missing = raw.missing
+            gaps.append((missing, self.columns[i].back(matrix[missing, i])))
+        same = TableFormat.of(X).kind == self.format.kind
+        dtypes = self.format.dtypes if same else (None,) * len(gaps)
+        return fill_cells(X, gaps, dtypes)
 
     def statistics(self, matrix: np.ndarray) -> ColumnStatistics:
         """Say what is known of the numbers of the rows: they are around 0 already."""
@@ -168,35 +190,30 @@ class Table:
         low, high = zero.copy(), zero.copy()
         for i, column in enumerate(self.columns):
             if isinstance(column, NumberColumn) and not column.is_constant:
-                low[i], high[i] = np.nanmin(matrix[:, i]), np.nanmax(matrix[:, i])
+                low[i] = np.fmin.reduce(matrix[:, i], initial=np.inf)
+                high[i] = np.fmax.reduce(matrix[:, i], initial=-np.inf)
+        empty = low > high
+        low[empty] = high[empty] = 0.0
         return ColumnStatistics(n_rows, zero, spread * n_rows, low, high)
-
-
-def has_categories(X: Any) -> bool:
-    """Tell whether the dtype of any column says that it holds categories."""
-    return any(column.is_category for column in read_columns(X[:1]))
 
 
 def _marked(raw: list[RawColumn], fmt: TableFormat, chosen: Any) -> list[RawColumn]:
     """Mark the columns of categories that the caller chose."""
-    if chosen is None or (isinstance(chosen, str) and chosen == "from_dtype"):
-        marked = list(raw)
-    else:
-        mask = _mask(chosen, fmt)
-        marked = [c.as_categories() if m else c for c, m in zip(raw, mask, strict=True)]
-        others = zip(marked, mask, strict=True)
-        text = [str(c.name) for c, m in others if c.is_category and not m]
-        if text:
-            raise ValueError(
-                f"expected numbers in the columns that are not in "
-                f"categorical_features={chosen!r}, got categories or text in {text}. "
-                "Name these too, or pass categorical_features='from_dtype'."
-            )
-    if chosen is None and any(c.is_category for c in marked):
-        text = [str(c.name) for c in marked if c.is_category]
+    from_dtype = isinstance(chosen, str) and chosen == "from_dtype"
+    if from_dtype and fmt.kind != "array":
+        return raw
+    unnamed = from_dtype or chosen is None
+    mask = [False] * len(raw) if unnamed else _mask(chosen, fmt)
+    pairs = list(zip(raw, mask, strict=True))
+    marked = [c.as_categories() if named else c.as_numbers() for c, named in pairs]
+    text = [
+        c.name for c, named in zip(marked, mask, strict=True) if c.is_category > named
+    ]
+    if text:
         raise ValueError(
-            "expected columns of numbers for categorical_features=None, got categories "
-            f"or text in {text}. Pass categorical_features='from_dtype'."
+            "expected numbers in the columns that categorical_features does not name, "
+            f"got categories or text in {text} for categorical_features={chosen!r}. "
+            "Name these too, or pass a frame and categorical_features='from_dtype'."
         )
     return marked
 
@@ -237,14 +254,19 @@ def _weights(column_weights: Any, fmt: TableFormat) -> np.ndarray:
                 f"expected columns of X, got column_weights for {unknown!r}. Pass "
                 "names of columns; those that are left out weigh 1."
             )
-        weights = np.array([column_weights.get(n, 1.0) for n in fmt.names], float)
+        given: Any = [column_weights.get(name, 1.0) for name in fmt.names]
     elif column_weights is None:
-        weights = np.ones(n_columns)
+        return np.ones(n_columns)
     else:
-        weights = np.asarray(column_weights, float)
-    if weights.shape != (n_columns,) or not (weights >= 0).all() or not weights.any():
+        given = column_weights
+    try:
+        weights = np.asarray(given, float)
+    except (TypeError, ValueError):
+        weights = np.empty(0)
+    good = weights.shape == (n_columns,) and np.isfinite(weights).all()
+    if not (good and (weights >= 0).all() and weights.any()):
         raise ValueError(
-            f"expected {n_columns} weights, none below 0 and not all 0, got "
+            f"expected {n_columns} finite weights, none below 0 and not all 0, got "
             f"column_weights={column_weights!r}. Pass one a column, or a dict of names."
         )
     return weights

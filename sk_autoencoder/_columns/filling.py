@@ -1,0 +1,94 @@
+"""Missing cells of a frame or an array, filled; all else stays as it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sk_autoencoder._columns.frames import copied, is_frame, is_pandas
+
+__all__ = ["fill_cells"]
+
+Gap = tuple[np.ndarray, np.ndarray]
+
+
+def fill_cells(X: Any, gaps: Sequence[Gap], dtypes: Sequence[Any]) -> Any:
+    """Give a copy of a table with its missing cells filled.
+
+    What is there stays as it is, with the dtype that it has in X.
+
+    Parameters
+    ----------
+    X : frame or ndarray of shape (n_samples, n_features)
+    gaps : sequence of (missing, values)
+        For each column which cells are missing, (n_samples,), and their values in
+        order.
+    dtypes : sequence
+        Of such a frame that was fitted on, for a column that cannot hold the values;
+        None is found from these.
+    """
+    if not is_frame(X):
+        return _filled_array(X, gaps)
+    pandas = is_pandas(X)
+    X = copied(X)
+    for i, ((missing, values), dtype) in enumerate(zip(gaps, dtypes, strict=True)):
+        if pandas and missing.any():
+            X.isetitem(i, _filled_pandas(X.iloc[:, i], missing, values, dtype))
+        elif missing.any():
+            X.replace_column(i, _filled_polars(X.to_series(i), missing, values, dtype))
+    return X
+
+
+def _filled_array(X: np.ndarray, gaps: Sequence[Gap]) -> np.ndarray:
+    """Fill an array: one of floats, or of objects where it holds more than numbers."""
+    objects = any(values.dtype.kind == "O" for _, values in gaps)
+    rows = np.array(X, dtype=object if X.dtype.kind not in "biuf" else None)
+    if rows.dtype.kind in "biu":
+        rows = rows.astype(object if objects else np.float64)
+    for i, (missing, values) in enumerate(gaps):
+        rows[missing, i] = values
+    if rows.dtype.kind == "O" and not objects:
+        return rows.astype(np.float64)
+    return rows
+
+
+def _filled_pandas(
+    series: Any, missing: np.ndarray, values: np.ndarray, dtype: Any
+) -> Any:
+    import pandas
+
+    if missing.all():
+        return pandas.Series(values, index=series.index, dtype=dtype)
+    own = series.dtype
+    if isinstance(own, pandas.CategoricalDtype):
+        wider = _widened(own, values, dtype)
+        series = series if wider is None else series.cat.set_categories(wider)
+    elif pandas.api.types.is_integer_dtype(own) and np.any(values % 1):
+        series = series.astype(dtype)
+    filled = series.copy()
+    filled.iloc[np.flatnonzero(missing)] = values
+    return filled
+
+
+def _filled_polars(
+    series: Any, missing: np.ndarray, values: np.ndarray, dtype: Any
+) -> Any:
+    import polars
+
+    cells, own = series.to_list(), series.dtype
+    for place, value in zip(np.flatnonzero(missing), values.tolist(), strict=True):
+        cells[place] = value
+    if own == polars.Enum:
+        wider = _widened(own, values, dtype)
+        own = own if wider is None else polars.Enum(wider)
+    elif missing.all() or (own.is_integer() and np.any(values % 1)):
+        own = dtype
+    return polars.Series(series.name, cells, dtype=own, strict=False)
+
+
+def _widened(own: Any, values: np.ndarray, dtype: Any) -> list | None:
+    """Give categories that hold the values too; None if a dtype's own do."""
+    if set(values) <= set(own.categories):
+        return None
+    fitted = getattr(dtype, "categories", [])
+    return list(dict.fromkeys([*fitted, *own.categories, *values]))
