@@ -184,7 +184,7 @@ class Columns(ExactBuffers, ABC):
     ----------
     mean : Tensor of shape (n_features,)
         Training mean, in the caller's units.
-    unit : Tensor of shape (n_features,) or (1,)
+    unit : Tensor of shape (n_outputs,) or (1,)
         Of the score, in units of `deviations`.
     factor : ndarray of shape (n_inputs,)
         From inputs to the units of the score.

@@ -58,7 +58,7 @@ class Pairs(Part):
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Give the cross-entropy and its gradient."""
-        slope = (raw.sigmoid() - x).nan_to_num_(0.0)
+        slope = (raw.sigmoid() - x).masked_fill_(x.isnan(), 0.0)
         return self.cells(raw, x), slope * self.weight
 
     def to_raw(self, y: Tensor) -> Tensor:

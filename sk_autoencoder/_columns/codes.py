@@ -1,7 +1,7 @@
 """The categories of a table that have many levels: codes of a few numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ __all__ = ["Codes"]
 LEAST_LEFT = 0.05
 # Levels beyond which training compares a row with the levels of its batch only.
 MOST_COMPARED = 1024
+# Logits at a time where rows are decoded: tens of megabytes.
+MOST_LOGITS = 4_000_000
 
 
 class Codes(Part):
@@ -101,12 +103,28 @@ class Codes(Part):
         drawn = -torch.expm1(len(level) * torch.log1p(-log_share.exp()))
         return self.codes[some], log_share - drawn.log(), place
 
+    def _by_rows(self, function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+        """Apply a function to so many rows at a time that their logits fit."""
+        step = max(1, MOST_LOGITS // len(self.codes))
+        if len(rows[0]) <= step:
+            return function(*rows)
+        parts = zip(*(values.split(step) for values in rows), strict=True)
+        return torch.cat([function(*part) for part in parts])
+
+    def _every_logit(self, raw: Tensor) -> Tensor:
+        return self._logits(raw, self.codes, self.log_share)
+
     def _logits(self, raw: Tensor, codes: Tensor, log_share: Tensor) -> Tensor:
         with torch.autocast(raw.device.type, enabled=False):
             return torch.addmm(log_share, raw.to(codes), codes.t())
 
     def cells(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give the cross-entropy in nats."""
+        if not self.training:
+            return self._by_rows(self._cells, raw, x)
+        return self._cells(raw, x)
+
+    def _cells(self, raw: Tensor, x: Tensor) -> Tensor:
         level, there = self._levels(x)
         codes, log_share, place = self._compared(level)
         logits = self._logits(raw, codes, log_share)
@@ -133,15 +151,21 @@ class Codes(Part):
 
     def expected(self, raw: Tensor) -> Tensor:
         """Give the mean code."""
-        logits = self._logits(raw, self.codes, self.log_share)
-        return logits.softmax(dim=1) @ self.codes
+        return self._by_rows(
+            lambda own: self._every_logit(own).softmax(dim=1) @ self.codes, raw
+        )
 
     def values(self, raw: Tensor) -> Tensor:
         """Give the likeliest level."""
-        logits = self._logits(raw, self.codes, self.log_share)
-        return logits.argmax(dim=1, keepdim=True).to(raw)
+        return self._by_rows(
+            lambda own: self._every_logit(own).argmax(dim=1, keepdim=True), raw
+        ).to(raw)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw a level."""
-        logits = self._logits(raw, self.codes, self.log_share)
-        return torch.multinomial(logits.softmax(1), 1, generator=generator).to(raw)
+        return self._by_rows(
+            lambda own: torch.multinomial(
+                self._every_logit(own).softmax(1), 1, generator=generator
+            ),
+            raw,
+        ).to(raw)

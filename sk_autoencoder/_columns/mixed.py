@@ -45,6 +45,7 @@ class MixedColumns(Columns):
 
     mean: Tensor
     unit: Tensor
+    to_errors: Tensor
     to_score: Tensor
     owner: Tensor
     low: Tensor
@@ -64,15 +65,21 @@ class MixedColumns(Columns):
         n_masks = self.n_features if self.masks else 0
         self.n_inputs = self.n_outputs + n_masks
         # Which column each number of the score belongs to.
-        owner = np.concatenate([np.empty(0, int), *(part.owners() for part in parts)])
+        owner = np.concatenate([part.owners() for part in parts])
         self.register_buffer("owner", torch.from_numpy(owner))
-        factor = np.concatenate([np.empty(0), *(part.factor for part in parts)])
+        factor = np.concatenate([part.factor for part in parts])
         self.factor = np.concatenate([factor, np.zeros(n_masks)])
         low, high, spread = _ranges(table)
+        to_errors = [part.to_errors(in_units=table.has_units) for part in parts]
+        errors = np.concatenate(to_errors)
         input_spread = [part.input_spread() for part in parts]
         values = {
             "mean": np.zeros(self.n_features),
-            "unit": np.array([table.unit]),
+            # Infinite where a column's weight is 0: no error counts there.
+            "unit": np.divide(
+                errors, factor, out=np.full_like(errors, np.inf), where=factor > 0
+            ),
+            "to_errors": errors,
             "offset": np.zeros(self.n_outputs),
             "to_score": factor,
             "low": low,
@@ -112,14 +119,17 @@ class MixedColumns(Columns):
         return torch.cat(inputs, dim=1)
 
     def deviations(self, x: Tensor) -> Tensor:
-        """Give rows less their mean as PCA sees them, (n, n_outputs)."""
-        return self.encode(x)[:, : self.n_outputs] * (self.to_score * self.unit)
+        """Give rows less their mean, (n, n_outputs), in what errors are measured in.
+
+        These are the caller's units where all columns are numbers, but for rank-gauss;
+        else every column is one of variance 1.
+        """
+        return self.encode(x)[:, : self.n_outputs] * self.to_errors
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give rows less their reconstruction, likewise; 0 where cells are missing."""
         expected = [part.expected(own) for part, own in self._split(raw)]
-        scale = self.to_score * self.unit
-        gap = self.deviations(x) - torch.cat(expected, dim=1) * scale
+        gap = self.deviations(x) - torch.cat(expected, dim=1) * self.to_errors
         return gap.masked_fill_(x.isnan()[:, self.owner], 0.0)
 
     def by_column(self, squares: Tensor) -> Tensor:
@@ -178,7 +188,8 @@ class MixedColumns(Columns):
 
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
         """Log density of rows given the decoder's output, (n,) in nats."""
-        return -self.row_loss(raw, x)
+        parts = [part.log_density(own, part.of(x)) for part, own in self._split(raw)]
+        return torch.stack(parts).sum(dim=0)
 
     def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the spread of the numbers around the trained reconstruction."""

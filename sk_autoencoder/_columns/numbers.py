@@ -45,6 +45,8 @@ class Numbers(Part):
         self.write("input_weight", 1 / floored)
         self._input_spread = np.sqrt(variances) / floored
         self.factor = floored / unit * self.roots
+        self._floored = floored
+        self._units = np.array([column.unit for column in columns])
         self.write("to_plain", inverse(self.roots))
         self.weight_units = np.ones(len(cells))
         self.residual = 1.0
@@ -52,6 +54,10 @@ class Numbers(Part):
     def input_spread(self) -> np.ndarray:
         """Give the deviations of the inputs in training, (d,)."""
         return self._input_spread
+
+    def to_errors(self, *, in_units: bool) -> np.ndarray:
+        """Give what leads from inputs to what errors are measured in, (d,)."""
+        return self._floored * self._units if in_units else self._floored / self.unit
 
     def inputs(self, x: Tensor) -> Tensor:
         """Standardise; see `Part`."""
@@ -65,7 +71,8 @@ class Numbers(Part):
             self.residual = math.sqrt(mean) if mean > 0 else 1.0
 
     def _errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        return (raw * self.residual - x / self.unit).nan_to_num(0.0)
+        # Not nan_to_num: a loss that is no longer finite has to show.
+        return (raw * self.residual - x / self.unit).masked_fill(x.isnan(), 0.0)
 
     def cells(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give squared errors, 1 in the mean for the mean row."""
@@ -118,8 +125,7 @@ class NumbersOfSpread(Numbers):
         columns: Sequence[NumberColumn],
     ) -> None:
         super().__init__(cells, weights, columns)
-        units = np.array([column.unit for column in columns]) * self.unit
-        self.write("log_unit", np.log(units))
+        self.write("log_unit", np.log(self._units * self.unit))
         self.register_buffer("variance", torch.ones(len(cells)))
 
     def cells(self, raw: Tensor, x: Tensor) -> Tensor:

@@ -56,13 +56,25 @@ class Part(ExactBuffers):
         self.roots = np.sqrt(weights)
 
     def set_weight(self, total: float, *, balanced: bool) -> None:
-        """Set what cells count for: their share of a total, or, unbalanced, 1."""
-        shares = np.square(self.roots) / (self.weight_units * total)
-        self.write("weight", shares if balanced else np.ones_like(shares))
+        """Set what cells count for: their share of a total, or, unbalanced, it all."""
+        weights = np.square(self.roots)
+        shares = weights / (self.weight_units * total)
+        self.write("weight", shares if balanced else weights)
 
     def owners(self) -> np.ndarray:
         """Say to which column of the table each input belongs, (d,)."""
         return self.index.numpy()
+
+    def to_errors(self, *, in_units: bool) -> np.ndarray:
+        """Give what leads from inputs to what errors are measured in, (d,).
+
+        Parameters
+        ----------
+        in_units : bool
+            The caller's units; else that of a column's variance in the score, unless
+            a weight changes that.
+        """
+        return np.ones(self.n_outputs)
 
     def input_spread(self) -> np.ndarray:
         """Give the deviations of the inputs in training, (d,)."""
@@ -111,7 +123,7 @@ class Part(ExactBuffers):
         raise NotImplementedError
 
     def log_density(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of each row's cells, (n,) in nats."""
+        """Log density of each row's cells, (n,) in nats: without weights."""
         return -self.cells(raw, x).sum(dim=1)
 
 

@@ -1,0 +1,320 @@
+"""The columns of a table: scores, gradients and ranks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import special, stats
+from sklearn.preprocessing import QuantileTransformer
+
+from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+from sk_autoencoder._columns import MixedColumns, Table
+from sk_autoencoder._columns.codes import MOST_LOGITS, Codes
+from sk_autoencoder._columns.frames import read_columns
+from sk_autoencoder._columns.kinds import NumberColumn
+from sk_autoencoder._exact import in_dtype
+from sk_autoencoder._fused import FusedStep, fused_step
+from sk_autoencoder._net_training import FlatWeights
+from sk_autoencoder._random import make_generator
+
+PLAIN, DENOISING = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+READING = {
+    "categorical_features": "from_dtype",
+    "scaling": "auto",
+    "column_weights": None,
+    "allow_missing": False,
+    "handle_unknown": "ignore",
+}
+KINDS = ["number", "whole", "pair", "few", "many"]
+
+
+def mixed(n=300, *, gaps=False, n_many=100, seed=0):
+    """Make a frame of every kind of column, one of them of more than 64 levels."""
+    rng = np.random.default_rng(seed)
+    many = np.array([f"m{i:04d}" for i in range(n_many)])
+    factor = rng.normal(size=n)
+    few = np.digitize(factor + rng.normal(size=n), [-1, 0, 1.3])
+    frame = pd.DataFrame(
+        {
+            "number": 5 + 3 * factor + rng.normal(size=n),
+            "whole": rng.poisson(np.exp(factor)),
+            "pair": factor > rng.normal(0.8, 1, size=n),
+            "few": pd.Categorical(np.array(list("wxyz"))[few]),
+            "many": rng.permutation(np.resize(many, n)),
+        }
+    )
+    if gaps:
+        frame = frame.astype({"whole": "Int64", "pair": "boolean"})
+        frame = frame.mask(rng.random(frame.shape) < 0.2)
+    return frame
+
+
+def table_of(frame, **reading):
+    return Table.of(frame, **(READING | reading))
+
+
+def columns_of(frame, **reading):
+    """Give columns in float64, in training, and the rows as they take them."""
+    table = table_of(frame, **reading)
+    columns = in_dtype(MixedColumns(table), torch.float64).train()
+    return columns, torch.from_numpy(table.matrix(frame)).double()
+
+
+# -- scores and gradients -------------------------------------------------------------
+
+TABLES = {kind: ([kind, "number"], {}, {}) for kind in KINDS}
+TABLES |= {
+    "all": (KINDS, {}, {}),
+    "over 1024 levels": (KINDS, {"n": 1500, "n_many": 1500}, {}),
+    "gaps": (KINDS, {"gaps": True}, {"allow_missing": True}),
+    "weights": (
+        KINDS,
+        {},
+        {"column_weights": {"number": 0, "few": 0, "many": 0.5, "pair": 3}},
+    ),
+    "rank_gauss": (KINDS, {}, {"scaling": "rank_gauss"}),
+    "minmax": (KINDS, {}, {"scaling": "minmax"}),
+}
+tables = pytest.mark.parametrize("name", TABLES)
+
+
+def table_named(name):
+    names, how, reading = TABLES[name]
+    return mixed(**how)[list(dict.fromkeys(names))], reading
+
+
+@tables
+def test_the_gradient_of_each_part_is_that_of_autograd(name):
+    frame, reading = table_named(name)
+    columns, rows = columns_of(frame, **reading)
+    x = rows[:60]
+    raw = torch.randn(
+        (60, columns.n_outputs), generator=make_generator(0), dtype=torch.float64
+    ).requires_grad_()
+    expected = columns.loss(raw, x) / 1.7
+    expected.backward()
+    loss, gradient = columns.loss_and_gradient(raw.detach(), x, 1.7)
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    torch.testing.assert_close(gradient, raw.grad, rtol=1e-10, atol=1e-14)
+    assert (gradient != 0).double().mean() > 0.2
+
+
+@tables
+def test_the_gradient_through_the_start_is_that_of_autograd(name):
+    frame, reading = table_named(name)
+    columns, _ = columns_of(frame, **reading)
+    columns.set_left(0.3 * columns.variances())
+    generator = make_generator(0)
+    shape = (60, columns.n_outputs)
+    y = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+    gradient = torch.randn(shape, generator=generator, dtype=torch.float64)
+    columns.to_raw(y).backward(gradient)
+    by_hand = columns.through_raw(gradient, y.detach())
+    torch.testing.assert_close(by_hand, y.grad, rtol=1e-10, atol=1e-14)
+
+
+def test_the_mean_row_scores_one_in_every_column_and_weights_share_that_out():
+    frame = mixed()
+    columns, x = columns_of(frame)
+    start = columns.to_raw(x.new_zeros((len(x), columns.n_outputs)))
+    assert columns.eval().loss(start, x).item() == pytest.approx(1)
+    weights = {"few": 3.0, "number": 0.0}
+    columns, x = columns_of(frame, column_weights=weights)
+    columns.eval()
+    raw = torch.randn(start.shape, generator=make_generator(0), dtype=torch.float64)
+    by_kind = {}
+    for part, own in columns._split(raw):
+        losses = part.cells(own, part.of(x)).mean(dim=0).tolist()
+        by_kind |= zip([KINDS[i] for i in part.index], losses, strict=True)
+    for kind in ("pair", "few", "many"):
+        by_kind[kind] /= stats.entropy(frame[kind].value_counts())
+    total = sum(weights.get(k, 1.0) * loss for k, loss in by_kind.items())
+    assert columns.loss(raw, x).item() == pytest.approx(total / 6)
+
+
+def test_the_loss_is_cross_entropy_and_squared_error_of_cells_that_are_there():
+    frame = mixed(gaps=True)
+    columns, x = columns_of(frame, allow_missing=True)
+    raw = torch.randn(
+        (len(x), columns.n_outputs), generator=make_generator(0), dtype=torch.float64
+    )
+    owner, given = columns.owner.numpy(), raw.numpy()
+    expected = np.zeros(len(x))
+    for i, name in enumerate(KINDS):
+        own, column = given[:, owner == i], frame[name]
+        there = column.notna().to_numpy()
+        if name in ("number", "whole"):
+            y = column.to_numpy(float, na_value=np.nan)
+            z = (y - np.nanmean(y)) / np.nanstd(y)
+            expected[there] += np.square(own[:, 0] - z)[there]
+            continue
+        levels = sorted(column.dropna().unique())
+        shares = column.value_counts(normalize=True).reindex(levels).to_numpy(float)
+        if name == "pair":
+            logits = np.hstack([np.zeros_like(own), own])
+        elif name == "few":
+            logits = own
+        else:
+            part = next(part for part in columns.parts if isinstance(part, Codes))
+            logits = np.log(shares) + own @ part.codes.numpy().T
+        code = column.map({level: k for k, level in enumerate(levels)})
+        logs = special.log_softmax(logits, axis=1)
+        picked = logs[there, code[there].to_numpy(int)]
+        expected[there] -= picked / stats.entropy(shares)
+    rows = columns.eval().row_loss(raw, x).numpy()
+    np.testing.assert_allclose(rows, expected / 5, rtol=1e-9)
+
+
+def test_many_levels_are_compared_with_those_of_the_batch_alone():
+    # One level is half of all rows.
+    frame = pd.concat([mixed(1500, n_many=1500), mixed(1500).assign(many="m0003")])
+    columns, rows = columns_of(frame)
+    (part,) = (part for part in columns.parts if isinstance(part, Codes))
+    x = part.of(rows)[[(frame["many"] == "m0003").argmax(), 1, 4, 1, 5]]
+    raw = torch.randn(
+        (5, part.n_outputs), generator=make_generator(0), dtype=torch.float64
+    )
+    some, place = np.unique(x[:, 0].numpy().astype(int), return_inverse=True)
+    # A level's weight over the chance that a batch of five has it.
+    share = np.unique(frame["many"], return_counts=True)[1][some] / 3000
+    assert share.max() > 0.5
+    logits = raw.numpy() @ part.codes.numpy()[some].T
+    logits += np.log(share / (1 - (1 - share) ** 5))
+    expected = -special.log_softmax(logits, axis=1)[np.arange(5), place]
+    cells = part.cells(raw, x)[:, 0]
+    np.testing.assert_allclose(cells.numpy(), expected, rtol=1e-10)
+    every = part.eval().cells(raw, x)[:, 0]
+    assert every.mean() > cells.mean() + 1
+
+
+def test_very_many_levels_need_little_memory(monkeypatch):
+    frame = pd.DataFrame({"a": np.arange(17_794.0), "id": np.arange(17_794)})
+    sizes, logits = [], Codes._logits
+
+    def counted(part, raw, codes, log_share):
+        result = logits(part, raw, codes, log_share)
+        sizes.append((part.training, result.numel()))
+        return result
+
+    monkeypatch.setattr(Codes, "_logits", counted)
+    reducer = PLAIN(
+        2, categorical_features=["id"], hidden_layer_sizes=(4,), random_state=0
+    )
+    reducer.set_params(max_epochs=1, batch_size=256, early_stopping=False).fit(frame)
+    assert reducer.module_.columns.n_outputs == 1 + 57
+    back = reducer.reconstruct(frame[:3000])
+    assert back["id"].isin(frame["id"]).all()
+    in_training = max(size for training, size in sizes if training)
+    assert in_training <= 300 * 300
+    assert max(size for _, size in sizes) <= MOST_LOGITS
+
+
+# -- the step by hand -----------------------------------------------------------------
+
+WITH_GAPS = {"allow_missing": True}
+
+
+@pytest.mark.parametrize(
+    ("reducer", "how"),
+    [
+        (PLAIN(3), {}),
+        (PLAIN(3, init="random"), {}),
+        (PLAIN(3, **WITH_GAPS), {"gaps": True}),
+        (PLAIN(3, column_weights={"few": 0, "number": 2}), {}),
+        (PLAIN(3), {"n": 1500, "n_many": 1500}),
+        (DENOISING(3, **WITH_GAPS, noise="masking", noise_level=0.4), {"gaps": True}),
+        (DENOISING(features="hidden", feature_groups=[["few", "many"]]), {}),
+    ],
+    ids=["pca", "random", "gaps", "weights", "many", "masking", "stack"],
+)
+def test_the_step_by_hand_has_the_gradient_of_autograd(reducer, how):
+    frame = mixed(**how)
+    reducer.set_params(hidden_layer_sizes=(9, 7), max_epochs=0, random_state=0)
+    module = reducer.fit(frame).module_.double().train()
+    for weight in module.parameters():
+        torch.nn.init.normal_(weight, std=0.5, generator=make_generator(1))
+    flat = FlatWeights(module)
+    step = fused_step(module, flat)
+    assert isinstance(step, FusedStep)
+    rows = torch.from_numpy(reducer._table.matrix(frame)).double()
+    for x in (rows[:40], rows[50:57], rows[60:100]):
+        target = x.flip(0)
+        module.use_generator(make_generator(2))
+        loss, _ = step(x, target)
+        by_hand = flat.gradient.clone()
+        flat.gradient.zero_()
+        module.use_generator(make_generator(2))
+        expected = module.objective.total(module.terms(module(x), target))
+        expected.backward()
+        assert loss == pytest.approx(expected.item(), rel=1e-12)
+        rounding = 1e-12 * flat.gradient.abs().max().item()
+        torch.testing.assert_close(by_hand, flat.gradient, rtol=1e-9, atol=rounding)
+    assert (flat.gradient != 0).double().mean() > 0.4
+
+
+@pytest.mark.parametrize("kind", [PLAIN, DENOISING])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_run_by_hand_is_that_of_autograd_and_near_one_in_bf16(kind, gaps):
+    frame = mixed(gaps=gaps)
+
+    def fit(**settings):
+        reducer = kind(3, allow_missing=gaps, hidden_layer_sizes=(16,), max_epochs=4)
+        return reducer.set_params(random_state=0, **settings).fit(frame)
+
+    reducer = fit()
+    expected = fit(net_params={"make_step": None})
+    np.testing.assert_allclose(reducer.loss_curve_, expected.loss_curve_, rtol=1e-5)
+    np.testing.assert_allclose(
+        reducer.validation_loss_curve_, expected.validation_loss_curve_, rtol=1e-5
+    )
+    half = fit(precision="bf16")
+    np.testing.assert_allclose(half.loss_curve_, expected.loss_curve_, rtol=0.02)
+    assert half.loss_curve_ != expected.loss_curve_
+    pd.testing.assert_series_equal(half.reconstruct(frame).dtypes, frame.dtypes)
+
+
+# -- ranks ----------------------------------------------------------------------------
+
+rng = np.random.default_rng(0)
+RANKED = {
+    "ties": np.round(rng.normal(size=500), 1),
+    "discrete": rng.poisson(1.5, size=500),
+    "one value mostly": np.where(rng.random(500) < 0.8, 0, rng.normal(size=500)),
+    "two values": rng.integers(0, 2, 500).astype(float),
+    "few rows": np.array([3.0, 1.0, 2.0, 2.0]),
+}
+
+
+def ranked(values):
+    (raw,) = read_columns(np.asarray(values)[:, None])
+    return NumberColumn.of(raw, "rank_gauss"), raw
+
+
+@pytest.mark.parametrize("name", RANKED)
+def test_rank_gauss_gives_the_normal_scores_of_ranks(name):
+    values = RANKED[name]
+    column, raw = ranked(values)
+    scores = stats.norm.ppf((stats.rankdata(values) - 0.5) / len(values))
+    expected = (scores - scores.mean()) / scores.std()
+    y = column.forth(raw)
+    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(column.back(y), values, atol=1e-12)
+    # Beyond what was seen there is nothing further to say.
+    beyond = column.scaled(np.array([-1e9, 1e9]))
+    np.testing.assert_array_equal(beyond, [y.min(), y.max()])
+    back = column.back(np.linspace(-9, 9, 1000))
+    assert (np.diff(back) >= 0).all()
+    assert (back[0], back[-1]) == (values.min(), values.max())
+
+
+def test_rank_gauss_is_the_quantile_transformer_where_values_differ():
+    values = np.random.default_rng(0).gamma(1, size=(20_000, 1))
+    column, raw = ranked(values[:, 0])
+    assert column.knots.shape == (2, 1000)
+    there = QuantileTransformer(output_distribution="normal", subsample=None)
+    expected = there.fit_transform(values)[:, 0]
+    y = column.forth(raw) * column.unit + column.origin
+    # Either has its knots where it wants them: in the tails that shows.
+    inner = np.abs(expected) < 2.5
+    np.testing.assert_allclose(y[inner], expected[inner], atol=0.01)
+    np.testing.assert_allclose(column.back(column.forth(raw)), values[:, 0], rtol=1e-9)
