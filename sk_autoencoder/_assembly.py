@@ -92,6 +92,8 @@ class Plan:
         Whether the prior of the codes is a mixture fitted to them.
     table : Table or None
         How the columns become numbers, where they are not all numbers without gaps.
+    asked : dict
+        Parameters that say so, by name.
     settings : dict
         Further arguments of `AutoEncoderNet`.
     """
@@ -115,6 +117,7 @@ class Plan:
     fills: bool = False
     mixture: bool = False
     table: Table | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property

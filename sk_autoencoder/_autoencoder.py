@@ -145,7 +145,7 @@ default="auto"
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string column names.
     mean_ : ndarray of shape (n_features,)
-        Mean of the training rows.
+        Mean of the training rows; NaN for a category.
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Their sum is the share of the training rows' variance that the code explains,
         as for PCA. With `ordered=True` the first j sum to what the first j

@@ -15,7 +15,7 @@ from sk_autoencoder._assembly import set_anchor
 from sk_autoencoder._base_rows import UsesRows
 from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
-from sk_autoencoder._planning import is_anchored
+from sk_autoencoder._planning import is_anchored, refuse_changes
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._sklearn_compat import (
     Interval,
@@ -106,6 +106,10 @@ class BaseAutoEncoder(UsesRows, ABC):
         """Tell whether the code is the hidden layers of a deep stack."""
         return False
 
+    def _table_scaling(self) -> str:
+        stacked = self.numeric_scaling == "auto" and self._is_stacked()
+        return "standard" if stacked else self.numeric_scaling
+
     # -- fitting -----------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -115,8 +119,9 @@ class BaseAutoEncoder(UsesRows, ABC):
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            At least two rows and two features, numbers without NaN or infinity.
-            Sparse matrices are made dense a batch at a time.
+            At least two rows and two features: numbers without NaN or infinity, and
+            what `categorical_features` and `allow_missing` allow. Sparse matrices, of
+            numbers alone, are made dense a batch at a time.
         y : Ignored
             Not used, present for API consistency by convention.
 
@@ -134,7 +139,7 @@ class BaseAutoEncoder(UsesRows, ABC):
             best finite state is kept, with a ConvergenceWarning.
         """
         with self._all_or_nothing():
-            before = self._fitted if self.warm_start and self._is_fitted() else None
+            before = self._before() if self.warm_start else None
             rows, table = self._training_rows(X, before)
             self._take(fit_rows(self, rows, table, before), rows.dtype)
         return self
@@ -144,7 +149,9 @@ class BaseAutoEncoder(UsesRows, ABC):
         """Train for one pass over the rows given, going on from where it stopped.
 
         Weights and the optimiser's state go on. The mean and the scales follow the
-        rows until 10,000 have been seen, then they stay. No rows are held out.
+        rows until 10,000 have been seen, then they stay. No rows are held out. A table
+        with categories, missing cells or ranks is read as its first rows were: their
+        scales and categories stay.
 
         Parameters
         ----------
@@ -158,11 +165,22 @@ class BaseAutoEncoder(UsesRows, ABC):
         self : object
             The fitted transformer. If `partial_fit` raises, it is as it was before.
         """
-        before = self._fitted if self._is_fitted() else None
         with self._all_or_nothing():
+            before = self._before()
             rows, table = self._training_rows(X, before, reset=before is None)
             self._take(fit_more_rows(self, rows, table, before), rows.dtype)
         return self
+
+    def _before(self) -> Fitted | None:
+        """Give what to go on from, read as the parameters now say."""
+        if not self._is_fitted():
+            return None
+        fitted, table = self._fitted, self._table
+        refuse_changes(self, fitted.plan)
+        if table is None:
+            return fitted
+        table = replace(table, handle_unknown=self.handle_unknown)
+        return replace(fitted, plan=replace(fitted.plan, table=table))
 
     def _training_rows(
         self, X: Any, before: Fitted | None, *, reset: bool = True
@@ -185,7 +203,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         self.n_components_ = self._n_features_out
         self.explained_variance_ratio_ = fitted.explained_variance_ratio
         self.fell_back_to_pca_ = fitted.is_pca
-        self.mean_ = plan.statistics.mean
+        self.mean_ = plan.statistics.mean if plan.table is None else plan.table.mean
         self.device_ = str(net.device)
         self.n_iter_ = len(net.history)
         self.best_epoch_ = net.best_epoch_
@@ -241,7 +259,7 @@ class BaseAutoEncoder(UsesRows, ABC):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = not self._asks_for_table()
         tags.input_tags.allow_nan = self.allow_missing
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -59,7 +59,9 @@ default="swap"
         row, drawn for that cell; "gaussian" adds normal noise; "masking" sets a
         cell to its column's mean; "salt_and_pepper" to its least or greatest
         value. A callable takes a batch, a tensor of shape (n, n_features) in the
-        units of X, and a `torch.Generator`, and returns the corrupted batch.
+        units of X, and a `torch.Generator`, and returns the corrupted batch; of a
+        table with categories, missing cells or ranks it gets scaled numbers, numbers
+        of levels, and NaN for what is missing.
     noise_level : float, default=0.15
         Share of the cells that are corrupted, in [0, 1]; for "gaussian" the
         standard deviation of the noise, in standard deviations of the column. A
@@ -77,8 +79,8 @@ default="swap"
         "hidden" is a deep stack without a bottleneck, whose code is every hidden
         layer's activations side by side. "reconstruction" is such a stack too, and
         `transform` gives the rows with their missing cells filled: with
-        `allow_missing=True` an imputer. `n_components` and `init` are ignored with
-        these two.
+        `allow_missing=True` an imputer. What is there stays, categories that `fit`
+        has not seen too. `n_components` and `init` are ignored with these two.
     layers : list of int or None, default=None
         Which hidden layers' activations to give for `features="hidden"`, counted
         from 1, or from -1 for the last; None is all.
@@ -180,7 +182,7 @@ default="auto"
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string column names.
     mean_ : ndarray of shape (n_features,)
-        Mean of the training rows.
+        Mean of the training rows; NaN for a category.
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Their sum is the share of the training rows' variance that the code explains,
         as for PCA. With `ordered=True` the first j sum to what the first j

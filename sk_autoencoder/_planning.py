@@ -1,7 +1,7 @@
 """Turns an estimator's parameters into a plan: every "auto" is resolved here."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,16 @@ from sk_autoencoder.networks import MLP
 # them it would find those of all rows exactly.
 MORE_AXES = 50
 
-__all__ = ["continued_plan", "fresh_plan", "is_anchored", "make_plan"]
+# Parameters that say how rows become numbers.
+READING = ("categorical_features", "allow_missing", "column_weights")
+
+__all__ = [
+    "continued_plan",
+    "fresh_plan",
+    "is_anchored",
+    "make_plan",
+    "refuse_changes",
+]
 
 
 def make_plan(
@@ -94,6 +103,7 @@ def make_plan(
         fills=getattr(estimator, "features", "") == "reconstruction",
         mixture=getattr(estimator, "prior", "") == "mixture",
         table=table,
+        asked={name: getattr(estimator, name) for name in READING},
         settings=_net_settings(estimator, shape, device),
     )
 
@@ -164,13 +174,7 @@ def continued_plan(
             "fit to start anew."
         )
     new = make_plan(estimator, plan.statistics, shape, table=plan.table, before=plan)
-    for name, old_value, value in _what_weights_depend_on(plan, new):
-        if repr(old_value) != repr(value):
-            raise ValueError(
-                f"expected {name}={old_value!r} as in the fit before, got "
-                f"{name}={value!r}, because its weights go on. Pass warm_start=False "
-                "and call fit to start anew."
-            )
+    _refuse_others(_what_weights_depend_on(plan, new))
     kept = {"optimizer", "optimizer__fused", "flatten", "callbacks"}
     changed = {
         name: value
@@ -190,6 +194,30 @@ def continued_plan(
         frame=plan.frame if new.whiten else natural,
         settings={**plan.settings, **changed},
     )
+
+
+def refuse_changes(estimator: Any, plan: Plan) -> None:
+    """Refuse to go on from a fit that read its rows in another way.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+    plan : Plan
+        Of the fit before.
+    """
+    now = {name: getattr(estimator, name) for name in plan.asked}
+    _refuse_others((name, value, now[name]) for name, value in plan.asked.items())
+
+
+def _refuse_others(settings: Iterable[tuple[str, Any, Any]]) -> None:
+    """Raise if a setting is not what it was: names, old values and new ones."""
+    for name, old_value, value in settings:
+        if repr(old_value) != repr(value):
+            raise ValueError(
+                f"expected {name}={old_value!r} as in the fit before, got "
+                f"{name}={value!r}, because its weights go on. Pass warm_start=False "
+                "and call fit to start anew."
+            )
 
 
 def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, Any]]:

@@ -155,7 +155,7 @@ default="auto"
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string column names.
     mean_ : ndarray of shape (n_features,)
-        Mean of the training rows.
+        Mean of the training rows; NaN for a category.
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Their sum is the share of the training rows' variance that the code explains,
         as for PCA; it is shared out by the variances of the components.
@@ -167,6 +167,12 @@ default="auto"
         Epoch whose weights were kept, counted from 1; 0 is before the first.
     n_iter_ : int
         Epochs run.
+    kl_per_component_ : ndarray of shape (n_components,)
+        Mean divergence of each component from the prior on the training rows, in
+        nats, largest first: the order of the components.
+    active_units_ : int
+        Components that tell something of the rows: whose posterior means have a
+        variance over 0.01.
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module

@@ -83,7 +83,9 @@ class HasDensity(BaseAutoEncoder):
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats, of a density in the caller's units.
+            In nats, of a density in the caller's units; with
+            `numeric_scaling="rank_gauss"` in those of the normal scores. A missing
+            cell counts for nothing, nor do `column_weights`.
 
         References
         ----------
