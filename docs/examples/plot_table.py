@@ -2,9 +2,9 @@
 A table, there and back
 =======================
 
-Who earns more than 50,000 dollars a year? Adult is a table of numbers and categories,
-with empty cells. Here it goes through ten numbers a row and comes back as a table, loses
-a fifth of its cells and gets them back.
+Adult is a census table of numbers and categories, with empty cells. Here it goes
+through ten numbers a row and comes back as a table, loses a fifth of its cells and gets
+them back.
 """
 
 # %%
