@@ -7,6 +7,7 @@ further rows; network specifications, datasets, metrics and plots from their mod
 from sk_autoencoder._autoencoder import AutoEncoderTransformer
 from sk_autoencoder._denoising import DenoisingAutoEncoderTransformer
 from sk_autoencoder._extra_rows import ExtraRowsTransformer
+from sk_autoencoder._load import load
 from sk_autoencoder._vae import VAETransformer
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DenoisingAutoEncoderTransformer",
     "VAETransformer",
     "ExtraRowsTransformer",
+    "load",
 ]
 
 __version__ = "0.1.0"

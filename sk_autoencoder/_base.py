@@ -1,5 +1,6 @@
 """What the three estimators share: parameters, fitting, state."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from sk_autoencoder._assembly import set_anchor
 from sk_autoencoder._base_rows import UsesRows
 from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
+from sk_autoencoder._persistence import write
 from sk_autoencoder._planning import is_anchored, refuse_changes
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._sklearn_compat import (
@@ -23,7 +25,7 @@ from sk_autoencoder._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
-from sk_autoencoder._state import capture, restore
+from sk_autoencoder._state import capture, restore, without_optimizer
 from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 __all__ = ["BaseAutoEncoder"]
@@ -236,6 +238,33 @@ class BaseAutoEncoder(UsesRows, ABC):
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
+
+    def save(self, path: str | os.PathLike, *, optimizer: bool = True) -> None:
+        """Write the fitted estimator to one file, without pickle.
+
+        `sk_autoencoder.load` reads it, on a machine without a GPU too, and with newer
+        versions. The file holds arrays and JSON, nothing that is run.
+
+        Parameters
+        ----------
+        path : path-like
+            A file that is there is replaced, once the new one is whole.
+        optimizer : bool, default=True
+            Whether to keep the optimiser's state, two numbers a weight, which only
+            `warm_start` and `partial_fit` need.
+
+        Raises
+        ------
+        TypeError
+            If a parameter or a category is of a kind that cannot be saved. Functions
+            and classes of your own are named in the file: pass them to `load`.
+        """
+        self._check_is_fitted()
+        state = self.__getstate__()
+        state.pop("_sklearn_version", None)
+        if not optimizer:
+            state["_fitted"] = without_optimizer(state["_fitted"])
+        write(path, type(self).__name__, state)
 
     @property
     def history_(self) -> Any:

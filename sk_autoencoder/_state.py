@@ -15,7 +15,7 @@ from sk_autoencoder._assembly import build_net, build_prefix_net, resolve_device
 from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._net import AutoEncoderNet
 
-__all__ = ["capture", "restore"]
+__all__ = ["capture", "restore", "without_optimizer"]
 
 
 def capture(fitted: Fitted) -> dict[str, Any]:
@@ -63,6 +63,17 @@ def restore(state: dict[str, Any]) -> Fitted:
     _fill_net(net, state["net"])
     parts = (state[name] for name in ("prefix_errors", "kl", "prior"))
     return Fitted(plan, net, state["moments"], prefix_net, *parts)
+
+
+def without_optimizer(state: dict[str, Any]) -> dict[str, Any]:
+    """Leave what the optimisers remember out of a state."""
+    kept = dict(state)
+    for name in ("net", "prefix_net"):
+        if kept[name] is not None:
+            groups = kept[name]["optimizer"]["param_groups"]
+            bare = {"state": {}, "param_groups": groups}
+            kept[name] = {**kept[name], "optimizer": bare}
+    return kept
 
 
 def _capture_net(net: AutoEncoderNet) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""Reads estimators that were saved."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from sk_autoencoder._autoencoder import AutoEncoderTransformer
+from sk_autoencoder._denoising import DenoisingAutoEncoderTransformer
+from sk_autoencoder._persistence import damaged, read
+from sk_autoencoder._vae import VAETransformer
+
+__all__ = ["load"]
+
+CLASSES = {
+    kind.__name__: kind
+    for kind in (
+        AutoEncoderTransformer,
+        DenoisingAutoEncoderTransformer,
+        VAETransformer,
+    )
+}
+
+
+def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) -> Any:
+    """Read a fitted estimator that `save` has written.
+
+    Nothing in the file is run. A model that was fitted on a GPU comes back on the CPU
+    where there is none.
+
+    Parameters
+    ----------
+    path : path-like
+    custom : mapping of str to object or None, default=None
+        Functions and classes of your own that the estimator was fitted with, by
+        their names: a noise function, a network specification, callbacks.
+
+    Returns
+    -------
+    estimator : object
+        Of the class that was saved, fitted.
+
+    Raises
+    ------
+    ValueError
+        If the file is not whole, of another format, or names something that is not
+        in `custom`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> import sk_autoencoder
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> reducer = sk_autoencoder.AutoEncoderTransformer(2, max_epochs=5).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     reducer.save(f"{folder}/iris.safetensors")
+    ...     again = sk_autoencoder.load(f"{folder}/iris.safetensors")
+    >>> (again.transform(X) == reducer.transform(X)).all()
+    np.True_
+    """
+    name, state = read(path, custom or {})
+    if name not in CLASSES:
+        raise damaged(path, f"it holds a {name}, which is not known here")
+    kind = CLASSES[name]
+    estimator = kind.__new__(kind)
+    try:
+        estimator.__setstate__(state)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(path, str(error).splitlines()[0]) from error
+    return estimator
