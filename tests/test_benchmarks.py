@@ -4,6 +4,7 @@ import importlib
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,3 +39,62 @@ def test_the_ways_to_a_product_give_the_same_product(script):
         first, *others = (torch.as_tensor(way()).clone() for way in ways.values())
         for other in others:
             torch.testing.assert_close(other, first)
+
+
+@pytest.fixture
+def mixed():
+    """Return 60 rows of two numbers that agree and a category that says their sign."""
+    pd = pytest.importorskip("pandas")
+    number = np.random.default_rng(0).normal(size=60)
+    sign = np.where(number > 0, "up", "down")
+    return pd.DataFrame({"a": number, "b": 3 * number + 1, "sign": sign})
+
+
+def test_imputers_fill_what_is_missing_and_leave_what_is_known(script, mixed):
+    bench, methods = script("bench_impute"), script("impute_methods")
+    frame = bench.prepared(mixed, 50, 0)
+    spoiled, mask = bench.hidden(frame, 0.2, 0)
+    assert spoiled.isna().to_numpy().sum() == mask.sum() > 0
+    scores = {}
+    for name in (methods.MEDIAN, methods.KNN, methods.ITERATIVE, methods.ITERATIVE_ALL):
+        filled = methods.METHODS[name](spoiled, 0)
+        assert (filled.dtypes == frame.dtypes).all()
+        assert filled.where(~mask).equals(frame.where(~mask))
+        scores[name] = bench.errors(frame, filled, mask)
+    assert scores[methods.ITERATIVE][0] < 0.7 < scores[methods.MEDIAN][0]
+    assert scores[methods.KNN][1] > scores[methods.MEDIAN][1]
+    assert scores[methods.ITERATIVE][1] > scores[methods.ITERATIVE_ALL][1]
+    assert bench.errors(frame, frame, mask) == (0, 1)
+
+
+def test_boosting_in_rounds_fills_and_says_how_much_a_round_has_changed(script, mixed):
+    bench, methods = script("bench_impute"), script("impute_methods")
+    frame = bench.prepared(mixed, 50, 0)
+    spoiled, mask = bench.hidden(frame, 0.2, 0)
+    filled = methods.forest(spoiled, 0, rounds=2, max_iter=5, min_samples_leaf=5)
+    assert filled.where(~mask).equals(frame.where(~mask))
+    first = methods.median_and_mode(spoiled)
+    assert methods.changed(filled, filled, spoiled.isna()) == (0, 0)
+    assert min(methods.changed(first, filled, spoiled.isna())) > 0
+
+
+def test_imputation_is_counted_and_its_measurements_are_kept(script, tmp_path):
+    pytest.importorskip("pandas")
+    bench = script("bench_impute")
+    path = tmp_path / "results.jsonl"
+    score = bench.Score(0.5, math.nan, 2.0)
+    assert bench.Kept(path).get(["wine", 0], lambda: score) == score
+    again = bench.Kept(path).get(["wine", 0], lambda: pytest.fail("measured again"))
+    assert again[:1] + again[2:] == (0.5, 2.0)
+    results = {
+        ("wine", bench.OURS): [score],
+        ("wine", bench.FOREST): [bench.Score(0.6, math.nan, 20.0)],
+    }
+    assert f"| {bench.FOREST} | 1 of 1 | 0 of 0 |" in bench.counts_of(
+        results, bench.OURS
+    )
+    assert bench.verdicts(results, bench.OURS) == [
+        f"- lower nRMSE than {bench.FOREST}, share of 1 tables: 1.00 "
+        "(target >= 0.5): met",
+        f"- times as fast as {bench.FOREST}: 10.0 (target >= 5): met",
+    ]
