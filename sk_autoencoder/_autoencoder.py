@@ -165,7 +165,7 @@ default="auto"
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
-        The torch module, with `encode` and `decode`.
+        The torch module.
     history_ : skorch.history.History
         One dict an epoch: losses, batches, seconds.
     device_ : str

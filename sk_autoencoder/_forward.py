@@ -229,7 +229,7 @@ class _AnyColumns:
 
 
 class _Frame:
-    """What `FrameLayer` does, where it has a frame."""
+    """The map of a `FrameLayer` that has a frame, and its inverse."""
 
     def __init__(self, layer: FrameLayer, dtype: torch.dtype) -> None:
         self._layer, self._dtype = layer, dtype

@@ -83,7 +83,7 @@ def _triangular(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class FrameLayer(ExactBuffers):
-    """A frame inside a module; none leaves codes as they are.
+    """The numbers of a frame, inside a module; none leaves codes as they are.
 
     Parameters
     ----------
@@ -106,25 +106,7 @@ class FrameLayer(ExactBuffers):
             self.write("forth", frame.forth)
             self.write("back", frame.back)
 
-    def to_users(self, code: Tensor) -> Tensor:
-        """Turn the network's codes (n, k) into those that users see."""
-        if self.frame is None:
-            return code
-        return _map(code - self.shift, self.forth)
-
-    def to_networks(self, code: Tensor) -> Tensor:
-        """Turn codes, or the first components of ordered ones, into the network's."""
-        if self.frame is None:
-            return code
-        j = code.shape[1]
-        back = self.back[:j] if self.back.ndim == 1 else self.back[:j, :j]
-        return _map(code, back) + self.shift[:j]
-
     @property
     def width(self) -> int:
         """Components in a code, where there is a frame."""
         return 0 if self.frame is None else len(self.frame.shift)
-
-
-def _map(code: Tensor, factor: Tensor) -> Tensor:
-    return code * factor if factor.ndim == 1 else code @ factor

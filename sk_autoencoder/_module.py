@@ -14,9 +14,9 @@ __all__ = ["AutoEncoderModule"]
 class AutoEncoderModule(nn.Module):
     """An encoder and a decoder between two faces of the columns.
 
-    `forward` and `terms` serve training and take *centred* rows, `x - mean`, as
-    the batches bring them. `encode`, `decode` and `reconstruct` take and give the
-    caller's units, and are never random.
+    It takes *centred* rows, `x - mean`, as the batches bring them. `network_code` is
+    never random. What users see of rows and codes is computed by `_forward.Forward`,
+    which reads this module.
 
     **Shape**: rows (n, n_features); codes (n, n_components).
 
@@ -98,25 +98,9 @@ class AutoEncoderModule(nn.Module):
         reconstruction = self.columns.row_loss(raw, x) / self.loss_unit
         return reconstruction + self.objective.row_terms(statistics)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Turn rows into codes."""
-        code = self.frame.to_users(self.network_code(x - self.columns.mean))
-        return code if self.kept is None else code[:, : self.kept]
-
     def network_code(self, x: Tensor) -> Tensor:
         """Turn centred rows into the network's own codes."""
         return self.objective.code(self.encoder(self.columns.encode(x)))
-
-    def decode(self, code: Tensor) -> Tensor:
-        """Turn codes, or the first components of ordered ones, into rows."""
-        decoder = self.decoder
-        if self.prefixes is not None and code.shape[1] < self.frame.width:
-            decoder = self.prefixes
-        return self.columns.decode(decoder(self.frame.to_networks(code)))
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Encode rows and decode the codes."""
-        return self.decode(self.encode(x))
 
     def use_generator(self, generator: torch.Generator) -> None:
         """Draw all noise, dropout included, from this generator from now on."""
