@@ -137,8 +137,23 @@ def any_kind(request):
 def by_module(estimator, rows, method):
     """What the torch module itself gives, in float64 but for its rounded statistics."""
     module = copy.deepcopy(estimator.module_).double()
+    frame, x = module.frame, torch.from_numpy(rows.astype(np.float64))
     with torch.no_grad():
-        return getattr(module, method)(torch.from_numpy(rows.astype(np.float64)))
+        if method == "encode":
+            code = module.network_code(x - module.columns.mean)
+            if frame.frame is not None:
+                code = code - frame.shift
+                code = (
+                    code * frame.forth if frame.forth.ndim == 1 else code @ frame.forth
+                )
+            return code[:, : module.kept]
+        decoder = module.decoder
+        if frame.frame is not None:
+            j, back = x.shape[1], frame.back
+            decoder = module.prefixes if j < frame.width else decoder
+            x = x * back[:j] if back.ndim == 1 else x @ back[:j, :j]
+            x = x + frame.shift[:j]
+        return module.columns.decode(decoder(x))
 
 
 # -- one answer on every path ---
