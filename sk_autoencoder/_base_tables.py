@@ -83,9 +83,8 @@ class ReadsTables(BaseEstimator):
                 "matrix. Pass X.toarray()."
             )
         if isinstance(X, list | tuple):
-            X = np.array(
-                X, dtype=object
-            )  # numpy would turn numbers beside text to text
+            # numpy would turn numbers beside text into text.
+            X = np.array(X, dtype=object)
         return check_array(
             X,
             dtype=None,

@@ -253,7 +253,9 @@ def test_an_imputer_leaves_frames_as_they_came(as_polars):
     narrow["few"] = narrow["few"].cat.remove_unused_categories()
     assert imputer.transform(narrow)["few"].notna().all()
     nothing = pd.DataFrame([dict.fromkeys(frame.columns)])
-    assert imputer.transform(nothing).notna().all().all()
+    filled = imputer.transform(nothing)
+    assert filled.notna().all().all()
+    assert list(filled.dtypes) == list(frame.dtypes)
     plain = DENOISING(features="reconstruction", **TINY).fit(small()[["a", "whole"]])
     given = small()[["a", "whole"]]
     pd.testing.assert_frame_equal(plain.transform(given), given)

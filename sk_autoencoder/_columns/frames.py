@@ -67,8 +67,9 @@ class RawColumn:
 
     def as_numbers(self) -> "RawColumn":
         """Give booleans, or no values at all, as numbers; anything else as it is."""
-        kinds = {type(value) for value in self.values.tolist()} - {bool, type(None)}
-        if self.values.dtype.kind != "O" or kinds:
+        if self.values.dtype.kind != "O":
+            return self
+        if {type(value) for value in self.values} - {bool, np.bool_, type(None)}:
             return self
         return RawColumn(self.name, self.values.astype(np.float64), False, True)
 
@@ -103,7 +104,7 @@ def _typed_and_not(X: Any) -> tuple[Any, Any]:
     dtypes = zip(X.columns, X.dtypes, strict=True)
     objects = np.array([str(dtype).lower() == "object" for _, dtype in dtypes], bool)
     if _module(X) == "pandas":
-        return X.loc[:, ~objects][:1], X.loc[:, objects]
+        return X[:1].loc[:, ~objects], X.loc[:, objects]
     names = np.array(X.columns, dtype=object)
     return X[names[~objects].tolist()][:1], X[names[objects].tolist()]
 
