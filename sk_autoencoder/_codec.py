@@ -24,7 +24,7 @@ from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net_training import Patience
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import Seeds
-from sk_autoencoder.networks import MLP
+from sk_autoencoder.networks import MLP, ConvNet
 from sk_autoencoder.objectives import Denoise, Reconstruct, Variational
 
 __all__ = ["Decoder", "Encoder"]
@@ -49,7 +49,7 @@ RECORDS: dict[str, type] = {
         Variational,
     )
 }
-NETWORKS: dict[str, type[Network]] = {"MLP": MLP}
+NETWORKS: dict[str, type[Network]] = {"ConvNet": ConvNet, "MLP": MLP}
 
 
 class Encoder:

@@ -1,5 +1,6 @@
-"""Network specifications, passed to an estimator as `network=`."""
+"""Network specifications: parameters of a network, without weights."""
 
+from sk_autoencoder.networks.conv import ConvNet
 from sk_autoencoder.networks.mlp import MLP
 
-__all__ = ["MLP"]
+__all__ = ["MLP", "ConvNet"]

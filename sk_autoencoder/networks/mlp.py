@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
 
-__all__ = ["ACTIVATIONS", "MLP", "is_plain_activation"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "check_choice",
+    "is_count",
+    "is_plain_activation",
+    "linear",
+]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
@@ -80,10 +87,10 @@ default="gelu"
         """Build the mirrored encoder and decoder; see `Network.build`."""
         sizes = self._sizes(BOTTLENECK_SIZES)
         encoder = self._layers((n_inputs, *sizes), generator)
-        encoder.append(_linear((n_inputs, *sizes)[-1], n_statistics, generator))
+        encoder.append(linear((n_inputs, *sizes)[-1], n_statistics, generator))
         mirrored = (n_components, *reversed(sizes))
         decoder = self._layers(mirrored, generator)
-        decoder.append(_linear(mirrored[-1], n_outputs, generator))
+        decoder.append(linear(mirrored[-1], n_outputs, generator))
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
     def stack_widths(self) -> list[int]:
@@ -106,22 +113,22 @@ default="gelu"
             nn.Sequential(*self._layers(pair, generator))
             for pair in pairwise((n_inputs, *sizes))
         ]
-        output = _linear(sizes[-1], n_outputs, generator)
+        output = linear(sizes[-1], n_outputs, generator)
         return HiddenActivations(blocks), FromLastLayer(output)
 
     def _sizes(self, automatic: tuple[int, ...]) -> tuple[int, ...]:
         """Check the parameters and resolve `hidden_layer_sizes`."""
-        _check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("activation", self.activation, ACTIVATIONS)
         if not 0 <= self.dropout < 1:
             raise ValueError(
                 f"expected a share in [0, 1), got dropout={self.dropout!r}. "
                 "Pass 0.0 to keep every unit."
             )
         if isinstance(self.hidden_layer_sizes, str):
-            _check_choice("hidden_layer_sizes", self.hidden_layer_sizes, ["auto"])
+            check_choice("hidden_layer_sizes", self.hidden_layer_sizes, ["auto"])
             return automatic
         sizes = tuple(self.hidden_layer_sizes)
-        if not all(_is_count(size) for size in sizes):
+        if not all(is_count(size) for size in sizes):
             raise ValueError(
                 "expected a tuple of ints >= 1, got "
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r}. Pass the units of "
@@ -135,7 +142,7 @@ default="gelu"
         """Hidden layers through these sizes: linear, norm, activation, dropout."""
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(sizes):
-            layers.append(_linear(n_in, n_out, generator))
+            layers.append(linear(n_in, n_out, generator))
             if self.batch_norm:
                 layers.append(nn.BatchNorm1d(n_out))
             layers.append(ACTIVATIONS[self.activation]())
@@ -229,7 +236,7 @@ def is_plain_activation(part: nn.Module) -> bool:
     return type(part) in KINDS
 
 
-def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
+def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Make torch's default `Linear`, uniform in +-1/sqrt(n_in), from a generator."""
     layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
     bound = 1 / math.sqrt(n_in)
@@ -239,14 +246,15 @@ def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     return layer
 
 
-def _is_count(size: object) -> bool:
+def is_count(size: object) -> bool:
     """Tell whether this is a whole number of at least one; numpy's ints count too."""
     if isinstance(size, bool) or not hasattr(size, "__index__"):
         return False
     return size.__index__() >= 1
 
 
-def _check_choice(name: str, value: object, choices: object) -> None:
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Refuse a value that is none of the choices."""
     known = sorted(choices)  # type: ignore[call-overload]
     if value not in known:
         raise ValueError(f"expected one of {known}, got {name}={value!r}. Pass one.")

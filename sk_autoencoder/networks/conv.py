@@ -1,0 +1,324 @@
+"""Convolutional networks for images and signals."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._protocols import Network
+from sk_autoencoder.networks.mlp import ACTIVATIONS, Dropout, check_choice, is_count
+from sk_autoencoder.networks.mlp import linear as dense
+
+__all__ = ["ConvNet"]
+
+POOLINGS = {
+    "max": (nn.MaxPool1d, nn.MaxPool2d),
+    "average": (nn.AvgPool1d, nn.AvgPool2d),
+}
+LAYERS = {
+    1: (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d),
+    2: (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d),
+}
+
+
+class ConvNet(Network):
+    """Convolutions from an image or a signal to the code, and mirrored back.
+
+    Rows are flattened images or signals, channels first, as `X.reshape(len(X), -1)`
+    gives them. Each stage divides height and width, or length, by `stride`, rounded
+    up; the decoder undoes that to the pixel, whatever the size.
+
+    Parameters
+    ----------
+    input_shape : tuple of int or None, default=None
+        (channels, height, width) of an image, (channels, length) of a signal; their
+        product is the number of features. None is one channel of as many steps as
+        there are features.
+    channels : tuple of int, default=(16, 32)
+        Of each stage of the encoder.
+    kernel_size : int, default=3
+        Odd.
+    stride : int, default=2
+        By which each stage shrinks its input.
+    pooling : {"max", "average", "global"} or None, default=None
+        None shrinks by strided convolutions, "max" and "average" by pooling after
+        convolutions of stride 1. "global" is None, and the mean over all positions
+        after the last stage.
+    hidden_layer_sizes : tuple of int, default=()
+        Units of dense layers between the last stage and the code.
+    upsampling : {"transposed", "nearest"}, default="transposed"
+        How a stage of the decoder grows: by a transposed convolution, or by
+        repeating pixels before a convolution.
+    activation : {"identity", "logistic", "tanh", "relu", "gelu", "elu", "silu"}, \
+default="gelu"
+        After each stage and each dense layer.
+    dropout : float, default=0.0
+        Share of units set to zero in training after each stage, in [0, 1).
+    batch_norm : bool, default=False
+        Whether to normalise each stage over the batch.
+
+    See Also
+    --------
+    MLP : Dense layers.
+
+    References
+    ----------
+    Masci et al. (2011), Stacked convolutional auto-encoders for hierarchical feature
+    extraction, ICANN.
+
+    Examples
+    --------
+    >>> from sk_autoencoder.networks import ConvNet
+    >>> ConvNet((1, 28, 28), channels=(8, 16))
+    ConvNet(channels=(8, 16), input_shape=(1, 28, 28))
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int] | None = None,
+        channels: Sequence[int] = (16, 32),
+        kernel_size: int = 3,
+        stride: int = 2,
+        pooling: str | None = None,
+        hidden_layer_sizes: Sequence[int] = (),
+        upsampling: str = "transposed",
+        activation: str = "gelu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+    ) -> None:
+        self.input_shape = input_shape
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.pooling = pooling
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.upsampling = upsampling
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+
+    def build(
+        self,
+        *,
+        n_inputs: int,
+        n_statistics: int,
+        n_components: int,
+        n_outputs: int,
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build the encoder and its mirror image; see `Network.build`."""
+        shapes = self._shapes(n_inputs, n_outputs)
+        encoder: list[nn.Module] = [Reshape(shapes[0])]
+        for before, after in pairwise(shapes):
+            encoder += self._down(before, after, generator)
+        last = shapes[-1]
+        if self.pooling == "global":
+            encoder.append(Mean())
+            n_flat = last[0]
+        else:
+            encoder.append(nn.Flatten())
+            n_flat = math.prod(last)
+        sizes = (n_flat, *self.hidden_layer_sizes)
+        encoder += self._dense(sizes, generator)
+        encoder.append(dense(sizes[-1], n_statistics, generator))
+        sizes = (n_components, *reversed(self.hidden_layer_sizes))
+        decoder = self._dense((*sizes, math.prod(last)), generator)
+        decoder.append(Reshape(last))
+        stages = list(pairwise(reversed(shapes)))
+        for i, (before, after) in enumerate(stages):
+            is_last = i == len(stages) - 1
+            decoder += self._up(before, after, generator, is_last=is_last)
+        decoder.append(nn.Flatten())
+        return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+    # -- stages ----------------------------------------------------------------------
+
+    def _down(
+        self, before: tuple, after: tuple, generator: torch.Generator
+    ) -> list[nn.Module]:
+        """Give a stage of the encoder, from one shape to the next."""
+        kind = LAYERS[len(before) - 1][0]
+        strided = self.pooling not in POOLINGS
+        stride = self.stride if strided else 1
+        layers = [self._convolution(kind, before, after, stride, generator)]
+        layers += self._after(after)
+        if not strided and self.stride > 1:
+            pool = POOLINGS[str(self.pooling)][len(before) - 2]
+            layers.append(pool(self.stride, ceil_mode=True))
+        return layers
+
+    def _up(
+        self,
+        before: tuple,
+        after: tuple,
+        generator: torch.Generator,
+        *,
+        is_last: bool,
+    ) -> list[nn.Module]:
+        """Give a stage of the decoder; the last has nothing after its convolution."""
+        plain, transposed, _ = LAYERS[len(before) - 1]
+        layers: list[nn.Module]
+        if self.upsampling == "nearest":
+            layers = [
+                nn.Upsample(size=after[1:]),
+                self._convolution(plain, before, after, 1, generator),
+            ]
+        else:
+            # What the strides leave over at the end of each side.
+            over = tuple(
+                big - ((small - 1) * self.stride + 1)
+                for small, big in zip(before[1:], after[1:], strict=True)
+            )
+            layers = [
+                self._convolution(
+                    transposed,
+                    before,
+                    after,
+                    self.stride,
+                    generator,
+                    output_padding=over,
+                )
+            ]
+        return layers if is_last else layers + self._after(after)
+
+    def _convolution(
+        self,
+        kind: Any,
+        before: tuple,
+        after: tuple,
+        stride: int,
+        generator: torch.Generator,
+        **more: Any,
+    ) -> nn.Module:
+        """Make a convolution with torch's default weights, from a generator."""
+        layer = nn.utils.skip_init(
+            kind,
+            before[0],
+            after[0],
+            self.kernel_size,
+            stride=stride,
+            padding=self.kernel_size // 2,
+            **more,
+        )
+        bound = 1 / math.sqrt(layer.weight[0].numel())
+        with torch.no_grad():
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)
+        return layer
+
+    def _after(self, shape: tuple) -> list[nn.Module]:
+        """Give what follows a stage's convolution."""
+        layers: list[nn.Module] = []
+        if self.batch_norm:
+            layers.append(LAYERS[len(shape) - 1][2](shape[0]))
+        layers.append(ACTIVATIONS[self.activation]())
+        if self.dropout:
+            layers.append(Dropout(self.dropout))
+        return layers
+
+    def _dense(
+        self, sizes: Sequence[int], generator: torch.Generator
+    ) -> list[nn.Module]:
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(sizes):
+            layers += [dense(n_in, n_out, generator), ACTIVATIONS[self.activation]()]
+        return layers
+
+    # -- shapes ----------------------------------------------------------------------
+
+    def _shapes(self, n_inputs: int, n_outputs: int) -> list[tuple[int, ...]]:
+        """Check the parameters; give the shape of the input and after each stage."""
+        self._check_parameters()
+        shape = (1, n_inputs) if self.input_shape is None else tuple(self.input_shape)
+        if len(shape) not in (2, 3) or not all(is_count(size) for size in shape):
+            raise ValueError(
+                "expected (channels, height, width) or (channels, length), got "
+                f"input_shape={self.input_shape!r}. Pass e.g. input_shape=(1, 28, 28)."
+            )
+        if math.prod(shape) != n_inputs or n_inputs != n_outputs:
+            kind = "an image" if len(shape) == 3 else "a signal"
+            raise ValueError(
+                f"expected {kind} of input_shape={shape}, {math.prod(shape)} features, "
+                f"got X with {n_inputs} features{self._guess(shape, n_inputs)}. Pass "
+                "network=ConvNet(input_shape=...) whose product is X.shape[1]."
+            )
+        shapes = [tuple(int(size) for size in shape)]
+        for n_channels in self.channels:
+            sides = [math.ceil(side / self.stride) for side in shapes[-1][1:]]
+            shapes.append((int(n_channels), *sides))
+        return shapes
+
+    @staticmethod
+    def _guess(shape: tuple, n_inputs: int) -> str:
+        """Say what else the shape may have been meant to be."""
+        if n_inputs and n_inputs % math.prod(shape[1:]) == 0:
+            n_channels = n_inputs // math.prod(shape[1:])
+            return f", which would be {n_channels} channels of {shape[1:]}"
+        return ""
+
+    def _check_parameters(self) -> None:
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("upsampling", self.upsampling, ["transposed", "nearest"])
+        if self.pooling is not None:
+            check_choice("pooling", self.pooling, [*POOLINGS, "global"])
+        counts = {"channels": self.channels, "hidden_layer_sizes": ()}
+        counts["hidden_layer_sizes"] = self.hidden_layer_sizes
+        for name, sizes in counts.items():
+            if isinstance(sizes, str) or not all(is_count(size) for size in sizes):
+                raise ValueError(
+                    f"expected a tuple of ints >= 1, got {name}={sizes!r}. Pass e.g. "
+                    f"{name}=(16, 32)."
+                )
+        if not len(self.channels):
+            raise ValueError(
+                f"expected at least one stage, got channels={self.channels!r}. Pass "
+                "e.g. channels=(16, 32), or network=MLP()."
+            )
+        if not is_count(self.kernel_size) or self.kernel_size % 2 == 0:
+            raise ValueError(
+                f"expected an odd kernel_size, got kernel_size={self.kernel_size!r}. "
+                "Pass 3 or 5: only these have a middle."
+            )
+        if not is_count(self.stride) or self.stride > self.kernel_size:
+            raise ValueError(
+                f"expected a stride from 1 to kernel_size={self.kernel_size}, got "
+                f"stride={self.stride!r}. Pass stride=2."
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"expected a share in [0, 1), got dropout={self.dropout!r}. "
+                "Pass 0.0 to keep every unit."
+            )
+
+
+class Reshape(nn.Module):
+    """Rows of numbers as images or signals.
+
+    **Shape**: (n, product of shape) to (n, *shape).
+
+    Parameters
+    ----------
+    shape : tuple of int
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give each row its shape."""
+        return x.reshape(-1, *self.shape)
+
+
+class Mean(nn.Module):
+    """The mean over all positions.
+
+    **Shape**: (n, channels, ...) to (n, channels).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take the mean."""
+        return x.flatten(2).mean(dim=2)

@@ -1,0 +1,186 @@
+"""Convolutional networks: shapes, errors, and every objective."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import sk_autoencoder
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder._random import make_generator
+from sk_autoencoder.metrics import reconstruction_scorer
+from sk_autoencoder.networks import ConvNet
+
+X = load_digits().data[:300]
+IMAGES = ConvNet((1, 8, 8), channels=(4, 6))
+FAST = {"max_epochs": 2, "random_state": 0}
+
+
+def build(network, n_inputs, n_components=3):
+    return network.build(
+        n_inputs=n_inputs,
+        n_statistics=n_components,
+        n_components=n_components,
+        n_outputs=n_inputs,
+        generator=make_generator(0),
+    )
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
+@pytest.mark.parametrize("pooling", [None, "max", "average", "global"])
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 2), (5, 3), (1, 1), (3, 3)])
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (3, 7, 9), (2, 1, 5), (1, 13), (2, 31), None]
+)
+def test_the_output_has_the_shape_of_the_input(
+    shape, kernel_size, stride, pooling, upsampling
+):
+    network = ConvNet(
+        shape,
+        channels=(3, 4),
+        kernel_size=kernel_size,
+        stride=stride,
+        pooling=pooling,
+        upsampling=upsampling,
+        hidden_layer_sizes=(7,),
+        batch_norm=True,
+    )
+    n_inputs = 11 if shape is None else math.prod(shape)
+    encoder, decoder = build(network, n_inputs)
+    code = encoder(torch.randn(5, n_inputs))
+    assert code.shape == (5, 3)
+    assert decoder(code).shape == (5, n_inputs)
+
+
+def test_a_stage_is_the_convolution_it_says():
+    encoder, _ = build(ConvNet((1, 8, 8), channels=(2,), activation="relu"), 64)
+    rows = torch.randn(4, 64)
+    convolution = encoder[1]
+    by_hand = torch.nn.functional.conv2d(
+        rows.view(4, 1, 8, 8),
+        convolution.weight,
+        convolution.bias,
+        stride=2,
+        padding=1,
+    ).relu()
+    torch.testing.assert_close(encoder[:3](rows), by_hand)
+
+
+def test_the_same_seed_gives_the_same_weights_and_no_global_one_is_touched():
+    before = torch.get_rng_state()
+    first, second = build(IMAGES, 64)[0], build(IMAGES, 64)[0]
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AutoEncoderTransformer(3, network=IMAGES, **FAST),
+        AutoEncoderTransformer(3, network=IMAGES, ordered=True, **FAST),
+        DenoisingAutoEncoderTransformer(3, network=IMAGES, **FAST),
+        VAETransformer(3, network=IMAGES, **FAST),
+        VAETransformer(
+            3,
+            network=IMAGES,
+            likelihood="bernoulli",
+            numeric_scaling="minmax",
+            **FAST,
+        ),
+    ],
+    ids=["plain", "ordered", "denoising", "vae", "bernoulli"],
+)
+def test_every_objective_trains_and_comes_back(estimator, tmp_path):
+    codes = estimator.fit(X).transform(X)
+    assert codes.shape == (300, 3)
+    rows = estimator.inverse_transform(codes)
+    assert rows.shape == X.shape
+    assert np.isfinite(rows).all()
+    np.testing.assert_array_equal(clone(estimator).fit(X).transform(X), codes)
+    estimator.save(tmp_path / "model")
+    again = sk_autoencoder.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.transform(X), codes)
+
+
+def test_it_starts_as_pca_and_learns():
+    start = AutoEncoderTransformer(5, network=IMAGES, max_epochs=0).fit(X)
+    pca = PCA(5).fit(X)
+    np.testing.assert_allclose(
+        np.abs(start.transform(X)), np.abs(pca.transform(X)), atol=1e-6
+    )
+    trained = AutoEncoderTransformer(5, network=IMAGES, random_state=0).fit(X)
+    assert trained.score(X) > start.score(X) + 0.03
+
+
+def test_its_parameters_can_be_searched_over():
+    search = GridSearchCV(
+        AutoEncoderTransformer(3, network=IMAGES, **FAST),
+        {"network__channels": [(2,), (2, 3)], "network__pooling": [None, "max"]},
+        scoring=reconstruction_scorer,
+        cv=2,
+    )
+    search.fit(X[:100])
+    assert len(search.cv_results_["params"]) == 4
+    assert IMAGES.channels == (4, 6)
+
+
+@parametrize_with_checks(
+    [
+        AutoEncoderTransformer(
+            n_components=1, network=ConvNet(channels=(2,)), max_epochs=2
+        )
+    ]
+)
+def test_scikit_learn_agrees(estimator, check):
+    check(estimator)
+
+
+ADVICE = {
+    "input_shape": [
+        ((1, 9, 9), "expected an image of input_shape=(1, 9, 9), 81 features, got X "),
+        ((64,), "expected (channels, height, width) or (channels, length), got "),
+        ((1, 0, 64), "expected (channels, height, width) or (channels, length), got "),
+    ],
+    "channels": [((), "expected at least one stage"), ((0,), "channels=(0,)")],
+    "kernel_size": [(2, "expected an odd kernel_size, got kernel_size=2.")],
+    "stride": [(4, "expected a stride from 1 to kernel_size=3, got stride=4.")],
+    "pooling": [("sum", "got pooling='sum'")],
+    "upsampling": [("bilinear", "got upsampling='bilinear'")],
+    "activation": [("sin", "got activation='sin'")],
+    "dropout": [(1.0, "got dropout=1.0")],
+    "hidden_layer_sizes": [((0,), "hidden_layer_sizes=(0,)")],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [(name, *case) for name, cases in ADVICE.items() for case in cases],
+)
+def test_bad_parameters_are_named(name, value, message):
+    network = ConvNet((1, 8, 8), channels=(2,)).set_params(**{name: value})
+    with pytest.raises(ValueError, match=re.escape(message)):
+        AutoEncoderTransformer(2, network=network, max_epochs=1).fit(X)
+
+
+def test_the_wrong_order_of_channels_is_guessed():
+    colours = np.random.default_rng(0).random((20, 8, 8, 3)).reshape(20, -1)
+    message = "which would be 3 channels of \\(8, 8\\)"
+    with pytest.raises(ValueError, match=message):
+        AutoEncoderTransformer(2, network=ConvNet((1, 8, 8)), max_epochs=1).fit(colours)
+
+
+def test_hidden_features_are_refused():
+    with pytest.raises(ValueError, match="expected a network of dense layers"):
+        DenoisingAutoEncoderTransformer(features="hidden", network=IMAGES).fit(X)
