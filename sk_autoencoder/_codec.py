@@ -24,7 +24,7 @@ from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net_training import Patience
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import Seeds
-from sk_autoencoder.networks import MLP, ConvNet
+from sk_autoencoder.networks import MLP, ConvNet, UserNetwork
 from sk_autoencoder.objectives import Denoise, Reconstruct, Variational
 
 __all__ = ["Decoder", "Encoder"]
@@ -49,7 +49,9 @@ RECORDS: dict[str, type] = {
         Variational,
     )
 }
-NETWORKS: dict[str, type[Network]] = {"ConvNet": ConvNet, "MLP": MLP}
+NETWORKS: dict[str, type[Network]] = {
+    kind.__name__: kind for kind in (ConvNet, MLP, UserNetwork)
+}
 
 
 class Encoder:
@@ -120,6 +122,8 @@ class Encoder:
         if dtype is not None:
             return {"$dtype": self.encode(dtype, where)}
         name = str(getattr(value, "__name__", name))
+        if isinstance(value, torch.nn.Module):
+            name = where.rpartition(".")[2]  # two may be of one class
         if callable(value) or hasattr(value, "on_epoch_end"):
             return {"$custom": name}
         raise TypeError(

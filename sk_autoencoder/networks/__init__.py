@@ -2,5 +2,6 @@
 
 from sk_autoencoder.networks.conv import ConvNet
 from sk_autoencoder.networks.mlp import MLP
+from sk_autoencoder.networks.user import UserNetwork
 
-__all__ = ["MLP", "ConvNet"]
+__all__ = ["MLP", "ConvNet", "UserNetwork"]

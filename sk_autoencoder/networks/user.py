@@ -1,0 +1,202 @@
+"""Networks of a user's own."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._protocols import Network
+from sk_autoencoder.networks.mlp import Dropout
+
+__all__ = ["UserNetwork"]
+
+ARTICLE = {"encoder": "an encoder", "decoder": "a decoder"}
+
+Maker = nn.Module | Callable[[int, int], nn.Module]
+
+
+class UserNetwork(Network):
+    """An encoder and a decoder of your own, as modules or as functions that make them.
+
+    Modules are copied, weights included, and never changed. `torch.nn.Dropout` in them
+    draws from the estimator's generator; other layers that draw at random use torch's
+    global one.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module or callable
+        From (n, n_features), or (n, `*input_shape`), to (n, n_components), twice as
+        many for :class:`~sk_autoencoder.VAETransformer`. A callable takes the number
+        of inputs and that of outputs and returns a module.
+    decoder : torch.nn.Module or callable
+        From (n, n_components) to as many numbers a row as there are features, in any
+        shape. A callable likewise.
+    input_shape : tuple of int or None, default=None
+        Shape of a row as the encoder takes it; None is flat.
+
+    See Also
+    --------
+    MLP : Dense layers.
+    ConvNet : Convolutions.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from torch import nn
+    >>> from sk_autoencoder import AutoEncoderTransformer
+    >>> from sk_autoencoder.networks import UserNetwork
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> network = UserNetwork(
+    ...     nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)),
+    ...     nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 4)),
+    ... )
+    >>> reducer = AutoEncoderTransformer(2, network=network, random_state=0)
+    >>> reducer.fit_transform(X).shape
+    (150, 2)
+    """
+
+    def __init__(
+        self,
+        encoder: Maker,
+        decoder: Maker,
+        input_shape: Sequence[int] | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.decoder = decoder
+        self.input_shape = input_shape
+
+    def build(
+        self,
+        *,
+        n_inputs: int,
+        n_statistics: int,
+        n_components: int,
+        n_outputs: int,
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, nn.Module]:
+        """Copy or make both parts, and try them on a few rows; see `Network.build`."""
+        shape = None if self.input_shape is None else tuple(self.input_shape)
+        if shape is not None and math.prod(shape) != n_inputs:
+            raise ValueError(
+                f"expected rows of input_shape={shape}, {math.prod(shape)} features, "
+                f"got X with {n_inputs} features. Pass an input_shape whose product is "
+                "X.shape[1]."
+            )
+        encoder = _own(self.encoder, "encoder", n_inputs, n_statistics, generator)
+        decoder = _own(self.decoder, "decoder", n_components, n_outputs, generator)
+        parts = (
+            UsersPart(encoder, shape, n_statistics),
+            UsersPart(decoder, None, n_outputs),
+        )
+        _try(parts[0], "encoder", n_inputs)
+        _try(parts[1], "decoder", n_components)
+        return parts
+
+
+class UsersPart(nn.Module):
+    """A user's module between flat rows.
+
+    **Shape**: (n, n_inputs) to (n, n_outputs).
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    shape : tuple of int or None
+        Of a row as the module takes it.
+    n_outputs : int
+    """
+
+    gate: nn.Parameter | None
+
+    def __init__(
+        self, module: nn.Module, shape: tuple[int, ...] | None, n_outputs: int
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.shape = shape
+        self.n_outputs = n_outputs
+        self.register_parameter("gate", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give each row its shape, and the result none."""
+        if self.shape is not None:
+            x = x.reshape(-1, *self.shape)
+        y = self.module(x)
+        y = y.flatten(1) if isinstance(y, Tensor) else y
+        return y if self.gate is None else y * self.gate
+
+    def give_zero(self) -> None:
+        """Have the part give zero until it is trained, whatever the module does.
+
+        References
+        ----------
+        Bachlechner et al. (2021), ReZero is all you need, UAI.
+        """
+        self.gate = nn.Parameter(torch.zeros(self.n_outputs))
+
+
+def _own(
+    part: Maker, name: str, n_in: int, n_out: int, generator: torch.Generator
+) -> nn.Module:
+    """Copy a module, or have one made with weights from a generator."""
+    if isinstance(part, nn.Module):
+        module = copy.deepcopy(part)
+    elif callable(part):
+        seed = int(torch.randint(2**31, (), generator=generator))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = part(n_in, n_out)
+    else:
+        module = part
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"expected a torch.nn.Module, or a function that makes one, got {name}="
+            f"{part!r}. Pass an instance, as nn.Linear({n_in}, {n_out})."
+        )
+    if not any(weight.requires_grad for weight in module.parameters()):
+        raise ValueError(
+            f"expected a module with parameters to train, got {name}={part!r}. Pass "
+            "one that has some."
+        )
+    return _with_own_dropout(module.to("cpu", torch.float32))
+
+
+def _with_own_dropout(module: nn.Module) -> nn.Module:
+    """Put dropout that draws from our generator in the place of torch's."""
+    if type(module) is nn.Dropout:
+        return Dropout(module.p)
+    for name, child in module.named_children():
+        setattr(module, name, _with_own_dropout(child))
+    return module
+
+
+def _try(part: UsersPart, name: str, n_in: int) -> None:
+    """Run two rows through a part and look at what comes out."""
+    was_training = part.training
+    part.eval()
+    try:
+        with torch.no_grad():
+            result = part(torch.zeros(2, n_in))
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"expected {ARTICLE[name]} that takes rows of {n_in} numbers"
+            f"{'' if part.shape is None else f' as {part.shape}'}, got "
+            f"{name}={part.module!r}, because: {reason}. Change its first layer, pass "
+            "input_shape, or a function that makes a module of any size."
+        ) from error
+    part.train(was_training)
+    if not isinstance(result, Tensor):
+        raise TypeError(
+            f"expected {ARTICLE[name]} that returns one tensor, got a "
+            f"{type(result).__name__} from {name}={part.module!r}. Return the tensor "
+            "of the code, or of the rows."
+        )
+    if result.shape != (2, part.n_outputs):
+        raise ValueError(
+            f"expected {ARTICLE[name]} that gives {part.n_outputs} numbers a row, got "
+            f"{tuple(result.shape[1:])} from {name}={part.module!r}. Change its last "
+            "layer, or n_components."
+        )

@@ -1,0 +1,191 @@
+"""Modules of a user's own as networks."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from torch import nn
+
+import sk_autoencoder
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder.networks import UserNetwork
+
+X = load_digits().data[:300]
+FAST = {"max_epochs": 2, "random_state": 0}
+
+
+class OutputFirst(nn.Module):
+    """A tutorial's module whose last layer is registered first."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.out = nn.Linear(9, n_out)
+        self.inner = nn.Linear(n_in, 9)
+
+    def forward(self, x):
+        return self.out(torch.relu(self.inner(x))) + 1
+
+
+class Images(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 2, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Pair(nn.Module):
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.layer = nn.Linear(n_in, n_out)
+
+    def forward(self, x):
+        return self.layer(x), x
+
+
+def modules():
+    torch.manual_seed(0)
+    return UserNetwork(OutputFirst(64, 3), OutputFirst(3, 64))
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_statistics"),
+    [
+        (AutoEncoderTransformer, 3),
+        (DenoisingAutoEncoderTransformer, 3),
+        (VAETransformer, 6),
+    ],
+)
+def test_every_objective_trains_and_leaves_the_modules_alone(
+    kind, n_statistics, tmp_path
+):
+    network = UserNetwork(OutputFirst(64, n_statistics), OutputFirst(3, 64))
+    before = copy.deepcopy(network.encoder.state_dict())
+    estimator = kind(3, network=network, max_epochs=30, random_state=0).fit(X)
+    assert estimator.transform(X).shape == (300, 3)
+    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
+    for name, weight in network.encoder.state_dict().items():
+        assert torch.equal(weight, before[name])
+    codes = estimator.transform(X)
+    np.testing.assert_array_equal(clone(estimator).fit(X).transform(X), codes)
+    estimator.save(tmp_path / "model")
+    with pytest.raises(ValueError, match="expected your own decoder, encoder, which"):
+        sk_autoencoder.load(tmp_path / "model")
+    own = {"encoder": network.encoder, "decoder": network.decoder}
+    again = sk_autoencoder.load(tmp_path / "model", custom=own)
+    np.testing.assert_array_equal(again.transform(X), codes)
+    swapped = {"encoder": network.decoder, "decoder": network.encoder}
+    with pytest.raises(ValueError, match="expected a file that save has written"):
+        sk_autoencoder.load(tmp_path / "model", custom=swapped)
+
+
+def test_it_starts_as_pca_whatever_the_order_of_the_layers():
+    start = AutoEncoderTransformer(3, network=modules(), max_epochs=0).fit(X)
+    codes, pca = start.transform(X), PCA(3).fit_transform(X)
+    np.testing.assert_allclose(np.abs(codes), np.abs(pca), atol=1e-6)
+
+
+def test_functions_make_modules_of_any_size_with_seeded_weights():
+    network = UserNetwork(OutputFirst, OutputFirst)
+    before = torch.get_rng_state()
+    first, second = (
+        AutoEncoderTransformer(k, network=network, ordered=True, **FAST).fit(X)
+        for k in (3, 3)
+    )
+    np.testing.assert_array_equal(first.transform(X), second.transform(X))
+    AutoEncoderTransformer(5, network=network, init="random", **FAST).fit(X)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_own_functions_are_asked_for_when_a_file_is_read(tmp_path):
+    network = UserNetwork(OutputFirst, OutputFirst)
+    estimator = AutoEncoderTransformer(3, network=network, **FAST).fit(X)
+    estimator.save(tmp_path / "model")
+    own = {"OutputFirst": OutputFirst}
+    again = sk_autoencoder.load(tmp_path / "model", custom=own)
+    np.testing.assert_array_equal(again.transform(X), estimator.transform(X))
+
+
+def test_rows_have_the_shape_that_is_asked_for():
+    network = UserNetwork(Images(), nn.Linear(3, 64), input_shape=(1, 8, 8))
+    estimator = AutoEncoderTransformer(3, network=network, **FAST).fit(X)
+    assert estimator.inverse_transform(estimator.transform(X)).shape == X.shape
+
+
+def test_dropout_draws_from_our_generator():
+    encoder = nn.Sequential(nn.Linear(64, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    network = UserNetwork(encoder, nn.Linear(3, 64))
+    before = torch.get_rng_state()
+    first = AutoEncoderTransformer(3, network=network, **FAST).fit_transform(X)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert isinstance(encoder[1], nn.Dropout)
+    second = AutoEncoderTransformer(3, network=network, **FAST).fit_transform(X)
+    np.testing.assert_array_equal(first, second)
+
+
+ENCODER, DECODER = nn.Linear(64, 3), nn.Linear(3, 64)
+
+
+@pytest.mark.parametrize(
+    ("network", "error", "message"),
+    [
+        (
+            UserNetwork(nn.Linear(64, 4), DECODER),
+            ValueError,
+            "expected an encoder that gives 3 numbers a row, got (4,) from encoder="
+            "Linear(in_features=64, out_features=4, bias=True). Change its last layer, "
+            "or n_components.",
+        ),
+        (
+            UserNetwork(nn.Linear(60, 3), DECODER),
+            ValueError,
+            "expected an encoder that takes rows of 64 numbers, got encoder=Linear(",
+        ),
+        (
+            UserNetwork(ENCODER, nn.Linear(3, 60)),
+            ValueError,
+            "expected a decoder that gives 64 numbers a row, got (60,)",
+        ),
+        (
+            UserNetwork(Pair(64, 3), DECODER),
+            TypeError,
+            "expected an encoder that returns one tensor, got a tuple from encoder=",
+        ),
+        (
+            UserNetwork(nn.Identity(), DECODER),
+            ValueError,
+            "expected a module with parameters to train, got encoder=Identity()",
+        ),
+        (
+            UserNetwork("mlp", DECODER),
+            TypeError,
+            "expected a torch.nn.Module, or a function that makes one, got encoder="
+            "'mlp'. Pass an instance, as nn.Linear(64, 3).",
+        ),
+        (
+            UserNetwork(lambda n_in, n_out: None, DECODER),
+            TypeError,
+            "expected a torch.nn.Module, or a function that makes one, got encoder=",
+        ),
+        (
+            UserNetwork(ENCODER, DECODER, input_shape=(1, 9, 9)),
+            ValueError,
+            "expected rows of input_shape=(1, 9, 9), 81 features, got X with 64",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(network, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        AutoEncoderTransformer(3, network=network, **FAST).fit(X)
