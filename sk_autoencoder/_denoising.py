@@ -137,7 +137,7 @@ default="auto"
     max_epochs : int or "auto", default="auto"
         Passes over the training rows at most; 0 trains nothing. "auto" makes
         150 passes, but no fewer than 1,500 steps (15 a row under 100 rows) and no
-        more than 4,000.
+        more than 4,000; three times that for `features="reconstruction"`.
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is a power of two near a 16th of the rows, 32 to 256.
     early_stopping : bool, default=True

@@ -12,6 +12,7 @@ from sk_autoencoder._anchoring import anchored
 from sk_autoencoder._assembly import EXACT, Plan, resolve_device
 from sk_autoencoder._budget import (
     CLIP_FROM_PCA,
+    EPOCHS_TO_FILL,
     GUARD,
     automatic_batch_size,
     automatic_epochs,
@@ -100,7 +101,7 @@ def make_plan(
         whiten=estimator.whiten,
         ordered=_is_ordered(estimator),
         shown=_shown(estimator, network) if stacked else None,
-        fills=getattr(estimator, "features", "") == "reconstruction",
+        fills=_fills(estimator),
         mixture=getattr(estimator, "prior", "") == "mixture",
         table=table,
         asked={name: getattr(estimator, name) for name in READING},
@@ -321,6 +322,8 @@ def _net_settings(
     epochs = estimator.max_epochs
     if epochs == "auto":
         epochs = automatic_epochs(n_trained, batch_size)
+        if _fills(estimator):
+            epochs *= EPOCHS_TO_FILL
     patience = estimator.n_iter_no_change
     anchored = is_anchored(estimator)
     return {
@@ -343,6 +346,11 @@ def _net_settings(
         "verbose": int(estimator.verbose == 1),
         **(estimator.net_params or {}),
     }
+
+
+def _fills(estimator: Any) -> bool:
+    """Tell whether `transform` gives rows with their missing cells filled."""
+    return getattr(estimator, "features", "") == "reconstruction"
 
 
 def _is_ordered(estimator: Any) -> bool:
