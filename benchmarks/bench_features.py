@@ -40,6 +40,7 @@ from features_report import (
     CONCATENATED,
     RAW_BLOCK,
     by_level,
+    key_of,
     noise_report,
     report,
 )
@@ -158,7 +159,7 @@ def measure(args: argparse.Namespace, names: list[str], lines: Lines) -> None:
             runner.codings(table, seed)
             if args.noise_levels:
                 for level in args.noise_levels:
-                    runner.features(table, seed, OURS, level)
+                    runner.features(table, seed, OURS, key_of(level))
                 continue
             for run in FEATURES:
                 runner.features(table, seed, run)

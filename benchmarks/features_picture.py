@@ -40,12 +40,13 @@ def draw(
             )
         columns = zip(*gains[setting].values(), strict=True)
         middle = [1000 * median(column) for column in columns]
-        ax.plot(levels, middle, color="black", linewidth=2.5, label="median")
+        style = {"color": "black", "linewidth": 5, "alpha": 0.3, "zorder": 1}
+        ax.plot(levels, middle, label="median", **style)
         ax.axhline(0, color="#888888", linewidth=0.8, zorder=0)
         ax.set_title(what, fontsize=10)
         ax.set_xlabel("noise_level")
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("gain in AUC, thousandths")
+    axes[0].set_ylabel("gain in AUC over raw, thousandths")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from common import markdown_table, median, verdict
-from features_methods import CODINGS, FEATURES, LABELLED, OTHERS, OURS
+from features_methods import CODINGS, FEATURES, LABELLED, OTHERS, OURS, RECIPE
 from features_results import FOUR, PLAIN, Lines
 from features_tables import SOURCES
 
@@ -120,6 +120,11 @@ def _seconds(lines: Lines, names: Sequence[str], run: str) -> tuple[str, str]:
 # --------------------------------------------------------------------- noise levels
 
 
+def key_of(level: float) -> float | None:
+    """Return what lines have for a level: None for the recipe's own."""
+    return None if level == RECIPE["noise_level"] else level
+
+
 def by_level(
     lines: Lines, names: Sequence[str], levels: Sequence[float]
 ) -> dict[str, dict[str, list[float]]]:
@@ -129,7 +134,11 @@ def by_level(
         gains[setting] = {
             name: [
                 lines.gain(
-                    name, setting, OURS, lines.aucs(name, setting, RAW_BLOCK), level
+                    name,
+                    setting,
+                    OURS,
+                    lines.aucs(name, setting, RAW_BLOCK),
+                    key_of(level),
                 )
                 for level in levels
             ]
