@@ -34,6 +34,7 @@ __all__ = [
     "build_net",
     "build_prefix_net",
     "check_statistics",
+    "noise_variance",
     "resolve_device",
     "set_anchor",
 ]
@@ -187,11 +188,11 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
         module.shown = torch.tensor(plan.shown)
     set_anchor(module, plan)
     if plan.axes is not None and not plan.objective.is_plain:
-        columns.set_variance(_noise(plan))
+        columns.set_variance(noise_variance(plan))
     return module
 
 
-def _noise(plan: Plan) -> float:
+def noise_variance(plan: Plan) -> float:
     """Give the variance that PCA leaves in a feature, as probabilistic PCA has it."""
     assert plan.axes is not None
     n_left = max(1, plan.axes.components.shape[1] - plan.n_components)
@@ -217,7 +218,7 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
     left = plan.axes.residual(k) / components.shape[1]
     explained = deviations
     if isinstance(encoder, AnchoredPosterior):
-        left = _noise(plan)
+        left = noise_variance(plan)
         explained = encoder.set_posterior(components, deviations, left, columns.factor)
     else:
         encoder.set_axes(components, deviations, columns.factor)

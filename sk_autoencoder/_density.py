@@ -8,6 +8,7 @@ import torch
 from scipy import linalg
 from torch import Tensor
 
+from sk_autoencoder._axes import PrincipalAxes
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net_batches import Batches
 from sk_autoencoder._random import make_generator
@@ -15,6 +16,8 @@ from sk_autoencoder.objectives.variational import kl_by_component, split_statist
 
 __all__ = [
     "BOUND_DRAWS",
+    "LINEAR_SHARE",
+    "LinearDensity",
     "MixturePrior",
     "balanced_draws",
     "divergences",
@@ -23,6 +26,8 @@ __all__ = [
 
 # Draws from the posterior for the evidence lower bound, two by two of opposite sign.
 BOUND_DRAWS = 16
+# Weight of probabilistic PCA in the density of a trained network that started as it.
+LINEAR_SHARE = 0.01
 # Codes that a mixture is fitted to, and parts that are tried, at most.
 MOST_CODES = 20_000
 MOST_PARTS = 32
@@ -91,6 +96,64 @@ class MixturePrior:
             "nij,nj->ni", factors, noise
         )
         return drawn.float().to(device)
+
+
+@dataclass(frozen=True)
+class LinearDensity:
+    """Probabilistic PCA of centred rows in the units of their score.
+
+    Attributes
+    ----------
+    components : ndarray of shape (n_components, n_features)
+        Orthonormal; 0 beyond the rank.
+    variances : ndarray of shape (n_components,)
+        Along the components, `noise` included and no less.
+    noise : float
+        Variance along all other directions.
+
+    References
+    ----------
+    Tipping and Bishop (1999), Probabilistic principal component analysis, JRSS B 61.
+    """
+
+    components: np.ndarray
+    variances: np.ndarray
+    noise: float
+
+    @classmethod
+    def of(
+        cls, axes: PrincipalAxes, n_components: int, noise: float
+    ) -> "LinearDensity":
+        """Keep so many axes, with what they explain beyond the noise."""
+        deviations = axes.deviations[:n_components]
+        variances = np.maximum(np.square(deviations), noise)
+        return cls(axes.components[:n_components], variances, noise)
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Log density of rows (n, n_features), (n,) in nats."""
+        n_features = self.components.shape[1]
+        y = y.double()
+        components = torch.from_numpy(self.components).to(y)
+        variances = torch.from_numpy(self.variances).to(y)
+        squares = (y @ components.t()).square()
+        beyond = (y.square().sum(dim=1) - squares.sum(dim=1)).clamp_(min=0.0)
+        logs = variances.log().sum() + math.log(self.noise) * (
+            n_features - len(variances)
+        )
+        distances = (squares / variances).sum(dim=1) + beyond / self.noise
+        return -0.5 * (distances + logs + n_features * math.log(2 * math.pi))
+
+    def sample(self, n_samples: int, generator: torch.Generator) -> Tensor:
+        """Draw rows, (n_samples, n_features)."""
+        device = generator.device
+        explained = np.sqrt(self.variances - self.noise)[:, None] * self.components
+        shape = (n_samples, self.components.shape[1])
+        noise = torch.randn(shape, generator=generator, device=device)
+        code = torch.randn(
+            (n_samples, len(explained)), generator=generator, device=device
+        )
+        loadings = torch.from_numpy(explained).to(code)
+        return torch.addmm(noise, code, loadings, beta=self.noise**0.5)
 
 
 def balanced_draws(n_draws: int, n_components: int, seed: int) -> Tensor:
