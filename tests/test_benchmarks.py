@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -98,3 +99,43 @@ def test_imputation_is_counted_and_its_measurements_are_kept(script, tmp_path):
         "(target >= 0.5): met",
         f"- times as fast as {bench.FOREST}: 10.0 (target >= 5): met",
     ]
+def test_the_bandwidth_is_best_for_rows_left_out(script):
+    methods = script("density_methods")
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    chosen = methods.kernel(rows).values["width"]
+    scores = []
+    for width in methods.BANDWIDTHS:
+        model = methods.KernelDensity(bandwidth=width)
+        left_out = [
+            model.fit(np.delete(rows, i, axis=0)).score(rows[i : i + 1])
+            for i in range(40)
+        ]
+        scores.append(np.mean(left_out))
+    assert chosen == methods.BANDWIDTHS[np.argmax(scores)]
+
+
+def test_mixtures_take_as_many_parts_as_pay(script):
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.normal(m, 1, size=(100, 2)) for m in (-8, 0, 8)])
+    density = script("density_methods").mixture(rows, 0)
+    assert density.values["parts"] == 3
+    drawn = density.sample(600, 1)
+    assert drawn.shape == (600, 2)
+    assert stats.spearmanr(np.arange(600), drawn[:, 0]).pvalue > 0.01
+
+
+def test_drawn_numbers_are_moved_to_the_nearest_that_there_is(script):
+    train = np.column_stack([np.arange(20.0) ** 2, np.arange(20) % 2])
+    drawn = np.array([[-5.0, 0.3], [2.4, 0.9], [2.6, -1], [1e3, 7]])
+    expected = [[0, 0.3], [1, 0.9], [4, -1], [361, 7]]
+    np.testing.assert_array_equal(
+        script("density_samples").snapped(drawn, train), expected
+    )
+
+
+def test_rows_of_the_same_density_can_not_be_told_apart(script):
+    samples = script("density_samples")
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(600, 3))
+    assert samples.told_apart(rows[:300], rows[300:], 0) == pytest.approx(0.5, abs=0.1)
+    assert samples.told_apart(rows[:300], rows[300:] * 4, 0) > 0.9
