@@ -29,8 +29,8 @@ WEIGHT_DECAYS = {"adam": 0.0, "adamw": 0.1, "sgd": 0.0}
 # Standard errors by which held-out rows have to be better than PCA's.
 GUARD = 1.5
 
-# Times as many epochs for a stack that fills missing cells: where held-out rows still gain
-# it needs them, and where they do not it stops early.
+# Times as many epochs for a stack that fills missing cells: where held-out rows still
+# gain it needs them, and where they do not it stops early.
 EPOCHS_TO_FILL = 3
 
 # Norm to which a step's gradient is clipped where the loss is in units of what PCA

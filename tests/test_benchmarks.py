@@ -99,6 +99,8 @@ def test_imputation_is_counted_and_its_measurements_are_kept(script, tmp_path):
         "(target >= 0.5): met",
         f"- times as fast as {bench.FOREST}: 10.0 (target >= 5): met",
     ]
+
+
 def test_the_bandwidth_is_best_for_rows_left_out(script):
     methods = script("density_methods")
     rows = np.random.default_rng(0).normal(size=(40, 2))
