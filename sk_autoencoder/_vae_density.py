@@ -61,7 +61,8 @@ class HasDensity(BaseAutoEncoder):
             The fitted transformer. If `fit` raises, it is as it was before.
         """
         super().fit(X)
-        if self.n_iter_ and 2 * self.active_units_ < self.n_components_:
+        varies = bool(np.any(self._plan.statistics.spread))
+        if self.n_iter_ and varies and 2 * self.active_units_ < self.n_components_:
             warnings.warn(
                 f"expected at least half of n_components={self.n_components_} "
                 f"components to tell something of the rows, got "

@@ -257,9 +257,8 @@ def test_columns_and_rows_that_never_vary():
     vae = VAETransformer(2, **SMALL).fit(X)
     assert np.isfinite(vae.score_samples(X)).all()
     assert (vae.sample(300, random_state=0)[:, 2] == 7).all()
-    same = VAETransformer(2, **SMALL)
-    with pytest.warns(UserWarning, match="active_units_=0"):
-        same.fit(np.full((40, 3), 5.0))
+    # Without a warning that the code tells nothing: there is nothing to tell.
+    same = VAETransformer(2, **SMALL).fit(np.full((40, 3), 5.0))
     assert np.isfinite(same.score_samples(np.full((4, 3), 5.0))).all()
     np.testing.assert_array_equal(same.sample(10, random_state=0), 5.0)
 
