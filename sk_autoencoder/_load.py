@@ -30,6 +30,7 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     Parameters
     ----------
     path : path-like
+        A file that `save` has written.
     custom : mapping of str to object or None, default=None
         Functions and classes of your own that the estimator was fitted with, by
         their names: a noise function, a network specification, callbacks.

@@ -296,7 +296,8 @@ class AutoEncoderNet(EpochLoop):
             self.best_epoch_ = self._first_epoch + self.best_.epoch
         self.best_.clear()
         self.step_ = None  # with its buffers
-        if self.best_epoch_ > 0:
+        # A start from PCA comes with the variances of probabilistic PCA.
+        if self.best_epoch_ > 0 or self.guard is None:
             self._calibrate(train)
 
     def start_from(self, state: dict[str, Tensor]) -> None:

@@ -155,7 +155,7 @@ def test_other_scalings_are_measured_in_the_units_of_the_rows(scaling, rows):
 
 
 NO_PCA = {
-    "VAE": VAETransformer(K, **SHORT),
+    "VAE": VAETransformer(K, init="random", **SHORT),
     "random": AutoEncoderTransformer(K, init="random", **SHORT),
     "hidden": DenoisingAutoEncoderTransformer(features="hidden", **SHORT),
 }

@@ -524,6 +524,6 @@ def test_neither_the_import_nor_a_default_fit_loads_much():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     imported, *fits = done.stdout.splitlines()
     # Not even a further module of torch or of scikit-learn.
-    assert set(imported.split()) <= {"sk_autoencoder", "tqdm"}
+    assert set(imported.split()) <= {"sk_autoencoder", "tqdm", "safetensors"}
     # The compiler is what torch's own optimisers bring: a second or more.
     assert fits == ["True", "True", "False"]

@@ -281,8 +281,11 @@ def test_gaussian_likelihood_by_hand():
     variance = 0.5 * np.array([0.25, 0, 1]) + 0.5 * (0.25 + 0 + 1) / 3
     np.testing.assert_allclose(likelihood.variance, variance, rtol=1e-6)
     expected = -stats.norm(raw, np.sqrt(variance)).logpdf(y).sum()
-    assert likelihood.loss(raw, y).item() == pytest.approx(expected)
     assert likelihood.log_likelihood(raw, y).item() == pytest.approx(-expected)
+    # Training has a variance of its own, which goes on where it stopped.
+    ones = -stats.norm(raw, 1).logpdf(y).sum()
+    assert likelihood.loss(raw, y).item() == pytest.approx(ones)
+    assert likelihood.row_loss(raw, y).item() == pytest.approx(ones)
 
 
 def test_the_isotropic_likelihood_has_one_variance():

@@ -236,6 +236,9 @@ def test_a_callback_on_batches_sees_the_same_training(estimator):
 @pytest.mark.parametrize("estimator", ALL)
 def test_weights_in_one_vector_take_the_same_steps(estimator, optimizer):
     settings = {**SMALL, "max_epochs": 4, "optimizer": optimizer}
+    if estimator is VAETransformer and optimizer == "sgd":
+        # Steps of 0.3 by a loss in nats are chaotic: rounding grows.
+        settings["lr"] = 1e-3
     # Gradients from autograd in both: Adam would blow up the least difference.
     flat = estimator(5, net_params={"make_step": None}, **settings).fit(X)
     parts = estimator(5, net_params={"flatten": False}, **settings).fit(X)

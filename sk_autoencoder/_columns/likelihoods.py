@@ -151,7 +151,8 @@ class Gaussian(Likelihood):
 
     In training the variance follows the errors of the batches as a running mean, its
     maximum likelihood value; it is no parameter (sigma-VAE). After training
-    `calibrate` sets the value that `score_samples` uses.
+    `calibrate` sets the value that `score_samples` uses, and the running mean waits for
+    training to go on.
 
     The variance is bounded below by `FLOOR` in units of the scaled columns' mean
     variance: without it rows on a hyperplane would have an infinite density. And it is
@@ -169,10 +170,12 @@ class Gaussian(Likelihood):
     is_continuous = True
     is_squared_error = False
 
+    running: Tensor
     variance: Tensor
 
     def __init__(self, n_features: int, n_rows: int) -> None:
         super().__init__()
+        self.register_buffer("running", torch.ones(n_features))
         self.register_buffer("variance", torch.ones(n_features))
         self._share = PRIOR_ROWS / (n_rows + PRIOR_ROWS)
 
@@ -180,7 +183,8 @@ class Gaussian(Likelihood):
         """Score a batch, in nats a row; lower is better."""
         squares = (raw - y).square()
         self._follow(squares)
-        return self._log_scale() + 0.5 * (squares / self.variance).sum(dim=1).mean()
+        scaled = (squares / self.running).sum(dim=1).mean()
+        return self._log_scale(self.running) + 0.5 * scaled
 
     def loss_and_gradient(
         self, raw: Tensor, y: Tensor, unit: float
@@ -190,31 +194,35 @@ class Gaussian(Likelihood):
         squares = error.square()
         self._follow(squares)
         share = 1 / (raw.shape[0] * unit)
-        scaled = squares.div_(self.variance).sum().item()
-        loss = self._log_scale().item() / unit + 0.5 * share * scaled
-        return loss, error.div_(self.variance).mul_(share)
+        scaled = squares.div_(self.running).sum().item()
+        loss = self._log_scale(self.running).item() / unit + 0.5 * share * scaled
+        return loss, error.div_(self.running).mul_(share)
 
     def _follow(self, squares: Tensor) -> None:
         """Move the variance towards the mean square errors of a batch in training."""
         if self.training:
             mean = self._pooled(squares.detach().mean(dim=0))
-            self.variance.lerp_(mean.clamp_(min=self.FLOOR), 1 - self.MEMORY)
+            self.running.lerp_(mean.clamp_(min=self.FLOOR), 1 - self.MEMORY)
 
     def _pooled(self, variance: Tensor) -> Tensor:
         """Draw the variances towards their mean, as some rows of that would."""
         return variance.lerp(variance.mean(), self._share)
 
-    def _log_scale(self) -> Tensor:
-        return 0.5 * torch.log(2 * math.pi * self.variance).sum()
+    @staticmethod
+    def _log_scale(variance: Tensor) -> Tensor:
+        return 0.5 * torch.log(2 * math.pi * variance).sum()
 
     def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; lower is better."""
-        squares = (raw - y).square()
-        return self._log_scale() + 0.5 * (squares / self.variance).sum(dim=1)
+        return self._row_scores(raw, y, self.running)
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats, in scaled units; higher is better."""
-        return -self.row_loss(raw, y)
+        return -self._row_scores(raw, y, self.variance)
+
+    def _row_scores(self, raw: Tensor, y: Tensor, variance: Tensor) -> Tensor:
+        squares = (raw - y).square()
+        return self._log_scale(variance) + 0.5 * (squares / variance).sum(dim=1)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the normal density around the decoder's output."""
@@ -231,7 +239,8 @@ class Gaussian(Likelihood):
 
     def set_variance(self, variance: float) -> None:
         """Start from one variance for all columns, in scaled units."""
-        self.variance.fill_(max(variance, self.FLOOR))
+        self.running.fill_(max(variance, self.FLOOR))
+        self.variance.copy_(self.running)
 
 
 class Isotropic(Gaussian):

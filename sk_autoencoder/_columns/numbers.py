@@ -115,6 +115,7 @@ class NumbersOfSpread(Numbers):
 
     MEMORY = 0.95
 
+    running: Tensor
     variance: Tensor
     log_unit: Tensor
 
@@ -126,36 +127,44 @@ class NumbersOfSpread(Numbers):
     ) -> None:
         super().__init__(cells, weights, columns)
         self.write("log_unit", np.log(self._units * self.unit))
+        self.register_buffer("running", torch.ones(len(cells)))
         self.register_buffer("variance", torch.ones(len(cells)))
 
     def cells(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give negative log densities, 0 for missing cells."""
         squares, there = self._errors(raw, x).square(), ~x.isnan()
         self._follow(squares, there)
-        return (self._log_scale() + 0.5 * squares / self.variance) * there
+        return self._scores(squares, there, self.running)
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Give negative log densities and their gradient."""
         errors, there = self._errors(raw, x), ~x.isnan()
         squares = errors.square()
         self._follow(squares, there)
-        losses = (self._log_scale() + 0.5 * squares / self.variance) * there
-        return losses, errors * (self.residual / self.variance)
+        slope = errors * (self.residual * self.weight / self.running)
+        return self._scores(squares, there, self.running), slope
+
+    def log_density(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Log density of each row's cells, (n,) in nats: without weights."""
+        squares, there = self._errors(raw, x).square(), ~x.isnan()
+        return -self._scores(squares, there, self.variance).sum(dim=1)
 
     def _follow(self, squares: Tensor, there: Tensor) -> None:
         """Move the variances towards the errors of a batch in training."""
         if self.training:
             counts = there.sum(dim=0)
             mean = squares.detach().sum(dim=0) / counts.clamp(min=1)
-            moved = self.variance.lerp(mean.clamp_(min=self.FLOOR), 1 - self.MEMORY)
-            self.variance.copy_(torch.where(counts > 0, moved, self.variance))
+            moved = self.running.lerp(mean.clamp_(min=self.FLOOR), 1 - self.MEMORY)
+            self.running.copy_(torch.where(counts > 0, moved, self.running))
 
-    def _log_scale(self) -> Tensor:
-        return 0.5 * torch.log(2 * math.pi * self.variance) + self.log_unit
+    def _scores(self, squares: Tensor, there: Tensor, variance: Tensor) -> Tensor:
+        constant = 0.5 * torch.log(2 * math.pi * variance) + self.log_unit
+        return (constant + 0.5 * squares / variance) * there
 
     def set_variance(self, variance: float) -> None:
         """Start from one variance of the errors in all columns."""
-        self.variance.fill_(max(variance, self.FLOOR))
+        self.running.fill_(max(variance, self.FLOOR))
+        self.variance.copy_(self.running)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the normal density around the reconstruction."""
