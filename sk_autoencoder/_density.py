@@ -16,7 +16,6 @@ from sk_autoencoder.objectives.variational import kl_by_component, split_statist
 
 __all__ = [
     "BOUND_DRAWS",
-    "LINEAR_SHARE",
     "LinearDensity",
     "MixturePrior",
     "balanced_draws",
@@ -26,8 +25,6 @@ __all__ = [
 
 # Draws from the posterior for the evidence lower bound, two by two of opposite sign.
 BOUND_DRAWS = 16
-# Weight of probabilistic PCA in the density of a trained network that started as it.
-LINEAR_SHARE = 0.01
 # Codes that a mixture is fitted to, and parts that are tried, at most.
 MOST_CODES = 20_000
 MOST_PARTS = 32

@@ -66,6 +66,8 @@ class AutoEncoderNet(EpochLoop):
     guard : float or None, default=None
         Standard errors by which the first run has to better the state before it on
         the held-out rows; else that state is kept. None guards nothing.
+    start_share : float, default=0.0
+        Of the density before the first run in that which is kept; see `Guard`.
     make_step : callable (module, flat, precision) -> callable or None
         Looks for a way to a batch's gradient that is faster than autograd: a `Step`,
         or None.
@@ -94,6 +96,7 @@ class AutoEncoderNet(EpochLoop):
         precision: str = "float32",
         lr_schedule: Schedule = None,
         guard: float | None = None,
+        start_share: float = 0.0,
         make_step: MakeStep = None,
         **kwargs: Any,
     ) -> None:
@@ -109,6 +112,7 @@ class AutoEncoderNet(EpochLoop):
         self.precision = precision
         self.lr_schedule = lr_schedule
         self.guard = guard
+        self.start_share = start_share
         self.make_step = make_step
 
     # -- what skorch calls to set up ------------------------------------------
@@ -234,12 +238,15 @@ class AutoEncoderNet(EpochLoop):
         # The state before the first step is a candidate: no run makes a model worse
         # on held-out rows than it was.
         score = math.inf
-        self.guard_: Guard | None = None
+        self.guard_ = None
         if held_out is not None:
             score, _, _ = self._validate(held_out)
             if self.guard is not None and self._first_epoch == 0:
                 self.guard_ = Guard(
-                    self.module_, lambda: self._row_losses(held_out), self.guard
+                    self.module_,
+                    lambda: self._row_losses(held_out),
+                    self.guard,
+                    self.start_share,
                 )
         self.best_.start(self.module_, score)
         self.average_.unapply()

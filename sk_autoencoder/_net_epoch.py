@@ -10,6 +10,7 @@ from sk_autoencoder._net_adam import FlatAdam
 from sk_autoencoder._net_batches import Batches
 from sk_autoencoder._net_training import (
     FlatWeights,
+    Guard,
     Step,
     Totals,
     WeightAverage,
@@ -41,6 +42,8 @@ class EpochLoop(NeuralNet):
     average_: WeightAverage
     noise_: torch.Generator
     step_: Step | None = None
+    start_share: float
+    guard_: Guard | None = None
 
     @property
     def stepper_(self) -> FlatAdam | torch.optim.Optimizer:
@@ -78,6 +81,11 @@ class EpochLoop(NeuralNet):
                 self.module_.use_generator(self._validation_noise())
             super().run_single_epoch(iterator, training, prefix, step_fn)
             self.module_.use_generator(self.noise_)
+            if not training and self._is_shared():
+                loss = self._shared_loss()
+                for batch in self.history[-1]["batches"]:
+                    if "valid_loss" in batch:
+                        batch["valid_loss"] = loss
             return
         loss, terms, n_rows = (self._train if training else self._validate)(iterator)
         self.history.new_batch()
@@ -132,7 +140,17 @@ class EpochLoop(NeuralNet):
                 loss = self.module_.objective.total(terms)
                 totals.add(loss, detached(terms), x.shape[0])
         self.module_.use_generator(self.noise_)
-        return totals.means()
+        loss, means, n_rows = totals.means()
+        return self._shared_loss() if self._is_shared() else loss, means, n_rows
+
+    def _is_shared(self) -> bool:
+        """Tell whether what is kept is a density with a share of that before."""
+        return bool(self.start_share and self.guard_ is not None)
+
+    def _shared_loss(self) -> float:
+        """Score the held-out rows by both together."""
+        assert self.guard_ is not None
+        return self.guard_.losses().mean().item()
 
     def _row_losses(self, batches: Batches) -> Tensor:
         """Score each row, (n,), with the draws of validation."""

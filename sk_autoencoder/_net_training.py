@@ -242,6 +242,9 @@ class Guard:
     score : callable
         Gives the loss of each held-out row, (n,), by the module as it then is.
     n_errors : float
+    share : float
+        Of a density that stays as it was before training; losses are then negative
+        log densities, and judged are those of both together.
 
     Attributes
     ----------
@@ -250,15 +253,28 @@ class Guard:
     """
 
     def __init__(
-        self, module: nn.Module, score: Callable[[], Tensor], n_errors: float
+        self,
+        module: nn.Module,
+        score: Callable[[], Tensor],
+        n_errors: float,
+        share: float = 0.0,
     ) -> None:
-        self._score, self._n_errors = score, n_errors
+        self._score, self._n_errors, self._share = score, n_errors, share
         self.state = {name: v.clone() for name, v in module.state_dict().items()}
         self._before = score()
 
     def lets_pass(self) -> bool:
         """Tell whether the module, as it now is, is better beyond chance."""
-        return beyond_chance(self._before - self._score(), self._n_errors)
+        return beyond_chance(self._before - self.losses(), self._n_errors)
+
+    def losses(self) -> Tensor:
+        """Score each held-out row, (n,), by the module as it now is."""
+        losses = self._score()
+        if not self._share:
+            return losses
+        return -torch.logaddexp(
+            math.log1p(-self._share) - losses, math.log(self._share) - self._before
+        )
 
 
 def beyond_chance(gains: Tensor, n_errors: float) -> bool:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from sk_autoencoder._assembly import NORMAL, check_statistics, noise_variance
 from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._budget import LINEAR_SHARE
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._density import (
     BOUND_DRAWS,
-    LINEAR_SHARE,
     LinearDensity,
     balanced_draws,
     log_density,

@@ -14,7 +14,8 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from sk_autoencoder import VAETransformer
-from sk_autoencoder._density import LINEAR_SHARE, LinearDensity, MixturePrior
+from sk_autoencoder._budget import LINEAR_SHARE
+from sk_autoencoder._density import LinearDensity, MixturePrior
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 8, "random_state": 0}
 LINEAR = {
