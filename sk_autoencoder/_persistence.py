@@ -43,6 +43,11 @@ def write(path: str | os.PathLike, name: str, state: Mapping[str, Any]) -> None:
         "state": encoder.encode(dict(state), "state"),
     }
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"expected a file in a folder that is there, got path={os.fspath(path)!r}. "
+            "Make the folder first."
+        )
     handle, partial = tempfile.mkstemp(dir=target.parent, prefix=target.name)
     os.close(handle)
     try:

@@ -181,6 +181,23 @@ def test_the_wrong_order_of_channels_is_guessed():
         AutoEncoderTransformer(2, network=ConvNet((1, 8, 8)), max_epochs=1).fit(colours)
 
 
+def test_tables_with_gaps_are_refused():
+    message = (
+        "expected columns of numbers without gaps for a network=ConvNet(...), got a "
+        "table that the network sees as 119 numbers and gives back as 55. Pass "
+        "allow_missing=False and fill missing cells first, or pass network=None."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        AutoEncoderTransformer(2, network=IMAGES, allow_missing=True).fit(gaps())
+
+
+def gaps():
+    """Digits with a missing cell; nine pixels never vary."""
+    rows = X.copy()
+    rows[0, 20] = np.nan
+    return rows
+
+
 def test_hidden_features_are_refused():
     with pytest.raises(ValueError, match="expected a network of dense layers"):
         DenoisingAutoEncoderTransformer(features="hidden", network=IMAGES).fit(X)

@@ -183,6 +183,8 @@ def test_what_cannot_be_saved_is_named(tmp_path):
     ):
         reducer.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError, match=r"got path='.*/none/model'\. Make"):
+        PLAIN(2, **SMALL).fit(X).save(tmp_path / "none" / "model")
     with pytest.raises(ValueError, match="is not fitted yet"):
         PLAIN().save(tmp_path / "model")
 

@@ -29,7 +29,8 @@ class ConvNet(Network):
 
     Rows are flattened images or signals, channels first, as `X.reshape(len(X), -1)`
     gives them. Each stage divides height and width, or length, by `stride`, rounded
-    up; the decoder undoes that to the pixel, whatever the size.
+    up; the decoder undoes that to the pixel, whatever the size. Not for tables with
+    categories or missing cells.
 
     Parameters
     ----------
@@ -238,7 +239,14 @@ default="gelu"
                 "expected (channels, height, width) or (channels, length), got "
                 f"input_shape={self.input_shape!r}. Pass e.g. input_shape=(1, 28, 28)."
             )
-        if math.prod(shape) != n_inputs or n_inputs != n_outputs:
+        if n_inputs != n_outputs:
+            raise ValueError(
+                "expected columns of numbers without gaps for a network=ConvNet(...), "
+                f"got a table that the network sees as {n_inputs} numbers and gives "
+                f"back as {n_outputs}. Pass allow_missing=False and fill missing cells "
+                "first, or pass network=None."
+            )
+        if math.prod(shape) != n_inputs:
             kind = "an image" if len(shape) == 3 else "a signal"
             raise ValueError(
                 f"expected {kind} of input_shape={shape}, {math.prod(shape)} features, "
