@@ -9,6 +9,24 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import pytest
 
 
+@pytest.fixture
+def to_polars():
+    """Make polars frames of pandas ones; polars itself needs pyarrow for that."""
+    import pandas as pd
+    import polars as pl
+
+    def convert(frame):
+        columns = []
+        for name, values in frame.items():
+            cells = [None if pd.isna(cell) else cell for cell in values.tolist()]
+            is_category = isinstance(values.dtype, pd.CategoricalDtype)
+            dtype = pl.Categorical if is_category else None
+            columns.append(pl.Series(name, cells, dtype=dtype))
+        return pl.DataFrame(columns)
+
+    return convert
+
+
 @pytest.fixture(autouse=True)
 def _close_figures():
     """Close what a test has drawn; twenty open figures would be a warning."""

@@ -63,7 +63,9 @@ def test_other_cells_than_in_fit_are_refused_by_column(change, error, message):
         reducer.transform(FRAME.assign(**change))
 
 
-def test_levels_that_are_new_or_of_another_dtype_are_no_error_unless_asked_for():
+def test_levels_that_are_new_or_of_another_dtype_are_no_error_unless_asked_for(
+    to_polars,
+):
     reducer = PLAIN(2, allow_missing=True, **TINY).fit(FRAME)
     codes = reducer.transform(FRAME)
     missing = reducer.transform(FRAME.assign(c=None))
@@ -71,7 +73,7 @@ def test_levels_that_are_new_or_of_another_dtype_are_no_error_unless_asked_for()
         np.testing.assert_array_equal(reducer.transform(FRAME.assign(c=other)), missing)
     text = FRAME.astype({"c": "string", "s": "category", "a": "Float64", "i": "int8"})
     again = text.assign(c=text["c"].astype(pd.CategoricalDtype(["z", "y", "q", "x"])))
-    for same in (text, again, pl.from_pandas(FRAME), FRAME.astype({"b": int})):
+    for same in (text, again, to_polars(FRAME), FRAME.astype({"b": int})):
         np.testing.assert_array_equal(reducer.transform(same), codes)
     # Not allowed to be missing, they still have a code.
     strict = PLAIN(2, **TINY).fit(FRAME)
@@ -141,8 +143,8 @@ def test_columns_that_cannot_be_read_are_refused_by_name(
 
 
 @pytest.mark.parametrize("dtype", [pl.Date, pl.Duration, pl.List(pl.Int64)], ids=str)
-def test_columns_of_polars_likewise(dtype):
-    frame = pl.from_pandas(FRAME).with_columns(c=pl.lit(None, dtype=dtype))
+def test_columns_of_polars_likewise(dtype, to_polars):
+    frame = to_polars(FRAME).with_columns(c=pl.lit(None, dtype=dtype))
     with pytest.raises(TypeError, match=re.escape(f"column 'c' of dtype {dtype}")):
         PLAIN(2, allow_missing=True, **TINY).fit(frame)
 

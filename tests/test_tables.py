@@ -108,7 +108,7 @@ def test_untrained_it_is_pca_of_the_encoded_matrix(adult):
         np.testing.assert_allclose(cells[name], own, rtol=1e-5, atol=1e-6)
 
 
-def test_at_full_rank_a_table_comes_back():
+def test_at_full_rank_a_table_comes_back(to_polars):
     frame = ADULT.head(2000)
     reducer = PLAIN(None, allow_missing=True, **START).fit(frame)
     back = reducer.inverse_transform(
@@ -117,11 +117,11 @@ def test_at_full_rank_a_table_comes_back():
     there = frame.notna()
     pd.testing.assert_frame_equal(back.where(there), frame)
     assert back.notna().all().all()
-    polar = pl.from_pandas(frame)
+    polar = to_polars(frame)
     there = clone(reducer).set_output(transform="default").fit(polar)
     again = there.inverse_transform(there.transform(polar))
     assert again.schema == polar.schema
-    assert again.to_dicts() == pl.from_pandas(back).cast(dict(polar.schema)).to_dicts()
+    assert again.to_dicts() == to_polars(back).cast(dict(polar.schema)).to_dicts()
 
 
 @pytest.mark.parametrize("scaling", ["none", "standard", "minmax"])
@@ -227,11 +227,11 @@ def test_an_imputer_fills_what_is_missing_and_nothing_else():
 
 
 @pytest.mark.parametrize("as_polars", [False, True])
-def test_an_imputer_leaves_frames_as_they_came(as_polars):
+def test_an_imputer_leaves_frames_as_they_came(as_polars, to_polars):
     frame = small(gaps=True)
     frame["many"] = frame["many"].astype("category")
     if as_polars:
-        frame = pl.from_pandas(frame).cast({"few": pl.Enum(["x", "y", "z"])})
+        frame = to_polars(frame).cast({"few": pl.Enum(["x", "y", "z"])})
     imputer = DENOISING(features="reconstruction", allow_missing=True, **TINY).fit(
         frame
     )
