@@ -34,10 +34,10 @@ from impute_methods import (
     ITERATIVE,
     ITERATIVE_ALL,
     KNN,
-    LONGER,
     MEDIAN,
     METHODS,
     OURS,
+    SHORTER,
     Imputer,
     is_number,
 )
@@ -231,7 +231,7 @@ def counts_of(results: Results, ours: str) -> str:
     """Return a table: on how many tables `ours` is better than each peer."""
     rows = []
     for peer in dict.fromkeys(method for _, method in results):
-        if peer in (OURS, LONGER):
+        if peer in (OURS, SHORTER):
             continue
         nrmse, accuracy, seconds = against(results, ours, peer)
         known = sum(not np.isnan(gain) for gain in accuracy)
@@ -282,7 +282,7 @@ def report(results: Results, args: argparse.Namespace, missing: list[str]) -> st
         f"{seeds}, one thread ({load_note()})",
         table_of(results),
     ]
-    for ours in (OURS, LONGER):
+    for ours in (OURS, SHORTER):
         if any(method == ours for _, method in results):
             lines += [counts_of(results, ours), "\n".join(verdicts(results, ours))]
     if missing:

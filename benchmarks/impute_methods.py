@@ -29,7 +29,7 @@ FOREST_ROUNDS = 5
 NOISE = {"noise": "masking", "noise_level": 0.3}
 
 OURS = "DenoisingAutoEncoder"
-LONGER = "DenoisingAutoEncoder, 3 x epochs"
+SHORTER = "DenoisingAutoEncoder, a third of the epochs"
 MEDIAN = "median/mode"
 KNN = "KNNImputer"
 ITERATIVE = "IterativeImputer"
@@ -43,8 +43,8 @@ Imputer = Callable[[pd.DataFrame, int], pd.DataFrame]
 # ----------------------------------------------------------------------------- ours
 
 
-def own(frame: pd.DataFrame, seed: int, *, times: int = 1) -> pd.DataFrame:
-    """Fill by the denoising autoencoder, with `times` its automatic epochs."""
+def own(frame: pd.DataFrame, seed: int, *, shorter: bool = False) -> pd.DataFrame:
+    """Fill by the denoising autoencoder, or with a third of its automatic epochs."""
     imputer = DenoisingAutoEncoderTransformer(
         features="reconstruction",
         allow_missing=True,
@@ -52,14 +52,14 @@ def own(frame: pd.DataFrame, seed: int, *, times: int = 1) -> pd.DataFrame:
         device="cpu",
         random_state=seed,
     )
-    if times != 1:
-        imputer.set_params(max_epochs=times * epochs_of(len(frame), imputer))
+    if shorter:
+        imputer.set_params(max_epochs=epochs_of(len(frame), imputer))
     return imputer.fit_transform(frame)
 
 
 def epochs_of(n_rows: int, estimator: DenoisingAutoEncoderTransformer) -> int:
-    """Return the most epochs that a fit of so many rows makes by itself."""
-    # Private: what the factor is of is not to be written down here a second time.
+    """Return the most epochs of a fit of so many rows that is no imputer's."""
+    # Private: the rule is not to be written down here a second time.
     from sk_autoencoder._budget import automatic_batch_size, automatic_epochs
 
     n_trained = int(n_rows * (1 - estimator.validation_fraction))
@@ -223,7 +223,7 @@ def changed(
 
 METHODS: dict[str, Imputer] = {
     OURS: own,
-    LONGER: partial(own, times=3),
+    SHORTER: partial(own, shorter=True),
     MEDIAN: median_and_mode,
     KNN: partial(one_hot, imputer=KNNImputer()),
     # The one-hots of a block say each other exactly, and are missing together: filled
