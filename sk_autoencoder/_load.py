@@ -6,7 +6,7 @@ from typing import Any
 
 from sk_autoencoder._autoencoder import AutoEncoderTransformer
 from sk_autoencoder._denoising import DenoisingAutoEncoderTransformer
-from sk_autoencoder._persistence import damaged, read
+from sk_autoencoder._persistence import NOT_AS_WRITTEN, damaged, read
 from sk_autoencoder._vae import VAETransformer
 
 __all__ = ["load"]
@@ -66,6 +66,6 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     estimator = kind.__new__(kind)
     try:
         estimator.__setstate__(state)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except NOT_AS_WRITTEN as error:
         raise damaged(path, str(error).splitlines()[0]) from error
     return estimator

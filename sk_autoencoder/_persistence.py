@@ -17,9 +17,18 @@ from safetensors.numpy import save_file
 
 from sk_autoencoder._codec import Decoder, Encoder
 
-__all__ = ["damaged", "read", "write"]
+__all__ = ["NOT_AS_WRITTEN", "damaged", "read", "write"]
 
 FORMAT = 1
+# What comes of values that `write` would not have written.
+NOT_AS_WRITTEN = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 LIBRARIES = ("torch", "scikit-learn", "numpy", "skorch")
 
 
@@ -91,7 +100,7 @@ def read(
     try:
         state = decoder.decode(header["state"])
         name = str(header["class"])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except NOT_AS_WRITTEN as error:
         if not decoder.missing:
             raise damaged(path, str(error)) from error
     if decoder.missing:
@@ -112,7 +121,7 @@ def _header(path: str | os.PathLike, metadata: Mapping[str, str] | None) -> dict
     try:
         header = json.loads(text)
         number = header["format"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, RecursionError, TypeError) as error:
         raise damaged(path, f"its header cannot be read: {error}") from error
     if number != FORMAT:
         raise ValueError(

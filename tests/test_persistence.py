@@ -19,6 +19,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder._columns.dtypes import dtype_from_json
 from sk_autoencoder.datasets import load_adult
 from sk_autoencoder.networks import MLP
 from sk_autoencoder.objectives.denoise import masking
@@ -243,6 +244,9 @@ BROKEN = {
     "private_kind": lambda h, i: i["state"].update(
         {"$dict": [["a", {"$_given": "os"}]]}
     ),
+    "nested_too_deep": lambda h, i: i["state"].update(
+        {"$dict": [["a", json.loads("[" * 500 + "]" * 500)]]}
+    ),
     "huge_layer": grow_layer,
     "huge_code": lambda h, i: set_in_plan(i, "n_components", 10**12),
     "no_plan": lambda h, i: plan(i).clear(),
@@ -278,6 +282,22 @@ def test_a_file_that_is_not_whole_is_refused(damage, saved, tmp_path):
     path.write_bytes(damage(saved))
     with pytest.raises(ValueError, match="expected a file that save has written, got"):
         sk_autoencoder.load(path)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"polars": "read_csv", "categories": "rows.csv"},
+        {"polars": "DataFrame"},
+        {"polars": "no_such_thing"},
+    ],
+    ids=str,
+)
+def test_nothing_of_a_library_is_called_but_dtypes(found, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    with pytest.raises(ValueError, match=f"a dtype called '{found['polars']}'"):
+        dtype_from_json(found)
 
 
 def test_a_file_of_a_later_format_is_refused(saved, tmp_path):

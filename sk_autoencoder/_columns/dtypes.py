@@ -49,12 +49,7 @@ def dtype_from_json(found: dict[str, Any]) -> Any:
     if "numpy" in found:
         return np.dtype(found["numpy"])
     if "polars" in found:
-        import polars
-
-        kind = getattr(polars, found["polars"])
-        if "categories" in found:
-            return kind(found["categories"])
-        return kind() if isinstance(kind, type) else kind
+        return _to_polars(found)
     import pandas
 
     if found["pandas"] != "category":
@@ -62,3 +57,13 @@ def dtype_from_json(found: dict[str, Any]) -> Any:
     of = dtype_from_json(found["of"])
     categories = pandas.Index(found["categories"], dtype=of)
     return pandas.CategoricalDtype(categories, ordered=found["ordered"])
+
+
+def _to_polars(found: dict[str, Any]) -> Any:
+    import polars
+
+    kind = getattr(polars, found["polars"], None)
+    # A file must not have anything else of polars called.
+    if not (isinstance(kind, type) and issubclass(kind, polars.DataType)):
+        raise ValueError(f"a dtype called {found['polars']!r}")
+    return kind(found["categories"]) if kind is polars.Enum else kind()
