@@ -1,5 +1,8 @@
 """Properties held against independent answers: PCA, closed forms, Monte Carlo."""
 
+import pickle
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +26,7 @@ from sk_autoencoder._columns.likelihoods import (
 from sk_autoencoder.objectives.denoise import (
     Denoise,
     gaussian,
+    group_numbers,
     masking,
     salt_and_pepper,
     swap,
@@ -210,6 +214,19 @@ def test_swap_is_fresh_each_time_and_leaves_the_batch_alone():
 def test_swap_has_no_donor_in_a_batch_of_one_row():
     x = torch.rand((1, 8), generator=generator())
     assert torch.equal(swap(x, 0.9, generator()), x)
+
+
+def test_groups_move_together_and_are_copied_to_a_device_once():
+    groups = group_numbers([["b", "d"]], ["a", "b", "c", "d"], 4)
+    assert groups == (0, 1, 2, 1)
+    x = torch.arange(40.0).repeat(4, 1).t().contiguous()
+    noise = Denoise("swap", 0.5, groups)
+    columns = SimpleNamespace(encode=lambda x: x)
+    moved = noise.corrupt(x, columns, generator())
+    assert torch.equal(moved[:, 1], moved[:, 3])
+    assert not torch.equal(moved[:, 0], moved[:, 2])
+    assert noise._groups_on(x.device) is noise._groups_on(x.device)
+    assert "_copies" not in pickle.loads(pickle.dumps(noise)).__dict__
 
 
 def test_gaussian_masking_and_salt_and_pepper_by_their_rates():

@@ -7,7 +7,7 @@ table's: of a category it is the whole, however many numbers the network sees of
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
@@ -33,12 +33,13 @@ UserNoise = Callable[[Tensor, torch.Generator], Tensor]
 def _uniform(
     x: Tensor, generator: torch.Generator, groups: Tensor | None = None
 ) -> Tensor:
-    """Draw a number in [0, 1) for each cell, or one for all of a group."""
-    if groups is None:
-        return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-    shape = (x.shape[0], int(groups.max()) + 1)
-    u = torch.rand(shape, generator=generator, device=x.device, dtype=x.dtype)
-    return u[:, groups]
+    """Draw a number in [0, 1) for each cell, or one for all of a group.
+
+    A group has the number of one of its features; what is drawn for the others is left
+    out. To count the groups would be to wait for the device at every batch.
+    """
+    u = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    return u if groups is None else u[:, groups]
 
 
 def swap(
@@ -111,7 +112,7 @@ def salt_and_pepper(
 def group_numbers(
     groups: Sequence[Sequence[Any]] | None, names: Any, n_features: int
 ) -> tuple[int, ...] | None:
-    """Give each feature the number of its group; one in no group has its own.
+    """Give each feature the position of the first of its group, or its own.
 
     Parameters
     ----------
@@ -129,7 +130,8 @@ def group_numbers(
         return None
     places = {name: i for i, name in enumerate([] if names is None else names)}
     numbers = [-1] * n_features
-    for number, group in enumerate(groups):
+    for group in groups:
+        first = -1
         for column in group:
             i = column if isinstance(column, Integral) else places.get(column, -1)
             if not 0 <= int(i) < n_features or numbers[int(i)] >= 0:
@@ -138,9 +140,9 @@ def group_numbers(
                     f"by name or position, got {column!r} in feature_groups={groups!r}."
                     " Pass lists of columns of X."
                 )
-            numbers[int(i)] = number
-    alone = count(len(groups))
-    return tuple(next(alone) if n < 0 else n for n in numbers)
+            first = int(i) if first < 0 else first
+            numbers[int(i)] = first
+    return tuple(i if number < 0 else number for i, number in enumerate(numbers))
 
 
 NOISES = ("swap", "gaussian", "masking", "salt_and_pepper")
@@ -158,8 +160,8 @@ class Denoise(Objective):
     level : float
         Share of cells, or standard deviations for "gaussian".
     groups : tuple of int or None
-        For each feature the number of its group, from 0: cells of a group are
-        corrupted together.
+        For each feature the position of the first of its group: cells of a group
+        are corrupted together.
     schedule : None, float, "cosine" or callable
         Of the level, by the epoch; see `schedule_factor`.
 
@@ -192,9 +194,7 @@ class Denoise(Objective):
             return self._users_noise(x, columns.mean, generator)
         if self.level == 0:
             return x
-        groups = None
-        if self.groups is not None:
-            groups = torch.tensor(self.groups, device=x.device)
+        groups = self._groups_on(x.device)
         if self.noise == "swap":
             return swap(x, self.level, generator, groups)
         if self.noise == "masking":
@@ -203,6 +203,21 @@ class Denoise(Objective):
             return gaussian(x, self.level, generator, columns.spreads())
         extremes = columns.extremes()
         return salt_and_pepper(x, self.level, generator, *extremes, groups)
+
+    def _groups_on(self, device: torch.device) -> Tensor | None:
+        """Give the groups on a device, where they are copied once."""
+        if self.groups is None:
+            return None
+        if device not in self._copies:
+            self._copies[device] = torch.tensor(self.groups, device=device)
+        return self._copies[device]
+
+    @cached_property
+    def _copies(self) -> dict[torch.device, Tensor]:
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_copies"}
 
     def _users_noise(
         self, x: Tensor, mean: Tensor, generator: torch.Generator
