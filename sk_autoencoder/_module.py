@@ -92,9 +92,9 @@ class AutoEncoderModule(nn.Module):
         reconstruction = self.columns.loss(raw, x) / self.loss_unit
         return {"reconstruction": reconstruction, **self.objective.terms(statistics)}
 
-    def row_loss(self, x: Tensor) -> Tensor:
-        """Score each centred row, (n,)."""
-        raw, statistics = self.forward(x)
+    def row_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+        """Score each centred row, (n,), by what `forward` gives for it."""
+        raw, statistics = output
         reconstruction = self.columns.row_loss(raw, x) / self.loss_unit
         return reconstruction + self.objective.row_terms(statistics)
 

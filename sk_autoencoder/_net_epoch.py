@@ -82,7 +82,7 @@ class EpochLoop(NeuralNet):
             super().run_single_epoch(iterator, training, prefix, step_fn)
             self.module_.use_generator(self.noise_)
             if not training and self._is_shared():
-                loss = self._shared_loss()
+                loss = self._joined_loss(self._row_losses(iterator))
                 for batch in self.history[-1]["batches"]:
                     if "valid_loss" in batch:
                         batch["valid_loss"] = loss
@@ -133,32 +133,35 @@ class EpochLoop(NeuralNet):
         """Score rows without noise; the code's own draws are the same every time."""
         self._set_training(False)
         self.module_.use_generator(self._validation_noise())
-        totals = Totals()
+        module, totals, rows = self.module_, Totals(), []
         with torch.no_grad():
             for x, target in batches:
-                terms = self.module_.terms(self.module_(x), target)
-                loss = self.module_.objective.total(terms)
-                totals.add(loss, detached(terms), x.shape[0])
-        self.module_.use_generator(self.noise_)
+                output = module(x)
+                terms = module.terms(output, target)
+                totals.add(module.objective.total(terms), detached(terms), x.shape[0])
+                if self._is_shared():
+                    rows.append(module.row_loss(output, target))
+        module.use_generator(self.noise_)
         loss, means, n_rows = totals.means()
-        return self._shared_loss() if self._is_shared() else loss, means, n_rows
+        return self._joined_loss(torch.cat(rows)) if rows else loss, means, n_rows
 
     def _is_shared(self) -> bool:
         """Tell whether what is kept is a density with a share of that before."""
         return bool(self.start_share and self.guard_ is not None)
 
-    def _shared_loss(self) -> float:
-        """Score the held-out rows by both together."""
+    def _joined_loss(self, losses: Tensor) -> float:
+        """Score the held-out rows, by both together, from the losses of each."""
         assert self.guard_ is not None
-        return self.guard_.losses().mean().item()
+        return self.guard_.joined(losses).mean().item()
 
     def _row_losses(self, batches: Batches) -> Tensor:
         """Score each row, (n,), with the draws of validation."""
-        self.module_.use_generator(self._validation_noise())
+        module = self.module_
+        module.use_generator(self._validation_noise())
         with torch.no_grad():
-            losses = torch.cat([self.module_.row_loss(x) for x, _ in batches])
-        self.module_.use_generator(self.noise_)
-        return losses
+            losses = [module.row_loss(module(x), target) for x, target in batches]
+        module.use_generator(self.noise_)
+        return torch.cat(losses)
 
     def _validation_noise(self) -> torch.Generator:
         return make_generator(self.seeds.validation, self.device)

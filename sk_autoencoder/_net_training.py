@@ -265,11 +265,11 @@ class Guard:
 
     def lets_pass(self) -> bool:
         """Tell whether the module, as it now is, is better beyond chance."""
-        return beyond_chance(self._before - self.losses(), self._n_errors)
+        gains = self._before - self.joined(self._score())
+        return beyond_chance(gains, self._n_errors)
 
-    def losses(self) -> Tensor:
-        """Score each held-out row, (n,), by the module as it now is."""
-        losses = self._score()
+    def joined(self, losses: Tensor) -> Tensor:
+        """Give the losses (n,) of what is kept, from those of the module alone."""
         if not self._share:
             return losses
         return -torch.logaddexp(

@@ -147,13 +147,10 @@ class PrefixModule(nn.Module):
 
     def terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
         """Give the one term of the loss, a mean over the rows."""
-        return {"reconstruction": self._row_losses(output, x).mean()}
+        return {"reconstruction": self.row_loss(output, x).mean()}
 
-    def row_loss(self, x: Tensor) -> Tensor:
-        """Score each centred row, (n,)."""
-        return self._row_losses(self(x), x)
-
-    def _row_losses(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    def row_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+        """Score each centred row, (n,), by what `forward` gives for it."""
         raw, lengths = output
         losses = self._trained[0].columns.row_loss(raw, x)
         return losses / self.decoder.units[lengths - 1].square()
