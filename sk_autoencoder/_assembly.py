@@ -133,7 +133,9 @@ class Plan:
     def columns(self) -> NumericColumns | MixedColumns:
         """Make the columns of the plan."""
         if self.table is not None:
-            return MixedColumns(self.table, is_density=self.likelihood in NORMAL)
+            is_density = self.likelihood in NORMAL
+            rows = self.statistics.n_rows if is_density else None
+            return MixedColumns(self.table, density_rows=rows)
         return NumericColumns(
             scaling=self.scaling,
             likelihood=self.likelihood,

@@ -318,3 +318,30 @@ def test_rank_gauss_is_the_quantile_transformer_where_values_differ():
     inner = np.abs(expected) < 2.5
     np.testing.assert_allclose(y[inner], expected[inner], atol=0.01)
     np.testing.assert_allclose(column.back(column.forth(raw)), values[:, 0], rtol=1e-9)
+
+
+def test_variances_are_drawn_to_their_mean_as_by_ten_rows():
+    table = table_of(pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 5.0]}))
+    columns = in_dtype(MixedColumns(table, density_rows=10), torch.float64)
+    x = torch.zeros(1, 2, dtype=torch.float64)
+    raw = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
+    columns.calibrate([(raw, x)])
+    (part,) = columns.parts
+    errors = (raw[0].numpy() * part.residual) ** 2
+    expected = (errors + errors.mean()) / 2
+    np.testing.assert_allclose(part.variance, expected)
+
+
+def test_a_column_without_a_cell_keeps_its_variance():
+    table = table_of(
+        pd.DataFrame({"a": [0.0, 1.0, np.nan], "b": [1.0, 0.0, 5.0]}),
+        allow_missing=True,
+    )
+    columns = in_dtype(MixedColumns(table, density_rows=10**9), torch.float64)
+    columns.set_variance(0.25)
+    columns.train()
+    x = torch.tensor([[np.nan, 0.0]], dtype=torch.float64)
+    columns.loss(torch.ones(1, columns.n_outputs, dtype=torch.float64), x)
+    (part,) = columns.parts
+    assert part.running[0] == pytest.approx(0.25)
+    assert part.running[1] != pytest.approx(0.25)

@@ -8,12 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sk_autoencoder._columns.kinds import CategoryColumn
-from sk_autoencoder._columns.parts import LEAST, Part, entropy, inverse
+from sk_autoencoder._columns.likelihoods import BinaryCrossEntropy
+from sk_autoencoder._columns.parts import Part, entropy, inverse
 
 __all__ = ["OneHots", "Pairs"]
 
 # Logits beyond this are as good as certain, and safe to exponentiate.
 LARGEST_LOGIT = 30.0
+LEAST = BinaryCrossEntropy.LEAST
 
 
 class Pairs(Part):
@@ -63,15 +65,12 @@ class Pairs(Part):
 
     def to_raw(self, y: Tensor) -> Tensor:
         """Give logits of probabilities kept away from 0 and 1."""
-        share = y * self.to_plain + self.share
-        return torch.logit(share.clamp(LEAST, 1 - LEAST))
+        return BinaryCrossEntropy.to_raw(y * self.to_plain + self.share)
 
     def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
         """Undo `to_raw` for gradients; beyond its bounds it is flat."""
         share = y * self.to_plain + self.share
-        inside = (share >= LEAST) & (share <= 1 - LEAST)
-        slope = self.to_plain / (share * (1 - share))
-        return torch.where(inside, gradient * slope, 0.0)
+        return BinaryCrossEntropy.through_raw(gradient, share) * self.to_plain
 
     def expected(self, raw: Tensor) -> Tensor:
         """Give the inputs of the probabilities."""

@@ -18,11 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sk_autoencoder._columns.spread import HasVariance
+
 __all__ = ["LIKELIHOODS", "Likelihood"]
-
-
-# Rows by which a column's variance is drawn towards the mean of all columns.
-PRIOR_ROWS = 10.0
 
 
 class Likelihood(nn.Module):
@@ -68,7 +66,8 @@ class Likelihood(nn.Module):
         flat = error.view(-1)
         return torch.dot(flat, flat).item() * share, error.mul_(2 * share)
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+    @staticmethod
+    def through_raw(gradient: Tensor, y: Tensor) -> Tensor:
         """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
         return gradient
 
@@ -120,13 +119,13 @@ class BinaryCrossEntropy(Likelihood):
         loss = F.binary_cross_entropy_with_logits(raw, y).item() / unit
         return loss, raw.sigmoid_().sub_(y).div_(raw.numel() * unit)
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+    @staticmethod
+    def through_raw(gradient: Tensor, y: Tensor) -> Tensor:
         """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
         # Where y is at or beyond a bound, `to_raw` is flat.
-        return torch.ops.aten.logit_backward(
-            torch.where((y >= self.LEAST) & (y <= 1 - self.LEAST), gradient, 0.0),
-            y.clamp(self.LEAST, 1 - self.LEAST),
-        )
+        low, high = BinaryCrossEntropy.LEAST, 1 - BinaryCrossEntropy.LEAST
+        inside = torch.where((y >= low) & (y <= high), gradient, 0.0)
+        return torch.ops.aten.logit_backward(inside, y.clamp(low, high))
 
     def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
@@ -146,43 +145,20 @@ class BinaryCrossEntropy(Likelihood):
         return torch.logit(y.clamp(least, 1 - least))
 
 
-class Gaussian(Likelihood):
-    """Normal density around the decoder's output, a variance for each column.
+class Gaussian(HasVariance, Likelihood):
+    """Normal density around the decoder's output, a variance for each column."""
 
-    In training the variance follows the errors of the batches as a running mean, its
-    maximum likelihood value; it is no parameter (sigma-VAE). After training
-    `calibrate` sets the value that `score_samples` uses, and the running mean waits for
-    training to go on.
-
-    The variance is bounded below by `FLOOR` in units of the scaled columns' mean
-    variance: without it rows on a hyperplane would have an infinite density. And it is
-    drawn towards the mean of all columns as if `PRIOR_ROWS` more rows had that: a
-    column that never varied in training may yet do so.
-
-    References
-    ----------
-    Rybkin, Daniilidis and Levine (2021), Simple and effective VAE training with
-    calibrated decoders, ICML.
-    """
-
-    FLOOR = 1e-6
-    MEMORY = 0.95
     is_continuous = True
     is_squared_error = False
 
-    running: Tensor
-    variance: Tensor
-
     def __init__(self, n_features: int, n_rows: int) -> None:
         super().__init__()
-        self.register_buffer("running", torch.ones(n_features))
-        self.register_buffer("variance", torch.ones(n_features))
-        self._share = PRIOR_ROWS / (n_rows + PRIOR_ROWS)
+        self.make_variances(n_features, n_rows)
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch, in nats a row; lower is better."""
         squares = (raw - y).square()
-        self._follow(squares)
+        self.follow(squares.detach().mean(dim=0))
         scaled = (squares / self.running).sum(dim=1).mean()
         return self._log_scale(self.running) + 0.5 * scaled
 
@@ -192,21 +168,11 @@ class Gaussian(Likelihood):
         """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
         error = raw.sub_(y)
         squares = error.square()
-        self._follow(squares)
+        self.follow(squares.mean(dim=0))
         share = 1 / (raw.shape[0] * unit)
         scaled = squares.div_(self.running).sum().item()
         loss = self._log_scale(self.running).item() / unit + 0.5 * share * scaled
         return loss, error.div_(self.running).mul_(share)
-
-    def _follow(self, squares: Tensor) -> None:
-        """Move the variance towards the mean square errors of a batch in training."""
-        if self.training:
-            mean = self._pooled(squares.detach().mean(dim=0))
-            self.running.lerp_(mean.clamp_(min=self.FLOOR), 1 - self.MEMORY)
-
-    def _pooled(self, variance: Tensor) -> Tensor:
-        """Draw the variances towards their mean, as some rows of that would."""
-        return variance.lerp(variance.mean(), self._share)
 
     @staticmethod
     def _log_scale(variance: Tensor) -> Tensor:
@@ -235,19 +201,15 @@ class Gaussian(Likelihood):
         for raw, y in outputs:
             total += (raw - y).square().sum(dim=0)
             count += len(raw)
-        self.variance.copy_(self._pooled(total / count).clamp_(min=self.FLOOR))
-
-    def set_variance(self, variance: float) -> None:
-        """Start from one variance for all columns, in scaled units."""
-        self.running.fill_(max(variance, self.FLOOR))
-        self.variance.copy_(self.running)
+        self.set_from_errors(total / count)
 
 
 class Isotropic(Gaussian):
     """Normal density with one variance for all cells, as in probabilistic PCA."""
 
-    def _pooled(self, variance: Tensor) -> Tensor:
-        return variance.mean().expand_as(variance).clone()
+    def pooled(self, variance: Tensor) -> Tensor:
+        """Give all columns their mean variance."""
+        return variance.mean().expand_as(variance)
 
 
 class Bernoulli(BinaryCrossEntropy):

@@ -1,6 +1,7 @@
 """Columns of several kinds: numbers, pairs of levels, categories of few and of many."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,8 @@ class MixedColumns(Columns):
     Parameters
     ----------
     table : Table
-    is_density : bool
-        Whether the loss is in nats.
+    density_rows : int or None
+        Rows in training, where the loss is in nats; None where it is not.
     """
 
     is_squared_error = False
@@ -53,12 +54,12 @@ class MixedColumns(Columns):
     spread: Tensor
     input_spread: Tensor
 
-    def __init__(self, table: Table, *, is_density: bool = False) -> None:
+    def __init__(self, table: Table, *, density_rows: int | None = None) -> None:
         super().__init__()
         self.has_gradient = True
         self.masks = table.allow_missing
         self.n_features = len(table.columns)
-        parts = _parts(table, is_density)
+        parts = _parts(table, density_rows)
         self.parts = torch.nn.ModuleList(parts)
         self._widths = [part.n_outputs for part in parts]
         self.n_outputs = sum(self._widths)
@@ -221,14 +222,17 @@ class MixedColumns(Columns):
         return zip(self._each(), values.split(self._widths, dim=1), strict=True)
 
 
-def _parts(table: Table, is_density: bool) -> list[Part]:
+def _parts(table: Table, density_rows: int | None) -> list[Part]:
     """Sort the columns by kind; constant ones are in no part."""
     members: dict[Any, list[int]] = {}
     for i, column in enumerate(table.columns):
         if not column.is_constant:
             members.setdefault(_kind(column, i), []).append(i)
+    numbers: Any = Numbers
+    if density_rows is not None:
+        numbers = partial(NumbersOfSpread, n_rows=density_rows)
     makers = {
-        "numbers": NumbersOfSpread if is_density else Numbers,
+        "numbers": numbers,
         "pairs": Pairs,
         "one-hots": OneHots,
     }
@@ -239,7 +243,7 @@ def _parts(table: Table, is_density: bool) -> list[Part]:
         parts.append(make(cells, table.weights[cells], columns))
     total = table.weights.sum()
     for part in parts:
-        part.set_weight(total, balanced=not is_density)
+        part.set_weight(total, balanced=density_rows is None)
     return parts
 
 

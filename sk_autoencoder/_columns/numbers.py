@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._columns.numeric import SMALLEST_SHARE
 from sk_autoencoder._columns.parts import Part, inverse
+from sk_autoencoder._columns.spread import HasVariance
 
 __all__ = ["Numbers", "NumbersOfSpread"]
 
@@ -24,8 +24,6 @@ class Numbers(Part):
         See `Part`.
     columns : sequence of NumberColumn
     """
-
-    FLOOR: ClassVar[float] = 1e-6
 
     input_weight: Tensor
     to_plain: Tensor
@@ -100,23 +98,17 @@ class Numbers(Part):
         return raw * (self.residual * self.unit)
 
 
-class NumbersOfSpread(Numbers):
-    """Numbers scored in nats, in the caller's units.
+class NumbersOfSpread(HasVariance, Numbers):
+    """Numbers scored in nats, in the caller's units, a variance for each column.
 
-    In training the variance of a column is a running mean of its squared errors, its
-    maximum likelihood value; `calibrate` sets what comes after. It is bounded below by
-    `FLOOR` in units of the columns' mean variance.
-
-    References
+    Parameters
     ----------
-    Rybkin, Daniilidis and Levine (2021), Simple and effective VAE training with
-    calibrated decoders, ICML.
+    cells, weights, columns
+        See `Numbers`.
+    n_rows : int
+        In training.
     """
 
-    MEMORY = 0.95
-
-    running: Tensor
-    variance: Tensor
     log_unit: Tensor
 
     def __init__(
@@ -124,23 +116,23 @@ class NumbersOfSpread(Numbers):
         cells: Sequence[int],
         weights: np.ndarray,
         columns: Sequence[NumberColumn],
+        n_rows: int,
     ) -> None:
         super().__init__(cells, weights, columns)
         self.write("log_unit", np.log(self._units * self.unit))
-        self.register_buffer("running", torch.ones(len(cells)))
-        self.register_buffer("variance", torch.ones(len(cells)))
+        self.make_variances(len(cells), n_rows)
 
     def cells(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give negative log densities, 0 for missing cells."""
         squares, there = self._errors(raw, x).square(), ~x.isnan()
-        self._follow(squares, there)
+        self.follow(squares.detach().sum(dim=0) / there.sum(dim=0))
         return self._scores(squares, there, self.running)
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Give negative log densities and their gradient."""
         errors, there = self._errors(raw, x), ~x.isnan()
         squares = errors.square()
-        self._follow(squares, there)
+        self.follow(squares.sum(dim=0) / there.sum(dim=0))
         slope = errors * (self.residual * self.weight / self.running)
         return self._scores(squares, there, self.running), slope
 
@@ -149,22 +141,9 @@ class NumbersOfSpread(Numbers):
         squares, there = self._errors(raw, x).square(), ~x.isnan()
         return -self._scores(squares, there, self.variance).sum(dim=1)
 
-    def _follow(self, squares: Tensor, there: Tensor) -> None:
-        """Move the variances towards the errors of a batch in training."""
-        if self.training:
-            counts = there.sum(dim=0)
-            mean = squares.detach().sum(dim=0) / counts.clamp(min=1)
-            moved = self.running.lerp(mean.clamp_(min=self.FLOOR), 1 - self.MEMORY)
-            self.running.copy_(torch.where(counts > 0, moved, self.running))
-
     def _scores(self, squares: Tensor, there: Tensor, variance: Tensor) -> Tensor:
         constant = 0.5 * torch.log(2 * math.pi * variance) + self.log_unit
         return (constant + 0.5 * squares / variance) * there
-
-    def set_variance(self, variance: float) -> None:
-        """Start from one variance of the errors in all columns."""
-        self.running.fill_(max(variance, self.FLOOR))
-        self.variance.copy_(self.running)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the normal density around the reconstruction."""
@@ -177,4 +156,4 @@ class NumbersOfSpread(Numbers):
         for raw, x in outputs:
             total = total + self._errors(raw, x).square().sum(dim=0)
             counts = counts + (~x.isnan()).sum(dim=0)
-        self.variance.copy_((total / counts.clamp(min=1)).clamp(min=self.FLOOR))
+        self.set_from_errors(total / counts)

@@ -16,10 +16,8 @@ from torch import Tensor
 
 from sk_autoencoder._exact import ExactBuffers
 
-__all__ = ["LEAST", "Part", "entropy", "inverse"]
+__all__ = ["Part", "entropy", "inverse"]
 
-# Least probability of a linear reconstruction that may leave [0, 1].
-LEAST = 1e-2
 # Nats that a column of categories counts for at least: an error in one that hardly
 # ever varies would else outweigh all others.
 LEAST_ENTROPY = 0.05
