@@ -18,7 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sk_autoencoder._anchor import AnchoredDecoder, AnchoredEncoder
+from sk_autoencoder._anchor import (
+    AnchoredDecoder,
+    AnchoredEncoder,
+    AnchoredPosterior,
+)
 from sk_autoencoder._columns import NumericColumns
 from sk_autoencoder._exact import in_dtype
 from sk_autoencoder._frame import FrameLayer
@@ -340,6 +344,17 @@ class _Encoder:
         return torch.addmm(self._network(x, out), x, self._axes, out=out)
 
 
+class _Posterior(_Encoder):
+    """What `AnchoredPosterior` does in use."""
+
+    def __init__(self, encoder: AnchoredPosterior, dtype: torch.dtype) -> None:
+        super().__init__(encoder, dtype)
+        self._log_variance = encoder.precise("log_variance", dtype)
+
+    def __call__(self, x: Tensor, out: Tensor | None) -> Tensor:
+        return super().__call__(x, out).add_(self._log_variance)
+
+
 class _Decoder:
     """What `AnchoredDecoder` does."""
 
@@ -375,6 +390,7 @@ KNOWN: dict[type[nn.Module], Callable[[Any, torch.dtype], Step]] = {
     nn.Linear: _Dense,
     nn.Sequential: _InARow,
     AnchoredEncoder: _Encoder,
+    AnchoredPosterior: _Posterior,
     AnchoredDecoder: _Decoder,
     HiddenActivations: _SideBySide,
 }

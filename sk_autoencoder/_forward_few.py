@@ -16,7 +16,11 @@ import torch
 from scipy import special
 from torch import nn
 
-from sk_autoencoder._anchor import AnchoredDecoder, AnchoredEncoder
+from sk_autoencoder._anchor import (
+    AnchoredDecoder,
+    AnchoredEncoder,
+    AnchoredPosterior,
+)
 from sk_autoencoder._columns import Likelihood, NumericColumns
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder.networks.mlp import Dropout, is_plain_activation
@@ -113,8 +117,11 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
         for each in part:
             x = _through(each, x)
         return x
-    if kind is AnchoredEncoder:
-        return _through(part.network, x) + x @ part.exact_array("axes", x.dtype)
+    if kind in (AnchoredEncoder, AnchoredPosterior):
+        y = _through(part.network, x) + x @ part.exact_array("axes", x.dtype)
+        if kind is AnchoredPosterior:
+            y += part.exact_array("log_variance", x.dtype)
+        return y
     if kind is AnchoredDecoder:
         linear = x @ part.exact_array("axes", x.dtype)
         linear += part.exact_array("offset", x.dtype)

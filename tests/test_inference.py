@@ -27,6 +27,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder import _forward as forward
 from sk_autoencoder import _inference as inference
 from sk_autoencoder._columns import NumericColumns
 from sk_autoencoder._forward_few import FEW_ROWS
@@ -187,6 +188,15 @@ def test_a_row_has_the_same_code_on_every_path(any_kind):
             np.testing.assert_allclose(decoded, rows[some], **close)
             decoded = any_kind.reconstruct(X[some])
             np.testing.assert_allclose(decoded, rows[some], **close)
+
+
+@every_path
+@pytest.mark.parametrize("name", ["gelu", "ordered", "density", "bernoulli"])
+def test_parts_of_a_start_from_pca_are_not_copied(name, n, monkeypatch):
+    estimator = clone(ESTIMATORS[name]).fit(X)
+    monkeypatch.setattr(forward, "in_dtype", None)
+    codes = estimator.transform(X[:n])
+    assert estimator.inverse_transform(codes).shape == (n, X.shape[1])
 
 
 def test_errors_and_score_are_those_of_the_reconstruction(any_kind):
