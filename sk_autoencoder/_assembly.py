@@ -30,6 +30,7 @@ from sk_autoencoder._random import Seeds, make_generator
 
 __all__ = [
     "EXACT",
+    "LINEAR_SHARE",
     "Plan",
     "build_net",
     "build_prefix_net",
@@ -47,6 +48,9 @@ LEAST_NOISE = 1e-6
 
 # Likelihoods that are normal densities around the decoder's output.
 NORMAL = ("gaussian", "isotropic")
+
+# Weight of probabilistic PCA in the density of a trained network that started as it.
+LINEAR_SHARE = 0.01
 
 # Beyond these float32 loses a column's values, or a product of two of them.
 SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
@@ -130,11 +134,23 @@ class Plan:
             unit_interval=LIKELIHOODS[self.likelihood].needs_unit_interval,
         )
 
+    @property
+    def is_normal(self) -> bool:
+        """Whether rows are scored by normal densities."""
+        return self.likelihood in NORMAL
+
+    @property
+    def keeps_linear(self) -> bool:
+        """Whether probabilistic PCA stays a part of the density that is learnt.
+
+        It does not know the probabilities that levels of a category have.
+        """
+        return self.is_normal and self.axes is not None and self.table is None
+
     def columns(self) -> NumericColumns | MixedColumns:
         """Make the columns of the plan."""
         if self.table is not None:
-            is_density = self.likelihood in NORMAL
-            rows = self.statistics.n_rows if is_density else None
+            rows = self.statistics.n_rows if self.is_normal else None
             return MixedColumns(self.table, density_rows=rows)
         return NumericColumns(
             scaling=self.scaling,
@@ -152,7 +168,11 @@ def build_net(plan: Plan) -> AutoEncoderNet:
         seeds=plan.seeds,
         device=plan.device,
         predict_nonlinearity=module.columns.decode,
-        **{"make_step": fast_step, **plan.settings},
+        **{
+            "make_step": fast_step,
+            "start_share": LINEAR_SHARE if plan.keeps_linear else 0.0,
+            **plan.settings,
+        },
     )
     return net.initialize()
 
@@ -227,7 +247,7 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
     n_rows = plan.statistics.n_rows
     encoder.noise = plan.objective.network_noise(n_rows, columns.n_inputs)
     # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
-    in_units = columns.is_squared_error or plan.likelihood in NORMAL
+    in_units = columns.is_squared_error or plan.is_normal
     residual = left**0.5 if in_units and plan.table is None else 1.0
     decoder.set_axes(components, explained, columns.exact["offset"], residual)
     module.loss_unit = left if columns.is_squared_error and left > 0 else 1.0

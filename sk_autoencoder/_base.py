@@ -112,6 +112,12 @@ class BaseAutoEncoder(UsesRows, ABC):
         stacked = self.numeric_scaling == "auto" and self._is_stacked()
         return "standard" if stacked else self.numeric_scaling
 
+    def _check_fit(self) -> None:
+        """Warn of what the caller should know of a fit; the caller is four frames up.
+
+        Called by `fit` alone.
+        """
+
     # -- fitting -----------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -144,6 +150,7 @@ class BaseAutoEncoder(UsesRows, ABC):
             before = self._before() if self.warm_start else None
             rows, table = self._training_rows(X, before)
             self._take(fit_rows(self, rows, table, before), rows.dtype)
+            self._check_fit()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

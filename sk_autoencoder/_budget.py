@@ -10,7 +10,6 @@ __all__ = [
     "CLIP_FROM_PCA",
     "EPOCHS_TO_FILL",
     "GUARD",
-    "LINEAR_SHARE",
     "automatic_batch_size",
     "automatic_epochs",
     "optimizer_settings",
@@ -33,9 +32,6 @@ GUARD = 1.5
 # Times as many epochs for a stack that fills missing cells: where held-out rows still
 # gain it needs them, and where they do not it stops early.
 EPOCHS_TO_FILL = 3
-
-# Weight of probabilistic PCA in the density of a trained network that started as it.
-LINEAR_SHARE = 0.01
 
 # Norm to which a step's gradient is clipped where the loss is in units of what PCA
 # leaves. Gradients are larger there, most of all those of the rows that PCA serves

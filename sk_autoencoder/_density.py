@@ -197,8 +197,7 @@ def log_density(
     ----------
     Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, ICLR.
     """
-    statistics = module.encoder(module.columns.encode(x))
-    mean, log_variance = split_statistics(statistics)
+    mean, log_variance = split_statistics(module.statistics(x))
     deviation = torch.exp(0.5 * log_variance)
     ratios = []
     for draw in noise.to(mean):
@@ -232,7 +231,7 @@ def divergences(
     generator = make_generator(seed, module.columns.mean.device)
     with torch.inference_mode():
         for x, _ in batches:
-            statistics = module.encoder(module.columns.encode(x))
+            statistics = module.statistics(x)
             total = total + kl_by_component(*split_statistics(statistics)).double().sum(
                 0
             )

@@ -80,9 +80,9 @@ class AutoEncoderModule(nn.Module):
         """
         if self.training:
             inputs = self.objective.corrupt(x, self.columns, self.generator)
+            statistics = self.encoder(inputs)
         else:
-            inputs = self.columns.encode(x)
-        statistics = self.encoder(inputs)
+            statistics = self.statistics(x)
         code = self.objective.draw(statistics, self.generator)
         return self.decoder(code), statistics
 
@@ -100,7 +100,11 @@ class AutoEncoderModule(nn.Module):
 
     def network_code(self, x: Tensor) -> Tensor:
         """Turn centred rows into the network's own codes."""
-        return self.objective.code(self.encoder(self.columns.encode(x)))
+        return self.objective.code(self.statistics(x))
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """Give the encoder's output for centred rows without noise."""
+        return self.encoder(self.columns.encode(x))
 
     def use_generator(self, generator: torch.Generator) -> None:
         """Draw all noise, dropout included, from this generator from now on."""

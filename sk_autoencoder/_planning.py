@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from sk_autoencoder._anchoring import anchored
-from sk_autoencoder._assembly import EXACT, NORMAL, Plan, resolve_device
+from sk_autoencoder._assembly import EXACT, Plan, resolve_device
 from sk_autoencoder._budget import (
     CLIP_FROM_PCA,
     EPOCHS_TO_FILL,
     GUARD,
-    LINEAR_SHARE,
     automatic_batch_size,
     automatic_epochs,
     optimizer_settings,
@@ -106,7 +105,7 @@ def make_plan(
         mixture=getattr(estimator, "prior", "") == "mixture",
         table=table,
         asked={name: getattr(estimator, name) for name in READING},
-        settings=_net_settings(estimator, shape, device, table),
+        settings=_net_settings(estimator, shape, device),
     )
 
 
@@ -311,7 +310,7 @@ def _resolve_network(estimator: Any) -> Network:
 
 
 def _net_settings(
-    estimator: Any, shape: tuple[int, int], device: torch.device, table: Table | None
+    estimator: Any, shape: tuple[int, int], device: torch.device
 ) -> dict[str, Any]:
     """Resolve what concerns training to arguments of `AutoEncoderNet`."""
     n_rows = shape[0]
@@ -342,19 +341,11 @@ def _net_settings(
         "precision": estimator.precision,
         "lr_schedule": estimator.lr_schedule,
         "guard": GUARD if anchored else None,
-        "start_share": LINEAR_SHARE
-        if anchored and _has_linear(estimator, table)
-        else 0.0,
         "gradient_clip": CLIP_FROM_PCA if anchored else 1.0,
         "callbacks": _resolve_callbacks(estimator),
         "verbose": int(estimator.verbose == 1),
         **(estimator.net_params or {}),
     }
-
-
-def _has_linear(estimator: Any, table: Table | None) -> bool:
-    """Tell whether probabilistic PCA stays a part of the density."""
-    return table is None and estimator._likelihood() in NORMAL
 
 
 def _fills(estimator: Any) -> bool:

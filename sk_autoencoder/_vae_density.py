@@ -3,7 +3,7 @@
 import math
 import warnings
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +11,8 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sk_autoencoder._assembly import NORMAL, check_statistics, noise_variance
+from sk_autoencoder._assembly import LINEAR_SHARE, check_statistics, noise_variance
 from sk_autoencoder._base import BaseAutoEncoder
-from sk_autoencoder._budget import LINEAR_SHARE
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._density import (
     BOUND_DRAWS,
@@ -45,22 +44,7 @@ class HasDensity(BaseAutoEncoder):
         variances = fitted.moments.variances[fitted.order]
         self.active_units_ = int(np.count_nonzero(variances > ACTIVE))
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit the density to rows; see `AutoEncoderTransformer.fit`.
-
-        Parameters
-        ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            At least two rows and two features.
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        Returns
-        -------
-        self : object
-            The fitted transformer. If `fit` raises, it is as it was before.
-        """
-        super().fit(X)
+    def _check_fit(self) -> None:
         varies = bool(np.any(self._plan.statistics.spread))
         if self.n_iter_ and varies and 2 * self.active_units_ < self.n_components_:
             warnings.warn(
@@ -69,9 +53,8 @@ class HasDensity(BaseAutoEncoder):
                 f"active_units_={self.active_units_}: the others are as their prior. "
                 "Pass fewer components, a smaller beta, or free_bits=0.1.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
-        return self
 
     def score_samples(self, X: Any, n_importance: int = 64) -> np.ndarray:
         """Estimate the log density of each row.
@@ -129,12 +112,10 @@ class HasDensity(BaseAutoEncoder):
     def _linear_part(self) -> LinearDensity | None:
         """Give the probabilistic PCA that is part of the density, where it is.
 
-        It is where normal densities were learnt from there on: before, it is all of
-        it; and the levels of a category have probabilities that it does not know.
+        Where nothing was learnt it is all of it.
         """
         plan = self._plan
-        learnt = plan.axes is not None and self.best_epoch_ > 0
-        if not learnt or plan.table is not None or plan.likelihood not in NORMAL:
+        if not plan.keeps_linear or self.best_epoch_ == 0:
             return None
         assert plan.axes is not None
         return LinearDensity.of(plan.axes, plan.n_components, noise_variance(plan))
@@ -156,9 +137,7 @@ class HasDensity(BaseAutoEncoder):
 
         def both(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
             module = forward.module
-            mean, log_variance = split_statistics(
-                module.encoder(module.columns.encode(x))
-            )
+            mean, log_variance = split_statistics(module.statistics(x))
             return torch.cat([mean, torch.exp(0.5 * log_variance)], dim=1)
 
         rows = self._check_rows(X)
@@ -179,7 +158,7 @@ class HasDensity(BaseAutoEncoder):
         Returns
         -------
         score : float
-            Mean evidence lower bound; higher is better.
+            Mean estimate of the log density; higher is better.
         """
         return float(np.mean(self.score_samples(X), dtype=np.float64))
 

@@ -14,7 +14,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from sk_autoencoder import VAETransformer
-from sk_autoencoder._budget import LINEAR_SHARE
+from sk_autoencoder._assembly import LINEAR_SHARE
 from sk_autoencoder._density import LinearDensity, MixturePrior
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 8, "random_state": 0}
@@ -135,8 +135,10 @@ def test_components_come_by_what_they_tell():
 
 def test_components_that_tell_nothing_are_reported():
     vae = VAETransformer(4, beta=1e3, init="random", **SMALL)
-    with pytest.warns(UserWarning, match=r"n_components=4 .* got active_units_=0"):
+    told = r"n_components=4 .* got active_units_=0"
+    with pytest.warns(UserWarning, match=told) as caught:
         vae.fit(curved())
+    assert caught[0].filename == __file__
     assert vae.active_units_ == 0
     assert vae.kl_per_component_.max() < 0.05
 
