@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from made_tables import small
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -22,27 +23,6 @@ from sk_autoencoder import (
 PLAIN, DENOISING = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 TINY = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
 START = {"max_epochs": 0, "random_state": 0}
-
-
-def small(n=120, *, gaps=False, n_many=70):
-    """Make a frame of two numbers, and columns of two, three and many levels."""
-    rng = np.random.default_rng(0)
-    factor = rng.normal(size=n)
-    frame = pd.DataFrame(
-        {
-            "a": 10 * factor + rng.normal(size=n),
-            "whole": rng.poisson(np.exp(factor)),
-            "flag": np.where(factor > 0, "yes", "no"),
-            "few": pd.Categorical(
-                np.array(list("xyz"))[np.digitize(factor, [-1, 0.5])]
-            ),
-            "many": np.resize([f"m{i}" for i in range(n_many)], n),
-        },
-        index=[f"row {i}" for i in range(n)],
-    )
-    if gaps:
-        frame = frame.astype({"whole": "Int64"}).mask(rng.random(frame.shape) < 0.15)
-    return frame
 
 
 # -- as any transformer ---------------------------------------------------------------

@@ -131,3 +131,21 @@ def test_levels_are_sorted_where_the_dtype_has_no_order_of_its_own():
     for dtype, order in ((pl.Categorical, "xyz"), (pl.String, "xyz"), (enum, "yxz")):
         reducer = PLAIN(1, max_epochs=0).fit(frame.cast({"c": dtype}))
         assert "".join(reducer._table.columns[1].levels) == order
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_frame_of_a_class_of_ones_own_is_a_frame(missing):
+    class Mine(pd.DataFrame):
+        @property
+        def _constructor(self):
+            return Mine
+
+    frame = pandas_of_every_kind()[["ordered", "float64", "string"]]
+    if missing:
+        frame.iloc[0, 0] = None
+    settings = {"max_epochs": 0, "allow_missing": missing, "random_state": 0}
+    expected = PLAIN(2, **settings).fit(frame).transform(frame)
+    found = PLAIN(2, **settings).fit(Mine(frame))
+    np.testing.assert_array_equal(found.transform(Mine(frame)), expected)
+    back = found.reconstruct(frame)
+    assert back.dtypes.equals(frame.dtypes)

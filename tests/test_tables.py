@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from made_tables import small
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -27,27 +28,6 @@ START = {"max_epochs": 0, "random_state": 0}
 ADULT = load_adult(return_X_y=True)[0]
 NUMBERS = ADULT.select_dtypes("number").columns.tolist()
 CATEGORIES = [name for name in ADULT if name not in NUMBERS]
-
-
-def small(n=120, *, gaps=False, n_many=70):
-    """Make a frame of two numbers, and columns of two, three and many levels."""
-    rng = np.random.default_rng(0)
-    factor = rng.normal(size=n)
-    frame = pd.DataFrame(
-        {
-            "a": 10 * factor + rng.normal(size=n),
-            "whole": rng.poisson(np.exp(factor)),
-            "flag": np.where(factor > 0, "yes", "no"),
-            "few": pd.Categorical(
-                np.array(list("xyz"))[np.digitize(factor, [-1, 0.5])]
-            ),
-            "many": np.resize([f"m{i}" for i in range(n_many)], n),
-        },
-        index=[f"row {i}" for i in range(n)],
-    )
-    if gaps:
-        frame = frame.astype({"whole": "Int64"}).mask(rng.random(frame.shape) < 0.15)
-    return frame
 
 
 def arrays(gaps=True):

@@ -4,6 +4,7 @@ Nothing else in the package knows what a frame is. A table is read one column at
 as numbers or as categories, and made again from such columns.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = [
     "index_of",
     "is_frame",
     "is_pandas",
+    "kind_of",
     "read_columns",
 ]
 
@@ -76,12 +78,22 @@ class RawColumn:
 
 def is_frame(X: Any) -> bool:
     """Tell whether this is a pandas or polars frame."""
-    return _module(X) in ("pandas", "polars") and hasattr(X, "columns")
+    return kind_of(X) != "array"
+
+
+def kind_of(X: Any) -> str:
+    """Name the library of a frame, "pandas" or "polars"; all else is an "array"."""
+    # Whoever has a frame has imported its library.
+    for name in ("pandas", "polars"):
+        library = sys.modules.get(name)
+        if library is not None and isinstance(X, library.DataFrame):
+            return name
+    return "array"
 
 
 def is_pandas(X: Any) -> bool:
     """Tell whether a frame is one of pandas."""
-    return _module(X) == "pandas"
+    return kind_of(X) == "pandas"
 
 
 def copied(X: Any) -> Any:
@@ -103,7 +115,7 @@ def _typed_and_not(X: Any) -> tuple[Any, Any]:
     """Give a row of the columns that have a type, and those of objects."""
     dtypes = zip(X.columns, X.dtypes, strict=True)
     objects = np.array([str(dtype).lower() == "object" for _, dtype in dtypes], bool)
-    if _module(X) == "pandas":
+    if is_pandas(X):
         return X[:1].loc[:, ~objects], X.loc[:, objects]
     names = np.array(X.columns, dtype=object)
     return X[names[~objects].tolist()][:1], X[names[objects].tolist()]
@@ -117,7 +129,7 @@ def read_columns(X: Any) -> Iterator[RawColumn]:
     TypeError
         If a column holds dates, or values of several types.
     """
-    kind = _module(X)
+    kind = kind_of(X)
     for i, name in enumerate(_names(X)):
         if kind == "pandas":
             yield _from_pandas(name, X.iloc[:, i])
@@ -154,10 +166,10 @@ class TableFormat:
                 f"expected columns of different names, got X with {repeated} more than "
                 "once. Rename or drop columns."
             )
-        if not is_frame(X):
-            return cls("array", tuple(names), (X.dtype,) * X.shape[1])
-        dtypes = X.dtypes if _module(X) == "polars" else X.dtypes.tolist()
-        return cls(_module(X), tuple(names), tuple(dtypes))
+        kind = kind_of(X)
+        if kind == "array":
+            return cls(kind, tuple(names), (X.dtype,) * X.shape[1])
+        return cls(kind, tuple(names), tuple(X.dtypes))
 
     def make(self, columns: Sequence[np.ndarray], index: Any = None) -> Any:
         """Make a table of such a format.
@@ -213,7 +225,7 @@ class TableFormat:
 
 def index_of(X: Any) -> Any:
     """Give the index of a pandas frame, and None for anything else."""
-    return X.index if _module(X) == "pandas" else None
+    return X.index if is_pandas(X) else None
 
 
 # -- one column --------------------------------------------------------------------
@@ -322,10 +334,6 @@ def _refused(name: Any, dtype: Any) -> TypeError:
 
 def _names(X: Any) -> list:
     return list(X.columns) if is_frame(X) else list(range(X.shape[1]))
-
-
-def _module(X: Any) -> str:
-    return type(X).__module__.partition(".")[0]
 
 
 def _plain(values: np.ndarray) -> list:

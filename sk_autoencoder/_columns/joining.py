@@ -1,10 +1,11 @@
 """Rows of two tables put together, whatever the tables are."""
 
-import sys
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+
+from sk_autoencoder._columns.frames import kind_of
 
 __all__ = ["join_rows"]
 
@@ -59,12 +60,7 @@ def join_rows(X: Any, more: Any) -> Any:
 
 
 def _kind(X: Any) -> str:
-    # Whoever has a frame has imported its library.
-    for name in ("pandas", "polars"):
-        library = sys.modules.get(name)
-        if library is not None and isinstance(X, library.DataFrame):
-            return name
-    return "sparse" if sparse.issparse(X) else "array"
+    return "sparse" if sparse.issparse(X) else kind_of(X)
 
 
 def _check_columns(X: Any, more: Any) -> None:

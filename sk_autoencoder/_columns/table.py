@@ -72,7 +72,7 @@ class Table:
         fmt = TableFormat.of(X)
         raw = _marked(list(read_columns(X)), fmt, categorical_features)
         if not allow_missing:
-            _refuse_missing(raw)
+            _refuse_missing([column.name for column in raw if column.missing.any()])
         if scaling == "auto":
             mixed = any(column.is_category for column in raw)
             scaling = "standard" if mixed else "none"
@@ -138,12 +138,16 @@ class Table:
         TypeError
             If a column holds something else than in fit.
         """
-        raw = list(read_columns(X))
-        if not self.allow_missing:
-            _refuse_missing(raw)
         matrix = np.empty((X.shape[0], len(self.columns)), self.dtype)
-        for i, (column, values) in enumerate(zip(self.columns, raw, strict=True)):
-            matrix[:, i] = column.forth(values, unknown=self.handle_unknown)
+        with_gaps = []
+        # One at a time: a column as it came may take more memory than its numbers.
+        pairs = zip(self.columns, read_columns(X), strict=True)
+        for i, (column, raw) in enumerate(pairs):
+            if not self.allow_missing and raw.missing.any():
+                with_gaps.append(raw.name)
+            else:
+                matrix[:, i] = column.forth(raw, unknown=self.handle_unknown)
+        _refuse_missing(with_gaps)
         return matrix
 
     def table(self, matrix: np.ndarray, like: Any = None) -> Any:
@@ -272,8 +276,8 @@ def _weights(column_weights: Any, fmt: TableFormat) -> np.ndarray:
     return weights
 
 
-def _refuse_missing(raw: Sequence[RawColumn]) -> None:
-    names = [column.name for column in raw if column.missing.any()]
+def _refuse_missing(names: Sequence[Any]) -> None:
+    """Refuse gaps in the columns named."""
     if names:
         shown = ", ".join(repr(name) for name in names[:5])
         raise ValueError(
