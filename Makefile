@@ -96,7 +96,7 @@ docs: $(VENV)/.all  ## build the documentation into docs/_build/html, offline
 	@echo "open docs/_build/html/index.html"
 
 # The scripts start themselves again with one thread.
-bench: $(VENV)/.all  ## measure speed, memory and quality (about half an hour)
+bench: $(VENV)/.all  ## measure speed, memory and quality (takes its time)
 	$(BIN) benchmarks/bench_fit.py
 	$(BIN) benchmarks/bench_grid.py
 	$(BIN) benchmarks/bench_growth.py --quick

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from features_methods import CODINGS
+from results import LineFile
 
 PLAIN = tuple(CODINGS)[:2]
 FOUR = tuple(CODINGS)[:4]
@@ -49,27 +48,10 @@ class Line:
         return self.table, self.setting, self.run, self.seed, self.noise_level
 
 
-class Lines:
-    """All lines so far, in a file where one is given.
+class Lines(LineFile):
+    """All lines so far."""
 
-    Parameters
-    ----------
-    path : Path or None
-        One JSON object a line. What is there is read.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.all: dict[tuple, Line] = {}
-        if path is None or not path.exists():
-            return
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # cut off in the middle of a line
-            path.write_text(whole, encoding="utf-8")
-        for row in whole.splitlines():
-            line = Line(**json.loads(row))
-            self.all[line.key] = line
+    kind = Line
 
     def lacks(self, line: Line, n_draws: int) -> bool:
         """Say whether a run is still to be measured, with so many draws."""
@@ -80,13 +62,6 @@ class Lines:
                 f"{known.rows}. Pass the --rows of before, or another --results."
             )
         return known is None or len(known.aucs) < n_draws
-
-    def add(self, line: Line) -> None:
-        """Keep one line, in the file too."""
-        self.all[line.key] = line
-        if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(line)) + "\n")
 
     def aucs(
         self, table: str, setting: str, run: str, noise_level: float | None = None

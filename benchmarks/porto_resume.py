@@ -1,16 +1,15 @@
 """Files of `porto_seguro.py` from which it goes on after it was killed.
 
 A file or folder that has its name is whole: it is written under another name and then
-renamed. A checkpoint holds weights, in safetensors where that is installed, and the
-history. There is no more to a net that is trained by plain SGD: the learning rate
-follows from the epochs done. What is not kept are the generators. The epochs after a
-kill see the rows in another order and other noise than they would have, so that the
-result is as good, but not the same bit for bit.
+renamed. A checkpoint holds weights, in safetensors, and the history. There is no more
+to a net that is trained by plain SGD: the learning rate follows from the epochs done.
+What is not kept are the generators. The epochs after a kill see the rows in another
+order and other noise than they would have, so that the result is as good, but not the
+same bit for bit.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -20,8 +19,7 @@ from typing import Any
 import numpy as np
 from skorch.callbacks import Checkpoint
 
-SAFETENSORS = importlib.util.find_spec("safetensors") is not None
-PARAMS = "params.safetensors" if SAFETENSORS else "params.pt"
+PARAMS = "params.safetensors"
 HISTORY = "history.json"
 
 
@@ -60,7 +58,7 @@ def checkpoint(folder: Path) -> EpochCheckpoint:
         f_pickle=None,
         dirname=str(folder),
         event_name=None,
-        use_safetensors=SAFETENSORS,
+        use_safetensors=True,
     )
 
 
@@ -78,7 +76,7 @@ def go_on(net: Any, folder: Path) -> None:
         net.load_params(
             f_params=home / PARAMS,
             f_history=home / HISTORY,
-            use_safetensors=SAFETENSORS,
+            use_safetensors=True,
         )
 
 

@@ -6,17 +6,16 @@ run can be cut off and taken up again; the tables are made of all of them.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from common import median
 from data import SETS
 from quality_methods import METHODS, OURS, PCA_NAME
+from results import LineFile
 
 MANY_ROWS = 500
 """Training rows above which a single split is judged by itself."""
@@ -85,37 +84,10 @@ class Line:
         return (self.task, self.case, self.seed, self.run)
 
 
-class Lines:
-    """All lines so far, in a file where one is given.
+class Lines(LineFile):
+    """All lines so far."""
 
-    Parameters
-    ----------
-    path : Path or None
-        One JSON object a line. What is there is read.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.all: dict[tuple, Line] = {}
-        if path is None or not path.exists():
-            return
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # cut off in the middle of a line
-            path.write_text(whole, encoding="utf-8")
-        for row in whole.splitlines():
-            line = Line(**json.loads(row))
-            self.all[line.key] = line
-
-    def __contains__(self, key: tuple) -> bool:
-        return key in self.all
-
-    def add(self, line: Line) -> None:
-        """Keep one line, in the file too."""
-        self.all[line.key] = line
-        if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(line), allow_nan=False) + "\n")
+    kind = Line
 
     def check_rows(self, name: str, n_rows: int) -> None:
         """Refuse to mix figures of a set and of a part of it."""

@@ -213,14 +213,7 @@ def weights(net):
     return {n: v.detach().clone() for n, v in net.module_.state_dict().items()}
 
 
-@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
-def test_an_autoencoder_goes_on_from_its_last_epoch(
-    suffix, task, setup, tmp_path, monkeypatch
-):
-    if suffix == "safetensors":
-        pytest.importorskip("safetensors")
-    monkeypatch.setattr(porto_resume, "SAFETENSORS", suffix == "safetensors")
-    monkeypatch.setattr(porto_resume, "PARAMS", f"params.{suffix}")
+def test_an_autoencoder_goes_on_from_its_last_epoch(task, setup, tmp_path, monkeypatch):
     recipe = porto_recipes.RECIPES[2]
     with monkeypatch.context() as patch:
         kill_after(patch, 3)
@@ -229,7 +222,7 @@ def test_an_autoencoder_goes_on_from_its_last_epoch(
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-00003"]
     assert porto_resume.epochs_done(tmp_path) == 3
     files = {path.name for path in (tmp_path / "epoch-00003").iterdir()}
-    assert files == {f"params.{suffix}", "history.json"}
+    assert files == {"params.safetensors", "history.json"}
 
     found = porto_models.fit_autoencoder(recipe, setup, task, tmp_path)
     assert found.n_iter_ == len(found.net_.history) == 4
