@@ -12,7 +12,6 @@ compare what methods make of that matrix, not how it was made.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,6 @@ import pandas as pd
 from sklearn import datasets as sklearn_datasets
 
 Loader = Callable[[Path], np.ndarray]
-
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts its files."""
 
 
 @dataclass(frozen=True)
@@ -219,17 +215,17 @@ def fashion_mnist(folder: Path | None, *, n_rows: int) -> np.ndarray | None:
     Parameters
     ----------
     folder : Path or None
-        Looked into before `FASHION_MNIST`.
+        Looked into before the places that the package knows.
     n_rows : int
         How many pictures.
     """
-    for place in filter(None, (folder, FASHION_MNIST)):
-        path = place / "train-images-idx3-ubyte.gz"
-        if path.is_file():
-            with gzip.open(path) as file:
-                pixels = file.read(16 + n_rows * 784)[16:]
-            pictures = np.frombuffer(pixels, dtype=np.uint8).reshape(-1, 784)
-            return pictures.astype(np.float32) / 255
+    from sk_autoencoder.datasets import load_fashion_mnist
+
+    for place in (folder, None) if folder else (None,):
+        try:
+            return load_fashion_mnist(folder=place).data[:n_rows] / 255
+        except FileNotFoundError:
+            continue
     return None
 
 

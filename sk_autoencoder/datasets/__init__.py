@@ -1,6 +1,13 @@
-"""A real data set and a made-up one, for the documentation, the tests and the demo."""
+"""Tables and pictures for the documentation, the tests and the demo."""
 
 from sk_autoencoder.datasets._adult import load_adult
+from sk_autoencoder.datasets._fashion_mnist import load_fashion_mnist
+from sk_autoencoder.datasets._molecules import load_molecules
 from sk_autoencoder.datasets._porto_seguro import make_porto_seguro
 
-__all__ = ["load_adult", "make_porto_seguro"]
+__all__ = [
+    "load_adult",
+    "load_fashion_mnist",
+    "load_molecules",
+    "make_porto_seguro",
+]

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
+from sk_autoencoder.datasets._checks import check_flag, import_pandas
+
 __all__ = ["load_adult"]
 
 _NUMERIC = (
@@ -121,10 +123,10 @@ def load_adult(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     >>> adult.data[adult.split == "train"].shape
     (32561, 14)
     """
-    _check_flag("return_X_y", return_X_y)
-    _check_flag("as_frame", as_frame)
+    check_flag("return_X_y", return_X_y)
+    check_flag("as_frame", as_frame)
     # Asked for first: without pandas there is no reason to read the file.
-    pandas = _import_pandas() if as_frame else None
+    pandas = import_pandas() if as_frame else None
 
     columns = _read_columns()
     split = np.array(columns.pop(_SPLIT))
@@ -153,26 +155,6 @@ def load_adult(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
         categorical_features=np.array([name not in _NUMERIC for name in columns]),
         DESCR=_DESCR,
     )
-
-
-def _check_flag(name: str, value: object) -> None:
-    """Refuse anything but a bool: ``as_frame="polars"`` would pass for True."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(
-            f"expected True or False, got {name}={value!r}. Pass one of the two."
-        )
-
-
-def _import_pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            "expected pandas to be installed, got as_frame=True without it. "
-            'Run pip install "sk_autoencoder[pandas]", or pass as_frame=False to '
-            "get numpy arrays."
-        ) from error
-    return pandas
 
 
 def _read_columns() -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 from sklearn.utils import Bunch, check_random_state
 
-from sk_autoencoder.datasets._adult import _check_flag, _import_pandas
+from sk_autoencoder.datasets._checks import check_flag, import_pandas
 from sk_autoencoder.datasets._porto_shares import Column, level_shares, read_schema
 
 __all__ = ["make_porto_seguro"]
@@ -183,9 +183,9 @@ def make_porto_seguro(
     """
     _check_count("n_train", n_train, 1)
     _check_count("n_test", n_test, 0)
-    _check_flag("return_X_y", return_X_y)
-    _check_flag("as_frame", as_frame)
-    pandas = _import_pandas() if as_frame else None
+    check_flag("return_X_y", return_X_y)
+    check_flag("as_frame", as_frame)
+    pandas = import_pandas() if as_frame else None
 
     root = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     rng = np.random.default_rng(root)
