@@ -19,6 +19,7 @@ from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
 from sk_autoencoder._persistence import write
 from sk_autoencoder._planning import is_anchored, refuse_changes
 from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._shapes import flat_rows, shape_of
 from sk_autoencoder._sklearn_compat import (
     Interval,
     RealNotInt,
@@ -84,6 +85,7 @@ class BaseAutoEncoder(UsesRows, ABC):
     }
 
     n_components: float | None
+    network: Network | None
 
     # -- what a leaf says of itself --------------------------------------------------
 
@@ -129,7 +131,9 @@ class BaseAutoEncoder(UsesRows, ABC):
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             At least two rows and two features: numbers without NaN or infinity, and
             what `categorical_features` and `allow_missing` allow. Sparse matrices, of
-            numbers alone, are made dense a batch at a time.
+            numbers alone, are made dense a batch at a time. With a network that has
+            an `input_shape`, an array of shape (n_samples, `*input_shape`) too: from
+            then on rows are given back in that shape.
         y : Ignored
             Not used, present for API consistency by convention.
 
@@ -195,6 +199,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         self, X: Any, before: Fitted | None, *, reset: bool = True
     ) -> tuple[Any, Table | None]:
         """Validate rows to fit on; say how they were read if not as numbers alone."""
+        X, self._row_shape = flat_rows(X, self.network)
         table = before.plan.table if before else None
         if before is None and self._is_table(X):
             table = self._read_table(X)
@@ -297,5 +302,6 @@ class BaseAutoEncoder(UsesRows, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = not self._asks_for_table()
         tags.input_tags.allow_nan = self.allow_missing
+        tags.input_tags.three_d_array = shape_of(self.network) is not None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

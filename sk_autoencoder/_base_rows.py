@@ -5,28 +5,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import assert_all_finite, metadata_routing
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from sk_autoencoder._assembly import Plan
+from sk_autoencoder._base_out import checked_out
 from sk_autoencoder._base_tables import ReadsTables
 from sk_autoencoder._columns import Table, copied, is_frame
 from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._forward import Forward
 from sk_autoencoder._inference import apply_to_rows, dtype_in_use, sum_over_rows
 from sk_autoencoder._net import AutoEncoderNet
-from sk_autoencoder._sklearn_compat import output_kind
+from sk_autoencoder._shapes import flat_rows
 
 __all__ = ["UsesRows"]
 
 DTYPES = [np.float64, np.float32]
-OUT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")]
 
 Check = Callable[[np.ndarray], object] | None
 
@@ -49,8 +45,9 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`. An array is read once, a chunk at a time:
-            it may be a `numpy.memmap` that is larger than memory.
+            Rows with the features of `fit`, or in the shape that the network asks
+            for. An array is read once, a chunk at a time: it may be a `numpy.memmap`
+            that is larger than memory.
         out : ndarray of shape (n_samples, n_components) or None, default=None
             Array or `numpy.memmap` of float16, float32 or float64 to write the codes
             to, a chunk at a time. Not together with `set_output`. If X holds NaN or
@@ -67,11 +64,13 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         if self._plan.fills:
             return self._filled(X, out)
         rows, check = self._rows_in_use(X)
+        flat = None
         if out is not None:
-            _check_out(self, out, rows, self.n_components_)
-        return apply_to_rows(
-            Forward.encode, self.net_.module_, rows, check=check, out=out
+            flat = checked_out(self, out, rows, self.n_components_)
+        codes = apply_to_rows(
+            Forward.encode, self.net_.module_, rows, check=check, out=flat
         )
+        return codes if out is None else out
 
     def inverse_transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
         """Decode codes.
@@ -81,30 +80,33 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         X : {array-like, frame} of shape (n_samples, n_components)
             Codes, as `transform` gives them.
         out : ndarray of shape (n_samples, n_features) or None, default=None
-            Array or `numpy.memmap` to write the rows to, as for `transform`.
+            Array or `numpy.memmap` to write the rows to, as for `transform`; of the
+            shape of the result.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            Rows in the units of `fit`, `out` if it is given; a frame after
-            `set_output`.
+            Rows in the units of `fit`, and in the shape in which they came to it;
+            `out` if it is given; a frame of flat rows after `set_output`.
         """
         self._check_is_fitted()
         if self._plan.fills:
             return X
         codes, check = self._codes_in_use(X)
+        flat = None
         if out is not None:
             self._refuse_out_of_table()
-            _check_out(self, out, codes, self.n_features_in_)
+            shape = self._row_shape or (self.n_features_in_,)
+            flat = checked_out(self, out, codes, *shape)
         rows = apply_to_rows(
             Forward.decode,
             self.net_.module_,
             codes,
             are_codes=True,
             check=check,
-            out=out,
+            out=flat,
         )
-        return rows if out is not None else self._given_back(rows, like=X)
+        return self._given_back(rows, like=X) if out is None else out
 
     def reconstruct(self, X: Any) -> Any:
         """Encode rows and decode the codes.
@@ -117,7 +119,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            What `inverse_transform(transform(X))` gives.
+            What `inverse_transform(transform(X))` gives, in the same shape.
         """
         self._check_is_fitted()
         rows, check = self._rows_in_use(X)
@@ -142,7 +144,8 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             Squared errors in the caller's units, squared; for a row the sum over
             its features. Of a table with categories or rank-gauss they are those of
             the scaled and encoded columns, each of variance 1; of categories the
-            value for each cell comes as a frame.
+            value for each cell comes as a frame. A value for each cell comes in the
+            shape in which rows came to `fit`.
         """
         self._check_is_fitted()
 
@@ -215,6 +218,8 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
 
     def _check_rows(self, X: Any, *, fitting: bool = False, reset: bool = True) -> Any:
         """Validate rows as scikit-learn does; a table becomes numbers."""
+        if not fitting:
+            X, _ = flat_rows(X, self._plan.network)
         first = fitting and reset
         if not first and self._table is not None:
             return self._table_rows(X, self._table)
@@ -243,6 +248,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
 
     def _rows_in_use(self, X: Any) -> tuple[Any, Check]:
         """Validate rows, and say what is left to check chunk by chunk."""
+        X, _ = flat_rows(X, self._plan.network)
         if self._table is not None or not _is_plain(X, self.n_features_in_):
             return self._check_rows(X), None
         if hasattr(self, "feature_names_in_"):
@@ -322,50 +328,3 @@ def _is_plain(X: Any, n_columns: int) -> bool:
 def _check_finite(rows: np.ndarray, **names: str) -> None:
     """Raise scikit-learn's error if a number is NaN or infinite."""
     assert_all_finite(rows.astype(dtype_in_use(rows), copy=False), **names)
-
-
-def _check_out(estimator: BaseEstimator, out: Any, rows: Any, n_columns: int) -> None:
-    """Refuse an `out` that cannot take a result.
-
-    Parameters
-    ----------
-    estimator : estimator
-    out : Any
-        What was passed.
-    rows : ndarray or CSR matrix of shape (n_samples, ...)
-        Of which the result is to be.
-    n_columns : int
-        Of the result.
-    """
-    kind, shape = output_kind(estimator), (rows.shape[0], n_columns)
-    if kind != "default":
-        raise ValueError(
-            "expected out, or frames as output, got both out and "
-            f"set_output(transform={kind!r}). Pass out=None, or call "
-            "set_output(transform='default')."
-        )
-    if not isinstance(out, np.ndarray):
-        raise TypeError(
-            "expected an ndarray or a numpy.memmap, got out of type "
-            f"{type(out).__name__}. Pass e.g. out=numpy.empty({shape}, 'float32')."
-        )
-    if out.dtype not in OUT_DTYPES:
-        raise TypeError(
-            f"expected out of dtype float16, float32 or float64, got out.dtype="
-            f"{out.dtype}. Pass e.g. out=numpy.empty({shape}, 'float32')."
-        )
-    if out.shape != shape:
-        raise ValueError(
-            f"expected out of shape {shape}, a row for each of X, got out.shape="
-            f"{out.shape}. Pass e.g. out=numpy.empty({shape}, '{out.dtype}')."
-        )
-    if not out.flags.writeable:
-        raise ValueError(
-            "expected out that can be written to, got out.flags.writeable=False. "
-            "Pass a new array, or a numpy.memmap with mode='r+' or 'w+'."
-        )
-    if isinstance(rows, np.ndarray) and np.shares_memory(out, rows):
-        raise ValueError(
-            "expected out in memory of its own, got out that shares memory with X. "
-            f"Pass e.g. out=numpy.empty({shape}, '{out.dtype}')."
-        )

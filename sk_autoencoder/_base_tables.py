@@ -8,13 +8,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
 from sk_autoencoder._columns import Table, has_categories, is_frame
+from sk_autoencoder._shapes import Shape, shaped
 from sk_autoencoder._sklearn_compat import in_output_container
 
 __all__ = ["ReadsTables"]
 
 
 class ReadsTables(BaseEstimator):
-    """From frames and arrays with categories or gaps to numbers, and back."""
+    """From frames and arrays of any kind to rows of numbers, and back."""
 
     categorical_features: Any
     numeric_scaling: str
@@ -22,6 +23,8 @@ class ReadsTables(BaseEstimator):
     handle_unknown: str
     column_weights: Any
     _table: Table | None
+    # Of a row as it came to fit. Estimators saved before there was one had flat rows.
+    _row_shape: Shape = None
 
     def _is_table(self, X: Any) -> bool:
         """Tell whether rows to fit on have to be read column by column."""
@@ -103,13 +106,17 @@ class ReadsTables(BaseEstimator):
             Argument of the call; a pandas frame lends its index.
         """
         if self._table is None:
-            return in_output_container(self, rows, like=like)
+            return self._in_container(rows, like)
         if self._table.comes_as_frame:
             return self._table.table(rows, like)
-        return in_output_container(self, self._table.array(rows), like=like)
+        return self._in_container(self._table.array(rows), like)
 
     def _cells_given_back(self, cells: np.ndarray, like: Any) -> Any:
         """Give a number for each cell, under the names of the columns."""
         if self._table is None or not self._table.comes_as_frame:
-            return in_output_container(self, cells, like=like)
+            return self._in_container(cells, like)
         return self._table.numbers(cells, like)
+
+    def _in_container(self, rows: np.ndarray, like: Any) -> Any:
+        """Give an array the shape in which rows came to fit; frames hold flat rows."""
+        return shaped(in_output_container(self, rows, like=like), self._row_shape)

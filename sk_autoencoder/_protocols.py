@@ -6,7 +6,7 @@ say how a column is scaled, decoded and scored. `_assembly.py` joins one of each
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +24,15 @@ class Network(BaseEstimator, ABC):
 
     A specification is a scikit-learn estimator without `fit`: it clones, prints
     and takes `set_params`. `build` reads it and never changes it.
+
+    Attributes
+    ----------
+    input_shape : tuple of int or None
+        Of a row, where it has one: arrays of rows in that shape are taken too, and
+        reach the encoder flattened. A parameter of the networks that have it.
     """
+
+    input_shape: Sequence[int] | None = None
 
     @abstractmethod
     def build(

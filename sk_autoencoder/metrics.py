@@ -34,7 +34,7 @@ def explained_variance_ratio(
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The rows as they were.
+        The rows as they were; those of an array of more dimensions are flattened.
     X_reconstructed : {array-like, sparse matrix} of shape (n_samples, n_features)
         The same rows, reconstructed. Columns are compared by their place, not by
         their name.
@@ -111,7 +111,8 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     estimator : object
         A fitted estimator with `transform` and `inverse_transform`.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows to be transformed and reconstructed, usually held out from the fit.
+        Rows to be transformed and reconstructed, usually held out from the fit; an
+        array of more dimensions where the estimator takes one.
     y : object, default=None
         Not used; there because every scorer has it.
 
@@ -215,7 +216,12 @@ def _explained_variance_ratio(
 
 
 def _check_matrix(X: Any, name: str) -> Any:
-    """Return a two-dimensional array or CSR matrix of finite numbers, not a copy."""
+    """Return a two-dimensional array or CSR matrix of finite numbers, not a copy.
+
+    Rows of more dimensions, such as images, are flattened.
+    """
+    if getattr(X, "ndim", 2) > 2:
+        X = X.reshape(X.shape[0], int(np.prod(X.shape[1:])))
     return check_array(X, accept_sparse="csr", input_name=name)
 
 

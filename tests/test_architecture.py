@@ -56,6 +56,7 @@ LAYERS = {
         "_random",
         "_rows",
         "_schedules",
+        "_shapes",
         "_threads",
         "_sklearn_compat",
         "exceptions",

@@ -49,7 +49,7 @@ def join_rows(X: Any, more: Any) -> Any:
         return _join_polars(X, more)
     if kind == "array":
         X, more = np.asarray(X), np.asarray(more)
-    if X.ndim != 2 or more.ndim != 2 or X.shape[1] != more.shape[1]:
+    if X.ndim < 2 or X.shape[1:] != more.shape[1:]:
         raise ValueError(
             "expected extra_rows with the columns of X, got extra_rows of shape "
             f"{more.shape} and X of shape {X.shape}. Pass rows of the same table."

@@ -27,10 +27,11 @@ LAYERS = {
 class ConvNet(Network):
     """Convolutions from an image or a signal to the code, and mirrored back.
 
-    Rows are flattened images or signals, channels first, as `X.reshape(len(X), -1)`
-    gives them. Each stage divides height and width, or length, by `stride`, rounded
-    up; the decoder undoes that to the pixel, whatever the size. Not for tables with
-    categories or missing cells.
+    Rows are images or signals, channels first: flattened, as `X.reshape(len(X), -1)`
+    gives them, or arrays of shape (n_samples, `*input_shape`), of one channel also
+    (n_samples, height, width). They come back as they came. Each stage divides height
+    and width, or length, by `stride`, rounded up; the decoder undoes that to the
+    pixel, whatever the size. Not for tables with categories or missing cells.
 
     Parameters
     ----------

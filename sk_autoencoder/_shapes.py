@@ -1,0 +1,113 @@
+"""Rows of several dimensions: flattened on the way in, shaped on the way out.
+
+Everything between is about rows of numbers, (n_samples, n_features).
+"""
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Shape", "flat_rows", "flat_view", "shape_of", "shaped"]
+
+Shape = tuple[int, ...] | None
+"""Of a row; None is a row of numbers."""
+
+
+def shape_of(network: Any) -> Shape:
+    """Read the shape of a row off a network; None where it says none that can be read.
+
+    Parameters
+    ----------
+    network : Network or None
+        Its `input_shape`, if it has one.
+    """
+    sizes: Any = getattr(network, "input_shape", None)
+    try:
+        return tuple(map(operator.index, sizes)) or None
+    except TypeError:
+        return None  # not said; or refused by the network when it is built
+
+
+def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
+    """Flatten the rows of an array of more than two dimensions.
+
+    Parameters
+    ----------
+    X : Any
+        What is no such array is given back as it is. One in C order, a `numpy.memmap`
+        too, is not copied.
+    network : Network or None
+        Says which shapes a row may have. One that says nothing leaves X as it is: to
+        refuse it is for scikit-learn.
+
+    Returns
+    -------
+    rows : Any
+        Of shape (n_samples, n_features), or X.
+    shape : tuple of int or None
+        That the rows had; None for rows that were flat.
+
+    Raises
+    ------
+    ValueError
+        If the rows have another shape than the network's.
+    """
+    shape = shape_of(network)
+    if shape is None:
+        return X, None
+    given = np.asarray(X) if isinstance(X, list | tuple) else X
+    if getattr(given, "ndim", 2) < 3:
+        return X, None
+    found = tuple(given.shape[1:])
+    # An image of one channel may come without it. A single one, (1, height, width), can
+    # be read in two ways, which give the same row.
+    allowed = [shape, shape[1:]] if shape[0] == 1 and len(shape) > 2 else [shape]
+    if found not in allowed:
+        raise _wrong_shape(tuple(given.shape), shape, allowed)
+    return given.reshape(given.shape[0], math.prod(shape)), found
+
+
+def _wrong_shape(came: tuple, shape: tuple, allowed: list[tuple]) -> ValueError:
+    """Make the error of rows in another shape, with what they look like."""
+    wanted = ", ".join(_named(one) for one in allowed)
+    flat = _named((math.prod(shape),))
+    what = ""
+    advice = "Pass such an array, or a network whose input_shape is X.shape[1:]."
+    if came[1:] == (*shape[1:], shape[0]):
+        what = (
+            ", which looks like rows with their first axis last, as images have that "
+            "end in channels"
+        )
+        advice = "Pass np.moveaxis(X, -1, 1)."
+    elif came == shape:
+        what = ", which looks like a single row"
+        advice = "Pass X[np.newaxis]."
+    return ValueError(
+        f"expected rows of input_shape={shape}, as an array of shape {wanted} or "
+        f"{flat}, got X of shape {came}{what}. {advice}"
+    )
+
+
+def _named(shape: tuple[int, ...]) -> str:
+    return f"(n, {', '.join(map(str, shape))})"
+
+
+def shaped(rows: Any, shape: Shape) -> Any:
+    """Give the rows of an array a shape; frames, and rows of shape None, stay flat.
+
+    Parameters
+    ----------
+    rows : ndarray or frame of shape (n_samples, n_features)
+    shape : tuple of int or None
+    """
+    if shape is None or not isinstance(rows, np.ndarray):
+        return rows
+    return rows.reshape(len(rows), *shape)
+
+
+def flat_view(array: np.ndarray) -> np.ndarray | None:
+    """Give an array as rows of numbers in the same memory; None where none can be."""
+    view = array.reshape(len(array), math.prod(array.shape[1:]))
+    return view if view.size == 0 or np.may_share_memory(view, array) else None

@@ -1,0 +1,312 @@
+"""Arrays of more than two dimensions: images and series as they are."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
+from torch import nn
+
+import sk_autoencoder
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    ExtraRowsTransformer,
+    VAETransformer,
+)
+from sk_autoencoder._shapes import flat_rows
+from sk_autoencoder.metrics import explained_variance_ratio, reconstruction_scorer
+from sk_autoencoder.networks import ConvNet, UserNetwork
+
+FLAT = load_digits().data[:120]
+GREY = FLAT.reshape(-1, 1, 8, 8)
+COLOUR = FLAT.reshape(-1, 2, 4, 8)
+SERIES = FLAT.reshape(-1, 16, 4)  # 16 steps of 4 channels
+FAST = {"max_epochs": 2, "random_state": 0}
+KINDS = [
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+]
+
+
+def conv(shape):
+    return ConvNet(shape, channels=(2,))
+
+
+def linear(n_in, n_out):
+    return nn.Linear(n_in, n_out)
+
+
+def last_steps(n_in, n_out):
+    return nn.Sequential(nn.Flatten(), nn.Linear(n_in, n_out))
+
+
+def steps(shape=(16, 4)):
+    """A network over steps and channels, in the order that recurrent ones have."""
+    return UserNetwork(last_steps, linear, input_shape=shape)
+
+
+# What fit is given, and the network that takes it.
+SHAPED = {
+    "channels": (COLOUR, conv((2, 4, 8))),
+    "one channel": (GREY, conv((1, 8, 8))),
+    "one channel, not named": (GREY[:, 0], conv((1, 8, 8))),
+    "a signal": (FLAT.reshape(-1, 2, 32), conv((2, 32))),
+    "steps": (SERIES, steps()),
+    "four axes": (FLAT.reshape(-1, 2, 4, 2, 4), steps((2, 4, 2, 4))),
+}
+
+
+def raises(message):
+    return pytest.raises(ValueError, match=f"^{re.escape(message)}$")
+
+
+def fit(X=COLOUR, network=None, kind=AutoEncoderTransformer, **parameters):
+    network = conv((2, 4, 8)) if network is None else network
+    return kind(3, network=network, **FAST, **parameters).fit(X)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", SHAPED)
+def test_rows_are_those_of_the_flat_array_in_another_shape(name, kind):
+    X, network = SHAPED[name]
+    one, other = fit(X, network, kind), fit(FLAT, network, kind)
+    assert one.n_features_in_ == 64
+    codes = one.transform(X)
+    np.testing.assert_array_equal(codes, other.transform(FLAT))
+    np.testing.assert_array_equal(codes, one.transform(FLAT))
+    np.testing.assert_array_equal(codes, one.fit_transform(X))
+    assert one.score(X) == other.score(FLAT)
+    flat = other.inverse_transform(codes)
+    assert flat.shape == FLAT.shape
+    np.testing.assert_array_equal(one.inverse_transform(codes), flat.reshape(X.shape))
+    rebuilt = one.reconstruct(X)
+    np.testing.assert_array_equal(rebuilt, other.reconstruct(FLAT).reshape(X.shape))
+    # The shape is that of fit, whatever the rows of the call have.
+    np.testing.assert_array_equal(one.reconstruct(FLAT), rebuilt)
+    np.testing.assert_array_equal(other.reconstruct(X).reshape(X.shape), rebuilt)
+    cells = one.reconstruction_error(X, per_feature=True)
+    assert cells.shape == X.shape
+    np.testing.assert_array_equal(
+        cells.reshape(FLAT.shape), other.reconstruction_error(FLAT, per_feature=True)
+    )
+    np.testing.assert_array_equal(
+        one.reconstruction_error(X), other.reconstruction_error(FLAT)
+    )
+
+
+def test_a_density_over_images():
+    vae, flat = (fit(X, kind=VAETransformer) for X in (COLOUR, FLAT))
+    drawn = vae.sample(5, random_state=0)
+    assert drawn.shape == (5, 2, 4, 8)
+    np.testing.assert_array_equal(drawn.reshape(5, -1), flat.sample(5, random_state=0))
+    np.testing.assert_array_equal(vae.score_samples(COLOUR), flat.score_samples(FLAT))
+    for one, other in zip(vae.posterior(COLOUR), flat.posterior(FLAT), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_rows_that_come_bit_by_bit():
+    one, other = (
+        AutoEncoderTransformer(3, network=conv((2, 4, 8)), random_state=0)
+        for _ in range(2)
+    )
+    for part in (slice(60), slice(60, 120)):
+        one.partial_fit(COLOUR[part])
+        other.partial_fit(FLAT[part])
+    codes = one.transform(COLOUR)
+    np.testing.assert_array_equal(codes, other.transform(FLAT))
+    assert one.inverse_transform(codes).shape == COLOUR.shape
+    one.set_params(warm_start=True).fit(FLAT)
+    assert one.inverse_transform(codes).shape == FLAT.shape
+
+
+def test_the_shape_is_remembered_and_forgotten(tmp_path):
+    fitted = fit(GREY[:, 0], conv((1, 8, 8)))
+    codes = fitted.transform(GREY)
+    fitted.save(tmp_path / "model")
+    for copy in (
+        sk_autoencoder.load(tmp_path / "model"),
+        pickle.loads(pickle.dumps(fitted)),
+    ):
+        rows = copy.inverse_transform(codes)
+        assert rows.shape == (120, 8, 8)
+        np.testing.assert_array_equal(rows, fitted.inverse_transform(codes))
+        np.testing.assert_array_equal(copy.transform(GREY[:, 0]), codes)
+    # A fit that fails leaves it; one on flat rows does not.
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.fit(np.full_like(GREY, np.nan))
+    assert fitted.inverse_transform(codes).shape == (120, 8, 8)
+    assert fitted.fit(FLAT).inverse_transform(codes).shape == FLAT.shape
+    assert clone(fitted).fit(GREY).reconstruct(FLAT).shape == GREY.shape
+
+
+def test_what_was_saved_before_there_were_shapes_has_flat_rows():
+    fitted = fit(FLAT)
+    state = fitted.__getstate__()
+    del state["_row_shape"]
+    older = AutoEncoderTransformer()
+    older.__setstate__(state)
+    assert older.reconstruct(COLOUR).shape == FLAT.shape
+
+
+def test_what_can_be_an_array_is_taken():
+    fitted = fit()
+    codes = fitted.transform(COLOUR)
+    images = [image.tolist() for image in COLOUR]
+    np.testing.assert_array_equal(fitted.transform(images), codes)
+    np.testing.assert_array_equal(fitted.transform(torch.tensor(COLOUR)), codes)
+    np.testing.assert_array_equal(fit(torch.tensor(COLOUR)).transform(COLOUR), codes)
+    last = np.moveaxis(COLOUR, 1, -1).copy()
+    np.testing.assert_array_equal(fitted.transform(np.moveaxis(last, -1, 1)), codes)
+    whole = COLOUR.astype(np.uint8)
+    np.testing.assert_array_equal(fitted.transform(whole), codes)
+    assert fitted.transform(COLOUR.astype(np.float32)).dtype == np.float32
+
+
+def test_a_memory_map_is_read_where_it_lies(tmp_path):
+    path = tmp_path / "images.npy"
+    np.save(path, COLOUR.astype(np.float32))
+    there = np.load(path, mmap_mode="r")
+    flat, shape = flat_rows(there, conv((2, 4, 8)))
+    assert shape == (2, 4, 8)
+    assert type(flat) is np.memmap
+    assert np.shares_memory(flat, there)
+    fitted = fit(there)
+    codes = np.lib.format.open_memmap(
+        tmp_path / "codes.npy", "w+", np.float32, (120, 3)
+    )
+    assert fitted.transform(there, out=codes) is codes
+    np.testing.assert_array_equal(codes, fitted.transform(COLOUR.astype(np.float32)))
+    rows = np.lib.format.open_memmap(
+        tmp_path / "rows.npy", "w+", np.float32, COLOUR.shape
+    )
+    assert fitted.inverse_transform(codes, out=rows) is rows
+    np.testing.assert_array_equal(rows, fitted.inverse_transform(np.asarray(codes)))
+
+
+def test_an_out_that_cannot_take_rows_of_a_shape():
+    fitted = fit()
+    codes = fitted.transform(COLOUR)
+    with raises(
+        "expected out of shape (120, 2, 4, 8), a row for each of X, got out.shape="
+        "(120, 64). Pass e.g. out=numpy.empty((120, 2, 4, 8), 'float64')."
+    ):
+        fitted.inverse_transform(codes, out=np.empty_like(FLAT))
+    scattered = np.moveaxis(np.empty((120, 4, 8, 2)), -1, 1)
+    with raises(
+        "expected out whose rows lie in one piece, got out.strides=(512, 8, 128, 16). "
+        "Pass e.g. out=numpy.empty((120, 2, 4, 8), 'float64')."
+    ):
+        fitted.inverse_transform(codes, out=scattered)
+
+
+def test_frames_hold_flat_rows():
+    fitted = fit().set_output(transform="pandas")
+    frame = fitted.inverse_transform(fitted.transform(COLOUR))
+    assert frame.shape == FLAT.shape
+    assert list(frame.columns[:2]) == ["x0", "x1"]
+
+
+def test_searches_pipelines_and_further_rows():
+    search = GridSearchCV(
+        make_pipeline(AutoEncoderTransformer(3, network=conv((2, 4, 8)), **FAST)),
+        {"autoencodertransformer__network__channels": [(2,), (2, 3)]},
+        scoring=reconstruction_scorer,
+        cv=2,
+    ).fit(COLOUR)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    fitted = fit()
+    rebuilt = fitted.reconstruct(COLOUR)
+    assert reconstruction_scorer(fitted, COLOUR) == pytest.approx(
+        1 - np.sum((rebuilt - COLOUR) ** 2) / np.sum((FLAT - FLAT.mean(0)) ** 2)
+    )
+    assert explained_variance_ratio(COLOUR, rebuilt) == pytest.approx(
+        reconstruction_scorer(fitted, COLOUR)
+    )
+    more = ExtraRowsTransformer(clone(fitted), COLOUR[60:]).fit(COLOUR[:60])
+    np.testing.assert_array_equal(more.transform(COLOUR), fitted.transform(COLOUR))
+    with pytest.raises(ValueError, match="expected extra_rows with the columns of X"):
+        ExtraRowsTransformer(clone(fitted), GREY.reshape(-1, 2, 8, 4)).fit(COLOUR)
+
+
+WRONG = {
+    "channels last": (
+        np.moveaxis(COLOUR, 1, -1),
+        conv((2, 4, 8)),
+        "expected rows of input_shape=(2, 4, 8), as an array of shape (n, 2, 4, 8) or "
+        "(n, 64), got X of shape (120, 4, 8, 2), which looks like rows with their "
+        "first axis last, as images have that end in channels. Pass "
+        "np.moveaxis(X, -1, 1).",
+    ),
+    "channels before steps": (
+        np.moveaxis(SERIES, 1, -1),
+        steps(),
+        "expected rows of input_shape=(16, 4), as an array of shape (n, 16, 4) or "
+        "(n, 64), got X of shape (120, 4, 16), which looks like rows with their first "
+        "axis last, as images have that end in channels. Pass np.moveaxis(X, -1, 1).",
+    ),
+    "a single image": (
+        COLOUR[0],
+        conv((2, 4, 8)),
+        "expected rows of input_shape=(2, 4, 8), as an array of shape (n, 2, 4, 8) or "
+        "(n, 64), got X of shape (2, 4, 8), which looks like a single row. Pass "
+        "X[np.newaxis].",
+    ),
+    "another size": (
+        GREY[:, 0, :7],
+        conv((1, 8, 8)),
+        "expected rows of input_shape=(1, 8, 8), as an array of shape (n, 1, 8, 8), "
+        "(n, 8, 8) or (n, 64), got X of shape (120, 7, 8). Pass such an array, or a "
+        "network whose input_shape is X.shape[1:].",
+    ),
+    "as many numbers": (
+        GREY,
+        conv((2, 4, 8)),
+        "expected rows of input_shape=(2, 4, 8), as an array of shape (n, 2, 4, 8) or "
+        "(n, 64), got X of shape (120, 1, 8, 8). Pass such an array, or a network "
+        "whose input_shape is X.shape[1:].",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_another_shape_is_refused_with_advice(name):
+    X, network, message = WRONG[name]
+    with raises(message):
+        fit(X, network)
+    fitted = fit(FLAT, network)
+    methods = (fitted.transform, fitted.reconstruct, fitted.score, fitted.partial_fit)
+    for method in methods:
+        with raises(message):
+            method(X)
+    if "Pass np.moveaxis" in message:
+        assert fit(np.moveaxis(X, -1, 1), network).n_features_in_ == 64
+    if "Pass X[np.newaxis]" in message:
+        assert fitted.transform(X[np.newaxis]).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "network", [None, ConvNet(), UserNetwork(linear, linear), ConvNet(input_shape=64)]
+)
+def test_without_a_shape_scikit_learn_refuses(network):
+    estimator = AutoEncoderTransformer(3, network=network, **FAST)
+    with pytest.raises(ValueError, match="Found array with dim 3") as ours:
+        estimator.fit(GREY[:, 0])
+    with pytest.raises(ValueError, match="Found array with dim 3") as theirs:
+        PCA().fit(GREY[:, 0])
+    assert str(ours.value) == str(theirs.value).replace("PCA", type(estimator).__name__)
+    assert not get_tags(estimator).input_tags.three_d_array
+    assert get_tags(AutoEncoderTransformer(network=steps())).input_tags.three_d_array
+
+
+def test_no_rows_at_all():
+    with pytest.raises(ValueError, match=re.escape("Found array with 0 sample(s)")):
+        fit(COLOUR[:0])
