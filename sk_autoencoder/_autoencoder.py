@@ -77,6 +77,13 @@ default="auto"
         decoder: untrained the two are PCA, and PCA is kept where no epoch beats it
         on the held-out rows by 1.5 standard errors of the gain. Codes are in PCA's
         units, the data's. "random" has no linear part and no guard.
+    pretrain : {"layerwise"} or None, default=None
+        "layerwise" first trains one layer at a time, those below it frozen, to
+        rebuild its own inputs; each for `max_epochs` over the number of layers at
+        most, then all together. For dense layers, with `init="random"`. It takes
+        memory for one layer's outputs of all rows. The first `partial_fit` gives each
+        layer one pass; what goes on from a fit trains all together. `callbacks` see
+        the last phase only.
     ordered : bool, default=False
         Whether each prefix of a code is a code by itself: `inverse_transform` takes
         the first j columns, `truncate` keeps them, and `explained_variance_ratio_`
@@ -161,13 +168,13 @@ default="auto"
     best_epoch_ : int
         Epoch whose weights were kept, counted from 1; 0 is before the first.
     n_iter_ : int
-        Epochs run.
+        Epochs run, those of `pretrain` too.
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
         The torch module.
     history_ : skorch.history.History
-        One dict an epoch: losses, batches, seconds.
+        One dict an epoch: losses, batches, seconds; with `pretrain` its phase.
     device_ : str
         Device that the module is on.
 
@@ -181,6 +188,8 @@ default="auto"
     ----------
     Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with
     neural networks, Science 313.
+    Bengio, Lamblin, Popovici and Larochelle (2007), Greedy layer-wise training of
+    deep networks, NeurIPS 19: `pretrain`.
 
     Examples
     --------
@@ -202,6 +211,7 @@ default="auto"
         "loss": [StrOptions({"auto", "squared_error", "binary_cross_entropy"})],
         "ordered": ["boolean"],
         "init": [StrOptions({"pca", "random"})],
+        "pretrain": [StrOptions({"layerwise"}), None],
     }
 
     def __init__(
@@ -220,6 +230,7 @@ default="auto"
         handle_unknown: str = "ignore",
         column_weights: Any = None,
         init: str = "pca",
+        pretrain: str | None = None,
         ordered: bool = False,
         whiten: bool = False,
         optimizer: str | type = "adamw",
@@ -253,6 +264,7 @@ default="auto"
         self.handle_unknown = handle_unknown
         self.column_weights = column_weights
         self.init = init
+        self.pretrain = pretrain
         self.ordered = ordered
         self.whiten = whiten
         self.optimizer = optimizer

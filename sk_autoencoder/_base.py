@@ -219,10 +219,11 @@ class BaseAutoEncoder(UsesRows, ABC):
         self.fell_back_to_pca_ = fitted.is_pca
         self.mean_ = plan.statistics.mean if plan.table is None else plan.table.mean
         self.device_ = str(net.device)
-        self.n_iter_ = len(net.history)
-        self.best_epoch_ = net.best_epoch_
-        self.loss_curve_ = [float(row["train_loss"]) for row in net.history]
-        validated = [row.get("valid_loss") for row in net.history]
+        history = fitted.history
+        self.n_iter_ = len(history)
+        self.best_epoch_ = len(fitted.pretrained) + net.best_epoch_
+        self.loss_curve_ = [float(row["train_loss"]) for row in history]
+        validated = [row.get("valid_loss") for row in history]
         self.validation_loss_curve_ = (
             []
             if all(loss is None for loss in validated)
@@ -281,7 +282,7 @@ class BaseAutoEncoder(UsesRows, ABC):
     @property
     def history_(self) -> Any:
         """The history that skorch keeps: one dict an epoch."""
-        return self.net_.history
+        return self._fitted.history
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

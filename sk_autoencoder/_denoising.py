@@ -115,6 +115,14 @@ default="auto"
         decoder: untrained the two are PCA, and PCA is kept where no epoch beats it
         on the held-out rows by 1.5 standard errors of the gain. Codes are in PCA's
         units, the data's. "random" has no linear part and no guard.
+    pretrain : {"layerwise"} or None, default=None
+        "layerwise" first trains one layer at a time, those below it frozen, to
+        rebuild its own inputs, which `noise` corrupts: a stacked denoising
+        autoencoder. Each for `max_epochs` over the number of layers at most, then all
+        together. For dense layers, with `init="random"` or `features="hidden"`. It
+        takes memory for one layer's outputs of all rows. The first `partial_fit`
+        gives each layer one pass; what goes on from a fit trains all together.
+        `callbacks` see the last phase only.
     ordered : bool, default=False
         Whether each prefix of a code is a code by itself: `inverse_transform` takes
         the first j columns, `truncate` keeps them, and `explained_variance_ratio_`
@@ -198,13 +206,13 @@ default="auto"
     best_epoch_ : int
         Epoch whose weights were kept, counted from 1; 0 is before the first.
     n_iter_ : int
-        Epochs run.
+        Epochs run, those of `pretrain` too.
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
         The torch module.
     history_ : skorch.history.History
-        One dict an epoch: losses, batches, seconds.
+        One dict an epoch: losses, batches, seconds; with `pretrain` its phase.
     device_ : str
         Device that the module is on.
 
@@ -216,7 +224,8 @@ default="auto"
     References
     ----------
     Vincent, Larochelle, Bengio and Manzagol (2008), Extracting and composing robust
-    features with denoising autoencoders, ICML.
+    features with denoising autoencoders, ICML. With others (2010), Stacked denoising
+    autoencoders, JMLR 11: `pretrain`.
     Jahrer (2017), first place in Porto Seguro's Safe Driver Prediction, Kaggle.
 
     Examples
@@ -257,6 +266,7 @@ default="auto"
         "loss": [StrOptions({"auto", "squared_error", "binary_cross_entropy"})],
         "ordered": ["boolean"],
         "init": [StrOptions({"pca", "random"})],
+        "pretrain": [StrOptions({"layerwise"}), None],
     }
 
     def __init__(
@@ -281,6 +291,7 @@ default="auto"
         handle_unknown: str = "ignore",
         column_weights: Any = None,
         init: str = "pca",
+        pretrain: str | None = None,
         ordered: bool = False,
         whiten: bool = False,
         optimizer: str | type = "adamw",
@@ -320,6 +331,7 @@ default="auto"
         self.handle_unknown = handle_unknown
         self.column_weights = column_weights
         self.init = init
+        self.pretrain = pretrain
         self.ordered = ordered
         self.whiten = whiten
         self.optimizer = optimizer

@@ -16,6 +16,12 @@ from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._ordering import stay_pca, train_prefixes, worse_than_pca
 from sk_autoencoder._planning import continued_plan, fresh_plan
+from sk_autoencoder._pretraining import (
+    joined_history,
+    pretrain,
+    pretrains,
+    refuse_pretraining,
+)
 from sk_autoencoder._threads import threads_for
 from sk_autoencoder._training import train
 
@@ -45,6 +51,8 @@ class Fitted:
         Divergence of the network's components from their prior, where they have one.
     prior : MixturePrior or None
         Of the codes, in place of the standard normal one.
+    pretrained : tuple of dict
+        Epochs in which the layers were trained one by one.
     """
 
     plan: Plan
@@ -54,6 +62,12 @@ class Fitted:
     prefix_errors: np.ndarray | None = None
     kl: np.ndarray | None = None
     prior: MixturePrior | None = None
+    pretrained: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def history(self) -> Any:
+        """The history of the net, behind that of pretraining."""
+        return joined_history(self.pretrained, self.net.history)
 
     @property
     def is_pca(self) -> bool:
@@ -94,21 +108,24 @@ def fit_rows(
         To go on from.
     """
     statistics = _statistics(X, table)
-    prefix_net = None
     if before is not None:
         plan = continued_plan(estimator, before.plan, before.net, X.shape)
         check_statistics(plan, statistics)
-        net, prefix_net = before.net, before.prefix_net
-        rows = _rows(plan, net, X)
-        moments = train(net, plan, rows)
-    elif isinstance(estimator.n_components, float):
+        rows = _rows(plan, before.net, X)
+        moments = train(before.net, plan, rows)
+        fitted = replace(before, plan=plan, moments=moments, prefix_errors=None)
+        return _finished(fitted, rows)
+    refuse_pretraining(estimator)
+    if isinstance(estimator.n_components, float):
         (plan, net, moments), rows = fit_fewest(estimator, X, statistics, table)
-    else:
-        plan = fresh_plan(estimator, X, statistics, table)
-        net = build_net(plan)
-        rows = _rows(plan, net, X)
-        moments = train(net, plan, rows)
-    return _finished(Fitted(plan, net, moments, prefix_net), rows)
+        return _finished(Fitted(plan, net, moments), rows)
+    plan = fresh_plan(estimator, X, statistics, table)
+    net = build_net(plan)
+    rows = _rows(plan, net, X)
+    pretrained = pretrain(net, plan, rows) if pretrains(estimator) else ()
+    # An interrupt is meant for all of the fit.
+    moments = train(net, plan, rows, epochs=0 if net.interrupted_ else None)
+    return _finished(Fitted(plan, net, moments, pretrained=pretrained), rows)
 
 
 def fit_more_rows(
@@ -130,11 +147,15 @@ def fit_more_rows(
     statistics = _statistics(X, table)
     how: Any = {"epochs": 1, "hold_out": False}
     if before is None:
+        refuse_pretraining(estimator)
         plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
         net = build_net(plan)
         rows = _rows(plan, net, X)
+        pretrained = pretrain(net, plan, rows, **how) if pretrains(estimator) else ()
+        how["epochs"] = 0 if net.interrupted_ else 1
         moments = train(net, plan, rows, **how)
-        return _finished(Fitted(plan, net, moments), rows, **how)
+        fitted = Fitted(plan, net, moments, pretrained=pretrained)
+        return _finished(fitted, rows, **how)
     plan = continued_plan(estimator, before.plan, before.net, X.shape)
     check_statistics(plan, statistics)
     # A table's scales and categories are those of its first rows.
@@ -145,7 +166,7 @@ def fit_more_rows(
     errors = None
     if moments.scatter.ndim == before.moments.scatter.ndim:
         moments, errors = before.moments.joined(moments), before.prefix_errors
-    fitted = Fitted(plan, before.net, moments, before.prefix_net, errors)
+    fitted = replace(before, plan=plan, moments=moments, prefix_errors=errors)
     return _finished(fitted, rows, **how)
 
 
@@ -187,7 +208,9 @@ def _finished(fitted: Fitted, rows: Rows, **how: Any) -> Fitted:
         moments = fitted.moments
         if fitted.prefix_net is None and not how and worse_than_pca(net, rows):
             moments, errors = stay_pca(plan, net, rows)
-        fitted = Fitted(plan, net, moments, prefix_net, errors)
+        fitted = replace(
+            fitted, moments=moments, prefix_net=prefix_net, prefix_errors=errors
+        )
     if plan.whiten:
         moments = fitted.moments
         frame = CodeFrame.whitening(

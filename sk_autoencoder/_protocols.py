@@ -88,6 +88,34 @@ class Network(BaseEstimator, ABC):
         """
         raise NotImplementedError
 
+    def layer_pairs(
+        self,
+        encoder: torch.nn.Module,
+        decoder: torch.nn.Module,
+        generator: torch.Generator,
+    ) -> list[tuple[torch.nn.Sequential, torch.nn.Sequential]]:
+        """Take what was built apart, to train it layer by layer.
+
+        Parameters
+        ----------
+        encoder, decoder : torch.nn.Module
+            From `build` or `build_stack`.
+        generator : torch.Generator
+            Draws the weights of decoders that are no part of what was built.
+
+        Returns
+        -------
+        pairs : list of (Sequential, Sequential)
+            Layers of the encoder, the first that runs first, each with a decoder from
+            its outputs to its inputs; but for the first pair, its last part is the
+            activation behind these inputs.
+        """
+        raise ValueError(
+            "expected a network of dense layers for pretrain='layerwise', got "
+            f"network={self!r}. Pass network=None or network=MLP(...), or "
+            "pretrain=None."
+        )
+
 
 class Objective:
     """What is trained for: the noise, the code and the terms of the loss.
@@ -143,6 +171,10 @@ class Objective:
 
     def at_epoch(self, epoch: int, max_epochs: int) -> "Objective":
         """Give the objective of an epoch, counted from 0."""
+        return self
+
+    def of_hidden_units(self) -> "Objective":
+        """Give the objective of a layer whose columns are hidden units."""
         return self
 
     def draw(self, statistics: Tensor, generator: torch.Generator) -> Tensor:

@@ -39,6 +39,7 @@ def capture(fitted: Fitted) -> dict[str, Any]:
         "prefix_errors": fitted.prefix_errors,
         "kl": fitted.kl,
         "prior": fitted.prior,
+        "pretrained": fitted.pretrained,
     }
 
 
@@ -61,8 +62,11 @@ def restore(state: dict[str, Any]) -> Fitted:
         prefix_net = build_prefix_net(plan, net.module_)
         _fill_net(prefix_net, state["prefix_net"])
     _fill_net(net, state["net"])
-    parts = (state[name] for name in ("prefix_errors", "kl", "prior"))
-    return Fitted(plan, net, state["moments"], prefix_net, *parts)
+    names = ("moments", "prefix_errors", "kl", "prior")
+    parts = {name: state[name] for name in names}
+    # States that were saved before there was pretraining lack it.
+    pretrained = state.get("pretrained", ())
+    return Fitted(plan, net, prefix_net=prefix_net, pretrained=pretrained, **parts)
 
 
 def without_optimizer(state: dict[str, Any]) -> dict[str, Any]:

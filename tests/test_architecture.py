@@ -30,7 +30,7 @@ LAYERS = {
     "base": ["_base", "_base_*"],
     "persistence": ["_persistence", "_codec"],
     "state": ["_state"],
-    "fitting": ["_fitting", "_fewest", "_ordering"],
+    "fitting": ["_fitting", "_fewest", "_ordering", "_pretraining*"],
     "planning": ["_planning", "_anchoring"],
     "training": ["_training"],
     "assembly": ["_assembly"],

@@ -1,8 +1,9 @@
 """Stacks of dense layers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +117,28 @@ default="gelu"
         output = linear(sizes[-1], n_outputs, generator)
         return HiddenActivations(blocks), FromLastLayer(output)
 
+    def layer_pairs(
+        self, encoder: nn.Module, decoder: nn.Module, generator: torch.Generator
+    ) -> list[tuple[nn.Sequential, nn.Sequential]]:
+        """Pair each layer with its mirror image; see `Network.layer_pairs`.
+
+        A deep stack has no mirror images: they are made.
+        """
+        if not isinstance(encoder, HiddenActivations):
+            mirrored = [_without_dropout(block) for block in reversed(_blocks(decoder))]
+            return list(zip(_blocks(encoder), mirrored, strict=True))
+        assert isinstance(decoder, FromLastLayer)
+        blocks: list[Any] = encoder.in_a_row()
+        widths = [decoder.output.out_features, *(b[0].out_features for b in blocks)]
+        if len(blocks) == 1:
+            return [(blocks[0], nn.Sequential(decoder.output))]
+        layers = [
+            _without_dropout(self._layers((n_out, n_in), generator))
+            for n_in, n_out in pairwise(widths)
+        ]
+        layers[0] = nn.Sequential(layers[0][0])  # columns have no activation
+        return list(zip(blocks, layers, strict=True))
+
     def _sizes(self, automatic: tuple[int, ...]) -> tuple[int, ...]:
         """Check the parameters and resolve `hidden_layer_sizes`."""
         check_choice("activation", self.activation, ACTIVATIONS)
@@ -149,6 +172,21 @@ default="gelu"
             if self.dropout:
                 layers.append(Dropout(self.dropout))
         return layers
+
+
+def _blocks(layers: Any) -> list[nn.Sequential]:
+    """Cut layers in a row before each linear one."""
+    blocks: list[list[nn.Module]] = []
+    for part in layers:
+        if isinstance(part, nn.Linear):
+            blocks.append([])
+        blocks[-1].append(part)
+    return [nn.Sequential(*block) for block in blocks]
+
+
+def _without_dropout(layers: Iterable[nn.Module]) -> nn.Sequential:
+    """Leave out what would drop parts of a reconstruction."""
+    return nn.Sequential(*(part for part in layers if not isinstance(part, Dropout)))
 
 
 class HiddenActivations(nn.Module):

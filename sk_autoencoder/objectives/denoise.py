@@ -183,6 +183,10 @@ class Denoise(Objective):
         factor = schedule_factor(self.schedule, epoch, max_epochs)
         return replace(self, level=self.level * factor)
 
+    def of_hidden_units(self) -> Objective:
+        """Give the objective without groups, which are of the table's columns."""
+        return replace(self, groups=None)
+
     def corrupt(
         self, x: Tensor, columns: Columns, generator: torch.Generator
     ) -> Tensor:
