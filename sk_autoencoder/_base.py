@@ -104,6 +104,8 @@ class BaseAutoEncoder(UsesRows, ABC):
             if is_anchored(self):
                 return "Squared error (PCA = 1)"
             return "Mean squared error (scaled units)"
+        if getattr(self, "pretrain", None):
+            return "Cross-entropy (nats per feature); hidden layers: squared error"
         return "Cross-entropy (nats per feature)"
 
     def _is_stacked(self) -> bool:

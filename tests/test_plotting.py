@@ -270,6 +270,52 @@ def test_loss_curves_of_the_estimators(kind, digits):
     assert display.ax_.get_ylabel() == getattr(est, "_loss_label", "Loss")
 
 
+def test_phases_are_apart_and_named(digits):
+    phases = ["layer 1", "layer 1", "layer 2", "all layers", "all layers"]
+    train, validation = [5.0, 4.0, 3.0, 2.0, 1.0], [6.0, 5.0, 4.0, 3.0, 2.0]
+    display = LossCurveDisplay(train, validation, phases=phases).plot(log_scale=True)
+    for line, curve in (
+        (display.line_, train),
+        (display.validation_line_, validation),
+    ):
+        x, y = line.get_data()
+        np.testing.assert_array_equal(x, [1, 2, np.nan, 3, np.nan, 4, 5])
+        np.testing.assert_array_equal(
+            y, [*curve[:2], np.nan, curve[2], np.nan, *curve[3:]]
+        )
+        assert line.get_marker() == "o"  # a phase of one epoch is seen
+    assert texts(display.phase_labels_) == ["layer 1", "layer 2", "all layers"]
+    assert [label.xy[0] for label in display.phase_labels_] == [0.5, 2.5, 3.5]
+    between = {line.get_xdata()[0] for line in display.ax_.lines[2:]}
+    assert between == {2.5, 3.5}
+    with raises(
+        ValueError,
+        "expected phases of 5 epochs, as many as loss_curve has, got 2. Pass one name "
+        "for each epoch, or None.",
+    ):
+        LossCurveDisplay(train, phases=phases[:2]).plot()
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+def test_phases_of_an_estimator(loss, digits):
+    est = AutoEncoderTransformer(
+        2,
+        hidden_layer_sizes=(5,),
+        init="random",
+        pretrain="layerwise",
+        loss=loss,
+        max_epochs=3,
+        random_state=0,
+    ).fit(digits[0] / 16)
+    display = LossCurveDisplay.from_estimator(est)
+    assert texts(display.phase_labels_) == ["layer 1", "layer 2", "all layers"]
+    drawn = display.line_.get_ydata()
+    np.testing.assert_allclose(drawn[~np.isnan(drawn)], est.loss_curve_)
+    assert ("hidden layers" in display.ax_.get_ylabel()) == (loss != "squared_error")
+    whole = est.set_params(pretrain=None).fit(digits[0] / 16)
+    assert LossCurveDisplay.from_estimator(whole).phase_labels_ == []
+
+
 def test_loss_curves_of_nothing():
     with raises(
         ValueError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.text import Text
 
 
 class LossCurveDisplay:
@@ -41,6 +43,9 @@ class LossCurveDisplay:
         Stands in the title.
     loss_label : str, default="Loss"
         What the loss is, and in which units: the name of the vertical axis.
+    phases : sequence of str, default=None
+        The name of the phase that each epoch is of, where there are several, as with
+        `pretrain="layerwise"`: a line is drawn, and broken, between two.
 
     Attributes
     ----------
@@ -54,6 +59,8 @@ class LossCurveDisplay:
         The validation loss, if there is one.
     best_epoch_line_ : matplotlib Line2D or None
         The vertical mark at the best epoch, if it is known.
+    phase_labels_ : list of matplotlib Text
+        The names of the phases above their epochs; empty without phases.
 
     See Also
     --------
@@ -76,6 +83,7 @@ class LossCurveDisplay:
     line_: Line2D
     validation_line_: Line2D | None
     best_epoch_line_: Line2D | None
+    phase_labels_: list[Text]
 
     def __init__(
         self,
@@ -85,12 +93,14 @@ class LossCurveDisplay:
         best_epoch: int | None = None,
         estimator_name: str | None = None,
         loss_label: str = "Loss",
+        phases: Sequence[str] | None = None,
     ) -> None:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
         self.best_epoch = best_epoch
         self.estimator_name = estimator_name
         self.loss_label = loss_label
+        self.phases = phases
 
     @classmethod
     def from_estimator(
@@ -107,7 +117,8 @@ class LossCurveDisplay:
         ----------
         estimator : estimator instance
             A fitted autoencoder: anything with `loss_curve_` and, if it has them,
-            `validation_loss_curve_` and `best_epoch_`.
+            `validation_loss_curve_`, `best_epoch_`, and a `history_` that tells the
+            phase of each epoch.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         log_scale : bool, default=False
@@ -156,6 +167,7 @@ class LossCurveDisplay:
             best_epoch=getattr(estimator, "best_epoch_", None),
             estimator_name=name_of(estimator) if name is None else name,
             loss_label=getattr(estimator, "_loss_label", "Loss"),
+            phases=_phases_of(estimator),
         )
         return display.plot(ax, log_scale=log_scale)
 
@@ -187,23 +199,32 @@ class LossCurveDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If there is no epoch to draw, the curves differ in length, or a loss has
-            no logarithm.
+            If there is no epoch to draw, the curves or the phases differ in length, or
+            a loss has no logarithm.
         """
         train, validation = self._curves(log_scale)
+        starts = self._phase_starts(len(train))
         ax = get_axes(ax, f"{type(self).__name__}.plot", layout="constrained")
         from matplotlib.ticker import MaxNLocator
 
         # A curve of one epoch is a point: without a marker nothing would show.
-        style: dict[str, Any] = {"marker": "o"} if len(train) == 1 else {}
+        lone = 1 in np.diff([*starts, len(train)])
+        style: dict[str, Any] = {"marker": "o", "markersize": 4} if lone else {}
         epochs = np.arange(1, len(train) + 1)
+        # From phase to phase the loss is one of something else: no line between them.
+        gaps = starts[1:]
+        epochs, train = np.insert(epochs * 1.0, gaps, np.nan), _broken(train, gaps)
         (self.line_,) = ax.plot(
             epochs, train, color=OKABE_ITO[0], label="training", **style
         )
         self.validation_line_ = None
         if validation.size:
             (self.validation_line_,) = ax.plot(
-                epochs, validation, color=OKABE_ITO[3], label="validation", **style
+                epochs,
+                _broken(validation, gaps),
+                color=OKABE_ITO[3],
+                label="validation",
+                **style,
             )
         self.best_epoch_line_ = None
         if self.best_epoch is not None:
@@ -217,6 +238,7 @@ class LossCurveDisplay:
             )
         if log_scale:
             ax.set_yscale("log")
+        self._name_phases(ax, starts)
         ax.xaxis.set_major_locator(
             MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
         )
@@ -230,6 +252,40 @@ class LossCurveDisplay:
         self.ax_ = ax
         self.figure_ = ax.figure  # type: ignore[assignment]
         return self
+
+    def _phase_starts(self, n_epochs: int) -> list[int]:
+        """Epochs, counted from 0, with which phases begin; without any, the first."""
+        if self.phases is None:
+            return [0]
+        if len(self.phases) != n_epochs:
+            raise ValueError(
+                f"expected phases of {n_epochs} epochs, as many as loss_curve has, got "
+                f"{len(self.phases)}. Pass one name for each epoch, or None."
+            )
+        names = list(self.phases)
+        return [i for i in range(n_epochs) if i == 0 or names[i] != names[i - 1]]
+
+    def _name_phases(self, ax: Axes, starts: list[int]) -> None:
+        """Write each phase's name above its epochs, and draw lines between them."""
+        self.phase_labels_ = []
+        if self.phases is None:
+            return
+        for i, start in enumerate(starts):
+            if i:
+                ax.axvline(start + 0.5, color=GREY, linewidth=0.8, zorder=1)
+            label = ax.annotate(
+                self.phases[start],
+                (start + 0.5, 0),  # below: a phase's first losses are high
+                xycoords=("data", "axes fraction"),
+                xytext=(2, 4),
+                textcoords="offset points",
+                rotation=90,
+                ha="left",
+                va="bottom",
+                fontsize="small",
+                color="#555555",
+            )
+            self.phase_labels_.append(label)
 
     def _curves(self, log_scale: bool) -> tuple[np.ndarray, np.ndarray]:
         """Both curves as arrays, refused before anything is drawn."""
@@ -254,6 +310,18 @@ class LossCurveDisplay:
                 "log_scale=False: a log-likelihood, for one, may have either sign."
             )
         return train, validation
+
+
+def _phases_of(estimator: Any) -> list[str] | None:
+    """Read the phase of each epoch off a history; None where it tells none."""
+    history = getattr(estimator, "history_", None)
+    phases = [row.get("phase") for row in history or []]
+    return None if None in phases or not phases else phases
+
+
+def _broken(curve: np.ndarray, gaps: list[int]) -> np.ndarray:
+    """Put nothing between the epochs of one phase and those of the next."""
+    return np.insert(curve, gaps, np.nan)
 
 
 def _describe_epoch(epoch: int) -> str:
