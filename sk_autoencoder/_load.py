@@ -4,21 +4,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from sk_autoencoder._autoencoder import AutoEncoderTransformer
-from sk_autoencoder._denoising import DenoisingAutoEncoderTransformer
+from sk_autoencoder._outlier import AutoEncoderOutlierDetector
+from sk_autoencoder._outlier_packing import TRANSFORMERS, unpacked
 from sk_autoencoder._persistence import NOT_AS_WRITTEN, damaged, read
-from sk_autoencoder._vae import VAETransformer
 
 __all__ = ["load"]
 
-CLASSES = {
-    kind.__name__: kind
-    for kind in (
-        AutoEncoderTransformer,
-        DenoisingAutoEncoderTransformer,
-        VAETransformer,
-    )
-}
+DETECTOR = AutoEncoderOutlierDetector.__name__
 
 
 def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) -> Any:
@@ -60,12 +52,11 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     np.True_
     """
     name, state = read(path, custom or {})
-    if name not in CLASSES:
+    if name != DETECTOR and name not in TRANSFORMERS:
         raise damaged(path, f"it holds a {name}, which is not known here")
-    kind = CLASSES[name]
-    estimator = kind.__new__(kind)
     try:
-        estimator.__setstate__(state)
+        if name == DETECTOR:
+            return AutoEncoderOutlierDetector._from_state(state)
+        return unpacked({"class": name, "state": state})
     except NOT_AS_WRITTEN as error:
         raise damaged(path, str(error).splitlines()[0]) from error
-    return estimator

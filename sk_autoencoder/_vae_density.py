@@ -87,7 +87,10 @@ class HasDensity(BaseAutoEncoder):
         """
         check_is_fitted(self)
         n_importance = check_scalar(n_importance, "n_importance", Integral, min_val=1)
-        X = self._check_rows(X)
+        return self._log_density(self._check_rows(X), n_importance)
+
+    def _log_density(self, X: Any, n_importance: int = 64) -> np.ndarray:
+        """Estimate the log density of rows that have been validated."""
         if self._table is None:
             check_statistics(self._plan, ColumnStatistics.of(X))
         bound, prior = n_importance == 1, self._fitted.prior

@@ -7,6 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sk_autoencoder
 from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     ExtraRowsTransformer,
@@ -21,6 +22,7 @@ AT_DEFAULTS = [
     DenoisingAutoEncoderTransformer(),
     DenoisingAutoEncoderTransformer(features="hidden"),
     VAETransformer(),
+    AutoEncoderOutlierDetector(),
     ExtraRowsTransformer(StandardScaler()),
 ]
 AT_TINY_SETTINGS = [
@@ -40,6 +42,14 @@ AT_TINY_SETTINGS = [
     DenoisingAutoEncoderTransformer(**TINY, features="hidden", pretrain="layerwise"),
     VAETransformer(**TINY),
     VAETransformer(network=MLP((8,)), max_epochs=3),
+    AutoEncoderOutlierDetector(AutoEncoderTransformer(**TINY), measure="latent"),
+    AutoEncoderOutlierDetector(
+        DenoisingAutoEncoderTransformer(**TINY), measure="reconstruction"
+    ),
+    AutoEncoderOutlierDetector(VAETransformer(**TINY), measure="likelihood"),
+    AutoEncoderOutlierDetector(
+        AutoEncoderTransformer(**TINY, numeric_scaling="rank_gauss")
+    ),
     ExtraRowsTransformer(AutoEncoderTransformer(**TINY)),
 ]
 

@@ -1,0 +1,315 @@
+"""The outlier detector: its scores by hand, its threshold, its explanations."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.metrics import roc_auc_score
+
+from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder.datasets import load_adult
+
+SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+PLAIN = AutoEncoderTransformer(2, **SMALL)
+PEOPLE = load_adult().data[:300]
+
+
+def rows_with_outliers(n_rows=400, n_odd=12):
+    """Rows of two hidden numbers; half of the odd ones break the rule, half are far."""
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((2, 6))
+    hidden = rng.standard_normal((n_rows, 2))
+    X = hidden @ mixing + 0.1 * rng.standard_normal((n_rows, 6))
+    y = np.zeros(n_rows, bool)
+    y[:n_odd] = True
+    X[: n_odd // 2] = X[: n_odd // 2, rng.permutation(6)]
+    angles = np.linspace(0, 6, n_odd - n_odd // 2)
+    far = 6 * np.column_stack([np.cos(angles), np.sin(angles)])
+    X[n_odd // 2 : n_odd] = far @ mixing
+    return X, y
+
+
+X, Y = rows_with_outliers()
+
+
+def unit_by_hand(deviations):
+    mad = np.median(deviations, axis=0) / 0.6745
+    return np.maximum(mad, 0.05 * np.sqrt((deviations**2).mean(axis=0)))
+
+
+def test_scores_are_those_of_the_formula():
+    detector = AutoEncoderOutlierDetector(random_state=0).fit(X)
+    middle = np.median(X, axis=0)
+    far = np.abs(X - middle)
+    distances = (far / unit_by_hand(far)) ** 2
+    errors = []
+    for estimator in detector.estimators_:
+        off = np.abs(X - estimator.inverse_transform(estimator.transform(X)))
+        errors.append((off / unit_by_hand(off)) ** 2)
+    error = np.mean(errors, axis=0)
+    expected = -0.5 * (distances + error).mean(axis=1)
+    np.testing.assert_allclose(detector.score_samples(X), expected, rtol=1e-9)
+    assert np.median(expected) == pytest.approx(-1, abs=0.5)
+    alone = AutoEncoderOutlierDetector(measure="reconstruction", random_state=0).fit(X)
+    np.testing.assert_allclose(alone.score_samples(X), -error.mean(axis=1), rtol=1e-9)
+
+
+def test_latent_distance_is_added_to_the_error():
+    detector = AutoEncoderOutlierDetector(PLAIN, measure="latent").fit(X)
+    (estimator,) = detector.estimators_
+    codes = estimator.transform(X)
+    off = np.abs(X - estimator.inverse_transform(codes))
+    far = np.abs(codes - np.median(codes, axis=0))
+    expected = -((off / unit_by_hand(off)) ** 2).mean(axis=1)
+    expected -= ((far / unit_by_hand(far)) ** 2).mean(axis=1)
+    np.testing.assert_allclose(detector.score_samples(X), expected, rtol=1e-9)
+
+
+def test_likelihood_is_that_of_the_variational_autoencoder():
+    vae = VAETransformer(2, prior="mixture", **SMALL)
+    detector = AutoEncoderOutlierDetector(vae, measure="likelihood").fit(X)
+    expected = vae.fit(X).score_samples(X)
+    np.testing.assert_array_equal(detector.score_samples(X), expected)
+    message = (
+        "expected an estimator with a density for measure='likelihood', got "
+        "estimator=None. Pass estimator=VAETransformer(...), or another measure."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        AutoEncoderOutlierDetector(measure="likelihood").fit(X)
+
+
+@pytest.mark.parametrize("measure", ["combined", "latent"])
+def test_outliers_of_both_kinds_are_found(measure):
+    detector = AutoEncoderOutlierDetector(
+        contamination=Y.mean(), measure=measure, random_state=0
+    )
+    found = detector.fit_predict(X) == -1
+    assert roc_auc_score(Y, -detector.score_samples(X)) > 0.98
+    assert found.sum() == Y.sum()
+    assert found[Y].mean() > 0.8
+
+
+def test_wrapped_estimators_are_cloned_and_seeded():
+    template = DenoisingAutoEncoderTransformer(
+        2, hidden_layer_sizes=(8,), max_epochs=2, init="random"
+    )
+    detector = AutoEncoderOutlierDetector(template, random_state=3)
+    first = detector.fit(X).score_samples(X)
+    assert not hasattr(template, "n_components_")
+    assert template.random_state is None
+    np.testing.assert_array_equal(detector.fit(X).score_samples(X), first)
+    others = detector.set_params(random_state=4).fit(X).score_samples(X)
+    assert (others != first).any()
+    own = AutoEncoderOutlierDetector(PLAIN).fit(X)
+    assert own.estimators_[0].random_state == 0
+    again = AutoEncoderOutlierDetector(PLAIN).fit(X)
+    np.testing.assert_array_equal(own.score_samples(X), again.score_samples(X))
+
+
+def test_default_is_a_few_sizes_and_fewer_components_than_features():
+    sizes = AutoEncoderOutlierDetector(random_state=0).fit(X).estimators_
+    assert [estimator.n_components for estimator in sizes] == [1, 2, 3]
+    narrow = AutoEncoderOutlierDetector(random_state=0).fit(X[:, :2]).estimators_
+    assert [estimator.n_components for estimator in narrow] == [1]
+
+
+def test_held_out_threshold_does_not_flatter_training_rows():
+    rng = np.random.default_rng(0)
+    train, new = rng.standard_normal((40, 12)), rng.standard_normal((2000, 12))
+    shares = {}
+    for threshold in ("train", "held_out"):
+        detector = AutoEncoderOutlierDetector(
+            AutoEncoderTransformer(6, hidden_layer_sizes=(64,), init="random"),
+            measure="reconstruction",
+            contamination=0.2,
+            threshold=threshold,
+            random_state=0,
+        ).fit(train)
+        shares[threshold] = (detector.predict(new) == -1).mean()
+    assert abs(shares["held_out"] - 0.2) < abs(shares["train"] - 0.2) - 0.1
+
+
+def test_held_out_folds_leave_the_fit_alone():
+    plain = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X)
+    folded = AutoEncoderOutlierDetector(
+        PLAIN, random_state=0, threshold="held_out", cv=2
+    ).fit(X)
+    np.testing.assert_array_equal(plain.score_samples(X), folded.score_samples(X))
+    assert plain.offset_ != folded.offset_
+    few = AutoEncoderOutlierDetector(PLAIN, threshold="held_out", cv=5).fit(X[:4])
+    assert np.isfinite(few.offset_)
+
+
+@pytest.mark.parametrize("contamination", [0, 0.6, -0.1, "auto"])
+def test_contamination_outside_of_its_range_is_refused(contamination):
+    message = (
+        "The 'contamination' parameter of AutoEncoderOutlierDetector must be a float "
+        f"in the range (0.0, 0.5]. Got {contamination!r} instead."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        AutoEncoderOutlierDetector(PLAIN, contamination=contamination).fit(X)
+
+
+# ------------------------------------------------------------------- explanations
+
+
+@pytest.mark.parametrize("measure", ["combined", "reconstruction"])
+def test_contributions_sum_to_the_score(measure):
+    detector = AutoEncoderOutlierDetector(measure=measure, random_state=0).fit(X)
+    parts = detector.explain(X)
+    assert (parts >= 0).all()
+    np.testing.assert_allclose(parts.sum(axis=1), -detector.score_samples(X))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "measure"),
+    [
+        (None, "combined"),
+        (None, "reconstruction"),
+        (None, "latent"),
+        (VAETransformer(2, **SMALL), "likelihood"),
+    ],
+)
+def test_the_feature_that_was_changed_is_named(estimator, measure):
+    detector = AutoEncoderOutlierDetector(estimator, measure=measure, random_state=0)
+    detector.fit(X)
+    changed = X[100:106].copy()
+    np.fill_diagonal(changed, changed.diagonal() + 15)
+    assert detector.explain(changed).argmax(axis=1).tolist() == list(range(6))
+
+
+def test_explanations_of_frames_are_frames(to_polars):
+    names = [f"sensor {i}" for i in range(6)]
+    frame = pd.DataFrame(X, columns=names, index=np.arange(400) + 7)
+    detector = AutoEncoderOutlierDetector(PLAIN).fit(frame)
+    parts = detector.explain(frame[:5])
+    assert list(parts.columns) == names
+    assert list(parts.index) == [7, 8, 9, 10, 11]
+    other = detector.explain(to_polars(frame[:5]))
+    assert other.columns == names
+    np.testing.assert_array_equal(parts.to_numpy(), other.to_numpy())
+    assert list(detector.feature_names_in_) == names
+
+
+# ------------------------------------------------------------------------- tables
+
+
+@pytest.fixture(scope="module")
+def people_detector():
+    estimator = AutoEncoderTransformer(4, allow_missing=True, **SMALL)
+    return AutoEncoderOutlierDetector(estimator).fit(PEOPLE)
+
+
+def test_tables_with_categories_and_missing_cells(people_detector):
+    assert PEOPLE.isna().any().any()
+    scores = people_detector.score_samples(PEOPLE)
+    assert np.isfinite(scores).all()
+    parts = people_detector.explain(PEOPLE)
+    assert list(parts.columns) == list(PEOPLE.columns)
+    np.testing.assert_allclose(parts.sum(axis=1), -scores, rtol=1e-5)
+    assert (parts.to_numpy()[PEOPLE.isna().to_numpy()] == 0).all()
+    strange = PEOPLE[:1].copy()
+    counts = PEOPLE["native_country"].value_counts()
+    for country in (counts[counts == 1].index[0], counts[counts == 0].index[0]):
+        strange["native_country"] = pd.Categorical([country], counts.index)
+        changed = people_detector.explain(strange)
+        assert changed["native_country"].iloc[0] > 10 * parts["native_country"].iloc[0]
+
+
+def test_squares_of_a_category_are_one_in_the_mean(people_detector):
+    units, (estimator,) = people_detector._scorer.units, people_detector.estimators_
+    rows = estimator._check_rows(PEOPLE)
+    column = list(PEOPLE.columns).index("sex")
+    assert units.is_category[column]
+    onehots = np.eye(2)[rows[:, column].astype(int)]
+    squares = ((onehots - onehots.mean(axis=0)) ** 2).sum(axis=1)
+    expected = squares / squares.mean()
+    np.testing.assert_allclose(units.squares(rows)[:, column], expected)
+
+
+def test_missing_cells_are_refused_unless_the_estimator_takes_them():
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        AutoEncoderOutlierDetector().fit(PEOPLE)
+
+
+# ---------------------------------------------------------------------- bad input
+
+
+def test_a_constant_column_counts_once_it_changes():
+    rows = np.column_stack([X, np.full(len(X), 3.5)])
+    detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
+    parts = detector.explain(rows)
+    assert (parts[:, -1] == 0).all()
+    assert (detector.explain(rows.astype(np.float32))[:, -1] == 0).all()
+    other = rows[200:201].copy()
+    other[0, -1] = 3.6
+    assert detector.predict(other) == -1
+    assert detector.explain(other).argmax() == 6
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.ones((20, 3)),
+        X[:2],
+        X[:3, :2],
+        np.eye(30),
+        np.repeat(X[:2], 10, axis=0),
+        X * 1e-25,
+        X * 1e28,
+        (X * 1e25).astype(np.float32),
+        X + 1e8,
+    ],
+    ids=["ones", "two", "three", "eye", "copies", "tiny", "huge", "huge32", "offset"],
+)
+def test_scores_are_finite_whatever_the_rows(rows):
+    detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
+    for queried in (rows, rows * 2, rows[::-1] + 1):
+        assert np.isfinite(detector.score_samples(queried)).all()
+        assert np.isfinite(detector.explain(queried)).all()
+    assert np.isfinite(detector.offset_)
+
+
+def test_units_of_the_columns_do_not_matter():
+    factors = np.array([1e-6, 1, 1e6, 3, 1, 1])
+    first = AutoEncoderOutlierDetector(random_state=0).fit(X)
+    second = AutoEncoderOutlierDetector(random_state=0).fit(X * factors + 5)
+    expected = first.score_samples(X)
+    found = second.score_samples(X * factors + 5)
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+
+
+def test_float32_stays_float32_and_sparse_rows_score_as_dense_ones():
+    detector = AutoEncoderOutlierDetector(random_state=0)
+    single = detector.fit(X.astype(np.float32)).score_samples(X.astype(np.float32))
+    double = detector.fit(X).score_samples(X)
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    np.testing.assert_allclose(single, double, rtol=1e-3)
+    rows = sparse.csr_matrix(np.where(np.abs(X) > 1, X, 0.0))
+    thin = AutoEncoderOutlierDetector(PLAIN).fit(rows)
+    full = AutoEncoderOutlierDetector(PLAIN).fit(rows.toarray())
+    expected = full.score_samples(rows.toarray())
+    np.testing.assert_allclose(thin.score_samples(rows), expected, rtol=1e-4)
+
+
+def test_units_are_measured_on_some_of_many_rows(monkeypatch):
+    many = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X).score_samples(X)
+    monkeypatch.setattr("sk_autoencoder._outlier_scorer.ROWS_FOR_UNITS", 200)
+    detector = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X)
+    some = detector.score_samples(X)
+    assert (some != many).all()
+    assert np.corrcoef(some, many)[0, 1] > 0.95
+
+
+def test_rows_are_scored_by_chunks(monkeypatch):
+    detector = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X)
+    whole = detector.score_samples(X)
+    monkeypatch.setattr("sk_autoencoder._outlier_scorer.CHUNK_CELLS", 60)
+    np.testing.assert_allclose(detector.score_samples(X), whole, rtol=1e-9)
