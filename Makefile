@@ -105,6 +105,7 @@ bench: $(VENV)/.all  ## measure speed, memory and quality (takes its time)
 	$(BIN) benchmarks/bench_ordered.py
 	$(BIN) benchmarks/bench_impute.py --rows 1000
 	$(BIN) benchmarks/bench_density.py
+	$(BIN) benchmarks/bench_outliers.py
 	$(BIN) benchmarks/bench_quality.py --quick
 	$(BIN) benchmarks/bench_choices.py --seeds 1
 

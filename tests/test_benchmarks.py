@@ -141,3 +141,44 @@ def test_rows_of_the_same_density_can_not_be_told_apart(script):
     rows = rng.normal(size=(600, 3))
     assert samples.told_apart(rows[:300], rows[300:], 0) == pytest.approx(0.5, abs=0.1)
     assert samples.told_apart(rows[:300], rows[300:] * 4, 0) > 0.9
+
+
+def test_outliers_are_planted_and_found(script):
+    methods, bench = script("outliers_methods"), script("bench_outliers")
+    X, y = methods.load("breast_cancer", None, 10_000)
+    assert X.shape == (396, 30)
+    assert y.sum() == 39
+    assert methods.load("wine", None, 50)[0].shape == (50, 13)
+    tune, confirm = methods.names_of("tune"), methods.names_of("confirm")
+    assert len(tune) + len(confirm) == 19
+    assert {"ad_thyroid", "ad_annthyroid"} <= set(tune)
+    for run, least in ((methods.OURS, 0.9), (methods.FOREST, 0.9), ("PCA", 0.7)):
+        assert bench.measured(run, X, y, 0)["auc"] > least
+
+
+def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys):
+    bench, report = script("bench_outliers"), script("outliers_report")
+    monkeypatch.setattr(bench, "ensure_one_thread", lambda: None)
+    arguments = ["bench", "--sets", "wine", "--methods", "PCA", "ours", "--seeds", "2"]
+    monkeypatch.setattr("sys.argv", arguments)
+    bench.main()
+    text = capsys.readouterr().out
+    assert "| set | ours | PCA |" in text
+    assert "- mean average precision over that of PCA: " in text
+    assert "- no file for: ad_breastw, ad_optdigits, " in text
+    line = script("quality_results").Line
+    lines = [
+        line("outliers", name, "raw", 0, seed, run, 9, 2, 9, dict(values, seconds=1.0))
+        for name, run, seed, values in (
+            ("a", "ours", 0, {"auc": 0.8, "precision": 0.5}),
+            ("a", "ours", 1, {"auc": 0.6, "precision": 0.1}),
+            ("b", "ours", 0, {"auc": 0.9, "precision": 0.2}),
+            ("a", "PCA", 0, {"auc": 0.5, "precision": 0.3}),
+            ("b", "PCA", 0, {"auc": 0.5, "precision": 0.4}),
+        )
+    ]
+    text = report.report(lines, "quiet")
+    assert "| mean | 0.800 | 0.500 |" in text
+    assert "curve over that of PCA: +0.300 (target >= 0.0): met" in text
+    assert "precision over that of PCA: -0.100 (target >= 0.0): MISSED" in text
+    assert "on the same set: not measured (target < 1.0)" in text
