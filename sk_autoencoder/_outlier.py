@@ -86,6 +86,8 @@ default="combined"
 
     See Also
     --------
+    sk_autoencoder.plotting.OutlierContributionsDisplay : Draw what makes a row an
+        outlier.
     VAETransformer : A density over rows.
     sklearn.ensemble.IsolationForest : By how few cuts it takes to set a row apart.
 

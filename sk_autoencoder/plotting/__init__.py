@@ -7,6 +7,7 @@ is imported when something is drawn, not before.
 
 from sk_autoencoder.plotting._latent import LatentDisplay
 from sk_autoencoder.plotting._loss import LossCurveDisplay
+from sk_autoencoder.plotting._outlier import OutlierContributionsDisplay
 from sk_autoencoder.plotting._reconstruction import ReconstructionDisplay
 from sk_autoencoder.plotting._variance import ExplainedVarianceDisplay
 
@@ -14,5 +15,6 @@ __all__ = [
     "ExplainedVarianceDisplay",
     "LatentDisplay",
     "LossCurveDisplay",
+    "OutlierContributionsDisplay",
     "ReconstructionDisplay",
 ]
