@@ -57,7 +57,7 @@ SAME_WORK = (
     (WIDE, HAND, SAME_LOSS),
     (WIDE_BF16, WIDE, SAME_LOSS_BF16),
 )
-PARTS = ("digits", "pictures", "wide", "defaults", "gpu")
+PARTS = ("digits", "pictures", "wide", "conv", "defaults", "gpu")
 
 Timings = dict[str, list[Timing]]
 

@@ -19,6 +19,7 @@ from competitors import (
     stock_skorch,
     tutorial_loop,
 )
+from conv_workload import SIZES, handwritten_conv, ours_conv
 from data import digits, fashion_mnist, synthetic_pictures
 from handwritten import Extras, Timing, handwritten
 
@@ -89,6 +90,10 @@ ON_WIDE = {
     128: (Target(WIDE, HAND, "<=", 0.88), Target(WIDE_BF16, HAND, "<=", 0.56)),
     1024: (Target(WIDE, HAND, "<=", 0.80), Target(WIDE_BF16, HAND, "<=", 0.45)),
 }
+ON_CONV = (
+    Target(OURS, HAND, "<=", AUTOGRAD),
+    Target(OURS_EXTRAS, HAND_EXTRAS, "<=", AUTOGRAD),
+)
 
 
 @dataclass(frozen=True)
@@ -231,6 +236,8 @@ def workloads(args: argparse.Namespace) -> list[Workload]:
         chosen.append(_pictures(args))
     if "wide" in args.workloads:
         chosen.extend([_wide(args, 128, 5), _wide(args, 1024, 7)])
+    if "conv" in args.workloads and args.device == "cpu":
+        chosen.append(_conv(args))
     return chosen
 
 
@@ -248,20 +255,48 @@ def _digits(args: argparse.Namespace) -> Workload:
 
 
 def _pictures(args: argparse.Namespace) -> Workload:
-    pictures = fashion_mnist(args.data, n_rows=args.rows)
-    note = "Fashion-MNIST"
-    if pictures is None:
-        pictures = synthetic_pictures(args.rows)
-        note = "SYNTHETIC pictures of Fashion-MNIST's shape and range"
+    note, X = _picture_rows(args)
     return Workload(
         "pictures",
         note,
-        standardised(pictures),
+        X,
         (784, 256, 128, 100, 128, 256, 784),
         256,
         args.epochs or 5,
         bottleneck_competitors(args.device),
         (*ON_PICTURES, *EVERYWHERE),
+    )
+
+
+def _picture_rows(args: argparse.Namespace) -> tuple[str, np.ndarray]:
+    """Return standardised pictures, and what they are."""
+    pictures = fashion_mnist(args.data, n_rows=args.rows)
+    note = "Fashion-MNIST"
+    if pictures is None:
+        pictures = synthetic_pictures(args.rows)
+        note = "SYNTHETIC pictures of Fashion-MNIST's shape and range"
+    return note, standardised(pictures)
+
+
+def _conv(args: argparse.Namespace) -> Workload:
+    """Two convolutions, two dense layers, and back: through autograd on both sides."""
+    note, X = _picture_rows(args)
+    competitors: dict[str, Competitor] = {
+        HAND: functools.partial(handwritten_conv, extras=BARE),
+        OURS: functools.partial(ours_conv, extras=BARE),
+        HAND_EXTRAS: functools.partial(handwritten_conv, extras=RECIPE),
+        OURS_EXTRAS: functools.partial(ours_conv, extras=RECIPE),
+    }
+    return Workload(
+        "convolutions",
+        note,
+        X,
+        SIZES,
+        128,
+        max(2, args.epochs or 4),
+        competitors,
+        ON_CONV,
+        steps_only=True,
     )
 
 

@@ -26,7 +26,7 @@ Clock = Callable[[], float]
 Timing = tuple[float, float]
 Layers = list[tuple[Tensor, Tensor]]
 
-_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "logistic": torch.sigmoid,
     "tanh": torch.tanh,
@@ -106,7 +106,7 @@ def unexplained(
     return float(error / np.square(X - X.mean(axis=0), dtype=np.float64).sum())
 
 
-class _Stack:
+class Stack:
     """The dense stack's weights and forward pass, free of `nn.Module`'s call overhead.
 
     With `flat`, all weights are views of one vector, and all gradients views of
@@ -126,7 +126,7 @@ class _Stack:
     ) -> None:
         linears = [nn.Linear(*pair, device=X.device) for pair in pairwise(sizes)]
         self.layers: Layers = [(linear.weight, linear.bias) for linear in linears]
-        self.activation = _FUNCTIONS[activation]
+        self.activation = FUNCTIONS[activation]
         # The positions of the layers that no activation follows.
         self.linear_after = {len(linears) - 1}
         if bottleneck:
@@ -134,6 +134,10 @@ class _Stack:
         self.parameters = [tensor for layer in self.layers for tensor in layer]
         self.flat = self._flatten() if flat else None
         self.leaves = self.parameters if self.flat is None else [self.flat]
+        self.set_extras(X, extras)
+
+    def set_extras(self, X: Tensor, extras: Extras) -> None:
+        """Take over what a recipe adds to the forward pass."""
         self.noise, self.swap, self.dropout = extras.noise, extras.swap, extras.dropout
         self.mean = self.scale = self.inverse_scale = None
         if extras.standardise:
@@ -241,16 +245,16 @@ def handwritten(
     """
     started = clock()
     data = torch.as_tensor(X, device=device)
-    stack = _Stack(
+    stack = Stack(
         data, sizes, activation, extras=extras, flat=flat, bottleneck=bottleneck
     )
-    averages = _train(stack, data, batch_size, epochs, lr, extras)
+    averages = train(stack, data, batch_size, epochs, lr, extras)
     seconds = clock() - started
     return seconds, unexplained(X, lambda rows: stack.reconstruct(rows, averages))
 
 
-def _train(
-    stack: _Stack,
+def train(
+    stack: Stack,
     data: Tensor,
     batch_size: int,
     epochs: int,

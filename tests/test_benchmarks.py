@@ -2,12 +2,16 @@
 
 import importlib
 import math
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sklearn.decomposition import PCA
+
+from sk_autoencoder.datasets import _fashion_mnist
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -182,3 +186,87 @@ def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys)
     assert "curve over that of PCA: +0.300 (target >= 0.0): met" in text
     assert "precision over that of PCA: -0.100 (target >= 0.0): MISSED" in text
     assert "on the same set: not measured (target < 1.0)" in text
+
+
+def test_the_convolutions_by_hand_are_those_of_conv_net(script):
+    conv, hand = script("conv_workload"), script("handwritten")
+    rows = script("data").synthetic_pictures(8)
+    stack = conv.ConvStack(torch.as_tensor(rows), "relu", hand.Extras())
+    network = conv.ConvNet(
+        (1, conv.SIDE, conv.SIDE),
+        channels=conv.CHANNELS,
+        kernel_size=3,
+        hidden_layer_sizes=conv.HIDDEN,
+        upsampling="transposed",
+        activation="relu",
+    )
+    encoder, decoder = network.build(
+        n_inputs=784,
+        n_statistics=conv.CODE,
+        n_components=conv.CODE,
+        n_outputs=784,
+        generator=torch.Generator().manual_seed(0),
+    )
+    weights = [*encoder.parameters(), *decoder.parameters()]
+    for mine, theirs in zip(weights, stack.parameters, strict=True):
+        theirs.data.copy_(mine.data)
+    expected = decoder(encoder(torch.as_tensor(rows)))
+    torch.testing.assert_close(stack.forward(torch.as_tensor(rows)), expected)
+    assert conv.SIZES == (784, 3136, 1568, 128, 10, 128, 1568, 3136, 784)
+
+
+def test_convolutions_fit_by_hand_and_by_our_estimator(script):
+    conv, workloads = script("conv_workload"), script("fit_workloads")
+    rows = script("data").synthetic_pictures(64)
+    for fit in (conv.handwritten_conv, conv.ours_conv):
+        seconds, loss = fit(
+            rows, conv.SIZES, "relu", 32, 2, 1e-3, extras=workloads.RECIPE
+        )
+        assert seconds > 0
+        assert 0 < loss < 2
+
+
+def test_images_are_compared_on_the_same_rows(script):
+    bench = script("bench_images")
+    images = bench.digits(None)
+    assert images.train.shape[1:] == images.test.shape[1:] == (8, 8)
+    scores = bench.compare(images, 4, rows=120, epochs=1)
+    assert list(scores) == [bench.PRINCIPAL, bench.DENSE, bench.CONVOLUTIONS]
+    train, test = bench.drawn(images.train, 120), bench.drawn(images.test, 40)
+    pca = PCA(4, random_state=0).fit(train)
+    error = np.square(test - pca.inverse_transform(pca.transform(test))).sum()
+    assert scores[bench.PRINCIPAL].error == pytest.approx(error, rel=1e-4)
+    total = np.square(test - train.mean(axis=0)).sum()
+    assert scores[bench.PRINCIPAL].explained == pytest.approx(1 - error / total, 1e-4)
+
+
+def test_the_table_of_images_has_ratios_and_verdicts(script):
+    bench = script("bench_images")
+    scores = {
+        bench.PRINCIPAL: bench.Score(10.0, 0.5, 0.1),
+        bench.DENSE: bench.Score(8.0, 0.6, 3.0),
+        bench.CONVOLUTIONS: bench.Score(6.0, 0.7, 20.0),
+    }
+    text = bench.report({("usps", 10): scores})
+    assert "| usps, 10 numbers, ConvNet | 0.700 | 0.600 | 0.750 | 20.0 |" in text
+    assert (
+        "- usps, 10 numbers: squared error of ConvNet over dense layers: 0.750 (target "
+        "<= 0.95): met" in text
+    )
+    assert "fashion_mnist, 4 numbers: squared error of ConvNet over PCA: not" in text
+
+
+def test_images_that_are_not_there_are_missing(script, tmp_path, monkeypatch):
+    bench = script("bench_images")
+    monkeypatch.setattr(_fashion_mnist, "DEBIAN", tmp_path)
+    monkeypatch.delenv("SK_AUTOENCODER_DATA", raising=False)
+    args = Namespace(data=None, fashion=None)
+    for load in (bench.usps, bench.pneumonia, bench.fashion):
+        with pytest.raises(FileNotFoundError):
+            load(args)
+    np.savez(
+        tmp_path / "usps.npz", X=np.zeros((5, 16, 16), np.uint8), test=[0, 0, 1, 0, 1]
+    )
+    images = bench.usps(Namespace(data=tmp_path))
+    assert (len(images.train), len(images.test)) == (3, 2)
+    assert script("data").fashion_mnist(tmp_path, n_rows=3) is None

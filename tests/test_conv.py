@@ -21,9 +21,10 @@ from sk_autoencoder import (
 from sk_autoencoder._random import make_generator
 from sk_autoencoder.metrics import reconstruction_scorer
 from sk_autoencoder.networks import ConvNet
+from sk_autoencoder.networks.conv import Reshape
 
 X = load_digits().data[:300]
-IMAGES = ConvNet((1, 8, 8), channels=(4, 6))
+IMAGES = ConvNet((1, 8, 8), channels=(4, 6), hidden_layer_sizes=(16,))
 FAST = {"max_epochs": 2, "random_state": 0}
 
 
@@ -72,7 +73,7 @@ def test_a_stage_is_the_convolution_it_says():
         convolution.weight,
         convolution.bias,
         stride=2,
-        padding=1,
+        padding=2,
     ).relu()
     torch.testing.assert_close(encoder[:3](rows), by_hand)
 
@@ -153,14 +154,29 @@ ADVICE = {
         ((64,), "expected (channels, height, width) or (channels, length), got "),
         ((1, 0, 64), "expected (channels, height, width) or (channels, length), got "),
     ],
-    "channels": [((), "expected at least one stage"), ((0,), "channels=(0,)")],
+    "channels": [
+        ((), "expected at least one stage"),
+        ((0,), "expected a tuple of ints >= 1, got channels=(0,). Pass e.g. channels="),
+        (16, "expected a tuple of ints >= 1, got channels=16. Pass e.g. channels="),
+    ],
     "kernel_size": [(2, "expected an odd kernel_size, got kernel_size=2.")],
-    "stride": [(4, "expected a stride from 1 to kernel_size=3, got stride=4.")],
+    "stride": [(6, "expected a stride from 1 to kernel_size=5, got stride=6.")],
     "pooling": [("sum", "got pooling='sum'")],
     "upsampling": [("bilinear", "got upsampling='bilinear'")],
     "activation": [("sin", "got activation='sin'")],
-    "dropout": [(1.0, "got dropout=1.0")],
-    "hidden_layer_sizes": [((0,), "hidden_layer_sizes=(0,)")],
+    "dropout": [
+        (1.0, "expected a share in [0, 1), got dropout=1.0. Pass 0.0 to keep every "),
+        (None, "expected a share in [0, 1), got dropout=None. Pass 0.0 to keep every "),
+    ],
+    "hidden_layer_sizes": [
+        (
+            (0,),
+            "expected a tuple of ints >= 1, got hidden_layer_sizes=(0,). Pass e.g. "
+            "hidden_layer_sizes=(256, 128).",
+        ),
+        (64, "expected a tuple of ints >= 1, got hidden_layer_sizes=64."),
+        ("", "expected a tuple of ints >= 1, got hidden_layer_sizes=''."),
+    ],
 }
 
 
@@ -172,6 +188,68 @@ def test_bad_parameters_are_named(name, value, message):
     network = ConvNet((1, 8, 8), channels=(2,)).set_params(**{name: value})
     with pytest.raises(ValueError, match=re.escape(message)):
         AutoEncoderTransformer(2, network=network, max_epochs=1).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((8, 8, 1), "Pass input_shape=(1, 8, 8)."),
+        (
+            (8, 8, 3),
+            "Pass input_shape=(3, 8, 8), and rows with the channels first, as "
+            "X.reshape(-1, 8, 8, 3).transpose(0, 3, 1, 2).reshape(len(X), -1).",
+        ),
+    ],
+)
+def test_channels_that_seem_to_come_last_are_told(shape, advice):
+    images = np.random.default_rng(0).random((20, math.prod(shape)))
+    message = (
+        f"expected (channels, height, width), got input_shape={shape}, which looks "
+        f"like (height, width, channels). {advice}"
+    )
+    estimator = AutoEncoderTransformer(
+        2, network=ConvNet(shape, channels=(2,)), max_epochs=1, random_state=0
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$") as told:
+        estimator.fit(images)
+    assert [warning.filename for warning in told] == [__file__]
+    turned = images.reshape(-1, *shape).transpose(0, 3, 1, 2).reshape(len(images), -1)
+    estimator.set_params(network__input_shape=(shape[2], *shape[:2])).fit(turned)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (3, 8, 8), (16, 8, 1), (8, 16, 4), (4, 4, 4), (8, 8, 2)]
+)
+def test_other_shapes_are_taken_as_they_are(shape):
+    # Warnings are errors: eight channels of 16 x 4 are unusual, and nobody's mistake.
+    build(ConvNet(shape, channels=(2,)), math.prod(shape))
+
+
+def test_a_wrong_number_of_features_tells_of_channels_that_seem_to_come_last():
+    message = (
+        "expected an image of input_shape=(9, 9, 3), 243 features, got X with 64 "
+        "features, where input_shape looks like (height, width, channels). Pass "
+        "network=ConvNet(input_shape=...) whose product is X.shape[1]."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        build(ConvNet((9, 9, 3)), 64)
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 9), (2, 13)])
+def test_the_order_in_memory_changes_no_number(shape, upsampling):
+    network = ConvNet(shape, channels=(4, 6), upsampling=upsampling)
+    decoder = build(network, math.prod(shape))[1]
+    codes = torch.randn(5, 3, generator=make_generator(1))
+    given = decoder(codes)
+    assert given.is_contiguous()
+    orders = [part for part in decoder if isinstance(part, Reshape)]
+    assert [part.channels_last for part in orders] == [
+        upsampling == "nearest" and len(shape) == 3
+    ]
+    for part in orders:
+        part.channels_last = False
+    torch.testing.assert_close(decoder(codes), given, rtol=1e-5, atol=1e-6)
 
 
 def test_the_wrong_order_of_channels_is_guessed():

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "check_choice",
+    "check_share",
+    "check_sizes",
     "is_count",
     "is_plain_activation",
     "linear",
@@ -142,22 +145,11 @@ default="gelu"
     def _sizes(self, automatic: tuple[int, ...]) -> tuple[int, ...]:
         """Check the parameters and resolve `hidden_layer_sizes`."""
         check_choice("activation", self.activation, ACTIVATIONS)
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"expected a share in [0, 1), got dropout={self.dropout!r}. "
-                "Pass 0.0 to keep every unit."
-            )
+        check_share("dropout", self.dropout)
         if isinstance(self.hidden_layer_sizes, str):
             check_choice("hidden_layer_sizes", self.hidden_layer_sizes, ["auto"])
             return automatic
-        sizes = tuple(self.hidden_layer_sizes)
-        if not all(is_count(size) for size in sizes):
-            raise ValueError(
-                "expected a tuple of ints >= 1, got "
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r}. Pass the units of "
-                "each layer, as hidden_layer_sizes=(256, 128)."
-            )
-        return tuple(int(size) for size in sizes)
+        return check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, (256, 128))
 
     def _layers(
         self, sizes: Sequence[int], generator: torch.Generator
@@ -296,3 +288,25 @@ def check_choice(name: str, value: object, choices: object) -> None:
     known = sorted(choices)  # type: ignore[call-overload]
     if value not in known:
         raise ValueError(f"expected one of {known}, got {name}={value!r}. Pass one.")
+
+
+def check_sizes(name: str, sizes: object, example: tuple[int, ...]) -> tuple[int, ...]:
+    """Refuse anything but whole numbers of at least one; give them as a tuple."""
+    if isinstance(sizes, Iterable) and not isinstance(sizes, str):
+        given = tuple(sizes)
+        if all(is_count(size) for size in given):
+            return tuple(int(size) for size in given)
+    raise ValueError(
+        f"expected a tuple of ints >= 1, got {name}={sizes!r}. Pass e.g. "
+        f"{name}={example}."
+    )
+
+
+def check_share(name: str, share: Any) -> None:
+    """Refuse anything but a number in [0, 1)."""
+    is_number = isinstance(share, Real)
+    if not (is_number and 0 <= share < 1):
+        raise ValueError(
+            f"expected a share in [0, 1), got {name}={share!r}. Pass 0.0 to keep every "
+            "unit."
+        )
