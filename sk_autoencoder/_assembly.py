@@ -24,6 +24,7 @@ from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._fused import fast_step
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._places import FromPlaces, InPlaces
 from sk_autoencoder._prefixes import PrefixDecoder, PrefixModule
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._random import Seeds, make_generator
@@ -180,20 +181,18 @@ def build_net(plan: Plan) -> AutoEncoderNet:
 def _build_module(plan: Plan) -> AutoEncoderModule:
     """Build the module of a plan, with fresh weights."""
     columns = plan.columns()
-    generator = make_generator(plan.seeds.weights)
     if plan.stacked:
         encoder, decoder = plan.network.build_stack(
             n_inputs=columns.n_inputs,
             n_outputs=columns.n_outputs,
-            generator=generator,
+            generator=make_generator(plan.seeds.weights),
         )
     else:
-        encoder, decoder = plan.network.build(
-            n_inputs=columns.n_inputs,
+        encoder, decoder = _build_networks(
+            plan,
+            columns,
             n_statistics=plan.objective.n_statistics(plan.n_components),
             n_components=plan.n_components,
-            n_outputs=columns.n_outputs,
-            generator=generator,
         )
     if plan.axes is not None:
         anchor = AnchoredEncoder if plan.objective.is_plain else AnchoredPosterior
@@ -212,6 +211,49 @@ def _build_module(plan: Plan) -> AutoEncoderModule:
     if plan.axes is not None and not plan.objective.is_plain:
         columns.set_variance(noise_variance(plan))
     return module
+
+
+def _build_networks(
+    plan: Plan,
+    columns: NumericColumns | MixedColumns,
+    *,
+    n_statistics: int,
+    n_components: int,
+) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Build the encoder and the decoder of a plan, cells in place if need be."""
+    network, n_features = plan.network, len(plan.statistics.mean)
+    n_inputs, n_outputs = columns.n_inputs, columns.n_outputs
+    varies = plan.statistics.spread > 0
+    places: torch.Tensor | None = None
+    if isinstance(columns, MixedColumns):
+        owner = columns.owner.cpu()
+        varies = np.isin(np.arange(n_features), owner.numpy())
+        if network.reads_cells:
+            _refuse_categories(plan)
+            places, n_outputs = owner, n_features
+            n_inputs = n_features * (2 if columns.masks else 1)
+    network.check(anchored=plan.axes is not None, varies=varies)
+    encoder, decoder = network.build(
+        n_inputs=n_inputs,
+        n_statistics=n_statistics,
+        n_components=n_components,
+        n_outputs=n_outputs,
+        generator=make_generator(plan.seeds.weights),
+    )
+    if places is None:
+        return encoder, decoder
+    return InPlaces(encoder, places, n_features), FromPlaces(decoder, places)
+
+
+def _refuse_categories(plan: Plan) -> None:
+    """Refuse columns of categories: no step of a series is a number of levels."""
+    assert plan.table is not None
+    if plan.table.has_categories:
+        names = [c.name for c in plan.table.columns if hasattr(c, "levels")]
+        raise ValueError(
+            f"expected columns of numbers for network={plan.network!r}, got categories "
+            f"in {names}. Pass network=None, or rows without them."
+        )
 
 
 def noise_variance(plan: Plan) -> float:
@@ -286,13 +328,7 @@ def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
         Of the plan, on its device.
     """
     k, columns, _, _ = _parts(plan, module)
-    _, network = plan.network.build(
-        n_inputs=columns.n_inputs,
-        n_statistics=k,
-        n_components=2 * k,
-        n_outputs=columns.n_outputs,
-        generator=make_generator(plan.seeds.weights),
-    )
+    _, network = _build_networks(plan, columns, n_statistics=k, n_components=2 * k)
     decoder = PrefixDecoder(network, to_raw=columns.to_raw, n_components=k)
     module.prefixes = decoder.to(columns.mean.device)
     _set_prefix_axes(plan, module, decoder)

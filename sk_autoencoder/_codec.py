@@ -24,7 +24,7 @@ from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net_training import Patience
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import Seeds
-from sk_autoencoder.networks import MLP, ConvNet, UserNetwork
+from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 from sk_autoencoder.objectives import Denoise, Reconstruct, Variational
 
 __all__ = ["Decoder", "Encoder"]
@@ -50,7 +50,7 @@ RECORDS: dict[str, type] = {
     )
 }
 NETWORKS: dict[str, type[Network]] = {
-    kind.__name__: kind for kind in (ConvNet, MLP, UserNetwork)
+    kind.__name__: kind for kind in (ConvNet, MLP, RecurrentNet, UserNetwork)
 }
 
 

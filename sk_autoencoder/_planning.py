@@ -332,6 +332,7 @@ def _net_settings(
             lr=estimator.lr,
             weight_decay=estimator.weight_decay,
             device=device,
+            lr_factor=_resolve_network(estimator).lr_factor,
         ),
         "max_epochs": epochs,
         "batch_size": batch_size,

@@ -30,9 +30,17 @@ class Network(BaseEstimator, ABC):
     input_shape : tuple of int or None
         Of a row, where it has one: arrays of rows in that shape are taken too, and
         reach the encoder flattened. A parameter of the networks that have it.
+    reads_cells : bool
+        Whether it matters which cell of a row stands where. `build` is then told as
+        many outputs as there are features, constant ones included, and as many inputs,
+        or twice as many: then marks of the missing cells follow, in the same order.
+    lr_factor : float
+        What the recipe's learning rate is multiplied by.
     """
 
     input_shape: Sequence[int] | None = None
+    reads_cells: ClassVar[bool] = False
+    lr_factor: ClassVar[float] = 1.0
 
     @abstractmethod
     def build(
@@ -65,6 +73,17 @@ class Network(BaseEstimator, ABC):
         encoder, decoder : torch.nn.Module
             (n, n_inputs) to (n, n_statistics); (n, n_components) to
             (n, n_outputs).
+        """
+
+    def check(self, *, anchored: bool, varies: np.ndarray) -> None:
+        """Refuse what the network does not go with, with advice that names its own.
+
+        Parameters
+        ----------
+        anchored : bool
+            Whether PCA, which sees whole rows, is to stand beside the network.
+        varies : ndarray of bool of shape (n_features,)
+            Which cells of a row differ between training rows.
         """
 
     def stack_widths(self) -> list[int]:

@@ -41,7 +41,7 @@ LAYERS = {
     "objectives": ["objectives", "objectives.*"],
     "columns": ["_columns", "_columns.*"],
     "net": ["_net", "_net_*"],
-    "anchor": ["_anchor", "_prefixes"],
+    "anchor": ["_anchor", "_places", "_prefixes"],
     "moments": ["_moments"],
     "density": ["_density"],
     "inference": ["_inference", "_forward", "_forward_*"],

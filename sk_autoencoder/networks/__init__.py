@@ -2,6 +2,7 @@
 
 from sk_autoencoder.networks.conv import ConvNet
 from sk_autoencoder.networks.mlp import MLP
+from sk_autoencoder.networks.recurrent import RecurrentNet
 from sk_autoencoder.networks.user import UserNetwork
 
-__all__ = ["MLP", "ConvNet", "UserNetwork"]
+__all__ = ["MLP", "ConvNet", "RecurrentNet", "UserNetwork"]

@@ -1,0 +1,283 @@
+"""Recurrent networks for series."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from sk_autoencoder._protocols import Network
+from sk_autoencoder.networks.mlp import Dropout, check_choice, is_count
+from sk_autoencoder.networks.mlp import linear as dense
+from sk_autoencoder.networks.series import (
+    GATES,
+    Recurrence,
+    SeriesDecoder,
+    SeriesEncoder,
+    WrittenBack,
+)
+
+__all__ = ["RecurrentNet"]
+
+# Frames that a series is cut into.
+FRAMES = 16
+
+
+class RecurrentNet(Network):
+    """An LSTM or GRU that reads a series, and one that writes it from the code.
+
+    Rows are flattened series, steps first: `X.reshape(len(X), -1)` of an array
+    (n_samples, n_steps, n_channels). They are read and written in frames of a few
+    steps. The encoder's state after the last frame gives the code. The decoder starts
+    from the code, is shown it at every frame beside a clock, and writes the series from
+    its end to its beginning: what it writes first is what the encoder read last.
+
+    Series of unequal length are rows that end in missing cells, with the estimator's
+    `allow_missing=True`. The encoder stops at the last frame that has a value, in both
+    directions, and missing cells before it are marked; the loss leaves them out. What
+    is decoded has all steps. A series without a value is read as one frame of marks.
+
+    Parameters
+    ----------
+    input_shape : tuple of int or None, default=None
+        (n_steps, n_channels); their product is the number of features. None is one
+        channel of as many steps as there are features.
+    cell : {"lstm", "gru"}, default="lstm"
+    hidden_size : int or tuple of int, default=64
+        Units of each layer, in each direction; a tuple is in the encoder's order, and
+        the decoder mirrors it.
+    n_layers : int, default=1
+        Of the encoder, and of each decoder.
+    frame_size : int or "auto", default="auto"
+        Steps that a cell reads, or writes, at once; 1 is the plain recurrent network.
+        "auto" is a sixteenth of the steps, rounded up. Fewer, longer frames are faster
+        and easier to learn.
+    bidirectional : bool, default=True
+        Whether the encoder also reads from the last frame to the first.
+    dropout : float, default=0.0
+        Share of units set to zero in training after each layer, in [0, 1).
+    n_future : int, default=0
+        Of the steps, how many the encoder does not see. A second decoder predicts
+        these from the code, in the order of time. It needs `init="random"`: PCA would
+        see them.
+
+    See Also
+    --------
+    ConvNet : Convolutions, also over time; faster.
+
+    Notes
+    -----
+    Time is in proportion to the number of frames: one waits for the one before. The
+    weights start as torch's own, but for the bias of an LSTM's forget gates, which is
+    1. With `lr="auto"` the learning rate is 2.5 times that of dense networks.
+
+    Where series are shifted or stretched in time, their best code can be far from PCA's
+    scores, and a start from PCA keeps the network near these: compare `init="random"`.
+
+    References
+    ----------
+    Srivastava, Mansimov and Salakhutdinov (2015), Unsupervised learning of video
+    representations using LSTMs, ICML.
+
+    Sutskever, Vinyals and Le (2014), Sequence to sequence learning with neural
+    networks, NeurIPS.
+
+    Sak, Senior, Rao and Beaufays (2015), Fast and accurate recurrent neural network
+    acoustic models for speech recognition, Interspeech, for frames of steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_autoencoder import AutoEncoderTransformer
+    >>> from sk_autoencoder.networks import RecurrentNet
+    >>> start = np.random.default_rng(0).uniform(0, 6, size=(100, 1, 1))
+    >>> series = np.sin(start + np.linspace(0, 6, 20)[:, None] * [1, 2])
+    >>> network = RecurrentNet((20, 2), hidden_size=8)
+    >>> reducer = AutoEncoderTransformer(3, network=network, max_epochs=2)
+    >>> reducer.fit_transform(series.reshape(100, -1)).shape
+    (100, 3)
+    """
+
+    reads_cells: ClassVar[bool] = True
+    lr_factor: ClassVar[float] = 2.5
+
+    def __init__(
+        self,
+        input_shape: Sequence[int] | None = None,
+        cell: str = "lstm",
+        hidden_size: int | Sequence[int] = 64,
+        n_layers: int = 1,
+        frame_size: int | str = "auto",
+        bidirectional: bool = True,
+        dropout: float = 0.0,
+        n_future: int = 0,
+    ) -> None:
+        self.input_shape = input_shape
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.frame_size = frame_size
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.n_future = n_future
+
+    def build(
+        self,
+        *,
+        n_inputs: int,
+        n_statistics: int,
+        n_components: int,
+        n_outputs: int,
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build the encoder and one decoder or two; see `Network.build`."""
+        sizes = self._sizes()
+        n_steps, n_channels = self._shape(n_outputs)
+        frame = self._frame(n_steps)
+        n_read = n_steps - self.n_future
+        masked = n_inputs == 2 * n_outputs
+        n_ways = 2 if self.bidirectional else 1
+        width = frame * n_channels
+        widths = [width * (2 if masked else 1), *(n_ways * size for size in sizes)]
+        layers = [
+            [Recurrence(self.cell, n_in, size, generator) for _ in range(n_ways)]
+            for n_in, size in zip(widths[:-1], sizes, strict=True)
+        ]
+        encoder = SeriesEncoder(
+            (n_steps, n_channels),
+            n_read=n_read,
+            frame=frame,
+            layers=layers,
+            dropout=self._dropout(),
+            output=dense(widths[-1], n_statistics, generator),
+            masked=masked,
+        )
+        ends = [n_components, *reversed(sizes), width]
+        past, future = (
+            self._decoder(-(-n // frame), ends, generator) if n else None
+            for n in (n_read, int(self.n_future))
+        )
+        assert past is not None
+        counts = (n_read * n_channels, self.n_future * n_channels)
+        return encoder, WrittenBack(past, future, counts)
+
+    def check(self, *, anchored: bool, varies: np.ndarray) -> None:
+        """Refuse what leaves nothing to predict; see `Network.check`."""
+        if not self.n_future:
+            return
+        if anchored:
+            raise ValueError(
+                f"expected init='random' for n_future={self.n_future!r}, got "
+                "init='pca', which sees the steps that are to be predicted. Pass "
+                "init='random', or n_future=0."
+            )
+        n_steps, n_channels = self._shape(len(varies))
+        n_read = n_steps - self.n_future
+        if not varies[n_read * n_channels :].any():
+            raise ValueError(
+                f"expected series that go on after step {n_read} of {n_steps}, got "
+                f"n_future={self.n_future!r} and X without values that differ there. "
+                "Pass a smaller n_future, or longer series."
+            )
+
+    def _decoder(
+        self, n_frames: int, sizes: list[int], generator: torch.Generator
+    ) -> SeriesDecoder:
+        """Make a decoder of so many frames through these sizes, the code's first."""
+        n_components, *units, width = sizes
+        n_shown = [n_components + SeriesDecoder.N_WAVES, *units[:-1]]
+        layers = [
+            Recurrence(self.cell, n_in, size, generator)
+            for n_in, size in zip(n_shown, units, strict=True)
+        ]
+        starts = [
+            dense(n_components, layer.n_states * layer.n_units, generator)
+            for layer in layers
+        ]
+        output = dense(units[-1], width, generator)
+        return SeriesDecoder(n_frames, layers, starts, self._dropout(), output)
+
+    def _dropout(self) -> nn.Module:
+        return Dropout(self.dropout) if self.dropout else nn.Identity()
+
+    # -- checks ----------------------------------------------------------------------
+
+    def _frame(self, n_steps: int) -> int:
+        """Resolve the steps of a frame."""
+        if isinstance(self.frame_size, str):
+            check_choice("frame_size", self.frame_size, ["auto"])
+            return -(-n_steps // FRAMES)
+        if not is_count(self.frame_size):
+            raise ValueError(
+                f"expected 'auto' or an int >= 1, got frame_size={self.frame_size!r}. "
+                "Pass 1 to read step by step."
+            )
+        return int(self.frame_size)
+
+    def _shape(self, n_outputs: int) -> tuple[int, int]:
+        """Check `input_shape` and `n_future` against the features; give the shape."""
+        given = self.input_shape
+        shape = (n_outputs, 1) if given is None else tuple(given)
+        if len(shape) != 2 or not all(is_count(size) for size in shape):
+            raise ValueError(
+                f"expected (n_steps, n_channels), got input_shape={given!r}. Pass "
+                "e.g. input_shape=(140, 1)."
+            )
+        n_steps, n_channels = (int(size) for size in shape)
+        if n_steps * n_channels != n_outputs:
+            raise ValueError(
+                f"expected series of input_shape={shape}, {n_steps * n_channels} "
+                f"features, got X with {n_outputs} features"
+                f"{self._guess(n_steps, n_channels, n_outputs)}. Pass "
+                "network=RecurrentNet(input_shape=(n_steps, n_channels)) whose product "
+                "is X.shape[1]."
+            )
+        n_future = self.n_future
+        whole = is_count(n_future) or (n_future == 0 and n_future is not False)
+        if not whole or n_future >= n_steps:
+            raise ValueError(
+                f"expected n_future from 0 to n_steps - 1 = {n_steps - 1}, got "
+                f"n_future={n_future!r}. Pass fewer steps to predict, or longer series."
+            )
+        return n_steps, n_channels
+
+    @staticmethod
+    def _guess(n_steps: int, n_channels: int, n_features: int) -> str:
+        """Say what else the shape may have been meant to be."""
+        if n_features % n_steps == 0:
+            n_channels = n_features // n_steps
+            return f", which would be {n_channels} channels of {n_steps} steps"
+        if n_features % n_channels == 0:
+            n_steps = n_features // n_channels
+            return f", which would be {n_steps} steps of {n_channels} channels"
+        return ""
+
+    def _sizes(self) -> list[int]:
+        """Check the other parameters; give the units of each layer."""
+        check_choice("cell", self.cell, GATES)
+        if not is_count(self.n_layers):
+            raise ValueError(
+                f"expected an int >= 1, got n_layers={self.n_layers!r}. Pass "
+                "n_layers=1."
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"expected a share in [0, 1), got dropout={self.dropout!r}. "
+                "Pass 0.0 to keep every unit."
+            )
+        size = self.hidden_size
+        if is_count(size):
+            return [int(size)] * int(self.n_layers)  # type: ignore[arg-type]
+        sizes = () if isinstance(size, str | int | float) else tuple(size)
+        if not sizes or not all(is_count(size) for size in sizes):
+            raise ValueError(
+                "expected an int >= 1, or a tuple of one a layer, got "
+                f"hidden_size={self.hidden_size!r}. Pass e.g. hidden_size=64."
+            )
+        if len(sizes) != self.n_layers:
+            raise ValueError(
+                f"expected as many sizes as layers, got hidden_size={size!r} and "
+                f"n_layers={self.n_layers!r}. Pass n_layers={len(sizes)}, or an int."
+            )
+        return [int(size) for size in sizes]
