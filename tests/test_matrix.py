@@ -19,7 +19,7 @@ from torch import nn
 
 import sk_autoencoder
 from sk_autoencoder import networks
-from sk_autoencoder.networks import MLP, ConvNet, UserNetwork
+from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 
 N_ROWS = 60
 
@@ -118,6 +118,14 @@ NETWORKS = {
     ),
     "ConvNet of signals": Case(
         ConvNet(channels=(2,)), FLAT, {"network__kernel_size": [3, 5]}
+    ),
+    "RecurrentNet": Case(
+        RecurrentNet((8, 2), hidden_size=4),
+        [*FLAT, "missing cells", "series"],
+        {"network__hidden_size": [4, 6]},
+    ),
+    "RecurrentNet of one channel": Case(
+        RecurrentNet(cell="gru", hidden_size=4), FLAT, {"network__n_layers": [1, 2]}
     ),
     "UserNetwork": Case(
         UserNetwork(deep, deep), FLAT + TABLES, {"network__encoder": [dense, deep]}
@@ -267,6 +275,18 @@ def dense_only(feature, network, *other):
 
 
 REFUSED = {
+    "a mixed frame, RecurrentNet": (
+        AUTO(network=RecurrentNet()),
+        FRAME,
+        "expected columns of numbers for network=RecurrentNet(), got categories in "
+        "['size', 'sunny']. Pass network=None, or rows without them.",
+    ),
+    "steps to predict, a start from PCA": (
+        AUTO(network=RecurrentNet(n_future=4)),
+        NUMBERS,
+        "expected init='random' for n_future=4, got init='pca', which sees the steps "
+        "that are to be predicted. Pass init='random', or n_future=0.",
+    ),
     "a mixed frame with gaps, ConvNet": (
         AUTO(network=CONV, allow_missing=True),
         DATA["mixed frame, missing cells"].rows,

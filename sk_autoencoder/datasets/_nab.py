@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sk_autoencoder.datasets._adult import _check_flag, _import_pandas
+from sk_autoencoder.datasets._checks import check_flag, import_pandas
 
 __all__ = ["load_nab"]
 
@@ -91,12 +91,12 @@ def load_nab(series: str = "nyc_taxi", *, as_frame: bool = True) -> Bunch:
     >>> round(float(taxi.target.mean()), 3)
     0.1
     """
-    _check_flag("as_frame", as_frame)
+    check_flag("as_frame", as_frame)
     if series not in SERIES:
         raise ValueError(
             f"expected one of {list(SERIES)}, got series={series!r}. Pass one of these."
         )
-    pandas = _import_pandas() if as_frame else None
+    pandas = import_pandas() if as_frame else None
     times, values, labels = _read(series)
     step = int((times[1] - times[0]) / np.timedelta64(1, "m"))
     data: Any = values

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from sk_autoencoder.datasets._adult import _check_flag
+from sk_autoencoder.datasets._checks import check_flag
 from sk_autoencoder.datasets._porto_seguro import _check_count
 
 __all__ = ["make_series_anomalies"]
@@ -127,7 +127,7 @@ def make_series_anomalies(
         _check_count(name, value, least)
     _check_number("contamination", contamination, 1.0)
     _check_number("noise", noise, math.inf)
-    _check_flag("return_X_y", return_X_y)
+    check_flag("return_X_y", return_X_y)
     names = _known(kinds)
     random = check_random_state(random_state)
     # A stream for each purpose: what is normal does not depend on what is planted.

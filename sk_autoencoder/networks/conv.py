@@ -278,7 +278,7 @@ default="gelu"
                 f"expected (channels, height, width), got input_shape={shape}, which "
                 f"looks like (height, width, channels). {_advice(shape)}",
                 UserWarning,
-                stacklevel=9,  # the caller of fit
+                stacklevel=10,  # the caller of fit
             )
         return shape
 
