@@ -1,0 +1,88 @@
+"""
+Drawings of molecules
+=====================
+
+Does a picture of a molecule tell how well it dissolves in water? Ten numbers a drawing
+go into a linear regression: PCA's ten, those of a network as tutorials have it, and
+those of the defaults.
+"""
+
+# %%
+# The drawings
+# ------------
+# Structural formulas of 1,128 molecules, 64 by 64 pixels, with their measured
+# solubility.
+
+import matplotlib.pyplot as plt
+from sklearn.model_selection import train_test_split
+
+from sk_autoencoder.datasets import load_molecules
+
+molecules = load_molecules()
+X_train, X_test, y_train, y_test = train_test_split(
+    molecules.data, molecules.target, random_state=0
+)
+fig, axes = plt.subplots(1, 6, figsize=(9, 2), layout="constrained")
+for ax, image, solubility in zip(
+    axes, molecules.images, molecules.target, strict=False
+):
+    ax.imshow(image, cmap="gray_r")
+    ax.set(xticks=[], yticks=[], title=f"{solubility:.2f}")
+fig.suptitle("log10 of mol per litre")
+
+# %%
+# Ten numbers, and what they tell
+# -------------------------------
+# How much of an unseen drawing comes back, and how much of the variance of solubility a
+# ridge regression finds in the ten numbers.
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_autoencoder import AutoEncoderTransformer
+from sk_autoencoder.metrics import reconstruction_scorer
+
+reducers = {
+    "tutorial": AutoEncoderTransformer(
+        n_components=10,
+        hidden_layer_sizes=(256, 128),
+        activation="logistic",
+        numeric_scaling="minmax",
+        loss="binary_cross_entropy",
+        init="random",
+        optimizer="adam",
+        lr=0.01,
+        batch_size=256,
+        max_epochs=10,
+        early_stopping=False,
+        random_state=0,
+    ),
+    "PCA": PCA(n_components=10, random_state=0),
+    "default": AutoEncoderTransformer(n_components=10, random_state=0),
+}
+for name, reducer in reducers.items():
+    ridge = RidgeCV(alphas=np.logspace(-2, 4, 13))
+    model = make_pipeline(reducer, StandardScaler(), ridge).fit(X_train, y_train)
+    explained = reconstruction_scorer(reducer, X_test)
+    found = model.score(X_test, y_test)
+    print(f"{name:10} explained variance {explained:.3f}, solubility {found:.3f}")
+
+# %%
+# The default brings back more of a drawing than PCA does, and its numbers tell the
+# regression no more of solubility, here a little less: what makes up most of a picture
+# need not be what one asks of it.
+#
+# See for yourself
+# ----------------
+
+from sk_autoencoder.plotting import ReconstructionDisplay
+
+fig, axes = plt.subplots(3, 1, figsize=(9, 6.5), layout="constrained")
+for ax, (name, reducer) in zip(axes, reducers.items(), strict=True):
+    ReconstructionDisplay.from_estimator(
+        reducer, X_test, image_shape=(64, 64), ax=ax, name=name
+    )
+plt.show()
