@@ -90,7 +90,10 @@ def test_sparse_rows_and_contributions_below_zero():
     colours = [to_hex(bar.get_facecolor()).upper() for bar in display.bars_]
     assert colours == [TOWARDS, AWAY]
     assert labels(display) == ["feature 0", "feature 1"]
-    assert display.ax_.get_title() == "Row"
+    assert display.ax_.get_title() == "Contributions by feature"
+    display = OutlierContributionsDisplay([2.0], decision=0.5, estimator_name="Me")
+    title = display.plot().ax_.get_title()
+    assert title == "Me: no outlier\n+0.5 from the threshold"
 
 
 def test_long_values_are_cut():

@@ -264,10 +264,11 @@ class OutlierContributionsDisplay:
 
     def _title(self, name: str | None) -> str:
         name = self.estimator_name if name is None else name
-        what = "row" if self.row is None else f"row {self.row}"
+        parts = [] if self.row is None else [f"row {self.row}"]
         if self.decision is not None:
             side = "an outlier" if self.decision < 0 else "no outlier"
-            what = f"{what}, {side}\n{self.decision:+.3g} from the threshold"
+            parts.append(f"{side}\n{self.decision:+.3g} from the threshold")
+        what = ", ".join(parts) or "contributions by feature"
         return f"{name}: {what}" if name else what[0].upper() + what[1:]
 
 
