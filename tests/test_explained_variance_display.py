@@ -24,6 +24,8 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder.datasets import load_adult
+from sk_autoencoder.networks import ConvNet
 from sk_autoencoder.plotting import ExplainedVarianceDisplay, _variance
 from sk_autoencoder.plotting._common import OKABE_ITO
 
@@ -397,3 +399,54 @@ def test_data_is_refused():
     ):
         ExplainedVarianceDisplay([2], [0.5, 0.6]).plot()
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_rows_of_several_dimensions(ordered):
+    images = load_digits().images[:300]
+    flat = images.reshape(300, 64)
+    network = ConvNet((1, 8, 8), channels=(2,))
+    ae = AutoEncoderTransformer(
+        3, network=network, ordered=ordered, max_epochs=2, random_state=0
+    ).fit(images)
+    one, other, third = (
+        ExplainedVarianceDisplay.from_estimator(e, X)
+        for e, X in [(ae, images), (ae, flat), (clone(ae).fit(flat), images)]
+    )
+    assert one.explained_variance[-1] == pytest.approx(ae.score(images))
+    for display in (other, third):
+        np.testing.assert_array_equal(
+            one.explained_variance, display.explained_variance
+        )
+        np.testing.assert_array_equal(
+            one.pca_explained_variance, display.pca_explained_variance
+        )
+
+
+def test_a_table_is_measured_on_its_encoded_columns():
+    people = load_adult().data[:300]
+    options = {"allow_missing": True, "ordered": True, "random_state": 0}
+    start = AutoEncoderTransformer(3, max_epochs=0, **options).fit(people[:200])
+    display = ExplainedVarianceDisplay.from_estimator(start, people)
+    # Untrained it is PCA, also of rows that it has not seen.
+    np.testing.assert_allclose(
+        display.explained_variance, display.pca_explained_variance, rtol=1e-6
+    )
+    assert display.explained_variance[-1] == pytest.approx(start.score(people))
+    assert (np.diff(display.explained_variance) > 0).all()
+    trained = AutoEncoderTransformer(3, lr=0.01, max_epochs=30, **options).fit(people)
+    moved = ExplainedVarianceDisplay.from_estimator(trained, people)
+    assert moved.explained_variance[-1] == pytest.approx(trained.score(people))
+    assert moved.explained_variance[-1] > moved.pca_explained_variance[-1] + 0.05
+    seen = ExplainedVarianceDisplay.from_estimator(trained)
+    assert seen.pca_line_ is None
+    np.testing.assert_allclose(
+        seen.explained_variance, moved.explained_variance, rtol=1e-4
+    )
+    short = ExplainedVarianceDisplay.from_estimator(trained.truncate(2), people)
+    np.testing.assert_allclose(
+        short.explained_variance, moved.explained_variance[:2], rtol=1e-6
+    )
+    vae = VAETransformer(3, allow_missing=True, max_epochs=1, random_state=0)
+    display = ExplainedVarianceDisplay.from_estimator(vae.fit(people), people)
+    assert display.pca_line_ is None

@@ -20,8 +20,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from torch import nn
 
 from sk_autoencoder import AutoEncoderTransformer, VAETransformer
+from sk_autoencoder.datasets import load_adult
+from sk_autoencoder.networks import ConvNet, UserNetwork
 from sk_autoencoder.plotting import (
     LatentDisplay,
     LossCurveDisplay,
@@ -521,22 +524,22 @@ def test_latent_display_refuses(pca, digits):
         with raises(
             ValueError,
             f"expected components from 0 to 9, got components={components}, because "
-            "the code has 10 columns. Pass two of these, or fit with a larger "
+            "the code has 10 columns. Pass 2 of these, or fit with a larger "
             "n_components.",
         ):
             LatentDisplay.from_estimator(pca, X, components=components)
     with raises(
         ValueError,
         "expected components from 0 to 0, got components=(0, 1), because the code has "
-        "1 column. Pass two of these, or fit with a larger n_components.",
+        "1 column. Pass 2 of these, or fit with a larger n_components.",
     ):
         LatentDisplay.from_estimator(PCA(1).fit(X), X)
     with raises(
         ValueError,
-        "expected two components, got components=(0, 1, 2). Pass two column numbers, "
-        "such as components=(0, 1).",
+        "expected two or three components, got components=(0, 1, 2, 3). Pass column "
+        "numbers, such as components=(0, 1).",
     ):
-        LatentDisplay.from_estimator(pca, X, components=(0, 1, 2))
+        LatentDisplay.from_estimator(pca, X, components=(0, 1, 2, 3))
     with raises(
         ValueError,
         "expected y of shape (1797,), one value a row, got shape (3,). Pass the target "
@@ -545,10 +548,10 @@ def test_latent_display_refuses(pca, digits):
         LatentDisplay.from_estimator(pca, X, [1, 2, 3])
     with raises(
         ValueError,
-        "expected Z of shape (n_samples, 2), got shape (3, 3). Pass two columns of the "
-        "code, such as Z[:, [0, 1]].",
+        "expected Z of shape (n_samples, 2) or (n_samples, 3), got shape (4, 4). Pass "
+        "two columns of the code, such as Z[:, [0, 1]], or three.",
     ):
-        LatentDisplay(np.eye(3)).plot()
+        LatentDisplay(np.eye(4)).plot()
     with raises(
         TypeError,
         "expected an estimator with transform, got estimator=TSNE(). Pass a reducer "
@@ -558,6 +561,55 @@ def test_latent_display_refuses(pca, digits):
     with pytest.raises(NotFittedError):
         LatentDisplay.from_estimator(PCA(), X)
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("y", ["none", "few classes", "many classes", "scale"])
+def test_three_components_are_drawn_in_three_dimensions(y, pca, digits):
+    X, target = digits[0][:300], digits[1][:300]
+    target = {
+        "none": None,
+        "few classes": target % 3,
+        "many classes": target,
+        "scale": X.sum(axis=1) + 0.5,
+    }[y]
+    display = LatentDisplay.from_estimator(pca, X, target, components=(2, 0, 1))
+    assert display.ax_.name == "3d"
+    drawn = np.vstack([np.transpose(s._offsets3d) for s in display.scatters_])
+    Z = pca.transform(X)[:, [2, 0, 1]]
+    np.testing.assert_allclose(drawn[np.lexsort(drawn.T)], Z[np.lexsort(Z.T)])
+    ax = display.ax_
+    names = (ax.get_xlabel(), ax.get_ylabel(), ax.get_zlabel())
+    assert names == ("pca2", "pca0", "pca1")
+    assert (display.legend_ is None) == (y in {"none", "scale"})
+    assert (display.colorbar_ is None) == (y != "scale")
+    if y == "many classes":
+        assert texts(display.class_labels_) == [str(i) for i in range(10)]
+        np.testing.assert_allclose(
+            display.class_labels_[3].get_position_3d(), np.median(Z[target == 3], 0)
+        )
+    if y == "few classes":
+        assert len(set(map(to_hex, display.scatters_[0].get_facecolors()))) == 3
+    display.figure_.canvas.draw()
+
+
+def test_axes_have_as_many_dimensions_as_components():
+    flat = plt.figure().add_subplot()
+    solid = plt.figure().add_subplot(projection="3d")
+    assert LatentDisplay([[0, 1, 2]]).plot(solid).ax_ is solid
+    assert LatentDisplay([[0, 1, 2]]).plot(solid).ax_.get_zlabel() == "component 2"
+    assert LatentDisplay([[0, 1]]).plot(flat).ax_ is flat
+    with raises(
+        ValueError,
+        f"expected axes of three dimensions for three components, got ax={flat!r}. "
+        "Pass those of figure.add_subplot(projection='3d'), or ax=None.",
+    ):
+        LatentDisplay([[0, 1, 2]]).plot(flat)
+    with raises(
+        ValueError,
+        f"expected axes of two dimensions for two components, got ax={solid!r}. Pass "
+        "those of figure.add_subplot(), or ax=None.",
+    ):
+        LatentDisplay([[0, 1]]).plot(solid)
 
 
 # -------------------------------------------------------------- ReconstructionDisplay
@@ -665,12 +717,180 @@ def test_fewer_rows_than_images(pca, digits):
     assert display.image_.get_array().shape == (17, 3 * 8 + 2)
 
 
+FAST = {"max_epochs": 2, "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    ("shape", "drawn"),
+    [((1, 8, 8), (8, 8)), ((2, 4, 8), (8, 8)), ((3, 2, 4), (2, 4, 3))],
+    ids=["grey", "two channels", "colours"],
+)
+def test_images_of_a_network_have_its_shape(shape, drawn, digits):
+    X = digits[0][:50, : np.prod(shape)]
+    ae = AutoEncoderTransformer(2, network=ConvNet(shape, channels=(2,)), **FAST)
+    ae.fit(X.reshape(-1, *shape))
+    one, other = (
+        ReconstructionDisplay.from_estimator(ae, rows, n_images=2)
+        for rows in (X, X.reshape(-1, *shape))
+    )
+    picture = one.image_.get_array()
+    np.testing.assert_array_equal(picture, other.image_.get_array())
+    expected = X[1].reshape(shape)
+    if shape[0] == 3:
+        expected = expected.transpose(1, 2, 0)
+        expected = (expected - X[:2].min()) / (X[:2].max() - X[:2].min())
+    height, width = drawn[:2]
+    np.testing.assert_allclose(
+        tile(picture, 0, 1, height, width), expected.reshape(drawn)
+    )
+
+
+def test_arrays_of_images_have_their_own_shape():
+    X = np.arange(48.0).reshape(2, 4, 6)
+    picture = ReconstructionDisplay(X, X.reshape(2, 24)).plot().image_.get_array()
+    np.testing.assert_array_equal(tile(picture, 0, 1, 4, 6), X[1])
+
+
+def steps_and_channels(n_in, n_out):
+    return nn.Sequential(nn.Flatten(), nn.Linear(n_in, n_out))
+
+
+def linear(n_in, n_out):
+    return nn.Linear(n_in, n_out)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("turned", [False, True], ids=["steps first", "channels first"])
+def test_series_lie_under_their_reconstructions(turned, noisy):
+    rng = np.random.default_rng(0)
+    S = rng.normal(size=(40, 10, 2)).cumsum(axis=1)
+    X, network = (
+        (np.moveaxis(S, 1, 2), ConvNet((2, 10), channels=(2,)))
+        if turned
+        else (S, UserNetwork(steps_and_channels, linear, input_shape=(10, 2)))
+    )
+    ae = AutoEncoderTransformer(2, network=network, **FAST).fit(X)
+    given = X + rng.normal(size=X.shape) if noisy else X
+    display = ReconstructionDisplay.from_estimator(
+        ae, X, X_noisy=given if noisy else None, n_images=3
+    )
+    rebuilt = ae.reconstruct(given)
+    rebuilt = np.moveaxis(rebuilt, 1, 2) if turned else rebuilt
+    rows = [S, *([np.moveaxis(given, 1, 2) if turned else given] * noisy), rebuilt]
+    low, high = S[:3].min(axis=(0, 1)), S[:3].max(axis=(0, 1))
+    lines = iter(display.lines_)
+    for band, (i, channel) in enumerate(np.ndindex(3, 2)):
+        for values in rows:
+            line = next(lines)
+            np.testing.assert_array_equal(line.get_xdata(), np.arange(10))
+            height = (line.get_ydata() + 1.25 * band) * (high - low)[channel]
+            np.testing.assert_allclose(
+                height + low[channel], values[i, :, channel], atol=1e-9
+            )
+    assert list(lines) == []
+    assert texts(display.ax_.get_yticklabels())[:3] == [
+        "row 0, channel 0",
+        "row 0, channel 1",
+        "row 1, channel 0",
+    ]
+    labels = ["input", *(["noisy input"] * noisy), "reconstruction"]
+    assert texts(display.ax_.get_legend().get_texts()) == labels
+    assert display.ax_.get_xlabel() == "Step"
+    assert display.ax_.get_title() == (
+        "AutoEncoderTransformer: series and reconstructions"
+    )
+    assert display.image_ is None
+
+
+def test_series_of_any_reducer(pca, digits):
+    display = ReconstructionDisplay.from_estimator(pca, digits[0], kind="series")
+    assert len(display.lines_) == 8
+    assert texts(display.ax_.get_yticklabels()) == [f"row {i}" for i in range(4)]
+    np.testing.assert_allclose(
+        display.lines_[2].get_ydata(), digits[0][1] / digits[0][:4].max() - 1.25
+    )
+
+
+TABLE = pd.DataFrame(
+    {
+        "age": [39, 50, 38, 53],
+        "pay": [1.5, 2.25, np.nan, 3.0],
+        "job": pd.Categorical(["clerk", "manager of very much", None, "clerk"]),
+        "sunny": [True, False, True, False],
+    }
+)
+
+
+def as_polars(frame):
+    return pl.DataFrame(
+        {
+            name: [None if pd.isna(cell) else cell for cell in column.tolist()]
+            for name, column in frame.items()
+        }
+    )
+
+
+@pytest.mark.parametrize("convert", [lambda X: X, as_polars], ids=["pandas", "polars"])
+def test_cells_stand_beside_what_became_of_them(convert):
+    rebuilt = TABLE.assign(age=[39, 45, 38, 53], pay=[1.5, 2.0, 2.5, 99.0])
+    rebuilt["job"] = ["clerk", "clerk", "clerk", "other"]
+    display = ReconstructionDisplay(convert(TABLE), convert(rebuilt)).plot()
+    cells = np.reshape(texts(display.texts_), (4, 4, 2))
+    assert cells[:, 1].tolist() == [
+        ["50", "45"],
+        ["2.25", "2"],
+        ["manager of ve…", "clerk"],
+        ["False", "False"],
+    ]
+    assert cells[1:3, 2].tolist() == [["missing", "2.5"], ["missing", "clerk"]]
+    errors = np.ma.filled(display.image_.get_array(), np.nan).reshape(4, 4, 2)
+    assert np.isnan(errors[:, :, 0]).all()
+    spread = np.std([39, 50, 38, 53])
+    np.testing.assert_allclose(errors[0, :, 1], [0, 5 / spread, 0, 0])
+    assert errors[1, 3, 1] == 1  # as far as the scale goes
+    np.testing.assert_array_equal(errors[2, :, 1], [0, 1, np.nan, 1])
+    assert texts(display.ax_.get_yticklabels()) == list(TABLE)
+    assert texts(display.ax_.get_xticklabels())[:3] == [
+        "row 0\ninput",
+        "\nreconstruction",
+        "row 1\ninput",
+    ]
+    assert display.ax_.get_title() == "Rows and reconstructions"
+    assert display.colorbar_.ax.get_ylabel().startswith("Error (standard deviations")
+
+
+def test_rows_of_a_table_of_an_estimator():
+    people = load_adult().data[:200]
+    ae = AutoEncoderTransformer(3, allow_missing=True, **FAST).fit(people)
+    display = ReconstructionDisplay.from_estimator(ae, people)
+    assert len(display.texts_) == people.shape[1] * 3 * 2
+    assert display.lines_ == []
+    rebuilt = ae.reconstruct(people[:3])
+    error = abs(rebuilt["age"] - people["age"][:3]) / people["age"].std(ddof=0)
+    drawn = np.ma.filled(display.image_.get_array(), np.nan)[0, 1::2]
+    np.testing.assert_allclose(drawn, np.minimum(error, 1))
+
+
+def test_what_a_table_is_and_what_an_image():
+    iris = load_iris(as_frame=True).data
+    pca = PCA(2).fit(iris)
+    assert ReconstructionDisplay.from_estimator(pca, iris).texts_ != []
+    display = ReconstructionDisplay.from_estimator(pca, iris, image_shape=(2, 2))
+    assert display.texts_ == []
+    wide = pd.DataFrame(np.eye(36)).rename(columns=str)
+    assert ReconstructionDisplay(wide, wide).plot().texts_ == []
+    wide["0"] = "text"
+    assert len(ReconstructionDisplay(wide, wide, kind="table").plot().texts_) > 0
+    array = ReconstructionDisplay(np.eye(3), np.eye(3), kind="table").plot()
+    assert texts(array.ax_.get_yticklabels()) == ["x0", "x1", "x2"]
+
+
 def test_reconstruction_display_refuses(pca, digits):
     X = digits[0]
     with raises(
         ValueError,
         "expected a square number of features for image_shape=None, got X with 60 "
-        "features. Pass image_shape=(height, width).",
+        "features. Pass image_shape=(height, width), or kind='series' or kind='table'.",
     ):
         ReconstructionDisplay.from_estimator(PCA(2).fit(X[:, :60]), X[:, :60])
     with raises(
@@ -694,21 +914,28 @@ def test_reconstruction_display_refuses(pca, digits):
     with raises(
         ValueError,
         "expected a noisy input of shape (10, 64), the shape of X, got shape (2, 64). "
-        "Pass the same images in each.",
+        "Pass the same rows in each.",
     ):
         ReconstructionDisplay.from_estimator(pca, X, X_noisy=X[:2])
     with raises(
         ValueError,
         "expected a reconstruction of shape (10, 64), the shape of X, got shape "
-        "(10, 63). Pass the same images in each.",
+        "(10, 63). Pass the same rows in each.",
     ):
         ReconstructionDisplay(X[:10], X[:10, :63]).plot()
     with raises(
         ValueError,
-        "expected X of two dimensions, one flattened image a row, got X of shape "
-        "(2, 8, 8). Pass X.reshape(len(X), -1).",
+        "expected series of shape (n_rows, n_steps) or (n_rows, n_steps, n_channels), "
+        "got X of shape (2, 1, 8, 8). Pass such arrays, or another kind.",
     ):
-        ReconstructionDisplay(X[:2].reshape(2, 8, 8), X[:2]).plot()
+        images = X[:2].reshape(2, 1, 8, 8)
+        ReconstructionDisplay(images, images, kind="series").plot()
+    with raises(
+        ValueError,
+        "expected one of ['auto', 'images', 'series', 'table'], got kind='film'. Pass "
+        "one.",
+    ):
+        ReconstructionDisplay.from_estimator(pca, X, kind="film")
     with raises(
         TypeError,
         "expected an estimator with transform and inverse_transform, got "

@@ -124,7 +124,7 @@ def write_over_points(ax: Axes, position: np.ndarray, text: str) -> Text:
     ----------
     ax : matplotlib Axes
         Where to write.
-    position : ndarray of shape (2,)
+    position : ndarray of shape (2,) or (3,)
         In the units of the data.
     text : str
         What to write.
@@ -136,13 +136,13 @@ def write_over_points(ax: Axes, position: np.ndarray, text: str) -> Text:
     """
     from matplotlib.patheffects import withStroke
 
-    x, y = position
-    return ax.text(
-        x,
-        y,
+    write: Any = ax.text  # with three numbers, if the axes have as many dimensions
+    return write(
+        *position,
         text,
         ha="center",
         va="center",
         fontweight="bold",
+        zorder=10,  # points in three dimensions are drawn late
         path_effects=[withStroke(linewidth=3, foreground="white")],
     )

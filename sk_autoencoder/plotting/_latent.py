@@ -1,7 +1,8 @@
-"""The code of rows: a scatter plot of two components."""
+"""The code of rows: a scatter plot of two components, or of three."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,21 +32,21 @@ if TYPE_CHECKING:
 
 
 class LatentDisplay:
-    """Scatter plot of two components of a code, coloured by a target.
+    """Scatter plot of two or three components of a code, coloured by a target.
 
     It is recommended to use :func:`~LatentDisplay.from_estimator` to create a
     display. All parameters are stored as attributes.
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, 2)
-        The two components of each row.
+    Z : array-like of shape (n_samples, 2) or (n_samples, 3)
+        The components of each row.
     y : array-like of shape (n_samples,), default=None
         What the points are coloured by. Text, booleans, categories and up to 20
         different whole numbers are classes; other numbers are a continuous scale.
         None draws all points in one colour.
-    component_names : sequence of two str, default=("component 0", "component 1")
-        Names of the axes.
+    component_names : sequence of str, default=None
+        Names of the axes, as many as components. None is "component 0" and so on.
     estimator_name : str, default=None
         Stands in the title.
     target_name : str, default=None
@@ -55,7 +56,7 @@ class LatentDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes with the points.
+        Axes with the points, three-dimensional for three components.
     figure_ : matplotlib Figure
         Figure containing the axes.
     scatters_ : list of matplotlib PathCollection
@@ -95,7 +96,7 @@ class LatentDisplay:
         Z: Any,
         y: Any = None,
         *,
-        component_names: tuple[str, str] = ("component 0", "component 1"),
+        component_names: Sequence[str] | None = None,
         estimator_name: str | None = None,
         target_name: str | None = None,
     ) -> None:
@@ -112,28 +113,30 @@ class LatentDisplay:
         X: Any,
         y: Any = None,
         *,
-        components: tuple[int, int] = (0, 1),
+        components: Sequence[int] = (0, 1),
         ax: Axes | None = None,
         cmap: Any = "viridis",
         name: str | None = None,
         target_name: str | None = None,
     ) -> LatentDisplay:
-        """Transform rows and draw two components of their code.
+        """Transform rows and draw two or three components of their code.
 
         Parameters
         ----------
         estimator : estimator instance
             Fitted, with `transform`: an autoencoder, PCA, a Pipeline that ends in
             one.
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows to transform.
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            The rows to transform, or an array of more dimensions where the estimator
+            takes one.
         y : array-like of shape (n_samples,), default=None
             What the points are coloured by, see :class:`LatentDisplay`.
-        components : tuple of two int, default=(0, 1)
+        components : tuple of two or three int, default=(0, 1)
             Which columns of the code are drawn, counted from 0; the first one runs
-            along the horizontal axis.
+            along the horizontal axis. Three are drawn in three dimensions.
         ax : matplotlib Axes, default=None
-            Axes to draw on. If None, a new figure is created.
+            Axes to draw on, with ``projection="3d"`` for three components. If None, a
+            new figure is created.
         cmap : str or matplotlib Colormap, default="viridis"
             Colours of a continuous `y`.
         name : str, default=None
@@ -156,7 +159,8 @@ class LatentDisplay:
         TypeError
             If the estimator has no `transform`.
         ValueError
-            If the code has no such components, or `y` not a value for each row.
+            If the code has no such components, `y` not a value for each row, or `ax`
+            not as many dimensions.
 
         Examples
         --------
@@ -178,11 +182,11 @@ class LatentDisplay:
             )
         check_is_fitted(estimator)
         code = as_array(estimator.transform(X))
-        first, second = _check_components(components, code.shape[1])
+        chosen = _check_components(components, code.shape[1])
         display = cls(
-            code[:, [first, second]],
+            code[:, chosen],
             y,
-            component_names=_component_names(estimator, first, second),
+            component_names=_component_names(estimator, chosen),
             estimator_name=name_of(estimator) if name is None else name,
             target_name=target_name,
         )
@@ -224,11 +228,24 @@ class LatentDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If `Z` has not two columns, or `y` not a value for each row.
+            If `Z` has neither two columns nor three, `y` not a value for each row, or
+            `ax` not as many dimensions.
         """
         Z, y = self._checked()
-        ax = get_axes(ax, f"{type(self).__name__}.plot", layout="constrained")
-        options = _point_style(len(Z)) | scatter_options
+        solid = Z.shape[1] == 3
+        if ax is not None:
+            _check_dimensions(ax, solid)
+        how: dict[str, Any] = {}
+        if solid:
+            how = {"subplot_kw": {"projection": "3d"}, "figsize": (7.5, 5.5)}
+        is_own = ax is None
+        ax = get_axes(ax, f"{type(self).__name__}.plot", layout="constrained", **how)
+        if solid and is_own:
+            # The layout leaves no room for names of axes in three dimensions.
+            ax.set_box_aspect(None, zoom=0.85)  # type: ignore[call-arg]
+        # Colours mean classes: none is made paler for being further off.
+        far = {"depthshade": False} if solid else {}
+        options = _point_style(len(Z)) | far | scatter_options
         order = np.random.RandomState(0).permutation(len(Z))
         Z = Z[order]
 
@@ -239,18 +256,19 @@ class LatentDisplay:
         elif is_continuous(y):
             points = ax.scatter(*Z.T, **({"c": y[order], "cmap": cmap} | options))
             self.scatters_ = [points]
-            self.colorbar_ = ax.figure.colorbar(points, ax=ax, label=title or "")
+            room: dict[str, Any] = {"pad": 0.1} if solid else {}
+            self.colorbar_ = ax.figure.colorbar(
+                points, ax=ax, label=title or "", **room
+            )
             # Transparent points, but a scale that can be read.
             self.colorbar_.solids.set(alpha=1)  # type: ignore[union-attr]
         else:
             self._scatter_classes(ax, Z, class_names(y)[order], title, options)
 
         name = self.estimator_name if name is None else name
-        ax.set(
-            xlabel=self.component_names[0],
-            ylabel=self.component_names[1],
-            title=f"{name}: code of {len(Z):,} rows" if name else "",
-        )
+        names = self.component_names or [f"component {i}" for i in range(Z.shape[1])]
+        labels = zip(("xlabel", "ylabel", "zlabel"), names, strict=False)
+        ax.set(title=f"{name}: code of {len(Z):,} rows" if name else "", **dict(labels))
         self.ax_ = ax
         self.figure_ = ax.figure  # type: ignore[assignment]
         return self
@@ -282,7 +300,8 @@ class LatentDisplay:
         # Beside the points where a list is long: over them it would cover half.
         place: dict[str, Any] = {}
         if many:
-            place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+            beyond = 1.1 if Z.shape[1] == 3 else 1
+            place = {"loc": "upper left", "bbox_to_anchor": (beyond, 1)}
         self.legend_ = ax.legend(
             handles=handles, title=title, ncols=1 + len(looks) // 15, **place
         )
@@ -295,10 +314,11 @@ class LatentDisplay:
 
     def _checked(self) -> tuple[np.ndarray, np.ndarray | None]:
         Z = as_array(self.Z)
-        if Z.ndim != 2 or Z.shape[1] != 2:
+        if Z.ndim != 2 or Z.shape[1] not in (2, 3):
             raise ValueError(
-                f"expected Z of shape (n_samples, 2), got shape {Z.shape}. Pass two "
-                "columns of the code, such as Z[:, [0, 1]]."
+                "expected Z of shape (n_samples, 2) or (n_samples, 3), got shape "
+                f"{Z.shape}. Pass two columns of the code, such as Z[:, [0, 1]], or "
+                "three."
             )
         if self.y is None:
             return Z, None
@@ -311,32 +331,43 @@ class LatentDisplay:
         return Z, y
 
 
-def _check_components(components: tuple[int, int], n_components: int) -> list[int]:
-    """Return the two column numbers, or refuse them."""
+def _check_dimensions(ax: Any, solid: bool) -> None:
+    """Refuse axes that have not as many dimensions as there are components."""
+    if (getattr(ax, "name", "") == "3d") is solid:
+        return
+    wanted, how = ("three", "projection='3d'") if solid else ("two", "")
+    raise ValueError(
+        f"expected axes of {wanted} dimensions for {wanted} components, got ax={ax!r}. "
+        f"Pass those of figure.add_subplot({how}), or ax=None."
+    )
+
+
+def _check_components(components: Sequence[int], n_components: int) -> list[int]:
+    """Return the two or three column numbers, or refuse them."""
     chosen = list(components)
-    if len(chosen) != 2:
+    if len(chosen) not in (2, 3):
         raise ValueError(
-            f"expected two components, got components={components!r}. Pass two column "
-            "numbers, such as components=(0, 1)."
+            f"expected two or three components, got components={components!r}. Pass "
+            "column numbers, such as components=(0, 1)."
         )
     if not all(0 <= number < n_components for number in chosen):
         raise ValueError(
             f"expected components from 0 to {n_components - 1}, got "
             f"components={components!r}, because the code has {n_components} "
-            f"column{'s' if n_components > 1 else ''}. Pass two of these, or fit with "
-            "a larger n_components."
+            f"column{'s' if n_components > 1 else ''}. Pass {len(chosen)} of these, or "
+            "fit with a larger n_components."
         )
     return chosen
 
 
-def _component_names(estimator: Any, first: int, second: int) -> tuple[str, str]:
+def _component_names(estimator: Any, chosen: list[int]) -> list[str]:
     # Some of scikit-learn's transformers, and most people's own, do not name their
     # columns; a Pipeline has the method and raises when one of its steps has not.
     try:
         names = estimator.get_feature_names_out()
     except (AttributeError, ValueError):
-        return f"component {first}", f"component {second}"
-    return str(names[first]), str(names[second])
+        return [f"component {number}" for number in chosen]
+    return [str(names[number]) for number in chosen]
 
 
 def _point_style(n_points: int) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""Images above their reconstructions."""
+"""Rows beside what is made of them: images, series, rows of a table."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sk_autoencoder.plotting._cells import draw_table, spreads_of
 from sk_autoencoder.plotting._common import (
     as_array,
     check_matplotlib,
@@ -15,42 +15,75 @@ from sk_autoencoder.plotting._common import (
     get_axes,
     name_of,
 )
+from sk_autoencoder.plotting._kinds import (
+    KINDS,
+    as_series,
+    check_shapes,
+    resolve_kind,
+    shape_in,
+)
+from sk_autoencoder.plotting._pictures import (
+    draw_images,
+    mosaic_size,
+    resolve_image_shape,
+)
+from sk_autoencoder.plotting._series import draw_series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Text
+
+TITLES = {"images": "images", "series": "series", "table": "rows"}
 
 
 class ReconstructionDisplay:
-    """Images above their reconstructions.
+    """Rows beside their reconstructions: images, series or rows of a table.
 
     It is recommended to use :func:`~ReconstructionDisplay.from_estimator` to create
     a display. All parameters are stored as attributes.
 
     Parameters
     ----------
-    X : array-like of shape (n_images, n_features)
-        The images, one flattened image a row.
-    X_reconstructed : array-like of shape (n_images, n_features)
+    X : {array-like, frame} of shape (n_rows, n_features)
+        The rows. Images and series may be arrays of more dimensions: (n_rows,
+        [channels,] height, width), and (n_rows, n_steps, n_channels).
+    X_reconstructed : {array-like, frame} of shape (n_rows, n_features)
         Their reconstructions.
-    X_noisy : array-like of shape (n_images, n_features), default=None
+    X_noisy : {array-like, frame} of shape (n_rows, n_features), default=None
         What the estimator was given in place of `X`, if it was: drawn between the
         two.
+    kind : {"auto", "images", "series", "table"}, default="auto"
+        Images stand above their reconstructions, one beside the other; series lie
+        under theirs, one above the other; of a table each column of a row stands
+        beside what it became, darker where that is far off. "auto" takes a frame of
+        categories or of up to 30 columns for a table, all else for images.
     image_shape : tuple of int, default=None
         (height, width), or (channels, height, width) with one or three channels.
-        None is a square of one channel.
+        None is that of `X`, or a square of one channel.
+    spreads : array-like of shape (n_features,), default=None
+        Of a table, the units of errors in columns of numbers, NaN for the others.
+        None is the standard deviation of `X`.
     estimator_name : str, default=None
         Stands in the title.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes with the images.
+        Axes with the rows.
     figure_ : matplotlib Figure
         Figure containing the axes.
-    image_ : matplotlib AxesImage
-        All the images, as one picture.
+    image_ : matplotlib AxesImage or None
+        All the images, as one picture; of a table, the errors.
+    lines_ : list of matplotlib Line2D
+        Of series, each with what became of it; else empty.
+    texts_ : list of matplotlib Text
+        Cells of a table, column by column; else empty.
+    colorbar_ : matplotlib Colorbar or None
+        The scale of a table's errors.
 
     See Also
     --------
@@ -71,7 +104,10 @@ class ReconstructionDisplay:
 
     ax_: Axes
     figure_: Figure
-    image_: AxesImage
+    image_: AxesImage | None
+    lines_: list[Line2D]
+    texts_: list[Text]
+    colorbar_: Colorbar | None
 
     def __init__(
         self,
@@ -79,13 +115,17 @@ class ReconstructionDisplay:
         X_reconstructed: Any,
         *,
         X_noisy: Any = None,
+        kind: str = "auto",
         image_shape: tuple[int, ...] | None = None,
+        spreads: Any = None,
         estimator_name: str | None = None,
     ) -> None:
         self.X = X
         self.X_reconstructed = X_reconstructed
         self.X_noisy = X_noisy
+        self.kind = kind
         self.image_shape = image_shape
+        self.spreads = spreads
         self.estimator_name = estimator_name
 
     @classmethod
@@ -95,30 +135,37 @@ class ReconstructionDisplay:
         X: Any,
         *,
         X_noisy: Any = None,
+        kind: str = "auto",
         image_shape: tuple[int, ...] | None = None,
-        n_images: int = 10,
+        n_images: int | None = None,
         ax: Axes | None = None,
         cmap: Any = "gray",
         name: str | None = None,
     ) -> ReconstructionDisplay:
-        """Draw the first images of X above what an estimator makes of them.
+        """Draw the first rows of X beside what an estimator makes of them.
 
         Parameters
         ----------
         estimator : estimator instance
             Fitted, with `transform` and `inverse_transform`: an autoencoder, PCA, a
             Pipeline that ends in one.
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The images, one flattened image a row.
-        X_noisy : {array-like, sparse matrix} of shape (n_samples, n_features), \
-default=None
-            The same images, corrupted. If given, these are what the estimator
-            reconstructs, and they are drawn as a row of their own.
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            The rows, or an array of more dimensions where the estimator takes one.
+        X_noisy : {array-like, frame, sparse matrix} of shape (n_samples, \
+n_features), default=None
+            The same rows, corrupted. If given, these are what the estimator
+            reconstructs, and they are drawn between the two.
+        kind : {"auto", "images", "series", "table"}, default="auto"
+            See :class:`ReconstructionDisplay`. "auto" asks the estimator's network
+            first: an `input_shape` of two numbers is that of a series, of three that
+            of an image.
         image_shape : tuple of int, default=None
             (height, width), or (channels, height, width) with one or three
-            channels. None is a square of one channel.
-        n_images : int, default=10
-            How many images to draw, from the first row on.
+            channels. None is that of the estimator's network or of X, or a square of
+            one channel; other numbers of channels stand one above the other.
+        n_images : int, default=None
+            How many images, series or rows of a table to draw, from the first row on.
+            None is 10, 4 or 3.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         cmap : str or matplotlib Colormap, default="gray"
@@ -140,7 +187,8 @@ default=None
         TypeError
             If the estimator has no `transform` or no `inverse_transform`.
         ValueError
-            If the features do not fill `image_shape`, or `n_images` is below 1.
+            If `kind` is none of these, the features do not fill `image_shape`, or
+            `n_images` is below 1.
 
         Examples
         --------
@@ -162,19 +210,37 @@ default=None
                 f"estimator={estimator!r}. Pass a reducer such as PCA or "
                 "AutoEncoderTransformer, or a Pipeline that ends in one."
             )
-        if n_images < 1:
+        if n_images is not None and n_images < 1:
             raise ValueError(
                 f"expected at least one image, got n_images={n_images!r}. Pass "
                 "n_images=1 or more."
             )
         check_is_fitted(estimator)
-        X = first_rows(X, n_images)
-        given = X if X_noisy is None else first_rows(X_noisy, n_images)
+        shape, turned = shape_in(estimator)
+        if kind == "auto" and image_shape is None and shape is not None:
+            kind = {2: "series", 3: "images"}.get(len(shape), kind)
+        if kind == "images" and image_shape is None and shape is not None:
+            image_shape = shape
+            if len(shape) == 3 and shape[0] not in (1, 3):
+                image_shape = (shape[0] * shape[1], shape[2])
+        kind = resolve_kind(kind, X, image_shape)
+        spreads = spreads_of(X) if kind == "table" else None
+        n_rows = KINDS[kind] if n_images is None else n_images
+        X = first_rows(X, n_rows)
+        given = X if X_noisy is None else first_rows(X_noisy, n_rows)
+        drawn = [X, estimator.inverse_transform(estimator.transform(given))]
+        if X_noisy is not None:
+            drawn.append(given)
+        if kind != "table":
+            drawn = [as_array(rows) for rows in drawn]
+        if kind == "series" and shape is not None and len(shape) == 2:
+            drawn = [as_series(rows, shape, turned) for rows in drawn]
         display = cls(
-            as_array(X),
-            as_array(estimator.inverse_transform(estimator.transform(given))),
-            X_noisy=None if X_noisy is None else as_array(given),
+            *drawn[:2],
+            X_noisy=None if X_noisy is None else drawn[2],
+            kind=kind,
             image_shape=image_shape,
+            spreads=spreads,
             estimator_name=name_of(estimator) if name is None else name,
         )
         return display.plot(ax, cmap=cmap)
@@ -182,10 +248,11 @@ default=None
     def plot(
         self, ax: Axes | None = None, *, cmap: Any = "gray", name: str | None = None
     ) -> ReconstructionDisplay:
-        """Draw the images.
+        """Draw the rows.
 
-        Brightness is the same in all rows, from the lowest value of `X` to its
-        highest; what a reconstruction or the noise has beyond them is cut off.
+        The brightness of images is the same in all, from the lowest value of `X` to
+        its highest; what a reconstruction or the noise has beyond them is cut off. So
+        is the height of series, channel by channel, and there nothing is cut off.
 
         Parameters
         ----------
@@ -206,121 +273,74 @@ default=None
         ImportError
             If matplotlib is not installed.
         ValueError
-            If the features do not fill `image_shape`, or the shapes of the rows of
-            images differ.
+            If `kind` is none of those known, the features do not fill `image_shape`,
+            or the shapes of what is drawn differ.
         """
-        rows = self._labelled_rows()
-        n_images, n_features = rows["input"].shape
-        shape = _resolve_image_shape(self.image_shape, n_features)
-        height = shape[-2]
-
-        picture = _mosaic([row.reshape(n_images, *shape) for row in rows.values()])
-        low, high = rows["input"].min(), rows["input"].max()
-        if picture.ndim == 3:  # matplotlib scales one channel itself, never three
-            picture = np.clip((picture - low) / ((high - low) or 1.0), 0.0, 1.0)
-            picture = np.nan_to_num(picture, nan=1.0)  # the gaps, white
-
+        kind = resolve_kind(self.kind, self.X, self.image_shape)
+        rows = self._labelled_rows(kind)
         ax = get_axes(
             ax,
             f"{type(self).__name__}.plot",
-            figsize=_figure_size(picture.shape),
+            figsize=_figure_size(kind, rows),
             layout="constrained",
         )
-        self.image_ = ax.imshow(picture, cmap=cmap, vmin=low, vmax=high)
-        for side in ax.spines.values():
-            side.set_visible(False)
-        ax.tick_params(length=0)
-        ax.set_xticks([])
-        ax.set_yticks(
-            [i * (height + _gap(height)) + (height - 1) / 2 for i in range(len(rows))],
-            list(rows),
-        )
+        self.image_, self.colorbar_, self.lines_, self.texts_ = None, None, [], []
+        if kind == "images":
+            self.image_ = draw_images(ax, rows, cmap)
+        elif kind == "series":
+            self.lines_ = draw_series(ax, rows)
+        else:
+            self.image_, self.texts_ = draw_table(ax, rows, self.spreads)
+            self.colorbar_ = ax.figure.colorbar(
+                self.image_,
+                ax=ax,
+                label="Error (standard deviations; another category: 1)",
+                boundaries=np.linspace(0, 1, 101),
+                ticks=[0, 0.5, 1],
+            )
+            self.colorbar_.ax.set_yticklabels(["0", "0.5", "1 or more"])
         name = self.estimator_name if name is None else name
-        title = "images and reconstructions"
+        title = f"{TITLES[kind]} and reconstructions"
         ax.set_title(f"{name}: {title}" if name else title.capitalize())
         self.ax_ = ax
         self.figure_ = ax.figure  # type: ignore[assignment]
         return self
 
-    def _labelled_rows(self) -> dict[str, np.ndarray]:
+    def _labelled_rows(self, kind: str) -> dict[str, Any]:
         """Return what is drawn, from top to bottom, refused if shapes differ."""
-        rows = {"input": np.asarray(self.X, dtype=float)}
+        rows = {"input": self.X}
         if self.X_noisy is not None:
-            rows["noisy input"] = np.asarray(self.X_noisy, dtype=float)
-        rows["reconstruction"] = np.asarray(self.X_reconstructed, dtype=float)
-        if rows["input"].ndim != 2:
-            raise ValueError(
-                "expected X of two dimensions, one flattened image a row, got X of "
-                f"shape {rows['input'].shape}. Pass X.reshape(len(X), -1)."
-            )
-        for label, row in rows.items():
-            if row.shape != rows["input"].shape:
+            rows["noisy input"] = self.X_noisy
+        rows["reconstruction"] = self.X_reconstructed
+        if kind == "table":
+            check_shapes(rows)
+            return rows
+        rows = {label: np.asarray(row, dtype=float) for label, row in rows.items()}
+        shape = rows["input"].shape[1:]
+        if kind == "series":
+            if len(shape) not in (1, 2):
                 raise ValueError(
-                    f"expected a {label} of shape {rows['input'].shape}, the shape of "
-                    f"X, got shape {row.shape}. Pass the same images in each."
+                    "expected series of shape (n_rows, n_steps) or (n_rows, n_steps, "
+                    f"n_channels), got X of shape {rows['input'].shape}. Pass such "
+                    "arrays, or another kind."
                 )
-        return rows
+            check_shapes(rows)
+            n_rows, n_steps = rows["input"].shape[:2]
+            return {
+                label: row.reshape(n_rows, n_steps, -1) for label, row in rows.items()
+            }
+        rows = {label: row.reshape(len(row), -1) for label, row in rows.items()}
+        check_shapes(rows)
+        wanted = shape if self.image_shape is None and len(shape) > 1 else None
+        shape = resolve_image_shape(wanted or self.image_shape, rows["input"].shape[1])
+        return {label: row.reshape(-1, *shape) for label, row in rows.items()}
 
 
-def _resolve_image_shape(
-    image_shape: tuple[int, ...] | None, n_features: int
-) -> tuple[int, ...]:
-    if image_shape is None:
-        side = math.isqrt(n_features)
-        if side * side != n_features:
-            raise ValueError(
-                "expected a square number of features for image_shape=None, got X "
-                f"with {n_features} features. Pass image_shape=(height, width)."
-            )
-        return side, side
-    shape = tuple(image_shape)
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] not in (1, 3)):
-        raise ValueError(
-            "expected (height, width), or (channels, height, width) with one or three "
-            f"channels, got image_shape={image_shape!r}. Pass one of the two."
-        )
-    if math.prod(shape) != n_features:
-        raise ValueError(
-            f"expected an image of image_shape={image_shape!r}, {math.prod(shape)} "
-            f"features, got X with {n_features} features. Pass an image_shape whose "
-            "product is X.shape[1]."
-        )
-    return shape
-
-
-def _mosaic(rows: list[np.ndarray]) -> np.ndarray:
-    """Lay rows of images out as one picture, with gaps of NaN between them.
-
-    One picture, and not a grid of axes, because so the display fits into the `ax`
-    of the caller like any other.
-
-    Shape: `rows` are of shape (n_images, [channels,] height, width), the picture is
-    (height of all, width of all[, 3]).
-    """
-    stack = np.stack(rows)
-    stack = np.moveaxis(stack, 2, -1) if stack.ndim == 5 else stack[..., np.newaxis]
-    n_rows, n_images, height, width, channels = stack.shape
-    gap = _gap(height)
-    picture = np.full(
-        (
-            n_rows * (height + gap) - gap,
-            n_images * (width + gap) - gap,
-            channels,
-        ),
-        np.nan,
-    )
-    for i, j in np.ndindex(n_rows, n_images):
-        top, left = i * (height + gap), j * (width + gap)
-        picture[top : top + height, left : left + width] = stack[i, j]
-    return picture[..., 0] if channels == 1 else picture
-
-
-def _gap(height: int) -> int:
-    return max(1, height // 10)
-
-
-def _figure_size(picture_shape: tuple[int, ...]) -> tuple[float, float]:
-    """Inches that the picture fills, with room for the title and the labels."""
-    height, width = picture_shape[:2]
-    inches = min(8.0, 4.0 * width / height)
-    return inches + 2.0, inches * height / width + 0.5
+def _figure_size(kind: str, rows: dict[str, Any]) -> tuple[float, float]:
+    """Inches that the rows fill, with room for the title and the labels."""
+    shape = rows["input"].shape
+    if kind == "images":
+        return mosaic_size(len(rows), shape[0], *shape[-2:])
+    if kind == "series":
+        return 8.0, 1.2 + 0.8 * shape[0] * shape[2]
+    return 3.0 + 1.15 * shape[0] * len(rows), 1.2 + 0.28 * shape[1]

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sk_autoencoder._assembly import Plan
 from sk_autoencoder._base import BaseAutoEncoder
 from sk_autoencoder._rows import dense_rows, row_chunks
+from sk_autoencoder._shapes import flat_rows
 from sk_autoencoder.plotting._common import (
     OKABE_ITO,
     as_array,
@@ -18,6 +19,7 @@ from sk_autoencoder.plotting._common import (
     get_axes,
     name_of,
 )
+from sk_autoencoder.plotting._explained import explained_of_table, ratios
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,16 +119,17 @@ class ExplainedVarianceDisplay:
         its components together are a code, and it has one marker.
 
         PCA's curve takes no further fit: an estimator that starts as PCA knows the
-        principal axes of its training rows. There is none for one that does not: a
-        :class:`~sk_autoencoder.VAETransformer`, or one fitted with `init="random"`
-        or `features="hidden"`. All values are shares of the variance in the units
-        of the rows; PCA itself is taken in the units of `numeric_scaling`.
+        principal axes of its training rows. There is none for one that does not, as
+        with `init="random"` or `features="hidden"`; for a table of categories or
+        missing cells there is one of rows that are given only. All values are shares
+        of the variance in the units of the rows, of a table in those of its encoded
+        columns; PCA itself is taken in the units of `numeric_scaling`.
 
         Parameters
         ----------
         estimator : estimator instance
             A fitted autoencoder of this package.
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features), \
 default=None
             Rows on which both are measured, around the mean of the training rows:
             best ones that the estimator has not seen. Read in chunks; the first 1,
@@ -310,7 +313,8 @@ def _pca_in_training(plan: Plan, k: int) -> np.ndarray | None:
     The axes are those of the rows in the units of the score. They are uncorrelated,
     so that each takes its own share of a column's variance, in any unit.
     """
-    if plan.axes is None:
+    # Decoded, the categories of a table are no longer what the axes explain.
+    if plan.axes is None or plan.table is not None:
         return None
     along = plan.axes.deviations[:k, None] * plan.axes.components[:k]
     gains = np.square(along * plan.scale.unit).sum(axis=1)
@@ -324,7 +328,10 @@ def _explained_of_rows(
     estimator: BaseAutoEncoder, X: Any, sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Measure what codes explain of any rows, and PCA's curve."""
+    if estimator._table is not None:
+        return explained_of_table(estimator, X, sizes)
     codes = as_array(estimator.transform(X))
+    X, _ = flat_rows(X, estimator._plan.network)
     rows = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
     plan, k = estimator._plan, estimator.n_components_
     errors, pca_errors, total = np.zeros(len(sizes)), np.zeros(k), 0.0
@@ -334,11 +341,11 @@ def _explained_of_rows(
         total += np.square(centred).sum()
         for i, size in enumerate(sizes):
             decoded = as_array(estimator.inverse_transform(codes[some, :size]))
-            errors[i] += np.square(chunk - decoded).sum()
+            errors[i] += np.square(chunk - decoded.reshape(chunk.shape)).sum()
         if plan.axes is not None:
             pca_errors += _pca_errors(plan, centred, k)
-    by_pca = None if plan.axes is None else _ratios(pca_errors, total)
-    return _ratios(errors, total), by_pca
+    by_pca = None if plan.axes is None else ratios(pca_errors, total)
+    return ratios(errors, total), by_pca
 
 
 def _pca_errors(plan: Plan, centred: np.ndarray, k: int) -> np.ndarray:
@@ -352,10 +359,3 @@ def _pca_errors(plan: Plan, centred: np.ndarray, k: int) -> np.ndarray:
         left -= np.outer(score, axis * unit)
         errors[i] = np.square(left).sum()
     return errors
-
-
-def _ratios(errors: np.ndarray, total: float) -> np.ndarray:
-    """Take one minus error over total; where nothing varies, as `score` has it."""
-    if total == 0:
-        return np.where(errors == 0, 1.0, 0.0)
-    return 1 - errors / total

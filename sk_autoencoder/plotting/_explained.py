@@ -1,0 +1,66 @@
+"""Shares of the variance of a table that codes, and PCA's, explain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._forward import Forward
+from sk_autoencoder._inference import sum_over_rows
+
+
+def explained_of_table(
+    estimator: BaseAutoEncoder, X: Any, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Measure what codes explain of a table, and PCA's curve, as `score` does.
+
+    On the encoded, scaled columns, and by the network's own parts.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Fitted on a table.
+    X : {frame, array-like} of shape (n_samples, n_features)
+    sizes : ndarray of shape (n_sizes,)
+        How many first components are decoded.
+
+    Returns
+    -------
+    explained : ndarray of shape (n_sizes,)
+    by_pca : ndarray of shape (n_components,) or None
+        By 1, 2, ... principal axes; None where the network did not start there.
+    """
+    plan, k = estimator._plan, estimator.n_components_
+    has_pca = plan.axes is not None and plan.objective.is_plain
+
+    def squares(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+        module: Any = forward.module
+        code = module.network_code(x)
+        raws = [
+            module.prefixes(code[:, :size])
+            if size < plan.n_components
+            else module.decoder(code)
+            for size in sizes
+        ]
+        if has_pca:
+            scores = module.encoder.linear(module.columns.encode(x))
+            raws += [module.decoder.linear(scores[:, :j]) for j in range(1, k + 1)]
+        each = [module.columns.errors(raw, x) for raw in raws]
+        each.append(module.columns.deviations(x))
+        return torch.stack([part.square().sum(dim=1) for part in each], dim=1)
+
+    rows = estimator._check_rows(X)
+    sums = sum_over_rows(squares, estimator.net_.module_, rows)
+    explained = ratios(sums[:-1], sums[-1])
+    return explained[: len(sizes)], explained[len(sizes) :] if has_pca else None
+
+
+def ratios(errors: np.ndarray, total: float) -> np.ndarray:
+    """Take one minus error over total; where nothing varies, as `score` has it."""
+    if total == 0:
+        return np.where(errors == 0, 1.0, 0.0)
+    return 1 - errors / total

@@ -1,0 +1,65 @@
+"""What rows are, images, series or a table, and the shapes that they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._shapes import shape_of
+from sk_autoencoder.networks import ConvNet
+from sk_autoencoder.plotting._cells import has_only_numbers, is_frame
+
+# What there is, and how many of it are drawn where nobody says.
+KINDS = {"images": 10, "series": 4, "table": 3}
+# Columns of a frame up to which it is a table; more and square may be an image.
+MOST_COLUMNS = 30
+
+
+def check_shapes(rows: dict[str, Any]) -> None:
+    """Refuse rows that are not of one shape."""
+    wanted = tuple(rows["input"].shape)
+    for label, row in rows.items():
+        if tuple(row.shape) != wanted:
+            raise ValueError(
+                f"expected a {label} of shape {wanted}, the shape of X, got shape "
+                f"{tuple(row.shape)}. Pass the same rows in each."
+            )
+
+
+def resolve_kind(kind: str, X: Any, image_shape: Any) -> str:
+    """Say what rows are."""
+    if kind in KINDS:
+        return kind
+    if kind != "auto":
+        raise ValueError(
+            f"expected one of {['auto', *KINDS]}, got kind={kind!r}. Pass one."
+        )
+    if image_shape is not None or not is_frame(X):
+        return "images"
+    few = X.shape[1] <= MOST_COLUMNS
+    return "table" if few or not has_only_numbers(X) else "images"
+
+
+def shape_in(estimator: Any) -> tuple[tuple[int, ...] | None, bool]:
+    """Read the shape of a row off an estimator's network, and where its channels are.
+
+    Returns
+    -------
+    shape : tuple of int or None
+    turned : bool
+        Whether channels come before steps.
+    """
+    steps = getattr(estimator, "steps", None)
+    last = steps[-1][1] if steps else estimator
+    if not isinstance(last, BaseAutoEncoder):
+        return None, False
+    network = last._plan.network
+    return shape_of(network), isinstance(network, ConvNet)
+
+
+def as_series(rows: np.ndarray, shape: tuple[int, ...], turned: bool) -> np.ndarray:
+    """Give rows as (n_rows, n_steps, n_channels)."""
+    series = rows.reshape(len(rows), *shape)
+    return np.moveaxis(series, 1, -1) if turned else series
