@@ -6,6 +6,7 @@ there is listed at the end.
 
     python benchmarks/bench_images.py
     python benchmarks/bench_images.py --data DIR --fashion DIR --write images.md
+    python benchmarks/bench_images.py --data DIR --fashion DIR --choices
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -91,6 +92,28 @@ def fashion(args: argparse.Namespace) -> Images:
 
 
 SUBSETS = ("train", "test")
+SMALL = {"channels": (16, 32), "kernel_size": 3, "upsampling": "transposed"}
+LARGE = {**SMALL, "channels": (32, 64)}
+PAIR, REPEATED = {"hidden_layer_sizes": (256, 128)}, {"upsampling": "nearest"}
+CHOICES: tuple[dict[str, Any], ...] = (
+    {},
+    {**SMALL, "hidden_layer_sizes": ()},
+    {**SMALL, "hidden_layer_sizes": (128,)},
+    {**SMALL, "hidden_layer_sizes": (128,), "batch_norm": True},
+    {**SMALL, "hidden_layer_sizes": (256,)},
+    {**SMALL, **PAIR},
+    {**SMALL, **PAIR, **REPEATED},
+    {**SMALL, **PAIR, "kernel_size": 5},
+    {**SMALL, **PAIR, "kernel_size": 5, "lr": 1e-3},
+    {**SMALL, **PAIR, "kernel_size": 5, "batch_size": 64},
+    {"dropout": 0.1},
+    {**LARGE, "hidden_layer_sizes": (128,)},
+    {**LARGE, **PAIR},
+    {**LARGE, **PAIR, "kernel_size": 5},
+    {**LARGE, **PAIR, **REPEATED},
+)
+"""Settings that `ConvNet`'s defaults, which come first, were chosen among."""
+OF_TRAINING = ("lr", "batch_size")
 CASES: dict[tuple[str, int], Loader] = {
     ("digits", 10): digits,
     ("usps", 10): usps,
@@ -112,10 +135,15 @@ def _folder(place: Path | None) -> Path:
     return place
 
 
+def _part(images: np.ndarray, n_rows: int) -> np.ndarray:
+    """Draw so many images at random."""
+    return images[np.random.default_rng(0).permutation(len(images))[:n_rows]]
+
+
 def drawn(images: np.ndarray, n_rows: int) -> np.ndarray:
     """Draw so many images at random, as float32 rows."""
-    chosen = np.random.default_rng(0).permutation(len(images))[:n_rows]
-    return images[chosen].reshape(len(chosen), -1).astype(np.float32)
+    chosen = _part(images, n_rows)
+    return chosen.reshape(len(chosen), -1).astype(np.float32)
 
 
 def compare(
@@ -142,6 +170,38 @@ def compare(
         error = float(np.square(test - back, dtype=np.float64).sum())
         scores[name] = Score(error, 1 - error / total, seconds)
     return scores
+
+
+def choices(args: argparse.Namespace) -> str:
+    """Return errors of other settings of `ConvNet`, over those of dense layers."""
+    # As they were chosen: rows of all postal digits, and the first of the clothes.
+    postal = np.concatenate(usps(args))
+    clothes = load_fashion_mnist(folder=args.fashion).images[: args.rows]
+    sets = {("usps", 10): _part(postal, args.rows), ("fashion_mnist", 4): clothes}
+    rows = []
+    for changes in tqdm(CHOICES):
+        errors = [error_over_dense(X, k, changes) for (_, k), X in sets.items()]
+        named = ", ".join(f"{name}={value}" for name, value in changes.items())
+        rows.append((named or "defaults", *(number(error) for error in errors)))
+    header = ("ConvNet", *(f"{name}, {k} numbers" for name, k in sets))
+    return f"# Squared error over dense layers'\n\n{markdown_table(header, rows)}"
+
+
+def error_over_dense(
+    images: np.ndarray, n_components: int, changes: dict[str, Any]
+) -> float:
+    """Fit dense layers and some setting of `ConvNet`, a quarter held out."""
+    rows = (images / 255).reshape(len(images), -1).astype(np.float32)
+    train, test = train_test_split(rows, test_size=0.25, random_state=0)
+    training = {name: changes[name] for name in OF_TRAINING if name in changes}
+    options = {name: changes[name] for name in changes if name not in OF_TRAINING}
+    network = ConvNet(input_shape=(1, *images.shape[1:]), **options)
+    errors = []
+    for settings in ({}, {"network": network, **training}):
+        reducer = AutoEncoderTransformer(n_components, random_state=0, **settings)
+        reducer.fit(train)
+        errors.append(np.square(test - reducer.reconstruct(test)).sum())
+    return float(errors[1] / errors[0])
 
 
 def report(results: dict[tuple[str, int], dict[str, Score]]) -> str:
@@ -187,6 +247,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--fashion", type=Path, help="folder with Fashion-MNIST's .gz files")
     add("--rows", type=int, default=3_000, help="to train on, at most (default 3,000)")
     add("--epochs", type=int, help="at most (default: the estimator's)")
+    add("--choices", action="store_true", help="print other settings of ConvNet")
     add("--write", type=Path, metavar="FILE", help="also write the table there")
     return parser.parse_args()
 
@@ -196,6 +257,9 @@ def main() -> None:
     args = parse_arguments()
     ensure_one_thread()
     torch.set_num_threads(1)
+    if args.choices:
+        publish(choices(args), args.write)
+        return
     results, missing = {}, []
     for (name, k), load in tqdm(CASES.items()):
         try:

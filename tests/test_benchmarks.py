@@ -11,6 +11,7 @@ import torch
 from scipy import stats
 from sklearn.decomposition import PCA
 
+from sk_autoencoder import _planning
 from sk_autoencoder.datasets import _fashion_mnist
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -270,3 +271,27 @@ def test_images_that_are_not_there_are_missing(script, tmp_path, monkeypatch):
     images = bench.usps(Namespace(data=tmp_path))
     assert (len(images.train), len(images.test)) == (3, 2)
     assert script("data").fashion_mnist(tmp_path, n_rows=3) is None
+
+
+def test_other_settings_of_convolutions_are_those_of_network_and_training(
+    script, monkeypatch
+):
+    bench, seen = script("bench_images"), []
+
+    class Estimator(bench.AutoEncoderTransformer):
+        def fit(self, X, y=None):
+            seen.append(self)
+            return super().fit(X)
+
+    monkeypatch.setattr(_planning, "automatic_epochs", lambda n_rows, batch_size: 1)
+    monkeypatch.setattr(bench, "AutoEncoderTransformer", Estimator)
+    images = bench.digits(None).train[:60]
+    ratio = bench.error_over_dense(images, 3, {"lr": 0.01, "kernel_size": 3})
+    assert 0 < ratio < 2
+    dense, convolutions = seen
+    assert dense.network is None
+    assert (dense.lr, convolutions.lr) == ("auto", 0.01)
+    assert convolutions.network.kernel_size == 3
+    assert convolutions.network.input_shape == (1, 8, 8)
+    known = {*bench.ConvNet().get_params(), *bench.OF_TRAINING}
+    assert all(known.issuperset(changes) for changes in bench.CHOICES)
