@@ -14,6 +14,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder._outlier_units import UNSEEN
 from sk_autoencoder.datasets import load_adult
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
@@ -45,20 +46,25 @@ def unit_by_hand(deviations):
 
 
 def test_scores_are_those_of_the_formula():
-    detector = AutoEncoderOutlierDetector(random_state=0).fit(X)
-    middle = np.median(X, axis=0)
-    far = np.abs(X - middle)
+    # One column is zero in most rows: its median deviation is zero.
+    seldom = np.where(np.arange(len(X)) % 4 == 0, X[:, 0], 0.0)
+    rows = np.column_stack([X, seldom])
+    detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
+    middle = np.median(rows, axis=0)
+    far = np.abs(rows - middle)
     distances = (far / unit_by_hand(far)) ** 2
     errors = []
     for estimator in detector.estimators_:
-        off = np.abs(X - estimator.inverse_transform(estimator.transform(X)))
+        off = np.abs(rows - estimator.inverse_transform(estimator.transform(rows)))
         errors.append((off / unit_by_hand(off)) ** 2)
     error = np.mean(errors, axis=0)
     expected = -0.5 * (distances + error).mean(axis=1)
-    np.testing.assert_allclose(detector.score_samples(X), expected, rtol=1e-9)
-    assert np.median(expected) == pytest.approx(-1, abs=0.5)
-    alone = AutoEncoderOutlierDetector(measure="reconstruction", random_state=0).fit(X)
-    np.testing.assert_allclose(alone.score_samples(X), -error.mean(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(detector.score_samples(rows), expected, rtol=1e-9)
+    alone = AutoEncoderOutlierDetector(measure="reconstruction", random_state=0)
+    found = alone.fit(rows).score_samples(rows)
+    np.testing.assert_allclose(found, -error.mean(axis=1), rtol=1e-9)
+    usual = AutoEncoderOutlierDetector(random_state=0).fit(X).score_samples(X)
+    assert np.median(usual) == pytest.approx(-1, abs=0.5)
 
 
 def test_latent_distance_is_added_to_the_error():
@@ -232,6 +238,11 @@ def test_squares_of_a_category_are_one_in_the_mean(people_detector):
     squares = ((onehots - onehots.mean(axis=0)) ** 2).sum(axis=1)
     expected = squares / squares.mean()
     np.testing.assert_allclose(units.squares(rows)[:, column], expected)
+    # A level that was never seen is none of the one-hots.
+    rows[0, column] = UNSEEN
+    square = (1 + (onehots.mean(axis=0) ** 2).sum()) / squares.mean()
+    assert units.squares(rows)[0, column] == pytest.approx(square)
+    assert np.isnan(units.known(rows)[0, column])
 
 
 def test_missing_cells_are_refused_unless_the_estimator_takes_them():
@@ -243,13 +254,13 @@ def test_missing_cells_are_refused_unless_the_estimator_takes_them():
 
 
 def test_a_constant_column_counts_once_it_changes():
-    rows = np.column_stack([X, np.full(len(X), 3.5)])
+    rows = np.column_stack([X, np.full(len(X), 0.1)])
     detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
     parts = detector.explain(rows)
     assert (parts[:, -1] == 0).all()
     assert (detector.explain(rows.astype(np.float32))[:, -1] == 0).all()
     other = rows[200:201].copy()
-    other[0, -1] = 3.6
+    other[0, -1] = 0.2
     assert detector.predict(other) == -1
     assert detector.explain(other).argmax() == 6
 

@@ -120,6 +120,11 @@ def swap_estimator(header, state):
     put(estimator["$dict"], "PCA", "class")
 
 
+def unknown_measure(header, state):
+    put(state, "other", "_scorer", "measure")
+    put(state, {"$tuple": []}, "_scorer", "codes")
+
+
 def shrink(header, state):
     name = next(name for name in header if name.endswith("_scorer.middle"))
     header[name]["shape"] = [1, 5]
@@ -130,7 +135,7 @@ BROKEN = {
     "no estimators": lambda h, s: put(s, [], "_scorer", "estimators"),
     "not an estimator": lambda h, s: put(s, [None], "_scorer", "estimators"),
     "unknown estimator": swap_estimator,
-    "unknown measure": lambda h, s: put(s, "other", "_scorer", "measure"),
+    "unknown measure": unknown_measure,
     "another measure": lambda h, s: put(s, "combined", "_scorer", "measure"),
     "no codes": lambda h, s: put(s, {"$tuple": []}, "_scorer", "codes"),
     "units of text": lambda h, s: put(s, "none", "_scorer", "unit"),
