@@ -103,6 +103,7 @@ bench: $(VENV)/.all  ## measure speed, memory and quality (takes its time)
 	$(BIN) benchmarks/bench_transform.py
 	$(BIN) benchmarks/bench_memory.py
 	$(BIN) benchmarks/bench_ordered.py
+	$(BIN) benchmarks/bench_series.py
 	$(BIN) benchmarks/bench_impute.py --rows 1000
 	$(BIN) benchmarks/bench_density.py
 	$(BIN) benchmarks/bench_outliers.py

@@ -295,3 +295,29 @@ def test_other_settings_of_convolutions_are_those_of_network_and_training(
     assert convolutions.network.input_shape == (1, 8, 8)
     known = {*bench.ConvNet().get_params(), *bench.OF_TRAINING}
     assert all(known.issuperset(changes) for changes in bench.CHOICES)
+
+
+def test_networks_for_series_are_compared_on_the_same_held_out_rows(script):
+    bench = script("bench_series")
+    X, shape = bench.series_of(bench.MADE_UP, None, 40)
+    assert shape == (64, 4)
+    untrained = bench.measure(X, shape, 3, 0, max_epochs=0)
+    assert list(untrained) == list(bench.METHODS)
+    for name in (bench.DENSE, bench.RECURRENT):  # they start as PCA
+        assert untrained[name][0] == pytest.approx(1, abs=1e-5)
+    for name in (bench.DENSE_RANDOM, bench.RECURRENT_RANDOM):
+        assert untrained[name][0] > 1.5
+
+
+def test_errors_on_series_are_averaged_and_held_against_the_dense_network(script):
+    bench = script("bench_series")
+    first = dict.fromkeys(bench.METHODS, (0.5, 2.0)) | {bench.RECURRENT: (0.2, 10.0)}
+    second = dict.fromkeys(bench.METHODS, (0.5, 4.0)) | {bench.RECURRENT: (0.8, 30.0)}
+    over_pca, over_dense, seconds = bench.summary([first, second])
+    assert over_pca[bench.RECURRENT] == pytest.approx(0.4)
+    assert over_dense[bench.RECURRENT] == pytest.approx(0.8)
+    assert over_dense[bench.RECURRENT_RANDOM] == pytest.approx(1)
+    assert (seconds[bench.DENSE], seconds[bench.RECURRENT]) == (3, 20)
+    assert bench.verdicts({bench.RECURRENT: (0.8, "waves, k = 5")}) == [
+        "- recurrent over dense, least (waves, k = 5): 0.80 (target <= 0.9): met"
+    ]
