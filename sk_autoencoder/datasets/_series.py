@@ -68,6 +68,7 @@ def make_series_anomalies(
     n_steps : int, default=64
         Of a window, at least 16.
     n_channels : int, default=4
+        Sensors, at least 1.
     contamination : float, default=0.1
         Share of the windows with an anomaly, in [0, 1]; rounded to whole windows.
     kinds : sequence of str, default=("level_shift", "broken_coupling", "spike", \
@@ -104,6 +105,7 @@ def make_series_anomalies(
             Description of the series.
 
     (data, target) : tuple if ``return_X_y=True``
+        The first and the third of the attributes above.
 
     Raises
     ------
