@@ -27,9 +27,9 @@ FRAMES = 16
 class RecurrentNet(Network):
     """An LSTM or GRU that reads a series, and one that writes it from the code.
 
-    Rows are flattened series, steps first: `X.reshape(len(X), -1)` of an array
-    (n_samples, n_steps, n_channels). They are read and written in frames of a few
-    steps. The encoder's state after the last frame gives the code. The decoder starts
+    Rows are series, as an array (n_samples, n_steps, n_channels) or flattened, as
+    `X.reshape(len(X), -1)` gives them; they come back as they came. They are read and
+    written in frames of a few steps. The encoder's state after the last frame gives the code. The decoder starts
     from the code, is shown it at every frame beside a clock, and writes the series from
     its end to its beginning: what it writes first is what the encoder read last.
 
@@ -95,7 +95,7 @@ class RecurrentNet(Network):
     >>> series = np.sin(start + np.linspace(0, 6, 20)[:, None] * [1, 2])
     >>> network = RecurrentNet((20, 2), hidden_size=8)
     >>> reducer = AutoEncoderTransformer(3, network=network, max_epochs=2)
-    >>> reducer.fit_transform(series.reshape(100, -1)).shape
+    >>> reducer.fit_transform(series).shape
     (100, 3)
     """
 
