@@ -1,5 +1,6 @@
 """The steps of a fit: plan, train, order, whiten."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,6 +108,7 @@ def fit_rows(
     before : Fitted or None
         To go on from.
     """
+    _tell_doubt(estimator, X)
     statistics = _statistics(X, table)
     if before is not None:
         plan = continued_plan(estimator, before.plan, before.net, X.shape)
@@ -148,6 +150,7 @@ def fit_more_rows(
     how: Any = {"epochs": 1, "hold_out": False}
     if before is None:
         refuse_pretraining(estimator)
+        _tell_doubt(estimator, X)
         plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
         net = build_net(plan)
         rows = _rows(plan, net, X)
@@ -168,6 +171,14 @@ def fit_more_rows(
         moments, errors = before.moments.joined(moments), before.prefix_errors
     fitted = replace(before, plan=plan, moments=moments, prefix_errors=errors)
     return _finished(fitted, rows, **how)
+
+
+def _tell_doubt(estimator: Any, X: Any) -> None:
+    """Warn the caller of `fit` of a network that is probably not meant so."""
+    network = estimator.network
+    doubt = None if network is None else network.doubt(X.shape[1])
+    if doubt is not None:
+        warnings.warn(doubt, UserWarning, stacklevel=5)
 
 
 def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:

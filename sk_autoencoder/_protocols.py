@@ -86,6 +86,18 @@ class Network(BaseEstimator, ABC):
             Which cells of a row differ between training rows.
         """
 
+    def doubt(self, n_features: int) -> str | None:
+        """Say what is probably not meant, though it can be built; None where nothing.
+
+        `fit` warns of it. `build` must not: it is called whenever a file is read.
+
+        Parameters
+        ----------
+        n_features : int
+            Of the rows.
+        """
+        return None
+
     def stack_widths(self) -> list[int]:
         """Give the units of each hidden layer of `build_stack`."""
         raise ValueError(

@@ -201,7 +201,7 @@ def test_bad_parameters_are_named(name, value, message):
         ),
     ],
 )
-def test_channels_that_seem_to_come_last_are_told(shape, advice):
+def test_channels_that_seem_to_come_last_are_told(shape, advice, tmp_path):
     images = np.random.default_rng(0).random((20, math.prod(shape)))
     message = (
         f"expected (channels, height, width), got input_shape={shape}, which looks "
@@ -210,9 +210,14 @@ def test_channels_that_seem_to_come_last_are_told(shape, advice):
     estimator = AutoEncoderTransformer(
         2, network=ConvNet(shape, channels=(2,)), max_epochs=1, random_state=0
     )
-    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$") as told:
-        estimator.fit(images)
-    assert [warning.filename for warning in told] == [__file__]
+    for fit in (estimator.fit, clone(estimator).partial_fit):
+        with pytest.warns(UserWarning, match=f"^{re.escape(message)}$") as told:
+            fit(images)
+        assert [warning.filename for warning in told] == [__file__]
+    # Told once: warnings are errors here.
+    estimator.save(tmp_path / "model")
+    sk_autoencoder.load(tmp_path / "model")
+    estimator.partial_fit(images)
     turned = images.reshape(-1, *shape).transpose(0, 3, 1, 2).reshape(len(images), -1)
     estimator.set_params(network__input_shape=(shape[2], *shape[:2])).fit(turned)
 
@@ -221,8 +226,14 @@ def test_channels_that_seem_to_come_last_are_told(shape, advice):
     "shape", [(1, 8, 8), (3, 8, 8), (16, 8, 1), (8, 16, 4), (4, 4, 4), (8, 8, 2)]
 )
 def test_other_shapes_are_taken_as_they_are(shape):
-    # Warnings are errors: eight channels of 16 x 4 are unusual, and nobody's mistake.
-    build(ConvNet(shape, channels=(2,)), math.prod(shape))
+    # Eight channels of 16 x 4 are unusual, and nobody's mistake.
+    assert ConvNet(shape).doubt(math.prod(shape)) is None
+
+
+def test_what_is_an_error_is_no_doubt():
+    assert ConvNet((8, 8, 3)).doubt(192) is not None
+    for shape in [(8, 8, 3), (8, 8, "3"), (8,), None]:
+        assert ConvNet(shape).doubt(64) is None
 
 
 def test_a_wrong_number_of_features_tells_of_channels_that_seem_to_come_last():

@@ -1,7 +1,6 @@
 """Convolutional networks for images and signals."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -146,6 +145,17 @@ default="gelu"
         decoder.append(nn.Flatten())
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
+    def doubt(self, n_features: int) -> str | None:
+        """Say whether channels seem to come last; see `Network.doubt`."""
+        shape = () if self.input_shape is None else tuple(self.input_shape)
+        # Other numbers of features are errors, which tell the same.
+        if not _looks_turned(shape) or math.prod(shape) != n_features:
+            return None
+        return (
+            f"expected (channels, height, width), got input_shape={shape}, which "
+            f"looks like (height, width, channels). {_advice(shape)}"
+        )
+
     # -- stages ----------------------------------------------------------------------
 
     def _down(
@@ -272,13 +282,6 @@ default="gelu"
                 f"expected {kind} of input_shape={shape}, {math.prod(shape)} features, "
                 f"got X with {n_inputs} features{_guess(shape, n_inputs)}. Pass "
                 "network=ConvNet(input_shape=...) whose product is X.shape[1]."
-            )
-        if _looks_turned(shape):
-            warnings.warn(
-                f"expected (channels, height, width), got input_shape={shape}, which "
-                f"looks like (height, width, channels). {_advice(shape)}",
-                UserWarning,
-                stacklevel=10,  # the caller of fit
             )
         return shape
 
