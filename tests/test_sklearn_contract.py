@@ -13,7 +13,7 @@ from sk_autoencoder import (
     ExtraRowsTransformer,
     VAETransformer,
 )
-from sk_autoencoder.networks import MLP
+from sk_autoencoder.networks import MLP, RecurrentNet
 
 TINY = {"hidden_layer_sizes": (8,), "max_epochs": 3}
 
@@ -69,7 +69,10 @@ def test_every_public_estimator_is_checked():
     assert checked == set(sk_autoencoder.__all__) - {"load"}
 
 
-@pytest.mark.parametrize("network", [MLP(), MLP((64, 32), activation="relu")])
+@pytest.mark.parametrize(
+    "network",
+    [MLP(), MLP((64, 32), activation="relu"), RecurrentNet(), RecurrentNet((4, 2))],
+)
 def test_specifications_are_estimators(network):
     copy = clone(network)
     assert copy is not network
