@@ -118,8 +118,8 @@ def make_series_anomalies(
     >>> windows = make_series_anomalies(200, random_state=0)
     >>> windows.data.shape
     (200, 256)
-    >>> windows.target.sum()
-    np.int64(20)
+    >>> int(windows.target.sum())
+    20
     """
     for name, value, least in (
         ("n_samples", n_samples, 2),
