@@ -29,9 +29,10 @@ class RecurrentNet(Network):
 
     Rows are series, as an array (n_samples, n_steps, n_channels) or flattened, as
     `X.reshape(len(X), -1)` gives them; they come back as they came. They are read and
-    written in frames of a few steps. The encoder's state after the last frame gives the code. The decoder starts
-    from the code, is shown it at every frame beside a clock, and writes the series from
-    its end to its beginning: what it writes first is what the encoder read last.
+    written in frames of a few steps. The encoder's state after the last frame gives the
+    code. The decoder starts from the code, is shown it at every frame beside a clock,
+    and writes the series from its end to its beginning: what it writes first is what
+    the encoder read last.
 
     Series of unequal length are rows that end in missing cells, with the estimator's
     `allow_missing=True`. The encoder stops at the last frame that has a value, in both
