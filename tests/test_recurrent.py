@@ -151,6 +151,23 @@ def test_a_layer_starts_from_the_state_it_is_given(cell):
     torch.testing.assert_close(layer(x, state), twin(x, given)[0])
 
 
+def test_the_code_sets_the_state_and_is_shown_beside_a_clock():
+    _, decoder = build(RecurrentNet((7, 2), hidden_size=4, frame_size=1), 14)
+    (layer,), (start,) = decoder.past.layers, decoder.past.starts
+    twin = nn.LSTM(3 + 8, 4, batch_first=True)
+    with torch.no_grad():
+        for theirs, ours in zip(twin.parameters(), layer.parameters(), strict=True):
+            theirs.copy_(ours)
+    code = torch.randn(5, 3)
+    shown, cell = torch.tanh(start(code)).split(4, dim=1)
+    time = torch.arange(7).view(7, 1) / 7
+    clock = torch.cos(torch.pi * time * torch.arange(1, 9)).expand(5, 7, 8)
+    x = torch.cat([code[:, None].expand(5, 7, 3), clock], dim=2)
+    written, _ = twin(x, (shown[None].contiguous(), cell[None].contiguous()))
+    expected = decoder.past.output(written).flip(1).flatten(1)
+    torch.testing.assert_close(decoder(code), expected)
+
+
 @pytest.mark.parametrize(("n_future", "frame"), [(0, 1), (0, 3), (2, 1), (4, 3)])
 def test_the_past_is_written_from_its_end_and_the_future_from_its_start(
     n_future, frame
@@ -168,9 +185,10 @@ def test_the_past_is_written_from_its_end_and_the_future_from_its_start(
     assert moved.nonzero().flatten().tolist() == list(range(written_last))
     if n_future:
         past.clock[-1] -= 1.0
-        decoder.future.clock[0] += 1.0
+        decoder.future.clock[-1] += 1.0
         moved = (decoder(code).view(5, 7, 2) != steps).any(dim=2).all(dim=0)
-        assert moved.nonzero().flatten().tolist() == list(range(n_read, 7))
+        written_last = (n_future - 1) % frame + 1
+        assert moved.nonzero().flatten().tolist() == list(range(7 - written_last, 7))
 
 
 def test_the_encoder_does_not_see_the_future():
@@ -294,6 +312,16 @@ def test_it_starts_as_pca_and_learns():
     unseen = waves(200, (24, 2), seed=1)
     assert not trained.fell_back_to_pca_
     assert 1 - trained.score(unseen) < 0.7 * (1 - start.score(unseen))
+
+
+def test_padded_series_start_as_pca_too():
+    reducer = AutoEncoderTransformer(
+        3, network=SERIES, allow_missing=True, max_epochs=0
+    ).fit(gaps())
+    module, code = reducer.module_, torch.randn(4, 3)
+    assert not module.decoder.network(code).any()
+    inputs = module.columns.encode(torch.tensor(gaps()[:9]).float())
+    assert not module.encoder.network(inputs).any()
 
 
 def test_missing_cells_at_the_end_reach_the_network_as_padding():

@@ -247,13 +247,6 @@ class WrittenBack(nn.Module):
         ahead = self.future(code).flatten(1)[:, : self.sizes[1]]
         return torch.cat([series, ahead], dim=1)
 
-    def give_zero(self) -> None:
-        """Have all steps be zero until the decoders are trained."""
-        for decoder in (self.past, self.future):
-            if decoder is not None:
-                nn.init.zeros_(decoder.output.weight)
-                nn.init.zeros_(decoder.output.bias)
-
 
 def picked(x: Tensor, place: Tensor) -> Tensor:
     """Give the frames (n, m, d) of x (n, n_frames, d) at places (n, m)."""
