@@ -143,7 +143,7 @@ class SeriesEncoder(nn.Module):
         Frames after the last that has a value stay where they are.
         """
         n_rows, n_frames = x.shape[0], -(-self.n_read // self.frame)
-        blocks = x.view(n_rows, -1, *self.shape)[:, :, : self.n_read]
+        blocks = x.reshape(n_rows, -1, *self.shape)[:, :, : self.n_read]
         n_more = n_frames * self.frame - self.n_read
         filled = nn.functional.pad(blocks, (0, 0, n_more, 0))
         blocks = filled.reshape(n_rows, -1, n_frames, self.frame * self.shape[1])
