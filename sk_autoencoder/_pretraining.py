@@ -99,7 +99,8 @@ def pretrain(
     Vincent, Larochelle, Lajoie, Bengio and Manzagol (2010), Stacked denoising
     autoencoders, JMLR 11.
     """
-    module = net.module_
+    module: Any = net.module_
+    module.use_generator(None)  # a copy of a layer is to be no copy of that
     # Not those that the layers of the net itself were drawn by.
     generator = make_generator(plan.seeds.weights + 1)
     pairs = plan.network.layer_pairs(module.encoder, module.decoder, generator)
@@ -130,6 +131,7 @@ def pretrain(
             rows = Rows(found, mean=statistics.mean, device=layer.device)
             columns = LayerColumns(statistics, activation=pairs[number][1][-1])
             objective = objective.of_hidden_units()
+    module.use_generator(net.noise_)
     net.start_from(module.state_dict())
     return tuple(history)
 

@@ -340,6 +340,7 @@ def test_no_epochs_are_no_phases():
         (AutoEncoderTransformer, {}),
         (DenoisingAutoEncoderTransformer, {}),
         (DenoisingAutoEncoderTransformer, {"features": "hidden"}),
+        (AutoEncoderTransformer, {"dropout": 0.3, "early_stopping": False}),
     ],
 )
 def test_the_same_seed_gives_the_same_to_the_bit(kind, more):
