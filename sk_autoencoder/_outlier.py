@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.model_selection import KFold
-from sklearn.utils import Tags, _safe_indexing, check_random_state, get_tags
+from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_autoencoder._autoencoder import AutoEncoderTransformer
@@ -23,7 +23,12 @@ from sk_autoencoder._outlier_packing import (
 )
 from sk_autoencoder._outlier_scorer import LIKELIHOOD, MEASURES, Scorer
 from sk_autoencoder._persistence import write
-from sk_autoencoder._sklearn_compat import Interval, StrOptions, _fit_context
+from sk_autoencoder._sklearn_compat import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    _safe_indexing,
+)
 from sk_autoencoder._vae_density import HasDensity
 
 __all__ = ["AutoEncoderOutlierDetector"]
