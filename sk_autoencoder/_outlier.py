@@ -1,5 +1,6 @@
 """Outliers: rows that an autoencoder does not give back."""
 
+import math
 import os
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -46,9 +47,11 @@ class AutoEncoderOutlierDetector(OutlierMixin, BaseEstimator):
     medians. The first sees rows that break the rules by which features go together;
     the second sees those that keep the rules, and are far out all the same.
 
-    By default three small autoencoders of different bottlenecks are averaged. Their
-    training is short: seconds for 5,000 rows. Memory beside X is that of the weights
-    and of some chunks of rows; 20,000 rows at most are held for the robust units.
+    By default three small autoencoders of different bottlenecks are averaged, trained
+    on the four fifths of the rows that are nearest to the medians: what is odd about
+    the others is not learnt. Their training is short: seconds for 5,000 rows. Memory
+    beside X is that of the weights, of the rows trained on and of some chunks of rows;
+    20,000 rows at most are held for the robust units.
 
     Parameters
     ----------
@@ -65,6 +68,9 @@ default="combined"
         features go together; "latent" adds to it the distance of the code from the
         median code, in robust units; "likelihood" is the log density of a
         :class:`VAETransformer`, in nats.
+    support_fraction : float, default=0.8
+        Share of the rows that autoencoders are trained on, in (0, 1]: those nearest to
+        the medians. The units are measured on all of them.
     contamination : float, default=0.1
         Share of outliers in the training rows, in (0, 0.5]: `offset_` is so chosen.
     threshold : {"train", "held_out"}, default="train"
@@ -101,14 +107,17 @@ default="combined"
     The unit of a feature's distance is its median absolute deviation, divided by 0.6745
     as for a normal distribution, and no less than a twentieth of the root mean square:
     where over half the cells are the same, the median is 0. Each reconstruction's
-    errors have units of their own. Distances are squared and averaged over the
-    features: a typical row scores about -1. A category's squares are those of its
-    one-hots, in units of their variance; one that was not seen in `fit` is as far off
-    as any can be. A missing cell counts for nothing. Where a column was constant,
-    another value is taken for as far off as if one of the training rows had had it.
+    errors have units of their own. Distances are squared up to three units, grow in
+    proportion farther off (Huber), and are averaged over the features: a typical row
+    scores about -1. A category's distances are those of its one-hots, in units of their
+    deviation; one that was not seen in the rows trained on is as far off as any can be.
+    A missing cell counts for nothing. Where a column was constant, another value is
+    taken for as far off as if one of the training rows had had it.
 
     References
     ----------
+    Huber (1964), Robust estimation of a location parameter, Annals of Mathematical
+    Statistics 35.
     Hawkins, He, Williams and Baxter (2002), Outlier detection using replicator neural
     networks, DaWaK.
     Chen, Sathe, Aggarwal and Turaga (2017), Outlier detection with autoencoder
@@ -132,6 +141,7 @@ default="combined"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimator": [BaseAutoEncoder, None],
         "measure": [StrOptions(set(MEASURES))],
+        "support_fraction": [Interval(Real, 0, 1, closed="right")],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "threshold": [StrOptions({"train", "held_out"})],
         "cv": [Interval(Integral, 2, None, closed="left")],
@@ -143,6 +153,7 @@ default="combined"
         estimator: BaseAutoEncoder | None = None,
         *,
         measure: str = "combined",
+        support_fraction: float = 0.8,
         contamination: float = 0.1,
         threshold: str = "train",
         cv: int = 5,
@@ -150,6 +161,7 @@ default="combined"
     ) -> None:
         self.estimator = estimator
         self.measure = measure
+        self.support_fraction = support_fraction
         self.contamination = contamination
         self.threshold = threshold
         self.cv = cv
@@ -320,15 +332,18 @@ default="combined"
     def _fitted_scorer(self, X: Any, seeds: np.random.SeedSequence) -> Scorer:
         """Fit the autoencoders to rows."""
         words = seeds.generate_state(4)
+        # An autoencoder takes two rows at least.
+        n_fitted = max(2, math.ceil(self.support_fraction * X.shape[0]))
         if self.estimator is None:
-            estimators: list[BaseAutoEncoder] = [*default_estimators(*X.shape)]
+            default = default_estimators(n_fitted, X.shape[1])
+            estimators: list[BaseAutoEncoder] = [*default]
         else:
             estimators = [clone(self.estimator)]
         if self.estimator is None or self.random_state is not None:
             for estimator, word in zip(estimators, words, strict=False):
                 estimator.set_params(random_state=int(word >> 1))
         generator = np.random.default_rng(words[-1])
-        return Scorer.of(estimators, self.measure, X, generator)
+        return Scorer.of(estimators, self.measure, X, n_fitted, generator)
 
     def _held_out_scores(self, X: Any, root: int) -> np.ndarray:
         """Score each training row by autoencoders that have not seen it."""

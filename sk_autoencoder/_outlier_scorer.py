@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._columns import Table
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._forward import Forward
@@ -15,10 +16,11 @@ from sk_autoencoder._outlier_units import (
     LEAST_ERROR,
     UNSEEN,
     Units,
+    distance,
     robust_unit,
-    squared,
 )
 from sk_autoencoder._rows import dense_rows, row_chunks
+from sk_autoencoder._sklearn_compat import _safe_indexing
 from sk_autoencoder._vae_density import HasDensity
 
 __all__ = ["MEASURES", "Scorer"]
@@ -65,9 +67,10 @@ class Scorer:
         estimators: Sequence[BaseAutoEncoder],
         measure: str,
         X: Any,
+        n_fitted: int,
         generator: np.random.Generator,
     ) -> "Scorer":
-        """Fit autoencoders to rows, and measure their errors on some of these.
+        """Fit autoencoders to the most typical rows, and measure their errors on all.
 
         Parameters
         ----------
@@ -75,26 +78,17 @@ class Scorer:
             Not fitted; they are now.
         measure : str
         X : {ndarray, frame, CSR matrix} of shape (n_samples, n_features)
+        n_fitted : int
+            Rows to fit to: those nearest to the medians.
         generator : numpy Generator
             Draws the rows for the units, where there are many.
         """
+        typical = _most_typical(estimators[0], X, n_fitted, generator)
         for estimator in estimators:
-            estimator.fit(X)
-        rows = _rows(estimators[0], X)
+            estimator.fit(typical)
         table = estimators[0]._table
-        n_rows = rows.shape[0]
-        if n_rows > ROWS_FOR_UNITS:
-            chosen = generator.choice(n_rows, ROWS_FOR_UNITS, replace=False)
-            rows = dense_rows(rows, np.sort(chosen))
-        else:
-            rows = dense_rows(rows, slice(None))
-        shares = None
-        if table is not None:
-            shares = [
-                column.shares if isinstance(column, CategoryColumn) else None
-                for column in table.columns
-            ]
-        units = Units.of(rows, shares)
+        rows = _some(_rows(table, X), generator)
+        units = _units(table, rows)
         least = LEAST_ERROR * units.unit
         error_units = np.empty((len(estimators), rows.shape[1]))
         for i, estimator in enumerate(estimators):
@@ -109,7 +103,7 @@ class Scorer:
 
     def scores(self, X: Any) -> np.ndarray:
         """Score rows, higher is more normal, (n_samples,) in the dtype of the rows."""
-        rows = _rows(self.estimators[0], X)
+        rows = _rows(self.estimators[0]._table, X)
         scores = _by_chunks(self._scores_of, rows)
         limits = np.finfo(self._dtype(rows))
         return scores.clip(limits.min, limits.max).astype(self._dtype(rows))
@@ -120,7 +114,7 @@ class Scorer:
         What is a sum over cells is: its parts are given. Of other scores it is how much
         they rise if the cell is the median, or the most frequent level.
         """
-        rows = _rows(self.estimators[0], X)
+        rows = _rows(self.estimators[0]._table, X)
         if self.measure in (COMBINED, RECONSTRUCTION):
             return _by_chunks(lambda part: self._cells(part) / part.shape[1], rows)
         return _by_chunks(self._gains, rows)
@@ -134,7 +128,7 @@ class Scorer:
         if self.measure == LATENT:
             pairs = zip(self.estimators, self.codes, strict=True)
             far = [
-                squared(_codes(estimator, known) - middle, unit).mean(axis=1)
+                distance(_codes(estimator, known) - middle, unit).mean(axis=1)
                 for estimator, (middle, unit) in pairs
             ]
             scores -= np.mean(far, axis=0)
@@ -144,11 +138,11 @@ class Scorer:
         """Give what each cell has of the score, 1 for a typical one, in float64."""
         errors, known = np.zeros(rows.shape), self.units.known(rows)
         for estimator, unit in zip(self.estimators, self.error_units, strict=True):
-            errors += squared(_errors(estimator, known, self.units), unit)
+            errors += distance(_errors(estimator, known, self.units), unit)
         errors /= len(self.estimators)
         if self.measure != COMBINED:
             return errors
-        return 0.5 * (errors + self.units.squares(rows))
+        return 0.5 * (errors + self.units.distances(rows))
 
     def _gains(self, rows: np.ndarray) -> np.ndarray:
         before = self._scores_of(rows)
@@ -164,9 +158,47 @@ class Scorer:
         return np.dtype(np.float32 if rows.dtype == np.float32 else np.float64)
 
 
-def _rows(estimator: BaseAutoEncoder, X: Any) -> Any:
+def _most_typical(
+    reader: BaseAutoEncoder, X: Any, n_rows: int, generator: np.random.Generator
+) -> Any:
+    """Give the rows nearest to the medians, in their order; all if these are alike.
+
+    What is odd about the others is not to be learnt.
+    """
+    if n_rows >= X.shape[0]:
+        return X
+    table = reader._read_table(X) if reader._is_table(X) else None
+    rows = _rows(table, X)
+    units = _units(table, _some(rows, generator))
+    far = _by_chunks(lambda part: units.distances(part).mean(axis=1), rows)
+    nearest = np.argsort(far, kind="stable")[:n_rows]
+    if not far[nearest].any():
+        return X
+    return _safe_indexing(X, np.sort(nearest))
+
+
+def _some(rows: Any, generator: np.random.Generator) -> np.ndarray:
+    """Give rows enough to measure units, made dense."""
+    n_rows = rows.shape[0]
+    if n_rows <= ROWS_FOR_UNITS:
+        return dense_rows(rows, slice(None))
+    chosen = generator.choice(n_rows, ROWS_FOR_UNITS, replace=False)
+    return dense_rows(rows, np.sort(chosen))
+
+
+def _units(table: Table | None, rows: np.ndarray) -> Units:
+    """Measure the columns of rows that a table has become, or that came as numbers."""
+    if table is None:
+        return Units.of(rows)
+    shares = [
+        column.shares if isinstance(column, CategoryColumn) else None
+        for column in table.columns
+    ]
+    return Units.of(rows, shares)
+
+
+def _rows(table: Table | None, X: Any) -> Any:
     """Turn a table into numbers; take validated rows as they are."""
-    table = estimator._table
     if table is None:
         return X
     matrix = table.matrix(X)

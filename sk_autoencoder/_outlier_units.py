@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["UNSEEN", "Units", "robust_unit", "squared"]
+__all__ = ["UNSEEN", "Units", "distance", "robust_unit"]
 
 UNSEEN = -1  # finds the last item of `Units.levels`
 
@@ -25,7 +25,10 @@ LEAST_SHARE = 0.05
 LEAST_ERROR = 1e-3
 # Difference from a constant, in its size, that is one of float32 and float64.
 SAME = 1e-6
-# Beyond so many units a cell is as far as can be: squares and sums stay finite.
+# Units up to which distances are squared. Beyond they grow in proportion: else one cell
+# of a column that is nearly always the same outweighs all others of its row.
+BEND = 3.0
+# Beyond so many units a cell is as far as can be: sums stay finite.
 FARTHEST = 1e12
 
 
@@ -55,11 +58,19 @@ def robust_unit(deviations: np.ndarray, least: np.ndarray | float = 0.0) -> np.n
     return np.maximum(np.maximum(middle / MAD, LEAST_SHARE * spread), least)
 
 
-def squared(deviations: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """Give deviations in units, squared; 0 where one is missing or there is no unit."""
+def distance(deviations: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Give how far cells are off; 0 where one is missing or there is no unit.
+
+    Deviations in units, squared near 0 and in proportion farther off: Huber's function
+    (1964, Robust estimation of a location parameter, Ann. Math. Statist. 35).
+    """
     with np.errstate(all="ignore"):
         sizes = np.abs(deviations) / np.where(unit > 0, unit, np.inf)
-    return np.minimum(np.nan_to_num(sizes, posinf=FARTHEST), FARTHEST) ** 2
+    return _bent(np.minimum(np.nan_to_num(sizes, posinf=FARTHEST), FARTHEST))
+
+
+def _bent(sizes: np.ndarray) -> np.ndarray:
+    return np.where(sizes < BEND, sizes**2, BEND * (2 * sizes - BEND))
 
 
 @dataclass(frozen=True)
@@ -73,11 +84,12 @@ class Units:
     unit : ndarray of shape (n_features,)
         Of distances from the middle; 0 for a constant column and for a category.
     unseen : float
-        Squared distance, in units, of a cell of a constant column that is not that
-        constant: by the unit of a column of which one training row is off.
+        Distance of a cell of a constant column that is not that constant: by the unit
+        of a column of which one training row is off.
     levels : tuple of ndarray of shape (n_levels + 1,) or None, one a feature
-        Squared distance of each level of a category from the mean of their one-hots,
-        over the mean of it, last that of a level never seen; None for a number.
+        Distance of each level of a category from the mean of their one-hots, in units
+        of the root mean square of that, last that of a level never seen; None for a
+        number.
     """
 
     middle: np.ndarray
@@ -100,7 +112,9 @@ class Units:
         """
         n_rows, n_features = rows.shape
         shares = [None] * n_features if shares is None else shares
-        levels = tuple(None if s is None else _level_squares(s, n_rows) for s in shares)
+        levels = tuple(
+            None if s is None else _level_distances(s, n_rows) for s in shares
+        )
         rounding = 4 * float(np.finfo(rows.dtype).eps)
         rows = rows.astype(np.float64)
         rows[:, [level is not None for level in levels]] = 0.0
@@ -111,7 +125,8 @@ class Units:
         unit[constant] = 0.0
         for i, level in enumerate(levels):
             middle[i] = middle[i] if level is None else level[:-1].argmin()
-        return cls(middle, unit, n_rows / LEAST_SHARE**2, levels)
+        unseen = float(_bent(np.sqrt(n_rows) / LEAST_SHARE))
+        return cls(middle, unit, unseen, levels)
 
     @property
     def is_category(self) -> np.ndarray:
@@ -123,11 +138,11 @@ class Units:
         unseen = self.is_category & (rows == UNSEEN)
         return np.where(unseen, np.nan, rows) if unseen.any() else rows
 
-    def squares(self, rows: np.ndarray) -> np.ndarray:
-        """Give squared distances from the middle in units, of shape of rows."""
+    def distances(self, rows: np.ndarray) -> np.ndarray:
+        """Give the distances of cells from the middle, of shape of rows."""
         rows = rows.astype(np.float64)
         deviations = np.abs(rows - self.middle)
-        result = squared(deviations, self.unit)
+        result = distance(deviations, self.unit)
         other = deviations > SAME * np.abs(self.middle)
         result[other & (self.unit == 0)] = self.unseen
         for i, level in enumerate(self.levels):
@@ -145,8 +160,9 @@ def _median(columns: np.ndarray) -> np.ndarray:
     return np.median(columns, axis=0)
 
 
-def _level_squares(shares: np.ndarray, n_rows: int) -> np.ndarray:
-    """Give the squared distance of each level from the mean, 1 in the mean of rows."""
+def _level_distances(shares: np.ndarray, n_rows: int) -> np.ndarray:
+    """Give the distance of each level, and of one never seen, from the mean."""
     same = float((shares**2).sum())
     shares = np.append(shares, 0.0)
-    return (1.0 - 2.0 * shares + same) / max(1.0 - same, 1.0 / n_rows)
+    squares = (1.0 - 2.0 * shares + same) / max(1.0 - same, 1.0 / n_rows)
+    return _bent(np.sqrt(squares))

@@ -45,6 +45,10 @@ def unit_by_hand(deviations):
     return np.maximum(mad, 0.05 * np.sqrt((deviations**2).mean(axis=0)))
 
 
+def huber_by_hand(sizes):
+    return np.where(sizes < 3, sizes**2, 6 * sizes - 9)
+
+
 def test_scores_are_those_of_the_formula():
     # One column is zero in most rows: its median deviation is zero.
     seldom = np.where(np.arange(len(X)) % 4 == 0, X[:, 0], 0.0)
@@ -52,11 +56,11 @@ def test_scores_are_those_of_the_formula():
     detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
     middle = np.median(rows, axis=0)
     far = np.abs(rows - middle)
-    distances = (far / unit_by_hand(far)) ** 2
+    distances = huber_by_hand(far / unit_by_hand(far))
     errors = []
     for estimator in detector.estimators_:
         off = np.abs(rows - estimator.inverse_transform(estimator.transform(rows)))
-        errors.append((off / unit_by_hand(off)) ** 2)
+        errors.append(huber_by_hand(off / unit_by_hand(off)))
     error = np.mean(errors, axis=0)
     expected = -0.5 * (distances + error).mean(axis=1)
     np.testing.assert_allclose(detector.score_samples(rows), expected, rtol=1e-9)
@@ -73,14 +77,16 @@ def test_latent_distance_is_added_to_the_error():
     codes = estimator.transform(X)
     off = np.abs(X - estimator.inverse_transform(codes))
     far = np.abs(codes - np.median(codes, axis=0))
-    expected = -((off / unit_by_hand(off)) ** 2).mean(axis=1)
-    expected -= ((far / unit_by_hand(far)) ** 2).mean(axis=1)
+    expected = -huber_by_hand(off / unit_by_hand(off)).mean(axis=1)
+    expected -= huber_by_hand(far / unit_by_hand(far)).mean(axis=1)
     np.testing.assert_allclose(detector.score_samples(X), expected, rtol=1e-9)
 
 
 def test_likelihood_is_that_of_the_variational_autoencoder():
     vae = VAETransformer(2, prior="mixture", **SMALL)
-    detector = AutoEncoderOutlierDetector(vae, measure="likelihood").fit(X)
+    detector = AutoEncoderOutlierDetector(
+        vae, measure="likelihood", support_fraction=1.0
+    ).fit(X)
     expected = vae.fit(X).score_samples(X)
     np.testing.assert_array_equal(detector.score_samples(X), expected)
     message = (
@@ -100,6 +106,40 @@ def test_outliers_of_both_kinds_are_found(measure):
     assert roc_auc_score(Y, -detector.score_samples(X)) > 0.98
     assert found.sum() == Y.sum()
     assert found[Y].mean() > 0.8
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.8, 1.0])
+def test_the_rows_nearest_to_the_medians_are_trained_on(fraction, monkeypatch):
+    seen = []
+    fit = AutoEncoderTransformer.fit
+    monkeypatch.setattr(
+        AutoEncoderTransformer, "fit", lambda self, X: seen.append(X) or fit(self, X)
+    )
+    AutoEncoderOutlierDetector(support_fraction=fraction, random_state=0).fit(X)
+    far = np.abs(X - np.median(X, axis=0))
+    far = huber_by_hand(far / unit_by_hand(far)).mean(axis=1)
+    expected = X[far <= np.sort(far)[int(fraction * len(X)) - 1]]
+    assert len(seen) == 3
+    for rows in seen:
+        np.testing.assert_array_equal(rows, expected)
+
+
+def test_rows_of_which_most_are_the_same_are_all_trained_on():
+    rows = np.zeros((40, 3))
+    rows[:5] = np.random.default_rng(0).normal(size=(5, 3))
+    detector = AutoEncoderOutlierDetector(contamination=0.1, random_state=0).fit(rows)
+    assert (detector.predict(rows)[:5] == -1).sum() == 4
+    assert (detector.predict(rows)[5:] == 1).all()
+
+
+@pytest.mark.parametrize("fraction", [0, 1.1])
+def test_a_support_outside_of_its_range_is_refused(fraction):
+    message = (
+        "The 'support_fraction' parameter of AutoEncoderOutlierDetector must be a "
+        f"float in the range (0.0, 1.0]. Got {fraction!r} instead."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        AutoEncoderOutlierDetector(PLAIN, support_fraction=fraction).fit(X)
 
 
 def test_wrapped_estimators_are_cloned_and_seeded():
@@ -229,19 +269,22 @@ def test_tables_with_categories_and_missing_cells(people_detector):
         assert changed["native_country"].iloc[0] > 10 * parts["native_country"].iloc[0]
 
 
-def test_squares_of_a_category_are_one_in_the_mean(people_detector):
-    units, (estimator,) = people_detector._scorer.units, people_detector.estimators_
+def test_distances_of_a_category_are_those_of_its_one_hots():
+    estimator = AutoEncoderTransformer(4, allow_missing=True, **SMALL)
+    detector = AutoEncoderOutlierDetector(estimator, support_fraction=1.0).fit(PEOPLE)
+    units, (estimator,) = detector._scorer.units, detector.estimators_
     rows = estimator._check_rows(PEOPLE)
     column = list(PEOPLE.columns).index("sex")
     assert units.is_category[column]
     onehots = np.eye(2)[rows[:, column].astype(int)]
     squares = ((onehots - onehots.mean(axis=0)) ** 2).sum(axis=1)
-    expected = squares / squares.mean()
-    np.testing.assert_allclose(units.squares(rows)[:, column], expected)
+    expected = huber_by_hand(np.sqrt(squares / squares.mean()))
+    np.testing.assert_allclose(units.distances(rows)[:, column], expected)
     # A level that was never seen is none of the one-hots.
     rows[0, column] = UNSEEN
     square = (1 + (onehots.mean(axis=0) ** 2).sum()) / squares.mean()
-    assert units.squares(rows)[0, column] == pytest.approx(square)
+    expected = huber_by_hand(np.sqrt(square))
+    assert units.distances(rows)[0, column] == pytest.approx(expected)
     assert np.isnan(units.known(rows)[0, column])
 
 
