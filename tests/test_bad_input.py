@@ -151,6 +151,7 @@ ONLY_SOME = {
     "noise_schedule": [0.0, "linear"],
     "feature_groups": ["all", [[0, 0]], [[99]]],
     "layers": [[0], [9], [], 1],
+    "pretrain": ["stacked"],
 }
 
 
