@@ -246,7 +246,7 @@ def _build_networks(
 
 
 def _refuse_categories(plan: Plan) -> None:
-    """Refuse columns of categories: no step of a series is a number of levels."""
+    """Refuse columns of categories: no pixel or step is a number of levels."""
     assert plan.table is not None
     if plan.table.has_categories:
         names = [c.name for c in plan.table.columns if hasattr(c, "levels")]

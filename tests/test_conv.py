@@ -270,21 +270,22 @@ def test_the_wrong_order_of_channels_is_guessed():
         AutoEncoderTransformer(2, network=ConvNet((1, 8, 8)), max_epochs=1).fit(colours)
 
 
-def test_tables_with_gaps_are_refused():
-    message = (
-        "expected columns of numbers without gaps for a network=ConvNet(...), got a "
-        "table that the network sees as 119 numbers and gives back as 55. Pass "
-        "allow_missing=False and fill missing cells first, or pass network=None."
-    )
-    with pytest.raises(ValueError, match=re.escape(message)):
-        AutoEncoderTransformer(2, network=IMAGES, allow_missing=True).fit(gaps())
-
-
-def gaps():
-    """Digits with a missing cell; nine pixels never vary."""
-    rows = X.copy()
-    rows[0, 20] = np.nan
-    return rows
+def test_missing_pixels_are_marked_and_filled():
+    holes = np.random.default_rng(0).random(X.shape) < 0.1
+    gaps = np.where(holes, np.nan, X)
+    settings = {"max_epochs": 10, "early_stopping": False, "random_state": 0}
+    reducer = AutoEncoderTransformer(
+        8, network=IMAGES, allow_missing=True, **settings
+    ).fit(gaps)
+    first = next(m for m in reducer.module_.encoder.modules() if hasattr(m, "stride"))
+    assert first.in_channels == 2
+    filled = reducer.reconstruct(gaps)
+    means = np.broadcast_to(np.nanmean(gaps, axis=0), X.shape)
+    errors = [np.square(rows - X)[holes].mean() for rows in (filled, means)]
+    assert errors[0] < 0.6 * errors[1]
+    # A mark tells a missing cell from one that is as the mean.
+    at_mean = np.where(holes, means, X)
+    assert np.abs(reducer.transform(gaps) - reducer.transform(at_mean)).max() > 0.1
 
 
 def test_hidden_features_are_refused():

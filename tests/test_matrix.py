@@ -113,7 +113,7 @@ NETWORKS = {
     ),
     "ConvNet": Case(
         ConvNet((1, 4, 4), channels=(2,)),
-        [*FLAT, "images", "images without a channel"],
+        [*FLAT, "missing cells", "images", "images without a channel"],
         {"network__channels": [(2,), (2, 3)]},
     ),
     "ConvNet of signals": Case(
@@ -255,15 +255,6 @@ CONV = NETWORKS["ConvNet"].network
 OWN_NETWORK = NETWORKS["UserNetwork"].network
 HIDDEN = {"features": "hidden"}
 IMAGES = DATA["images"].rows
-GAPS = DATA["missing cells"].rows
-
-
-def table_in_conv(inputs, outputs):
-    return (
-        "expected columns of numbers without gaps for a network=ConvNet(...), got a "
-        f"table that the network sees as {inputs} numbers and gives back as {outputs}. "
-        "Pass allow_missing=False and fill missing cells first, or pass network=None."
-    )
 
 
 def dense_only(feature, network, *other):
@@ -287,15 +278,11 @@ REFUSED = {
         "expected init='random' for n_future=4, got init='pca', which sees the steps "
         "that are to be predicted. Pass init='random', or n_future=0.",
     ),
-    "a mixed frame with gaps, ConvNet": (
-        AUTO(network=CONV, allow_missing=True),
+    "a mixed frame, ConvNet": (
+        AUTO(network=ConvNet(), allow_missing=True),
         DATA["mixed frame, missing cells"].rows,
-        table_in_conv(14, 8),
-    ),
-    "missing cells, ConvNet": (
-        VAE(network=ConvNet(), allow_missing=True),
-        GAPS,
-        table_in_conv(32, 16),
+        "expected columns of numbers for network=ConvNet(), got categories in "
+        "['size']. Pass network=None, or rows without them.",
     ),
     "images, no network": (
         AUTO(),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,8 @@ class ConvNet(Network):
     gives them, or arrays of shape (n_samples, `*input_shape`), of one channel also
     (n_samples, height, width). They come back as they came. Each stage divides height
     and width, or length, by `stride`, rounded up; the decoder undoes that to the
-    pixel, whatever the size. Not for tables with categories or missing cells.
+    pixel, whatever the size. Missing cells, with `allow_missing=True`, are 0 to the
+    network, which sees marks of them as further channels.
 
     Parameters
     ----------
@@ -85,6 +86,8 @@ default="gelu"
     ConvNet(channels=(8, 16), input_shape=(1, 28, 28))
     """
 
+    reads_cells: ClassVar[bool] = True
+
     def __init__(
         self,
         input_shape: Sequence[int] | None = None,
@@ -119,9 +122,11 @@ default="gelu"
         generator: torch.Generator,
     ) -> tuple[nn.Module, nn.Module]:
         """Build the encoder and its mirror image; see `Network.build`."""
-        shapes = self._shapes(n_inputs, n_outputs)
-        encoder: list[nn.Module] = [Reshape(shapes[0])]
-        for before, after in pairwise(shapes):
+        shapes = self._shapes(n_outputs)
+        # Marks of missing cells are channels of their own, behind the others.
+        seen = (shapes[0][0] * (n_inputs // n_outputs), *shapes[0][1:])
+        encoder: list[nn.Module] = [Reshape(seen)]
+        for before, after in pairwise([seen, *shapes[1:]]):
             encoder += self._down(before, after, generator)
         last = shapes[-1]
         if self.pooling == "global":
@@ -251,36 +256,29 @@ default="gelu"
 
     # -- shapes ----------------------------------------------------------------------
 
-    def _shapes(self, n_inputs: int, n_outputs: int) -> list[tuple[int, ...]]:
+    def _shapes(self, n_features: int) -> list[tuple[int, ...]]:
         """Check the parameters; give the shape of the input and after each stage."""
         channels = self._check_parameters()
-        if n_inputs != n_outputs:
-            raise ValueError(
-                "expected columns of numbers without gaps for a network=ConvNet(...), "
-                f"got a table that the network sees as {n_inputs} numbers and gives "
-                f"back as {n_outputs}. Pass allow_missing=False and fill missing cells "
-                "first, or pass network=None."
-            )
-        shapes = [self._input_shape(n_inputs)]
+        shapes = [self._input_shape(n_features)]
         for n_channels in channels:
             sides = [math.ceil(side / self.stride) for side in shapes[-1][1:]]
             shapes.append((n_channels, *sides))
         return shapes
 
-    def _input_shape(self, n_inputs: int) -> tuple[int, ...]:
+    def _input_shape(self, n_features: int) -> tuple[int, ...]:
         """Check the shape of a row; say what it may have been meant to be."""
-        shape = (1, n_inputs) if self.input_shape is None else tuple(self.input_shape)
+        shape = (1, n_features) if self.input_shape is None else tuple(self.input_shape)
         if len(shape) not in (2, 3) or not all(is_count(size) for size in shape):
             raise ValueError(
                 "expected (channels, height, width) or (channels, length), got "
                 f"input_shape={self.input_shape!r}. Pass e.g. input_shape=(1, 28, 28)."
             )
         shape = tuple(int(size) for size in shape)
-        if math.prod(shape) != n_inputs:
+        if math.prod(shape) != n_features:
             kind = "an image" if len(shape) == 3 else "a signal"
             raise ValueError(
                 f"expected {kind} of input_shape={shape}, {math.prod(shape)} features, "
-                f"got X with {n_inputs} features{_guess(shape, n_inputs)}. Pass "
+                f"got X with {n_features} features{_guess(shape, n_features)}. Pass "
                 "network=ConvNet(input_shape=...) whose product is X.shape[1]."
             )
         return shape
