@@ -60,8 +60,8 @@ for name, reducer in reducers.items():
     print(f"{name:10} explained variance {explained:.3f}")
 
 # %%
-# From three sides
-# ----------------
+# In three dimensions
+# -------------------
 # Held-out images, coloured by their class, which no reducer has seen. The three numbers
 # of PCA and of the default are in the units of the pixels.
 
@@ -71,12 +71,16 @@ from sk_autoencoder.plotting import LatentDisplay
 
 names = [str(name) for name in images.target_names]
 classes = [names[label] for label in y_test]
-fig, axes = plt.subplots(3, 3, figsize=(11, 10), layout="constrained")
-for row, (name, reducer) in zip(axes, reducers.items(), strict=True):
-    for ax, pair in zip(row, [(0, 1), (0, 2), (1, 2)], strict=True):
-        display = LatentDisplay.from_estimator(
-            reducer, X_test, classes, components=pair, ax=ax, name=name
-        )
-        if pair != (1, 2):  # one legend a row will do
-            display.legend_.remove()
+fig, axes = plt.subplots(
+    1, 3, figsize=(15, 5.2), subplot_kw={"projection": "3d"}, layout="constrained"
+)
+for ax, (name, reducer) in zip(axes, reducers.items(), strict=True):
+    display = LatentDisplay.from_estimator(
+        reducer, X_test, classes, components=(0, 1, 2), ax=ax, name=name
+    )
+    ax.set_box_aspect(None, zoom=0.8)  # room for the names of the axes
+    ax.locator_params(nbins=5)
+    ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = 8
+    if ax is not axes[-1]:  # one legend will do
+        display.legend_.remove()
 plt.show()

@@ -141,21 +141,20 @@ plt.show()
 # %%
 # What is odd about a day
 # -----------------------
-# `explain` shares the score out to the hours. Of the marathon's Sunday it is those
-# after midnight: the clocks were set back that night, and the hour from one to two
-# came twice.
+# `explain` shares the score out to the hours. Of New Year's Day it is those of the
+# night, from two to five, when on other days few people ride.
 
 from sk_autoencoder.plotting import OutlierContributionsDisplay
 
-sunday = np.datetime64("2014-11-02")
+new_year = np.datetime64("2015-01-01")
 midnights = series["nyc_taxi"].times[cut(series["nyc_taxi"], 24)[:, 0]]
-row = int(np.flatnonzero(midnights == sunday)[0])
+row = int(np.flatnonzero(midnights == new_year)[0])
 detector, X = detectors["nyc_taxi"], days["nyc_taxi"]
 display = OutlierContributionsDisplay(
     detector.explain(X[row : row + 1])[0],
     feature_names=[f"{i // 2}:{i % 2 * 30:02}" for i in range(48)],
     decision=detector.decision_function(X[row : row + 1])[0],
-    estimator_name=str(sunday),
+    estimator_name=str(new_year),
 )
 display.plot(n_features=8)
 plt.show()
