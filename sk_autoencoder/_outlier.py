@@ -24,6 +24,7 @@ from sk_autoencoder._outlier_packing import (
 )
 from sk_autoencoder._outlier_scorer import LIKELIHOOD, MEASURES, Scorer
 from sk_autoencoder._persistence import write
+from sk_autoencoder._shapes import flat_rows, shaped
 from sk_autoencoder._sklearn_compat import (
     Interval,
     StrOptions,
@@ -69,8 +70,9 @@ default="combined"
         median code, in robust units; "likelihood" is the log density of a
         :class:`VAETransformer`, in nats.
     support_fraction : float, default=0.8
-        Share of the rows that autoencoders are trained on, in (0, 1]: those nearest to
-        the medians. The units are measured on all of them.
+        Share of the rows that autoencoders are trained on, in (0, 1]: those whose
+        numbers are nearest to the medians, and for each category a row at least. The
+        units are measured on all rows.
     contamination : float, default=0.1
         Share of outliers in the training rows, in (0, 0.5]: `offset_` is so chosen.
     threshold : {"train", "held_out"}, default="train"
@@ -110,7 +112,7 @@ default="combined"
     errors have units of their own. Distances are squared up to three units, grow in
     proportion farther off (Huber), and are averaged over the features: a typical row
     scores about -1. A category's distances are those of its one-hots, in units of their
-    deviation; one that was not seen in the rows trained on is as far off as any can be.
+    deviation; one that was not seen in `fit` is as far off as any category can be.
     A missing cell counts for nothing. Where a column was constant, another value is
     taken for as far off as if one of the training rows had had it.
 
@@ -271,12 +273,12 @@ default="combined"
             score would rise if the cell were the feature's median, or its most
             frequent category: then it may be below 0, and one more pass is made over
             the rows for each feature. A frame of the kind of X, with its columns and
-            its index, where X is a frame.
+            its index, where X is a frame; in the shape in which rows came to `fit`.
         """
         check_is_fitted(self)
         cells = self._scorer.contributions(self._rows(X))
         if not is_frame(X):
-            return cells
+            return shaped(cells, self._row_shape)
         return TableFormat.of(X).of_numbers().make(list(cells.T), index_of(X))
 
     def save(self, path: str | os.PathLike) -> None:
@@ -313,6 +315,7 @@ default="combined"
     def _training_rows(self, X: Any) -> Any:
         """Validate rows to fit on: a frame stays one where it holds categories."""
         reader = self._template()
+        X, self._row_shape = flat_rows(X, reader.network)
         if reader._is_table(X):
             X = reader._checked_table(X)
             validate_data(self, X, skip_check_array=True, reset=True)
@@ -361,6 +364,7 @@ default="combined"
     def _rows(self, X: Any) -> Any:
         """Validate rows as those of `fit` were."""
         reader = self.estimators_[0]
+        X, _ = flat_rows(X, reader.network)
         if reader._table is None:
             return validate_data(
                 self, X, reset=False, accept_sparse="csr", dtype=DTYPES

@@ -140,6 +140,7 @@ class Scorer:
         for estimator, unit in zip(self.estimators, self.error_units, strict=True):
             errors += distance(_errors(estimator, known, self.units), unit)
         errors /= len(self.estimators)
+        errors += distance(self.units.missed(rows), np.ones(rows.shape[1]))
         if self.measure != COMBINED:
             return errors
         return 0.5 * (errors + self.units.distances(rows))
@@ -163,18 +164,24 @@ def _most_typical(
 ) -> Any:
     """Give the rows nearest to the medians, in their order; all if these are alike.
 
-    What is odd about the others is not to be learnt.
+    What is odd about the others is not to be learnt. Of a table numbers alone count: by
+    its categories all rows of a smaller group would be left out. And no level is.
     """
     if n_rows >= X.shape[0]:
         return X
     table = reader._read_table(X) if reader._is_table(X) else None
     rows = _rows(table, X)
     units = _units(table, _some(rows, generator))
-    far = _by_chunks(lambda part: units.distances(part).mean(axis=1), rows)
-    nearest = np.argsort(far, kind="stable")[:n_rows]
-    if not far[nearest].any():
+    are_numbers = ~units.is_category
+    far = _by_chunks(lambda part: units.distances(part) @ are_numbers, rows)
+    order = np.argsort(far, kind="stable")
+    if not far[order[:n_rows]].any():
         return X
-    return _safe_indexing(X, np.sort(nearest))
+    kept = set(order[:n_rows].tolist())
+    for i in np.flatnonzero(units.is_category):
+        # The nearest row of each level, NaN for missing cells among them.
+        kept.update(order[np.unique(rows[order, i], return_index=True)[1]].tolist())
+    return _safe_indexing(X, np.array(sorted(kept)))
 
 
 def _some(rows: Any, generator: np.random.Generator) -> np.ndarray:

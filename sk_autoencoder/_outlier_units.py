@@ -87,9 +87,8 @@ class Units:
         Distance of a cell of a constant column that is not that constant: by the unit
         of a column of which one training row is off.
     levels : tuple of ndarray of shape (n_levels + 1,) or None, one a feature
-        Distance of each level of a category from the mean of their one-hots, in units
-        of the root mean square of that, last that of a level never seen; None for a
-        number.
+        How far each level of a category is from the mean of their one-hots, in root
+        mean squares of that, last a level never seen; None for a number.
     """
 
     middle: np.ndarray
@@ -112,9 +111,7 @@ class Units:
         """
         n_rows, n_features = rows.shape
         shares = [None] * n_features if shares is None else shares
-        levels = tuple(
-            None if s is None else _level_distances(s, n_rows) for s in shares
-        )
+        levels = tuple(None if s is None else _level_sizes(s, n_rows) for s in shares)
         rounding = 4 * float(np.finfo(rows.dtype).eps)
         rows = rows.astype(np.float64)
         rows[:, [level is not None for level in levels]] = 0.0
@@ -149,7 +146,19 @@ class Units:
             if level is not None:
                 known = ~np.isnan(rows[:, i])
                 result[:, i] = 0.0
-                result[known, i] = level[rows[known, i].astype(np.int64)]
+                result[known, i] = _bent(level[rows[known, i].astype(np.int64)])
+        return result
+
+    def missed(self, rows: np.ndarray) -> np.ndarray:
+        """Give the errors of levels never seen, of shape of rows; 0 elsewhere.
+
+        No reconstruction has such a level: they are as far off as two different
+        one-hots are.
+        """
+        result = np.zeros(rows.shape)
+        for i, level in enumerate(self.levels):
+            if level is not None:
+                result[rows[:, i] == UNSEEN, i] = np.sqrt(level[-1] ** 2 + 1)
         return result
 
 
@@ -160,9 +169,9 @@ def _median(columns: np.ndarray) -> np.ndarray:
     return np.median(columns, axis=0)
 
 
-def _level_distances(shares: np.ndarray, n_rows: int) -> np.ndarray:
-    """Give the distance of each level, and of one never seen, from the mean."""
+def _level_sizes(shares: np.ndarray, n_rows: int) -> np.ndarray:
+    """Give how far each level, and one never seen, is from the mean, in its units."""
     same = float((shares**2).sum())
     shares = np.append(shares, 0.0)
     squares = (1.0 - 2.0 * shares + same) / max(1.0 - same, 1.0 / n_rows)
-    return _bent(np.sqrt(squares))
+    return np.sqrt(squares)

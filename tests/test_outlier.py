@@ -16,6 +16,7 @@ from sk_autoencoder import (
 )
 from sk_autoencoder._outlier_units import UNSEEN
 from sk_autoencoder.datasets import load_adult
+from sk_autoencoder.networks import ConvNet
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 PLAIN = AutoEncoderTransformer(2, **SMALL)
@@ -367,3 +368,38 @@ def test_rows_are_scored_by_chunks(monkeypatch):
     whole = detector.score_samples(X)
     monkeypatch.setattr("sk_autoencoder._outlier_scorer.CHUNK_CELLS", 60)
     np.testing.assert_allclose(detector.score_samples(X), whole, rtol=1e-9)
+
+
+def test_a_category_of_a_smaller_group_is_not_taken_for_an_outlier():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "a": rng.choice(["x", "y", "z"], 400),
+            "b": rng.choice(["common", "less"], 400, p=[0.85, 0.15]),
+            "number": rng.normal(size=400),
+        }
+    )
+    frame.loc[0, ["b", "number"]] = ["seldom", 9.0]
+    for columns in (["a", "b"], ["a", "b", "number"]):
+        detector = AutoEncoderOutlierDetector(random_state=0).fit(frame[columns])
+        parts = detector.explain(frame[columns])
+        assert parts.loc[frame["b"] == "less", "b"].mean() < 3
+        # A level that one row has, and that row far out, is known all the same.
+        assert "seldom" in detector.estimators_[0]._table.columns[1].levels
+        # One that no row has is farther off than any of these.
+        strange = frame[columns].head(20).assign(b="new")
+        assert detector.explain(strange)["b"].min() > parts["b"].max()
+
+
+def test_images_are_scored_as_flat_rows_are():
+    images = X.reshape(-1, 2, 3)
+    network = ConvNet((1, 2, 3), channels=(2,), hidden_layer_sizes=())
+    estimator = AutoEncoderTransformer(2, network=network, max_epochs=2, random_state=0)
+    detector = AutoEncoderOutlierDetector(estimator).fit(images)
+    flat = AutoEncoderOutlierDetector(estimator).fit(X)
+    np.testing.assert_array_equal(detector.predict(images), flat.predict(X))
+    np.testing.assert_array_equal(
+        detector.explain(images), flat.explain(X).reshape(-1, 2, 3)
+    )
+    with pytest.raises(ValueError, match=r"^Found array with dim 3, .* ConvNet"):
+        AutoEncoderOutlierDetector().fit(images)
