@@ -235,6 +235,12 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
                 ensure_min_features=2 if first else 1,
             )
         except ValueError as error:
+            if first and str(error).startswith("Input X contains NaN"):
+                raise ValueError(
+                    "Input X contains NaN: expected no missing cells for "
+                    "allow_missing=False. Pass allow_missing=True, or fill them first, "
+                    "as with SimpleImputer."
+                ) from error
             if not str(error).startswith("could not convert string"):
                 raise
             raise ValueError(

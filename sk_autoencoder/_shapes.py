@@ -39,8 +39,7 @@ def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
         What is no such array is given back as it is. One in C order, a `numpy.memmap`
         too, is not copied.
     network : Network or None
-        Says which shapes a row may have. One that says nothing leaves X as it is: to
-        refuse it is for scikit-learn.
+        Says which shapes a row may have.
 
     Returns
     -------
@@ -52,10 +51,18 @@ def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
     Raises
     ------
     ValueError
-        If the rows have another shape than the network's.
+        If the rows have another shape than the network's, or it has none.
     """
     shape = shape_of(network)
     if shape is None:
+        n_dims = getattr(X, "ndim", 2)
+        if isinstance(X, np.ndarray) and n_dims > 2:
+            raise ValueError(
+                f"Found array with dim {n_dims}, while dim <= 2 is required by a "
+                f"network without input_shape: got X of shape {X.shape}. Pass "
+                "X.reshape(len(X), -1), or a network of that input_shape, as "
+                f"ConvNet({_with_channels(X.shape[1:])})."
+            )
         return X, None
     given = np.asarray(X) if isinstance(X, list | tuple) else X
     if getattr(given, "ndim", 2) < 3:
@@ -67,6 +74,11 @@ def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
     if found not in allowed:
         raise _wrong_shape(tuple(given.shape), shape, allowed)
     return given.reshape(given.shape[0], math.prod(shape)), found
+
+
+def _with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give images without channels one."""
+    return (1, *shape) if len(shape) == 2 else shape
 
 
 def _wrong_shape(came: tuple, shape: tuple, allowed: list[tuple]) -> ValueError:
@@ -81,6 +93,9 @@ def _wrong_shape(came: tuple, shape: tuple, allowed: list[tuple]) -> ValueError:
             "end in channels"
         )
         advice = "Pass np.moveaxis(X, -1, 1)."
+        if len(shape) == 2:  # of series either may be meant
+            what = ", which has its two axes the other way round"
+            advice = f"Pass input_shape={came[1:]}, or np.moveaxis(X, -1, 1)."
     elif came == shape:
         what = ", which looks like a single row"
         advice = "Pass X[np.newaxis]."

@@ -287,7 +287,9 @@ REFUSED = {
     "images, no network": (
         AUTO(),
         IMAGES,
-        "Found array with dim 4, while dim <= 2 is required by AutoEncoderTransformer.",
+        "Found array with dim 4, while dim <= 2 is required by a network without "
+        "input_shape: got X of shape (60, 1, 4, 4). Pass X.reshape(len(X), -1), or a "
+        "network of that input_shape, as ConvNet((1, 4, 4)).",
     ),
     "images, another shape": (
         AUTO(network=ConvNet((2, 4, 4))),

@@ -250,8 +250,8 @@ WRONG = {
         np.moveaxis(SERIES, 1, -1),
         steps(),
         "expected rows of input_shape=(16, 4), as an array of shape (n, 16, 4) or "
-        "(n, 64), got X of shape (120, 4, 16), which looks like rows with their first "
-        "axis last, as images have that end in channels. Pass np.moveaxis(X, -1, 1).",
+        "(n, 64), got X of shape (120, 4, 16), which has its two axes the other way "
+        "round. Pass input_shape=(4, 16), or np.moveaxis(X, -1, 1).",
     ),
     "a single image": (
         COLOUR[0],
@@ -296,13 +296,18 @@ def test_another_shape_is_refused_with_advice(name):
 @pytest.mark.parametrize(
     "network", [None, ConvNet(), UserNetwork(linear, linear), ConvNet(input_shape=64)]
 )
-def test_without_a_shape_scikit_learn_refuses(network):
+def test_without_a_shape_refusals_begin_with_scikit_learns_words(network):
     estimator = AutoEncoderTransformer(3, network=network, **FAST)
-    with pytest.raises(ValueError, match="Found array with dim 3") as ours:
-        estimator.fit(GREY[:, 0])
     with pytest.raises(ValueError, match="Found array with dim 3") as theirs:
         PCA().fit(GREY[:, 0])
-    assert str(ours.value) == str(theirs.value).replace("PCA", type(estimator).__name__)
+    message = (
+        str(theirs.value).removesuffix("PCA.")
+        + "a network without input_shape: got X of shape (120, 8, 8). Pass "
+        "X.reshape(len(X), -1), or a network of that input_shape, as "
+        "ConvNet((1, 8, 8))."
+    )
+    with raises(message):
+        estimator.fit(GREY[:, 0])
     assert not get_tags(estimator).input_tags.three_d_array
     assert get_tags(AutoEncoderTransformer(network=steps())).input_tags.three_d_array
 
