@@ -78,9 +78,6 @@ for ax, (name, reducer) in zip(axes, reducers.items(), strict=True):
     display = LatentDisplay.from_estimator(
         reducer, X_test, classes, components=(0, 1, 2), ax=ax, name=name
     )
-    ax.set_box_aspect(None, zoom=0.8)  # room for the names of the axes
-    ax.locator_params(nbins=5)
-    ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = 8
     if ax is not axes[-1]:  # one legend will do
         display.legend_.remove()
 plt.show()

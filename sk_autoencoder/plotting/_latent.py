@@ -269,6 +269,8 @@ class LatentDisplay:
         names = self.component_names or [f"component {i}" for i in range(Z.shape[1])]
         labels = zip(("xlabel", "ylabel", "zlabel"), names, strict=False)
         ax.set(title=f"{name}: code of {len(Z):,} rows" if name else "", **dict(labels))
+        if solid:
+            _make_room_for_names(ax)
         self.ax_ = ax
         self.figure_ = ax.figure  # type: ignore[assignment]
         return self
@@ -378,3 +380,11 @@ def _point_style(n_points: int) -> dict[str, Any]:
     else:
         style = {"s": 4, "alpha": 0.5}
     return style | {"linewidths": 0, "rasterized": n_points > 10_000}
+
+
+def _make_room_for_names(ax: Any) -> None:
+    """Keep the names of three axes off their numbers, and inside the picture."""
+    ax.set_box_aspect(None, zoom=0.85)
+    ax.locator_params(nbins=5)
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        axis.labelpad = 8

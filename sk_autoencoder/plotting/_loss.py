@@ -270,6 +270,7 @@ class LossCurveDisplay:
         self.phase_labels_ = []
         if self.phases is None:
             return
+        ax.set_xlim(left=min(0.5, ax.get_xlim()[0]))  # the first name is within
         for i, start in enumerate(starts):
             if i:
                 ax.axvline(start + 0.5, color=GREY, linewidth=0.8, zorder=1)
