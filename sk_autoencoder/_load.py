@@ -25,7 +25,9 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
         A file that `save` has written.
     custom : mapping of str to object or None, default=None
         Functions and classes of your own that the estimator was fitted with, by
-        their names: a noise function, a network specification, callbacks.
+        their names: a noise function, a network specification, callbacks. The modules
+        of a :class:`~sk_autoencoder.networks.UserNetwork` are asked for as "encoder"
+        and "decoder": instances of the same layers, whose weights come from the file.
 
     Returns
     -------
@@ -35,8 +37,8 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     Raises
     ------
     ValueError
-        If the file is not whole, of another format, or names something that is not
-        in `custom`.
+        If the file is not whole, of another format, names something that is not in
+        `custom`, or holds weights of other layers than are there.
 
     Examples
     --------
@@ -59,4 +61,11 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
             return AutoEncoderOutlierDetector._from_state(state)
         return unpacked({"class": name, "state": state})
     except NOT_AS_WRITTEN as error:
+        if custom:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"expected in custom what {os.fspath(path)!r} was saved with, got "
+                f"custom={dict(custom)!r}, because: {reason}. Pass the same functions "
+                "and classes, and for a UserNetwork modules of the same layers."
+            ) from error
         raise damaged(path, str(error).splitlines()[0]) from error

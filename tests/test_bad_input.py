@@ -364,3 +364,13 @@ def test_memory_maps_and_read_only_rows(estimator, dtype, tmp_path):
     plain = clone(estimator).fit(X.astype(dtype)).transform(X.astype(dtype))
     for rows in (mapped, frozen):
         np.testing.assert_array_equal(clone(estimator).fit(rows).transform(rows), plain)
+
+
+def test_missing_cells_are_refused_with_advice():
+    rows = np.where(np.eye(12, 4) > 0, np.nan, 1.0)
+    message = (
+        "Input X contains NaN: expected no missing cells for allow_missing=False. Pass "
+        "allow_missing=True, or fill them first, as with SimpleImputer."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        AutoEncoderTransformer().fit(rows)

@@ -87,8 +87,25 @@ def test_every_objective_trains_and_leaves_the_modules_alone(
     again = sk_autoencoder.load(tmp_path / "model", custom=own)
     np.testing.assert_array_equal(again.transform(X), codes)
     swapped = {"encoder": network.decoder, "decoder": network.encoder}
-    with pytest.raises(ValueError, match="expected a file that save has written"):
+    with pytest.raises(ValueError, match="expected in custom what"):
         sk_autoencoder.load(tmp_path / "model", custom=swapped)
+
+
+@pytest.mark.parametrize("wrong", ["a class", "other sizes"])
+def test_modules_that_do_not_fit_a_file_are_told(wrong, tmp_path):
+    encoder, decoder = nn.Linear(64, 2), nn.Linear(2, 64)
+    network = UserNetwork(encoder, decoder)
+    path = tmp_path / "own.safetensors"
+    reducer = AutoEncoderTransformer(2, network=network, max_epochs=1, random_state=0)
+    reducer.fit(X).save(path)
+    custom = {"encoder": encoder, "decoder": decoder}
+    again = sk_autoencoder.load(path, custom=custom)
+    np.testing.assert_array_equal(again.transform(X), reducer.transform(X))
+    custom["encoder"] = nn.ReLU if wrong == "a class" else nn.Linear(64, 3)
+    message = f"expected in custom what {str(path)!r} was saved with, got custom="
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        sk_autoencoder.load(path, custom=custom)
+    assert "for a UserNetwork modules of the same layers" in str(caught.value)
 
 
 def test_it_starts_as_pca_whatever_the_order_of_the_layers():
