@@ -11,7 +11,26 @@ from sk_autoencoder._columns import Table, has_categories, is_frame
 from sk_autoencoder._shapes import Shape, shaped
 from sk_autoencoder._sklearn_compat import in_output_container
 
-__all__ = ["ReadsTables"]
+__all__ = ["ReadsTables", "named_rows"]
+
+
+def named_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
+    """Validate the names and the number of columns of a table, and that it has rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Keeps the names if they are to be reset, else compares.
+    X : frame or ndarray of shape (n_samples, n_features)
+    reset : bool
+    """
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
+    if X.shape[0] == 0:
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
+            f"required by {type(estimator).__name__}."
+        )
+    return X
 
 
 class ReadsTables(BaseEstimator):
@@ -66,14 +85,7 @@ class ReadsTables(BaseEstimator):
 
     def _table_rows(self, X: Any, table: Table, *, first: bool = False) -> np.ndarray:
         """Validate a table's names and number of columns, and turn it into numbers."""
-        X = self._checked_table(X)
-        validate_data(self, X, skip_check_array=True, reset=first)
-        if X.shape[0] == 0:
-            raise ValueError(
-                f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 "
-                f"is required by {type(self).__name__}."
-            )
-        return table.matrix(X)
+        return table.matrix(named_rows(self, self._checked_table(X), reset=first))
 
     def _checked_table(self, X: Any) -> Any:
         """Take frames as they are, and anything else as an array of two dimensions."""

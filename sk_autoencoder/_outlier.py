@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_autoencoder._autoencoder import AutoEncoderTransformer
 from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._base_tables import named_rows
 from sk_autoencoder._columns import is_frame
 from sk_autoencoder._columns.frames import TableFormat, index_of
 from sk_autoencoder._outlier_default import default_estimators
@@ -317,9 +318,7 @@ default="combined"
         reader = self._template()
         X, self._row_shape = flat_rows(X, reader.network)
         if reader._is_table(X):
-            X = reader._checked_table(X)
-            validate_data(self, X, skip_check_array=True, reset=True)
-            return X
+            return named_rows(self, reader._checked_table(X), reset=True)
         return validate_data(
             self,
             X,
@@ -369,14 +368,7 @@ default="combined"
             return validate_data(
                 self, X, reset=False, accept_sparse="csr", dtype=DTYPES
             )
-        X = reader._checked_table(X)
-        validate_data(self, X, skip_check_array=True, reset=False)
-        if X.shape[0] == 0:
-            raise ValueError(
-                f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 "
-                f"is required by {type(self).__name__}."
-            )
-        return X
+        return named_rows(self, reader._checked_table(X), reset=False)
 
     @classmethod
     def _from_state(cls, state: dict[str, Any]) -> Self:
