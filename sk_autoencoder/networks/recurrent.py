@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder.networks.mlp import Dropout, check_choice, is_count
+from sk_autoencoder.networks.mlp import (
+    Dropout,
+    check_choice,
+    check_share,
+    is_count,
+)
 from sk_autoencoder.networks.mlp import linear as dense
 from sk_autoencoder.networks.series import (
     GATES,
@@ -262,11 +267,7 @@ class RecurrentNet(Network):
                 f"expected an int >= 1, got n_layers={self.n_layers!r}. Pass "
                 "n_layers=1."
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"expected a share in [0, 1), got dropout={self.dropout!r}. "
-                "Pass 0.0 to keep every unit."
-            )
+        check_share("dropout", self.dropout)
         size = self.hidden_size
         if is_count(size):
             return [int(size)] * int(self.n_layers)  # type: ignore[arg-type]
