@@ -131,7 +131,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            At least two rows and two features: numbers without NaN or infinity, and
+            At least two samples: numbers without NaN or infinity, and
             what `categorical_features` and `allow_missing` allow. Sparse matrices, of
             numbers alone, are made dense a batch at a time. With a network that has
             an `input_shape`, an array of shape (n_samples, `*input_shape`) too: from

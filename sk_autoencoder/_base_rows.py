@@ -232,7 +232,6 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
                 accept_sparse="csr",
                 dtype=DTYPES,
                 ensure_min_samples=2 if two else 1,
-                ensure_min_features=2 if first else 1,
             )
         except ValueError as error:
             if first and str(error).startswith("Input X contains NaN"):

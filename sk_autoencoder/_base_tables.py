@@ -63,12 +63,10 @@ class ReadsTables(BaseEstimator):
     def _read_table(self, X: Any) -> Table:
         """Find out how a table to fit on becomes numbers."""
         X = self._checked_table(X)
-        n_rows, n_columns = X.shape
-        if n_rows < 2 or n_columns < 2:
-            name, count = ("sample", n_rows) if n_rows < 2 else ("feature", n_columns)
+        if X.shape[0] < 2:
             raise ValueError(
-                f"Found array with {count} {name}(s) (shape={X.shape}) while a minimum "
-                f"of 2 is required by {type(self).__name__}."
+                f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while a "
+                f"minimum of 2 is required by {type(self).__name__}."
             )
         return Table.of(
             X,

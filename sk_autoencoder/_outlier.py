@@ -177,7 +177,7 @@ default="combined"
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            At least two rows and two features, and what the estimator allows.
+            At least two samples, and what the estimator allows.
         y : Ignored
             Not used, present for API consistency by convention.
 
@@ -325,7 +325,6 @@ default="combined"
             accept_sparse="csr",
             dtype=DTYPES,
             ensure_min_samples=2,
-            ensure_min_features=2,
         )
 
     def _template(self) -> BaseAutoEncoder:

@@ -38,7 +38,6 @@ BAD_ROWS = {
     "strings": (np.array([["a", "b"]] * 5), ValueError, "could not convert string"),
     "no rows": (X[:0], ValueError, "Found array with 0 sample(s)"),
     "one row": (X[:1], ValueError, "Found array with 1 sample(s)"),
-    "one feature": (X[:, :1], ValueError, "Found array with 1 feature(s)"),
     "no features": (X[:, :0], ValueError, "Found array with 0 feature(s)"),
     "1-D": (X[0], ValueError, "Expected 2D array, got 1D array instead"),
     "3-D": (X.reshape(12, 5, 5), ValueError, "Found array with dim 3"),
