@@ -56,9 +56,9 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         Returns
         -------
         X_new : ndarray of shape (n_samples, n_components)
-            Codes, float32 for float32 rows and float64 for others; `out` if it is
-            given. The same for the same row at every call, whatever rows are beside
-            it.
+            Codes, float32 for float32 rows and for hidden features of a frame with
+            categories, float64 for others; `out` if it is given. The same for the same
+            row at every call, whatever rows are beside it.
         """
         self._check_is_fitted()
         if self._plan.fills:
@@ -67,6 +67,10 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         flat = None
         if out is not None:
             flat = checked_out(self, out, rows, self.n_components_)
+        elif self._plan.stacked and self._table and self._table.comes_as_frame:
+            # Hundreds of activations a row: float64 would take twice the memory for
+            # digits that training in float32 never had.
+            flat = np.empty((rows.shape[0], self.n_components_), np.float32)
         codes = apply_to_rows(
             Forward.encode, self.net_.module_, rows, check=check, out=flat
         )

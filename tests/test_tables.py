@@ -336,7 +336,8 @@ def test_layers_choose_hidden_features_and_their_names():
             back = reducer.inverse_transform(reducer.transform(frame))
             again = every.reconstruct(frame)
             assert (back["few"].to_numpy() == again["few"].to_numpy()).all()
-            np.testing.assert_allclose(back["a"], again["a"])
+            # Hidden features of a frame with categories are float32.
+            np.testing.assert_allclose(back["a"], again["a"], rtol=1e-5)
         else:
             with pytest.raises(
                 ValueError, match="expected the last hidden layer, last"

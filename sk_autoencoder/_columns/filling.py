@@ -40,11 +40,11 @@ def fill_cells(X: Any, gaps: Sequence[Gap], dtypes: Sequence[Any]) -> Any:
 
 
 def _filled_array(X: np.ndarray, gaps: Sequence[Gap]) -> np.ndarray:
-    """Fill an array: one of floats, or of objects where it holds more than numbers."""
+    """Fill an array: one of numbers, or of objects where it holds more than numbers."""
     objects = any(values.dtype.kind == "O" for _, values in gaps)
     rows = np.array(X, dtype=object if X.dtype.kind not in "biuf" else None)
-    if rows.dtype.kind in "biu":
-        rows = rows.astype(object if objects else np.float64)
+    if rows.dtype.kind in "biu" and not objects:
+        rows = rows.astype(np.float64)
     for i, (missing, values) in enumerate(gaps):
         rows[missing, i] = values
     if rows.dtype.kind == "O" and not objects:

@@ -212,15 +212,27 @@ class TableFormat:
         return replace(self, dtypes=(np.dtype(np.float64),) * len(self.names))
 
     def as_array(self, columns: Sequence[np.ndarray]) -> np.ndarray:
-        """Make an array: of floats as PCA does, of objects where it was of such."""
-        single = self.kind == "array" and self.dtypes[0] == np.float32
-        dtype = np.dtype(np.float32 if single else np.float64)
-        if any(values.dtype.kind == "O" for values in columns):
-            dtype = np.dtype(object)
+        """Make an array, of one number type where it was of one, else of objects.
+
+        Numbers come as floats, as PCA gives them; whole numbers some of which are
+        categories keep their type, as the columns of a frame do.
+        """
+        dtype = self._array_dtype([values.dtype.kind == "O" for values in columns])
         rows = np.empty((len(columns[0]), len(columns)), dtype)
         for i, values in enumerate(columns):
             rows[:, i] = values
         return rows
+
+    def _array_dtype(self, are_levels: Sequence[bool]) -> np.dtype:
+        """Return the dtype of an array some columns of which are levels."""
+        own = self.dtypes[0] if self.kind == "array" else None
+        floats = np.dtype(np.float32 if own == np.float32 else np.float64)
+        if not any(are_levels) or (own is not None and own.kind == "f"):
+            return floats
+        if own is None or own.kind not in "biu":
+            return np.dtype(object)
+        # The reconstruction of a boolean that is a number lies between 0 and 1.
+        return own if own.kind in "iu" or all(are_levels) else floats
 
 
 def index_of(X: Any) -> Any:
