@@ -1,11 +1,13 @@
 """Callbacks of skorch: our own, and which ones look at single batches."""
 
+import importlib
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog, ProgressBar
-from tqdm.auto import tqdm
+from tqdm.std import tqdm
 
 __all__ = ["EpochBar", "hooks_batches", "say"]
 
@@ -42,11 +44,21 @@ def say(callbacks: Iterable[tuple[str, Any]], message: str) -> None:
             tqdm.write(message, file=sys.stderr)
 
 
+def _bar_class() -> Any:
+    """Return tqdm's class of bars: a widget in a notebook that can show one.
+
+    `tqdm.auto` warns when it is imported in a notebook without ipywidgets, so it is
+    imported for a bar, and only where that package is there.
+    """
+    name = "tqdm.std" if find_spec("ipywidgets") is None else "tqdm.auto"
+    return importlib.import_module(name).tqdm
+
+
 class EpochBar(Callback):
     """One progress bar over the epochs of a fit, on the standard error stream."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self.bar_ = tqdm(total=net.max_epochs, unit="epoch", leave=False)
+        self.bar_ = _bar_class()(total=net.max_epochs, unit="epoch", leave=False)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         row = net.history[-1]
