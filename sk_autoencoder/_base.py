@@ -48,7 +48,7 @@ class BaseAutoEncoder(UsesRows, ABC):
             None,
         ],
         "hidden_layer_sizes": ["array-like", AUTO],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "activation": [StrOptions(set(ACTIVATIONS)), torch.nn.Module],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_norm": ["boolean"],
         "network": [Network, None],

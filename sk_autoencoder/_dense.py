@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder.networks.mlp import is_plain_activation
+from sk_autoencoder.networks.mlp import LEAKY_SLOPE, is_plain_activation
 
 __all__ = ["DenseLayer", "DensePass", "dense_layers"]
 
@@ -67,12 +67,20 @@ def _elu_backward(g: Tensor, a: Tensor) -> None:
     aten.elu_backward.grad_input(g, 1.0, 1.0, 1.0, True, a, grad_input=g)
 
 
+def _leaky_relu_backward(g: Tensor, a: Tensor) -> None:
+    # The sign of f(z) is that of z.
+    aten.leaky_relu_backward.grad_input(g, a, LEAKY_SLOPE, True, grad_input=g)
+
+
 ACTIVATIONS: dict[type[nn.Module], Activation | None] = {
     nn.Identity: None,
     nn.ReLU: Activation(lambda z, a: torch.relu_(a), _relu_backward),
     nn.Sigmoid: Activation(lambda z, a: torch.sigmoid_(a), _sigmoid_backward),
     nn.Tanh: Activation(lambda z, a: torch.tanh_(a), _tanh_backward),
     nn.ELU: Activation(lambda z, a: nn.functional.elu_(a), _elu_backward),
+    nn.LeakyReLU: Activation(
+        lambda z, a: nn.functional.leaky_relu_(a, LEAKY_SLOPE), _leaky_relu_backward
+    ),
     nn.GELU: Activation(
         lambda z, a: aten.gelu.out(z, out=a), _gelu_backward, keeps_input=True
     ),

@@ -43,6 +43,7 @@ IN_PLACE: dict[type[nn.Module], Callable[[Tensor], Any]] = {
     nn.GELU: torch.ops.aten.gelu_.default,
     nn.SiLU: torch.ops.aten.silu_.default,
     nn.ELU: F.elu_,
+    nn.LeakyReLU: F.leaky_relu_,
 }
 
 

@@ -23,7 +23,7 @@ from sk_autoencoder._anchor import (
 )
 from sk_autoencoder._columns import Likelihood, NumericColumns
 from sk_autoencoder._module import AutoEncoderModule
-from sk_autoencoder.networks.mlp import Dropout, is_plain_activation
+from sk_autoencoder.networks.mlp import LEAKY_SLOPE, Dropout, is_plain_activation
 
 __all__ = ["FEW_ROWS", "UnknownPart", "decode_few", "encode_few", "reconstruct_few"]
 
@@ -145,4 +145,5 @@ ACTIVATIONS: dict[type[nn.Module], Callable[[np.ndarray], np.ndarray]] = {
     nn.GELU: _gelu,
     nn.SiLU: lambda x: x * special.expit(x),
     nn.ELU: lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    nn.LeakyReLU: lambda x: np.maximum(x, x * x.dtype.type(LEAKY_SLOPE)),
 }

@@ -108,12 +108,15 @@ def pretrain(
         epochs = math.ceil(net.max_epochs / len(pairs))
     history: list[dict[str, Any]] = []
     columns: Columns = plan.columns()
-    objective = plan.objective
+    objective, statistics = plan.objective, plan.statistics
     for number, (encoder, decoder) in enumerate(pairs, 1):
         if not epochs:
             break
         # Copies: the net's own weights lie in one vector, and stay there.
         parts = copy.deepcopy((encoder, decoder))
+        if number > 1:
+            # Of the copy, so that its weights are trained with the decoder's.
+            columns = LayerColumns(statistics, activation=parts[1][-1])
         layer = _layer_net(plan, columns, *parts, objective, epochs)
         say(layer.callbacks_, f"Layer {number} of {len(pairs)}:")
         with threads_for(min(layer.batch_size, len(rows)) * layer.module_.n_weights()):
@@ -129,7 +132,6 @@ def pretrain(
             found = _outputs(layer, rows)
             statistics = ColumnStatistics.of(found)
             rows = Rows(found, mean=statistics.mean, device=layer.device)
-            columns = LayerColumns(statistics, activation=pairs[number][1][-1])
             objective = objective.of_hidden_units()
     module.use_generator(net.noise_)
     net.start_from(module.state_dict())

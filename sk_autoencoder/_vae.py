@@ -44,9 +44,10 @@ class VAETransformer(HasDensity):
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Units of the layers between input and code, in the encoder's order; the
         decoder mirrors them. "auto" is (256, 128).
-    activation : {"identity", "logistic", "tanh", "relu", "gelu", "elu", "silu"}, \
-default="gelu"
-        After each hidden layer.
+    activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
+"silu"} or torch.nn.Module, default="gelu"
+        After each hidden layer. Each has its own copy of a module, which keeps the
+        shape of its input and draws no random numbers; its weights are trained.
     dropout : float, default=0.0
         Share of units set to zero in training after each hidden layer, in [0, 1).
     batch_norm : bool, default=False
@@ -227,7 +228,7 @@ default="auto"
         n_components: float | None = 2,
         *,
         hidden_layer_sizes: Sequence[int] | str = "auto",
-        activation: str = "gelu",
+        activation: str | torch.nn.Module = "gelu",
         dropout: float = 0.0,
         batch_norm: bool = False,
         network: Network | None = None,

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
 from sk_autoencoder.networks.mlp import (
-    ACTIVATIONS,
     Dropout,
+    check_activation,
     check_choice,
     check_share,
     check_sizes,
     is_count,
+    make_activation,
 )
 from sk_autoencoder.networks.mlp import linear as dense
 
@@ -62,9 +63,9 @@ class ConvNet(Network):
     upsampling : {"nearest", "transposed"}, default="nearest"
         How a stage of the decoder grows: by repeating pixels before a convolution,
         or by a transposed convolution, which is faster.
-    activation : {"identity", "logistic", "tanh", "relu", "gelu", "elu", "silu"}, \
-default="gelu"
-        After each stage and each dense layer.
+    activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
+"silu"} or torch.nn.Module, default="gelu"
+        After each stage and each dense layer, a copy of a module each.
     dropout : float, default=0.0
         Share of units set to zero in training after each stage, in [0, 1).
     batch_norm : bool, default=False
@@ -97,7 +98,7 @@ default="gelu"
         pooling: str | None = None,
         hidden_layer_sizes: Sequence[int] = (256, 128),
         upsampling: str = "nearest",
-        activation: str = "gelu",
+        activation: str | nn.Module = "gelu",
         dropout: float = 0.0,
         batch_norm: bool = False,
     ) -> None:
@@ -241,7 +242,7 @@ default="gelu"
         layers: list[nn.Module] = []
         if self.batch_norm:
             layers.append(LAYERS[len(shape) - 1][2](shape[0]))
-        layers.append(ACTIVATIONS[self.activation]())
+        layers.append(make_activation(self.activation, shape))
         if self.dropout:
             layers.append(Dropout(self.dropout))
         return layers
@@ -251,7 +252,8 @@ default="gelu"
     ) -> list[nn.Module]:
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(sizes):
-            layers += [dense(n_in, n_out, generator), ACTIVATIONS[self.activation]()]
+            activation = make_activation(self.activation, (n_out,))
+            layers += [dense(n_in, n_out, generator), activation]
         return layers
 
     # -- shapes ----------------------------------------------------------------------
@@ -285,7 +287,7 @@ default="gelu"
 
     def _check_parameters(self) -> tuple[int, ...]:
         """Refuse parameters out of range; give the channels of each stage."""
-        check_choice("activation", self.activation, ACTIVATIONS)
+        check_activation(self.activation)
         check_choice("upsampling", self.upsampling, ["transposed", "nearest"])
         if self.pooling is not None:
             check_choice("pooling", self.pooling, [*POOLINGS, "global"])

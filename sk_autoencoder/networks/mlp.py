@@ -1,5 +1,6 @@
 """Stacks of dense layers."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
@@ -13,13 +14,16 @@ from sk_autoencoder._protocols import Network
 
 __all__ = [
     "ACTIVATIONS",
+    "LEAKY_SLOPE",
     "MLP",
+    "check_activation",
     "check_choice",
     "check_share",
     "check_sizes",
     "is_count",
     "is_plain_activation",
     "linear",
+    "make_activation",
 ]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -30,9 +34,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "elu": nn.ELU,
     "silu": nn.SiLU,
+    "leaky_relu": nn.LeakyReLU,
 }
 
 KINDS = frozenset(ACTIVATIONS.values())
+# torch's default: what the derived gradients and the numpy functions compute.
+LEAKY_SLOPE = 0.01
 
 BOTTLENECK_SIZES = (256, 128)
 STACK_SIZES = (256, 256, 256)
@@ -48,9 +55,11 @@ class MLP(Network):
         decoder mirrors them. An empty tuple is one linear layer each way. "auto"
         is (256, 128), and (256, 256, 256) for `features="hidden"`, where the tuple
         holds all layers between the input and the linear output.
-    activation : {"identity", "logistic", "tanh", "relu", "gelu", "elu", "silu"}, \
-default="gelu"
-        After each layer but the one that gives the code and the last.
+    activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
+"silu"} or torch.nn.Module, default="gelu"
+        After each layer but the one that gives the code and the last. Each layer has
+        its own copy of a module, which keeps the shape of its input and draws no
+        random numbers; its weights, if it has any, are trained.
     dropout : float, default=0.0
         Share of units set to zero in training after each hidden layer, in [0, 1).
     batch_norm : bool, default=False
@@ -70,7 +79,7 @@ default="gelu"
     def __init__(
         self,
         hidden_layer_sizes: Sequence[int] | str = "auto",
-        activation: str = "gelu",
+        activation: str | nn.Module = "gelu",
         dropout: float = 0.0,
         batch_norm: bool = False,
     ) -> None:
@@ -144,7 +153,7 @@ default="gelu"
 
     def _sizes(self, automatic: tuple[int, ...]) -> tuple[int, ...]:
         """Check the parameters and resolve `hidden_layer_sizes`."""
-        check_choice("activation", self.activation, ACTIVATIONS)
+        check_activation(self.activation)
         check_share("dropout", self.dropout)
         if isinstance(self.hidden_layer_sizes, str):
             check_choice("hidden_layer_sizes", self.hidden_layer_sizes, ["auto"])
@@ -160,7 +169,7 @@ default="gelu"
             layers.append(linear(n_in, n_out, generator))
             if self.batch_norm:
                 layers.append(nn.BatchNorm1d(n_out))
-            layers.append(ACTIVATIONS[self.activation]())
+            layers.append(make_activation(self.activation, (n_out,)))
             if self.dropout:
                 layers.append(Dropout(self.dropout))
         return layers
@@ -263,7 +272,78 @@ def is_plain_activation(part: nn.Module) -> bool:
         return part.approximate == "none"
     if type(part) is nn.ELU:
         return part.alpha == 1.0
+    if type(part) is nn.LeakyReLU:
+        return part.negative_slope == LEAKY_SLOPE
     return type(part) in KINDS
+
+
+def check_activation(activation: object) -> None:
+    """Refuse what is neither the name of an activation nor a module."""
+    if isinstance(activation, nn.Module):
+        return
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise ValueError(
+            f"expected one of {sorted(ACTIVATIONS)} or a torch.nn.Module, got "
+            f"activation={activation!r}. Pass e.g. 'relu', or an instance such as "
+            "torch.nn.Mish()."
+        )
+
+
+def make_activation(activation: str | nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """Make an activation for one layer, or copy the module that is given.
+
+    Parameters
+    ----------
+    activation : str or torch.nn.Module
+        Accepted by `check_activation`.
+    shape : tuple of int
+        Of a sample's output of the layer, (n_units,) or (n_channels, ...).
+
+    Raises
+    ------
+    ValueError
+        If the module cannot take such an output, changes its shape, or draws from
+        torch's global generator.
+    """
+    if isinstance(activation, str):
+        return ACTIVATIONS[activation]()
+    _try_activation(copy.deepcopy(activation), shape)
+    module = copy.deepcopy(activation).to("cpu", torch.float32).train()
+    for part in module.modules():
+        if getattr(part, "inplace", False):
+            part.inplace = False  # what it is given may still be needed
+    return module
+
+
+def _try_activation(module: nn.Module, shape: tuple[int, ...]) -> None:
+    """Run two samples through an activation in training mode; see `make_activation`."""
+    example = "Pass one such as torch.nn.Mish()."
+    # Below zero: there some modules draw, and others do not.
+    x = torch.full((2, *shape), -1.0, device="cpu")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = torch.random.get_rng_state()
+        try:
+            result = module.to("cpu", torch.float32).train()(x.clone())
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"expected an activation for layers of {shape} units, got activation="
+                f"{module!r}, because: {reason}. {example}"
+            ) from error
+        draws = not torch.equal(before, torch.random.get_rng_state())
+    if not isinstance(result, Tensor) or result.shape != x.shape:
+        found = (
+            tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+        )
+        raise ValueError(
+            f"expected an activation that keeps the shape {tuple(x.shape)}, got "
+            f"activation={module!r}, because it returns {found}. {example}"
+        )
+    if draws:
+        raise ValueError(
+            "expected an activation that draws no random numbers, got activation="
+            f"{module!r}, because it uses torch's global generator. {example}"
+        )
 
 
 def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
