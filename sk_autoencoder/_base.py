@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -59,7 +60,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         "allow_missing": ["boolean"],
         "handle_unknown": [StrOptions({"error", "ignore"})],
         "column_weights": ["array-like", dict, None],
-        "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type],
+        "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type, partial],
         "lr": [Interval(Real, 0, None, closed="neither"), AUTO],
         "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
         "lr_schedule": [

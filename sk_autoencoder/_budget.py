@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ def automatic_epochs(n_rows: int, batch_size: int) -> int:
 
 
 def optimizer_settings(
-    optimizer: str | type[torch.optim.Optimizer],
+    optimizer: str | type[torch.optim.Optimizer] | partial,
     *,
     lr: float | str,
     weight_decay: float | str,
@@ -68,10 +69,10 @@ def optimizer_settings(
 
     Parameters
     ----------
-    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class
+    optimizer : {"adam", "adamw", "sgd"}, torch optimizer class or partial of one
     lr, weight_decay : float or "auto"
-        "auto" is the recipe's value for a named optimiser, and a torch class's own
-        default.
+        "auto" is the recipe's value for a named optimiser, that of a partial, and a
+        torch class's own default.
     device : torch.device
         Decides whether torch's fused step exists.
     lr_factor : float
@@ -87,16 +88,42 @@ def optimizer_settings(
             settings["optimizer__fused"] = True
         optimizer = OPTIMIZERS[optimizer]
         settings["flatten"] = True
-    elif not issubclass(optimizer, torch.optim.Optimizer):
+    given: dict[str, Any] = {}
+    if isinstance(optimizer, partial):
+        optimizer, given = _unpacked(optimizer)
+    if not (
+        isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)
+    ):
         raise TypeError(
-            f"expected a torch optimizer class, got optimizer={optimizer!r}. Pass "
-            "'adamw', or a class such as torch.optim.RMSprop."
+            "expected a torch optimizer class, or a functools.partial of one, got "
+            f"optimizer={optimizer!r}. Pass 'adamw', or a class such as "
+            "torch.optim.RMSprop."
         )
-    if weight_decay != "auto":
-        settings["optimizer__weight_decay"] = weight_decay
-    if lr == "auto":
-        lr = _default_lr(optimizer)
+    own = {"lr": lr, "weight_decay": weight_decay}
+    for name, value in own.items():
+        if name in given and value != "auto":
+            raise ValueError(
+                f"expected {name} in one place, got {name}={value!r} and {name}="
+                f"{given[name]!r} in the functools.partial that is the optimizer. Pass "
+                f"{name}='auto', or leave it out of the partial."
+            )
+    own.update({name: given.pop(name) for name in own.keys() & given.keys()})
+    settings |= {f"optimizer__{name}": value for name, value in given.items()}
+    if own["weight_decay"] != "auto":
+        settings["optimizer__weight_decay"] = own["weight_decay"]
+    lr = _default_lr(optimizer) if own["lr"] == "auto" else own["lr"]
     return {"optimizer": optimizer, "lr": lr, **settings}
+
+
+def _unpacked(optimizer: partial) -> tuple[Any, dict[str, Any]]:
+    """Take a partial optimizer apart into its class and the keyword arguments."""
+    if optimizer.args or "params" in optimizer.keywords:
+        raise TypeError(
+            f"expected a functools.partial with keyword arguments only, got optimizer="
+            f"{optimizer!r}: the first argument is the weights, which are not yet "
+            "there. Pass e.g. functools.partial(torch.optim.SGD, momentum=0.9)."
+        )
+    return optimizer.func, dict(optimizer.keywords)
 
 
 def _default_lr(optimizer: type[torch.optim.Optimizer]) -> float:

@@ -7,6 +7,7 @@ classes of a user's own are named in the file, and asked for again.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,10 @@ RECORDS: dict[str, type] = {
 NETWORKS: dict[str, type[Network]] = {
     kind.__name__: kind for kind in (ConvNet, MLP, RecurrentNet, UserNetwork)
 }
+
+
+def _is_optimizer(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
 
 
 class Encoder:
@@ -115,9 +120,12 @@ class Encoder:
             return {"$random_state": self.encode(state, where)}
         if isinstance(value, torch.device):
             return str(value)
-        if isinstance(value, type) and issubclass(value, torch.optim.Optimizer):
+        if _is_optimizer(value):
             known = getattr(torch.optim, str(value.__name__), None) is value
             return {"$optimizer" if known else "$custom": str(value.__name__)}
+        if isinstance(value, partial) and _is_optimizer(value.func) and not value.args:
+            keywords = self.encode(value.keywords, where)
+            return {"$partial": self.encode(value.func, where), "keywords": keywords}
         dtype = dtype_to_json(value)
         if dtype is not None:
             return {"$dtype": self.encode(dtype, where)}
@@ -208,9 +216,17 @@ class Decoder:
 
     def _optimizer(self, value: dict) -> Any:
         kind = getattr(torch.optim, value["$optimizer"])
-        if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
+        if not _is_optimizer(kind):
             raise ValueError(f"an optimizer called {value['$optimizer']!r}")
         return kind
+
+    def _partial(self, value: dict) -> Any:
+        kind, keywords = self.decode(value["$partial"]), self.decode(value["keywords"])
+        if kind is None:
+            return None  # among what is missing
+        if not _is_optimizer(kind):
+            raise ValueError(f"a partial of {kind!r}")
+        return partial(kind, **keywords)
 
     def _dtype(self, value: dict) -> Any:
         return dtype_from_json(self.decode(value["$dtype"]))
@@ -235,6 +251,7 @@ DECODERS: dict[str | None, Callable[[Decoder, dict], Any]] = {
     "$own_network": Decoder._own_network,
     "$random_state": Decoder._random_state,
     "$optimizer": Decoder._optimizer,
+    "$partial": Decoder._partial,
     "$dtype": Decoder._dtype,
     "$custom": Decoder._own,
 }

@@ -22,6 +22,7 @@ from sk_autoencoder._columns import ColumnStatistics, MixedColumns, Table
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_callbacks import EpochBar
+from sk_autoencoder._net_params import checked_net_params
 from sk_autoencoder._net_training import Patience
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import seeds_from
@@ -345,7 +346,7 @@ def _net_settings(
         "gradient_clip": CLIP_FROM_PCA if anchored else 1.0,
         "callbacks": _resolve_callbacks(estimator),
         "verbose": int(estimator.verbose == 1),
-        **(estimator.net_params or {}),
+        **checked_net_params(estimator),
     }
 
 

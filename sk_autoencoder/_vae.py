@@ -1,6 +1,7 @@
 """The variational autoencoder."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -104,8 +105,10 @@ default="auto"
     whiten : bool, default=False
         Whether to give codes that are uncorrelated and of unit variance on the
         training rows. `inverse_transform` takes it back.
-    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adamw"
-        What takes the steps.
+    optimizer : {"adam", "adamw", "sgd"}, torch optimizer class or partial of one, \
+default="adamw"
+        What takes the steps. Further arguments of a class come as
+        `functools.partial(torch.optim.SGD, momentum=0.9)`.
     lr : float or "auto", default="auto"
         Learning rate. "auto" is 0.002, for "sgd" 0.3, and a class's own default.
     weight_decay : float or "auto", default="auto"
@@ -244,7 +247,7 @@ default="auto"
         handle_unknown: str = "ignore",
         column_weights: Any = None,
         whiten: bool = False,
-        optimizer: str | type = "adamw",
+        optimizer: str | type | partial = "adamw",
         lr: float | str = "auto",
         weight_decay: float | str = "auto",
         lr_schedule: float | str | Callable[[int], float] | None = None,

@@ -176,7 +176,5 @@ def test_anything_else_is_refused(activation):
             reducer.fit(X)
         with pytest.raises(NotFittedError, match="not fitted"):
             reducer.transform(X)
-    with pytest.raises(
-        ValueError, match=r"'activation' parameter .* must be a str"
-    ):
+    with pytest.raises(ValueError, match=r"'activation' parameter .* must be a str"):
         fit(activation)
