@@ -309,6 +309,7 @@ def make_activation(activation: str | nn.Module, shape: tuple[int, ...]) -> nn.M
         return ACTIVATIONS[activation]()
     _try_activation(copy.deepcopy(activation), shape)
     module = copy.deepcopy(activation).to("cpu", torch.float32).train()
+    part: Any
     for part in module.modules():
         if getattr(part, "inplace", False):
             part.inplace = False  # what it is given may still be needed
