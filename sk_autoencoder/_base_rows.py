@@ -180,13 +180,29 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             mean, `mean_`; 1.0 if both are 0, 0.0 if only the second is.
         """
         self._check_is_fitted()
+        return self._explained_variance(*self._rows_in_use(X))
+
+    def _table_score(self, X: Any) -> float | None:
+        """Return what `reconstruction_scorer` scores, where it has to be asked for.
+
+        The explained variance ratio of the encoded, scaled matrix, for categories and
+        for missing cells; None for rows of numbers, which can be compared as they are.
+        """
+        if self._table is None:
+            return None
+        rows = self._check_rows(X)
+        if not (self._table.has_categories or np.isnan(rows).any()):
+            return None
+        return self._explained_variance(rows, None)
+
+    def _explained_variance(self, rows: Any, check: Check) -> float:
+        """Compute the explained variance ratio of rows in use, by the mean codes."""
 
         def squares(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
             error = forward.errors(x).square_().sum(dim=1)
             total = forward.deviations(x).square().sum(dim=1)
             return torch.stack([error, total], dim=1)
 
-        rows, check = self._rows_in_use(X)
         error, total = sum_over_rows(squares, self.net_.module_, rows, check=check)
         if total == 0:
             return 1.0 if error == 0 else 0.0

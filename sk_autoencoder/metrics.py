@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, gen_batches
 
 __all__ = ["explained_variance_ratio", "reconstruction_scorer"]
@@ -106,13 +107,19 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     its first step, an error is measured in the columns' own units. Scale before
     the search if all columns should count alike.
 
+    Categories and missing cells have no such units. An autoencoder of this package,
+    the variational one included, is scored on them as `score` of
+    :class:`~sk_autoencoder.AutoEncoderTransformer` does it: by the explained variance
+    of the encoded, scaled table, around the training mean, with missing cells left
+    out. In a Pipeline that is the table that reaches it.
+
     Parameters
     ----------
     estimator : object
         A fitted estimator with `transform` and `inverse_transform`.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows to be transformed and reconstructed, usually held out from the fit; an
-        array of more dimensions where the estimator takes one.
+    X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+        Samples to be transformed and reconstructed, usually a test set; an array of
+        more dimensions, categories or missing cells where the estimator takes them.
     y : object, default=None
         Not used; there because every scorer has it.
 
@@ -121,7 +128,8 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     score : float
         The explained variance ratio, higher is better, at most 1. The variance is
         measured around the mean of the rows given, see
-        :func:`explained_variance_ratio`.
+        :func:`explained_variance_ratio`; of a table with categories or missing cells
+        see above.
 
     Raises
     ------
@@ -148,6 +156,9 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> f"{search.best_score_:.2f}"
     '0.71'
     """
+    score = _table_score(estimator, X)
+    if score is not None:
+        return score
     # hasattr, not isinstance: a Pipeline has the two only if all of its steps have.
     missing = [
         name
@@ -165,6 +176,38 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     return _explained_variance_ratio(
         matrix, _reconstructed_chunks(estimator, X, matrix), None
     )
+
+
+def _table_score(estimator: Any, X: Any) -> float | None:
+    """Ask the autoencoder that an estimator ends in to score the table it is given.
+
+    None where there is none, or where rows of numbers can be compared as they are. It
+    is known by its method: metrics know nothing of autoencoders.
+    """
+    before = []
+    while not hasattr(estimator, "_table_score"):
+        if isinstance(estimator, Pipeline):
+            before += [estimator[:-1]] if len(estimator) > 1 else []
+            estimator = estimator.steps[-1][1]
+        else:
+            estimator = _inner(estimator)
+        if estimator is None:
+            return None
+    if estimator._table is None:
+        return None
+    for steps in before:
+        X = steps.transform(X)
+    score: float | None = estimator._table_score(X)
+    return score
+
+
+def _inner(estimator: Any) -> Any:
+    """Return what a fitted wrapper transforms with; None for what is no wrapper."""
+    for name in ("transformer_", "best_estimator_"):
+        inner = getattr(estimator, name, None)
+        if inner is not None:
+            return inner
+    return None
 
 
 def _reconstructed_chunks(
