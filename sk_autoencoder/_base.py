@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
 
 from sk_autoencoder._assembly import set_anchor
-from sk_autoencoder._base_rows import UsesRows
+from sk_autoencoder._base_rows import DTYPES, UsesRows
 from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
 from sk_autoencoder._persistence import write
@@ -28,6 +29,7 @@ from sk_autoencoder._sklearn_compat import (
     _fit_context,
 )
 from sk_autoencoder._state import capture, restore, without_optimizer
+from sk_autoencoder._training import validation_errors
 from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 __all__ = ["BaseAutoEncoder"]
@@ -126,7 +128,7 @@ class BaseAutoEncoder(UsesRows, ABC):
     # -- fitting -----------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, X_val: Any = None) -> Self:
         """Train the network to reconstruct the rows of X.
 
         Parameters
@@ -139,6 +141,15 @@ class BaseAutoEncoder(UsesRows, ABC):
             then on rows are given back in that shape.
         y : Ignored
             Not used, present for API consistency by convention.
+        X_val : {array-like, frame, sparse matrix} of shape \
+(n_validation_samples, n_features), default=None
+            A validation set of your own, at least two samples of the kind of X: for
+            samples that belong together, such as overlapping windows or the visits of
+            one patient, which a random `validation_fraction` would part. All of X is
+            then trained on, and early stopping and the comparison with PCA look at
+            X_val alone. None holds `validation_fraction` of X out. In a pipeline,
+            `Pipeline(..., transform_input=["X_val"])` brings it through the steps
+            before, with metadata routing enabled and `set_fit_request(X_val=True)`.
 
         Returns
         -------
@@ -156,7 +167,8 @@ class BaseAutoEncoder(UsesRows, ABC):
         with self._all_or_nothing():
             before = self._before() if self.warm_start else None
             rows, table = self._training_rows(X, before)
-            self._take(fit_rows(self, rows, table, before), rows.dtype)
+            held_out = self._validation_rows(X_val, table)
+            self._take(fit_rows(self, rows, table, before, held_out), rows.dtype)
             self._check_fit()
         return self
 
@@ -209,6 +221,35 @@ class BaseAutoEncoder(UsesRows, ABC):
         if table is None:
             return self._check_rows(X, fitting=True, reset=reset), None
         return self._table_rows(X, table, first=reset), table
+
+    def _validation_rows(self, X_val: Any, table: Table | None) -> Any:
+        """Validate the caller's validation set; None where there is none."""
+        if X_val is None:
+            return None
+        if not self.early_stopping:
+            raise ValueError(
+                "expected early_stopping=True with a validation set, got X_val and "
+                "early_stopping=False, which looks at none. Pass early_stopping=True, "
+                "or leave X_val out."
+            )
+        with validation_errors():
+            X_val, _ = flat_rows(X_val, self.network)
+            if table is None:
+                return validate_data(
+                    self,
+                    X_val,
+                    reset=False,
+                    accept_sparse="csr",
+                    dtype=DTYPES,
+                    ensure_min_samples=2,
+                )
+            rows = self._table_rows(X_val, table)
+            if len(rows) < 2:
+                raise ValueError(
+                    f"Found array with {len(rows)} sample(s) (shape={rows.shape}) "
+                    "while a minimum of 2 is required."
+                )
+            return rows
 
     def _take(self, fitted: Fitted, dtype: np.dtype) -> None:
         """Set every public attribute with a trailing underscore."""

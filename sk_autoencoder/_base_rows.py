@@ -20,7 +20,7 @@ from sk_autoencoder._inference import apply_to_rows, dtype_in_use, sum_over_rows
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._shapes import flat_rows
 
-__all__ = ["UsesRows"]
+__all__ = ["DTYPES", "UsesRows"]
 
 DTYPES = [np.float64, np.float32]
 

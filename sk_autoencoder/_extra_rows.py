@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from sk_autoencoder._columns.joining import join_rows
 from sk_autoencoder._sklearn_compat import HasMethods, _fit_context, _safe_set_output
@@ -95,7 +95,7 @@ None, default=None
         self.extra_rows = extra_rows
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, X_val: Any = None) -> Self:
         """Fit the transformer to the rows of X and the extra ones together.
 
         Parameters
@@ -105,6 +105,10 @@ None, default=None
         y : Ignored
             Not used, present for API consistency by convention: the extra rows have no
             labels.
+        X_val : {array-like, frame, sparse matrix} of shape \
+(n_validation_samples, n_features), default=None
+            A validation set, passed on to the `fit` of a transformer that takes one,
+            as this package's do.
 
         Returns
         -------
@@ -112,7 +116,15 @@ None, default=None
             The fitted transformer.
         """
         rows = X if self.extra_rows is None else join_rows(X, self.extra_rows)
-        self.transformer_ = clone(self.transformer).fit(rows)
+        transformer = clone(self.transformer)
+        options = {} if X_val is None else {"X_val": X_val}
+        if options and not has_fit_parameter(transformer, "X_val"):
+            raise ValueError(
+                "expected a transformer whose fit takes X_val, got transformer="
+                f"{transformer!r}. Leave X_val out, or pass one that takes it, as "
+                "AutoEncoderTransformer()."
+            )
+        self.transformer_ = transformer.fit(rows, **options)
         return self
 
     def transform(self, X: Any, **options: Any) -> Any:

@@ -15,7 +15,7 @@ from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._planning import is_anchored, make_plan
-from sk_autoencoder._training import train
+from sk_autoencoder._training import make_rows, train
 
 __all__ = ["fit_fewest"]
 
@@ -23,7 +23,11 @@ Fit = tuple[Plan, AutoEncoderNet, CodeMoments]
 
 
 def fit_fewest(
-    estimator: Any, X: Any, statistics: ColumnStatistics, table: Table | None = None
+    estimator: Any,
+    X: Any,
+    statistics: ColumnStatistics,
+    table: Table | None = None,
+    X_val: Any = None,
 ) -> tuple[Fit, Rows]:
     """Fit codes of several sizes and keep the smallest that explains enough.
 
@@ -39,6 +43,8 @@ def fit_fewest(
         Of the rows.
     table : Table or None
         How they were read, where they are not numbers alone.
+    X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
+        The caller's validation set, checked; None holds rows of X out.
 
     Returns
     -------
@@ -48,10 +54,12 @@ def fit_fewest(
         That all were trained on.
     """
     share = float(estimator.n_components)
-    plan = make_plan(estimator, statistics, X.shape, table=table)
+    plan = make_plan(
+        estimator, statistics, X.shape, table=table, validates=X_val is not None
+    )
     check_statistics(plan, statistics)
     axes = axes_of(plan, X)
-    rows = Rows(X, mean=statistics.mean, device=plan.device)
+    rows = make_rows(plan, X, X_val)
     most = _pca_count(axes, share)
     short, enough = 0, most
     kept: Fit | None = None

@@ -24,7 +24,7 @@ from sk_autoencoder._pretraining import (
     refuse_pretraining,
 )
 from sk_autoencoder._threads import threads_for
-from sk_autoencoder._training import train
+from sk_autoencoder._training import make_rows, train, validation_errors
 
 __all__ = ["Fitted", "fit_more_rows", "fit_rows"]
 
@@ -93,7 +93,11 @@ class Fitted:
 
 
 def fit_rows(
-    estimator: Any, X: Any, table: Table | None = None, before: Fitted | None = None
+    estimator: Any,
+    X: Any,
+    table: Table | None = None,
+    before: Fitted | None = None,
+    X_val: Any = None,
 ) -> Fitted:
     """Fit an estimator's network to rows.
 
@@ -107,23 +111,30 @@ def fit_rows(
         How they were read, where they are not numbers alone.
     before : Fitted or None
         To go on from.
+    X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
+        The caller's validation set, checked; None holds rows of X out.
     """
     _tell_doubt(estimator, X)
     statistics = _statistics(X, table)
+    validates = X_val is not None
     if before is not None:
-        plan = continued_plan(estimator, before.plan, before.net, X.shape)
+        plan = continued_plan(
+            estimator, before.plan, before.net, X.shape, validates=validates
+        )
         check_statistics(plan, statistics)
-        rows = _rows(plan, before.net, X)
+        _check_validation(plan, X_val)
+        rows = make_rows(plan, X, X_val)
         moments = train(before.net, plan, rows)
         fitted = replace(before, plan=plan, moments=moments, prefix_errors=None)
         return _finished(fitted, rows)
     refuse_pretraining(estimator)
     if isinstance(estimator.n_components, float):
-        (plan, net, moments), rows = fit_fewest(estimator, X, statistics, table)
+        (plan, net, moments), rows = fit_fewest(estimator, X, statistics, table, X_val)
         return _finished(Fitted(plan, net, moments), rows)
-    plan = fresh_plan(estimator, X, statistics, table)
+    plan = fresh_plan(estimator, X, statistics, table, validates=validates)
+    _check_validation(plan, X_val)
     net = build_net(plan)
-    rows = _rows(plan, net, X)
+    rows = make_rows(plan, X, X_val)
     pretrained = pretrain(net, plan, rows) if pretrains(estimator) else ()
     # An interrupt is meant for all of the fit.
     moments = train(net, plan, rows, epochs=0 if net.interrupted_ else None)
@@ -153,7 +164,7 @@ def fit_more_rows(
         _tell_doubt(estimator, X)
         plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
         net = build_net(plan)
-        rows = _rows(plan, net, X)
+        rows = make_rows(plan, X)
         pretrained = pretrain(net, plan, rows, **how) if pretrains(estimator) else ()
         how["epochs"] = 0 if net.interrupted_ else 1
         moments = train(net, plan, rows, **how)
@@ -164,7 +175,7 @@ def fit_more_rows(
     # A table's scales and categories are those of its first rows.
     if table is None and plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
         plan = with_more_rows(plan, X, statistics)
-    rows = _rows(plan, before.net, X)
+    rows = make_rows(plan, X)
     moments = train(before.net, plan, rows, before=before.plan, **how)
     errors = None
     if moments.scatter.ndim == before.moments.scatter.ndim:
@@ -199,9 +210,11 @@ def _statistics(X: Any, table: Table | None) -> ColumnStatistics:
     return ColumnStatistics.of(X) if table is None else table.statistics(X)
 
 
-def _rows(plan: Plan, net: AutoEncoderNet, X: Any) -> Rows:
-    """Hold rows for all the steps of a fit: one copy, where one is needed."""
-    return Rows(X, mean=plan.statistics.mean, device=net.device)
+def _check_validation(plan: Plan, X_val: Any) -> None:
+    """Refuse a validation set that the plan's likelihood or float32 cannot take."""
+    if X_val is not None:
+        with validation_errors():
+            check_statistics(plan, _statistics(X_val, plan.table))
 
 
 def _finished(fitted: Fitted, rows: Rows, **how: Any) -> Fitted:

@@ -166,6 +166,8 @@ class AutoEncoderNet(EpochLoop):
         if self.train_split is not None:
             return super().get_split_datasets(X, y, **fit_params)
         rows = self.get_dataset(X, y)
+        if isinstance(rows, Rows) and rows.validation is not None:
+            return rows, rows.validation
         train, valid = split_rows(len(rows), self.validation_fraction, self.seeds.split)
         if valid is None:
             return rows, None

@@ -32,6 +32,9 @@ class Rows(torch.utils.data.Dataset):
     resident : bool or None
         Whether to keep dense rows as a tensor on the device; None does so on every
         device but the CPU.
+    validation : Rows or None
+        The validation set that belongs to these rows, if the caller gave one: then
+        all rows are trained on.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Rows(torch.utils.data.Dataset):
         mean: np.ndarray,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
+        validation: "Rows | None" = None,
     ) -> None:
+        self.validation = validation
         self.device = torch.device(device)
         resident = self.device.type != "cpu" if resident is None else resident
         self.n_features = X.shape[1]

@@ -52,6 +52,7 @@ def make_plan(
     table: Table | None = None,
     before: Plan | None = None,
     more_to_come: bool = False,
+    validates: bool = False,
 ) -> Plan:
     """Resolve an estimator's parameters on the rows that it is to be fitted on.
 
@@ -69,6 +70,8 @@ def make_plan(
         where that depends on the rows.
     more_to_come : bool
         Whether these rows are the first of many: then their number limits nothing.
+    validates : bool
+        Whether there is a validation set beside them: then all are trained on.
     """
     network = _resolve_network(estimator)
     stacked = estimator._is_stacked()
@@ -106,7 +109,7 @@ def make_plan(
         mixture=getattr(estimator, "prior", "") == "mixture",
         table=table,
         asked={name: getattr(estimator, name) for name in READING},
-        settings=_net_settings(estimator, shape, device),
+        settings=_net_settings(estimator, shape, device, validates),
     )
 
 
@@ -117,6 +120,7 @@ def fresh_plan(
     table: Table | None = None,
     *,
     more_to_come: bool = False,
+    validates: bool = False,
 ) -> Plan:
     """Plan the fit of an estimator on rows, its principal axes included.
 
@@ -130,9 +134,16 @@ def fresh_plan(
         How they were read, where they are not numbers alone.
     more_to_come : bool
         Whether these rows are the first of many.
+    validates : bool
+        Whether there is a validation set beside them.
     """
     plan = make_plan(
-        estimator, statistics, X.shape, table=table, more_to_come=more_to_come
+        estimator,
+        statistics,
+        X.shape,
+        table=table,
+        more_to_come=more_to_come,
+        validates=validates,
     )
     if not is_anchored(estimator):
         return plan
@@ -151,7 +162,12 @@ def _is_exact(plan: Plan) -> bool:
 
 
 def continued_plan(
-    estimator: Any, plan: Plan, net: AutoEncoderNet, shape: tuple[int, int]
+    estimator: Any,
+    plan: Plan,
+    net: AutoEncoderNet,
+    shape: tuple[int, int],
+    *,
+    validates: bool = False,
 ) -> Plan:
     """Bring the plan of a fitted estimator up to date, to train it further.
 
@@ -167,6 +183,8 @@ def continued_plan(
         Its net, which is brought up to date too.
     shape : tuple of int
         Of the training rows.
+    validates : bool
+        Whether there is a validation set beside them.
     """
     n_features = len(plan.statistics.mean)
     if shape[1] != n_features:
@@ -175,7 +193,14 @@ def continued_plan(
             f"{shape[1]}, because its weights go on. Pass warm_start=False and call "
             "fit to start anew."
         )
-    new = make_plan(estimator, plan.statistics, shape, table=plan.table, before=plan)
+    new = make_plan(
+        estimator,
+        plan.statistics,
+        shape,
+        table=plan.table,
+        before=plan,
+        validates=validates,
+    )
     _refuse_others(_what_weights_depend_on(plan, new))
     kept = {"optimizer", "optimizer__fused", "flatten", "callbacks"}
     changed = {
@@ -311,11 +336,12 @@ def _resolve_network(estimator: Any) -> Network:
 
 
 def _net_settings(
-    estimator: Any, shape: tuple[int, int], device: torch.device
+    estimator: Any, shape: tuple[int, int], device: torch.device, validates: bool
 ) -> dict[str, Any]:
     """Resolve what concerns training to arguments of `AutoEncoderNet`."""
     n_rows = shape[0]
-    held_out = estimator.validation_fraction if estimator.early_stopping else 0.0
+    splits = estimator.early_stopping and not validates
+    held_out = estimator.validation_fraction if splits else 0.0
     n_trained = max(1, int(n_rows * (1 - held_out)))
     batch_size = estimator.batch_size
     if batch_size == "auto":

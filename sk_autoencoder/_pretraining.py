@@ -129,9 +129,12 @@ def pretrain(
             net.interrupted_ = True
             break
         if number < len(pairs):
-            found = _outputs(layer, rows)
+            found, validation = _outputs(layer, rows), None
             statistics = ColumnStatistics.of(found)
-            rows = Rows(found, mean=statistics.mean, device=layer.device)
+            where: Any = {"mean": statistics.mean, "device": layer.device}
+            if rows.validation is not None:
+                validation = Rows(_outputs(layer, rows.validation), **where)
+            rows = Rows(found, **where, validation=validation)
             objective = objective.of_hidden_units()
     module.use_generator(net.noise_)
     net.start_from(module.state_dict())

@@ -1,6 +1,8 @@
 """One training run of a net on checked rows, and a judgement of how it ended."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -13,10 +15,37 @@ from sk_autoencoder._net_callbacks import say
 from sk_autoencoder._threads import threads_for
 from sk_autoencoder.exceptions import DivergenceError
 
-__all__ = ["judge", "train"]
+__all__ = ["judge", "make_rows", "train", "validation_errors"]
 
 FELL_BACK = "No epoch beats PCA on the held-out rows beyond chance: PCA is kept."
 ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
+
+
+@contextmanager
+def validation_errors() -> Iterator[None]:
+    """Say of a ValueError in the block that X_val is what is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"expected X_val of the same kind as X, got another, because: {error}"
+        ) from error
+
+
+def make_rows(plan: Plan, X: Any, X_val: Any = None) -> Rows:
+    """Hold rows for all the steps of a fit: one copy, where one is needed.
+
+    Parameters
+    ----------
+    plan : Plan
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        To train on.
+    X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
+        The caller's validation set.
+    """
+    where: Any = {"mean": plan.statistics.mean, "device": plan.device}
+    validation = None if X_val is None else Rows(X_val, **where)
+    return Rows(X, **where, validation=validation)
 
 
 def train(

@@ -127,7 +127,8 @@ default="adamw"
         Whether to hold rows out, stop for want of a gain on them, and keep the
         epoch that was best on them. With few rows none can be held out.
     validation_fraction : float, default=0.1
-        Share of the rows held out, in (0, 1), drawn at random.
+        Share of the rows held out, in (0, 1), drawn at random; not used where `fit`
+        is given a validation set, `X_val`.
     n_iter_no_change : int or "auto", default="auto"
         Epochs without a gain after which to stop. "auto" is as many as make 400
         steps, or six tenths of the steps that the best epoch took if that is more.
