@@ -225,12 +225,14 @@ def _build_networks(
     n_inputs, n_outputs = columns.n_inputs, columns.n_outputs
     varies = plan.statistics.spread > 0
     places: torch.Tensor | None = None
+    marked = torch.empty(0, dtype=torch.long)
     if isinstance(columns, MixedColumns):
         owner = columns.owner.cpu()
         varies = np.isin(np.arange(n_features), owner.numpy())
         if network.reads_cells:
             _refuse_categories(plan)
-            places, n_outputs = owner, n_features
+            places, marked = owner, columns.marked.cpu()
+            n_outputs = n_features
             n_inputs = n_features * (2 if columns.masks else 1)
     network.check(anchored=plan.axes is not None, varies=varies)
     encoder, decoder = network.build(
@@ -242,7 +244,8 @@ def _build_networks(
     )
     if places is None:
         return encoder, decoder
-    return InPlaces(encoder, places, n_features), FromPlaces(decoder, places)
+    encoder = InPlaces(encoder, places, n_features, marked)
+    return encoder, FromPlaces(decoder, places)
 
 
 def _refuse_categories(plan: Plan) -> None:

@@ -67,7 +67,8 @@ default="auto"
     allow_missing : bool, default=False
         Whether cells may be missing: NaN, None or NA. They count for nothing in the
         loss, the network is told which they are, and reconstructions fill them.
-        Else they are refused.
+        Else they are refused. A column that is empty in `fit` takes no part, with a
+        warning, and comes back missing.
     handle_unknown : {"ignore", "error"}, default="ignore"
         What to do with categories that were not seen in `fit`: take them for
         missing, or raise an error.

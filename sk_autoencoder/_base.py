@@ -218,6 +218,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         table = before.plan.table if before else None
         if before is None and self._is_table(X):
             table = self._read_table(X)
+            table.warn_of_empty(stacklevel=5)
         if table is None:
             return self._check_rows(X, fitting=True, reset=reset), None
         return self._table_rows(X, table, first=reset), table

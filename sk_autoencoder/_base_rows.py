@@ -220,7 +220,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         if table is None:
             return copied(X) if is_frame(X) else rows.copy()
         X = self._checked_table(X)
-        gaps = np.isnan(rows).any(axis=1)
+        gaps = np.isnan(rows[:, ~table.is_empty]).any(axis=1)
         if gaps.any():
             module = self.net_.module_
             rows[gaps] = apply_to_rows(Forward.reconstruct, module, rows[gaps])

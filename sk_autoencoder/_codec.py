@@ -18,7 +18,7 @@ from sk_autoencoder._axes import PrincipalAxes
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._columns.frames import TableFormat
-from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
+from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._density import MixturePrior
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._moments import CodeMoments
@@ -38,6 +38,7 @@ RECORDS: dict[str, type] = {
         CodeMoments,
         ColumnStatistics,
         Denoise,
+        EmptyColumn,
         MixturePrior,
         NumberColumn,
         Patience,

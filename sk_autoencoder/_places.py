@@ -16,8 +16,8 @@ __all__ = ["FromPlaces", "InPlaces"]
 class InPlaces(nn.Module):
     """An encoder that is given a row with all of its cells.
 
-    **Shape**: (n, n_scored), and marks (n, n_features) behind it, to whatever the
-    network gives for (n, n_features) and the same marks.
+    **Shape**: (n, n_scored), and marks (n, n_marked) of missing cells behind it, to
+    whatever the network gives for (n, n_features) and marks of all of them.
 
     Parameters
     ----------
@@ -25,22 +25,33 @@ class InPlaces(nn.Module):
     places : Tensor of shape (n_scored,)
         Of the scored cells in a row.
     n_features : int
+    marked : Tensor of shape (n_marked,)
+        Of the cells that have a mark; others are always missing. Without any, no cell
+        may be missing.
     """
 
     places: Tensor
+    marked: Tensor
 
-    def __init__(self, network: nn.Module, places: Tensor, n_features: int) -> None:
+    def __init__(
+        self, network: nn.Module, places: Tensor, n_features: int, marked: Tensor
+    ) -> None:
         super().__init__()
         self.network = network
         self.n_features = n_features
         self.register_buffer("places", places.clone(), persistent=False)
+        self.register_buffer("marked", marked.clone(), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode inputs."""
         n_scored = len(self.places)
         row = inputs.new_zeros((inputs.shape[0], self.n_features))
         row = row.index_copy(1, self.places, inputs[:, :n_scored])
-        return self.network(torch.cat([row, inputs[:, n_scored:]], dim=1))
+        marks = inputs[:, n_scored:]
+        if 0 < len(self.marked) < self.n_features:
+            every = marks.new_ones((len(marks), self.n_features))
+            marks = every.index_copy(1, self.marked, marks)
+        return self.network(torch.cat([row, marks], dim=1))
 
 
 class FromPlaces(nn.Module):

@@ -105,16 +105,6 @@ LISTS = pd.Series([[1]] * N)
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (
-            {"c": None},
-            ValueError,
-            "expected at least one value in each.*'c' all missing",
-        ),
-        (
-            {"a": np.nan},
-            ValueError,
-            "expected at least one value in each.*'a' all missing",
-        ),
         ({"c": [1, "a"] * 30}, TypeError, "column 'c' of int and str.* astype"),
         ({"c": ["a", 1.5] * 30}, TypeError, "column 'c' of float and str.* astype"),
         (

@@ -7,9 +7,11 @@ import numpy as np
 
 from sk_autoencoder._columns.frames import copied, is_frame, is_pandas
 
-__all__ = ["fill_cells"]
+__all__ = ["Gap", "fill_cells"]
 
-Gap = tuple[np.ndarray, np.ndarray]
+Gap = tuple[np.ndarray, np.ndarray | None]
+"""Which cells of a column are missing, and their values in order; None stays missing.
+"""
 
 
 def fill_cells(X: Any, gaps: Sequence[Gap], dtypes: Sequence[Any]) -> Any:
@@ -22,7 +24,7 @@ def fill_cells(X: Any, gaps: Sequence[Gap], dtypes: Sequence[Any]) -> Any:
     X : frame or ndarray of shape (n_samples, n_features)
     gaps : sequence of (missing, values)
         For each column which cells are missing, (n_samples,), and their values in
-        order.
+        order. Values of None are for a column all of whose cells are to be missing.
     dtypes : sequence
         Of such a frame that was fitted on, for a column that cannot hold the values;
         None is found from these.
@@ -41,22 +43,27 @@ def fill_cells(X: Any, gaps: Sequence[Gap], dtypes: Sequence[Any]) -> Any:
 
 def _filled_array(X: np.ndarray, gaps: Sequence[Gap]) -> np.ndarray:
     """Fill an array: one of numbers, or of objects where it holds more than numbers."""
-    objects = any(values.dtype.kind == "O" for _, values in gaps)
+    objects = any(v is not None and v.dtype.kind == "O" for _, v in gaps)
+    emptied = any(values is None for _, values in gaps)
     rows = np.array(X, dtype=object if X.dtype.kind not in "biuf" else None)
-    if rows.dtype.kind in "biu" and not objects:
+    if rows.dtype.kind in "biu" and (emptied or not objects):
         rows = rows.astype(np.float64)
     for i, (missing, values) in enumerate(gaps):
-        rows[missing, i] = values
+        rows[missing, i] = np.nan if values is None else values
     if rows.dtype.kind == "O" and not objects:
         return rows.astype(np.float64)
     return rows
 
 
 def _filled_pandas(
-    series: Any, missing: np.ndarray, values: np.ndarray, dtype: Any
+    series: Any, missing: np.ndarray, values: np.ndarray | None, dtype: Any
 ) -> Any:
     import pandas
 
+    if values is None:
+        if dtype is None:  # a dtype that cannot hold missing cells becomes wider
+            return series[:0].reindex(series.index)
+        return pandas.Series([None] * len(series), index=series.index, dtype=dtype)
     if missing.all():
         return pandas.Series(values, index=series.index, dtype=dtype)
     own = series.dtype
@@ -71,10 +78,13 @@ def _filled_pandas(
 
 
 def _filled_polars(
-    series: Any, missing: np.ndarray, values: np.ndarray, dtype: Any
+    series: Any, missing: np.ndarray, values: np.ndarray | None, dtype: Any
 ) -> Any:
     import polars
 
+    if values is None:
+        dtype = series.dtype if dtype is None else dtype
+        return polars.Series(series.name, [None] * len(series), dtype=dtype)
     cells, own = series.to_list(), series.dtype
     for place, value in zip(np.flatnonzero(missing), values.tolist(), strict=True):
         cells[place] = value

@@ -177,27 +177,32 @@ class TableFormat:
         Parameters
         ----------
         columns : sequence of ndarray of shape (n_samples,)
-            In the order of `names`.
+            In the order of `names`; numbers that are all NaN are missing cells of
+            any dtype.
         index : Index or None
             Of a pandas frame.
         """
         if self.kind == "array":
             return self.as_array(columns)
-        named = zip(self.names, columns, self.dtypes, strict=True)
+        cells: list[Any] = [_missing_or(values) for values in columns]
         if self.kind == "polars":
             import polars
 
+            cells = [v if isinstance(v, list) else v.tolist() for v in cells]
+
             return polars.DataFrame(
                 [
-                    polars.Series(name, values.tolist(), dtype=dtype, strict=False)
-                    for name, values, dtype in named
+                    polars.Series(name, values, dtype=dtype, strict=False)
+                    for name, values, dtype in zip(
+                        self.names, cells, self.dtypes, strict=True
+                    )
                 ]
             )
         import pandas
 
         series = [
             pandas.Series(values, index=index, dtype=dtype, copy=True)
-            for _, values, dtype in named
+            for values, dtype in zip(cells, self.dtypes, strict=True)
         ]
         frame = pandas.concat(series, axis=1) if series else pandas.DataFrame()
         frame.columns = pandas.Index(self.names)
@@ -233,6 +238,13 @@ class TableFormat:
             return np.dtype(object)
         # The reconstruction of a boolean that is a number lies between 0 and 1.
         return own if own.kind in "iu" or all(are_levels) else floats
+
+
+def _missing_or(values: np.ndarray) -> np.ndarray | list[Any]:
+    """Return the cells of a column as they are, but None where they are all NaN."""
+    if values.dtype.kind == "f" and np.isnan(values).all():
+        return [None] * len(values)
+    return values
 
 
 def index_of(X: Any) -> Any:

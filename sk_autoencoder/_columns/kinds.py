@@ -13,7 +13,7 @@ from scipy import special
 
 from sk_autoencoder._columns.frames import RawColumn
 
-__all__ = ["CategoryColumn", "NumberColumn"]
+__all__ = ["CategoryColumn", "EmptyColumn", "NumberColumn"]
 
 # Knots of a rank-gauss curve at most, as many as QuantileTransformer has.
 MOST_KNOTS = 1000
@@ -51,7 +51,7 @@ class NumberColumn:
 
     @classmethod
     def of(cls, column: RawColumn, scaling: str) -> "NumberColumn":
-        """Scale a column on the values seen.
+        """Scale a column on the values seen; there must be some.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class NumberColumn:
         scaling : {"none", "standard", "minmax", "rank_gauss"}
             "none" is centred only.
         """
-        seen = _seen(column).astype(np.float64)
+        seen = column.values[~column.missing].astype(np.float64)
         if not np.isfinite(seen).all():
             raise ValueError(
                 f"expected finite numbers, got X with infinity in column "
@@ -144,8 +144,8 @@ class CategoryColumn:
 
     @classmethod
     def of(cls, column: RawColumn) -> "CategoryColumn":
-        """Find the levels of a column."""
-        seen = _seen(column)
+        """Find the levels of a column in which there are some."""
+        seen = column.values[~column.missing]
         found = set(seen.tolist())
         if column.order is not None:
             levels = tuple(level for level in column.order if level in found)
@@ -204,23 +204,47 @@ class CategoryColumn:
         return levels[y.astype(np.int64)]
 
 
+@dataclass(frozen=True)
+class EmptyColumn:
+    """A column without one value in the training samples: it takes no part.
+
+    Whatever it holds later on is missing to the model, and comes back missing.
+
+    Attributes
+    ----------
+    name : object
+    is_category : bool
+        Whether its dtype says that it holds categories.
+    """
+
+    name: Any
+    is_category: bool
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it takes no part in the model, as a constant column."""
+        return True
+
+    @property
+    def variance(self) -> float:
+        """Variance of the scaled numbers; there are none."""
+        return 0.0
+
+    def forth(self, column: RawColumn, *, unknown: str = "ignore") -> np.ndarray:
+        """Return NaN for each cell."""
+        return np.full(len(column.values), np.nan)
+
+    def back(self, y: np.ndarray) -> np.ndarray:
+        """Return a missing value for each number."""
+        return np.full(len(y), np.nan)
+
+
 def _kind(value: Any) -> str:
     """Name what a category is, for messages."""
     for name, kind in (("text", str), ("booleans", bool), ("numbers", Number)):
         if isinstance(value, kind):
             return name
     return type(value).__name__
-
-
-def _seen(column: RawColumn) -> np.ndarray:
-    """Give the values that are there; there must be some."""
-    seen = column.values[~column.missing]
-    if not len(seen):
-        raise ValueError(
-            f"expected at least one value in each column, got X with column "
-            f"{column.name!r} all missing. Drop it."
-        )
-    return seen
 
 
 def _sorted(name: Any, levels: set) -> list:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sk_autoencoder._columns.categories import OneHots, Pairs
 from sk_autoencoder._columns.codes import Codes
-from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
+from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._columns.numbers import Numbers, NumbersOfSpread
 from sk_autoencoder._columns.parts import Part
 from sk_autoencoder._columns.statistics import ColumnStatistics
@@ -33,7 +33,7 @@ class MixedColumns(Columns):
 
     **Shape**: `encode` (n, n_features), of the numbers that `Table` gives, to
     (n, n_inputs); `decode` (n, n_outputs) to (n, n_features). Where cells may be
-    missing, the inputs end with a mask of them.
+    missing, the inputs end with a mask of them, but for columns that always are.
 
     Parameters
     ----------
@@ -49,6 +49,7 @@ class MixedColumns(Columns):
     to_errors: Tensor
     to_score: Tensor
     owner: Tensor
+    marked: Tensor
     low: Tensor
     high: Tensor
     spread: Tensor
@@ -63,11 +64,14 @@ class MixedColumns(Columns):
         self.parts = torch.nn.ModuleList(parts)
         self._widths = [part.n_outputs for part in parts]
         self.n_outputs = sum(self._widths)
-        n_masks = self.n_features if self.masks else 0
+        # A column that is always missing has no mask: it takes no part.
+        marked = np.flatnonzero(~table.is_empty) if self.masks else np.empty(0, int)
+        n_masks = len(marked)
         self.n_inputs = self.n_outputs + n_masks
         # Which column each number of the score belongs to.
         owner = np.concatenate([part.owners() for part in parts])
         self.register_buffer("owner", torch.from_numpy(owner))
+        self.register_buffer("marked", torch.from_numpy(marked), persistent=False)
         factor = np.concatenate([part.factor for part in parts])
         self.factor = np.concatenate([factor, np.zeros(n_masks)])
         low, high, spread = _ranges(table)
@@ -116,7 +120,8 @@ class MixedColumns(Columns):
         """Turn rows into inputs; what is missing becomes 0."""
         inputs = [part.inputs(part.of(x)) for part in self._each()]
         if self.masks:
-            inputs.append(x.isnan().to(x))
+            gaps = x if len(self.marked) == self.n_features else x[:, self.marked]
+            inputs.append(gaps.isnan().to(x))
         return torch.cat(inputs, dim=1)
 
     def deviations(self, x: Tensor) -> Tensor:
@@ -223,10 +228,10 @@ class MixedColumns(Columns):
 
 
 def _parts(table: Table, density_rows: int | None) -> list[Part]:
-    """Sort the columns by kind; constant ones are in no part."""
+    """Sort the columns by kind; constant and empty ones are in none."""
     members: dict[Any, list[int]] = {}
     for i, column in enumerate(table.columns):
-        if not column.is_constant:
+        if not column.is_constant and not isinstance(column, EmptyColumn):
             members.setdefault(_kind(column, i), []).append(i)
     numbers: Any = Numbers
     if density_rows is not None:

@@ -1,22 +1,25 @@
 """A table of numbers and categories as a matrix of numbers, and back."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sk_autoencoder._columns.filling import fill_cells
+from sk_autoencoder._columns.filling import Gap, fill_cells
 from sk_autoencoder._columns.frames import (
     RawColumn,
     TableFormat,
     index_of,
     read_columns,
 )
-from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
+from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._columns.statistics import ColumnStatistics
 
 __all__ = ["Table"]
+
+Column = NumberColumn | CategoryColumn | EmptyColumn
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class Table:
     Attributes
     ----------
     format : TableFormat
-    columns : tuple of NumberColumn and CategoryColumn
+    columns : tuple of NumberColumn, CategoryColumn and EmptyColumn
     weights : ndarray of shape (n_features,)
-        Of the columns' losses; 0 for constant ones.
+        Of the columns' losses; 0 for constant and empty ones.
     allow_missing : bool
     handle_unknown : {"error", "ignore"}
     dtype : dtype
@@ -39,7 +42,7 @@ class Table:
     """
 
     format: TableFormat
-    columns: tuple[NumberColumn | CategoryColumn, ...]
+    columns: tuple[Column, ...]
     weights: np.ndarray
     allow_missing: bool
     handle_unknown: str
@@ -73,17 +76,13 @@ class Table:
         raw = _marked(list(read_columns(X)), fmt, categorical_features)
         if not allow_missing:
             _refuse_missing([column.name for column in raw if column.missing.any()])
+        there = [column for column in raw if not column.missing.all()]
         if scaling == "auto":
-            mixed = any(column.is_category for column in raw)
+            mixed = any(column.is_category for column in there)
             scaling = "standard" if mixed else "none"
-        columns = tuple(
-            CategoryColumn.of(column)
-            if column.is_category
-            else NumberColumn.of(column, scaling)
-            for column in raw
-        )
+        columns = tuple(_fitted(column, scaling) for column in raw)
         # Categories are exact in float32, and so are numbers that came so.
-        single = all(c.is_category or c.values.dtype == np.float32 for c in raw)
+        single = all(c.is_category or c.values.dtype == np.float32 for c in there)
         dtype = np.dtype(np.float32 if single else np.float64)
         constant = np.array([column.is_constant for column in columns])
         weights = np.where(constant, 0.0, _weights(column_weights, fmt))
@@ -91,8 +90,8 @@ class Table:
             raise ValueError(
                 "expected a column that varies and has a weight above 0, got X whose "
                 f"columns {[str(c.name) for c in columns if c.is_constant]} are "
-                f"constant, and column_weights={column_weights!r}. Pass rows that "
-                "differ, or other weights."
+                f"constant or empty, and column_weights={column_weights!r}. Pass rows "
+                "that differ, or other weights."
             )
         return cls(fmt, columns, weights, allow_missing, handle_unknown, dtype)
 
@@ -108,24 +107,41 @@ class Table:
     def has_units(self) -> bool:
         """Whether all are numbers whose errors can be told in the caller's units."""
         numbers = [c for c in self.columns if isinstance(c, NumberColumn)]
-        return len(numbers) == len(self.columns) and all(
-            c.knots is None for c in numbers
-        )
+        return not self.has_categories and all(c.knots is None for c in numbers)
 
     @property
     def mean(self) -> np.ndarray:
-        """Mean of the values seen in each column, NaN for categories."""
+        """Mean of the values seen in each column, NaN for categories and empty ones."""
         return np.array([getattr(c, "mean", np.nan) for c in self.columns])
 
     @property
     def has_categories(self) -> bool:
-        """Whether any column is one of categories."""
+        """Whether any column is one of categories, some of which were seen."""
         return any(isinstance(c, CategoryColumn) for c in self.columns)
 
     @property
     def comes_as_frame(self) -> bool:
         """Whether rows are given back as a frame without being asked for."""
-        return self.has_categories and self.format.kind != "array"
+        empty = [c for c in self.columns if isinstance(c, EmptyColumn)]
+        holds = self.has_categories or any(column.is_category for column in empty)
+        return holds and self.format.kind != "array"
+
+    @property
+    def is_empty(self) -> np.ndarray:
+        """Which columns had no value in the training samples, (n_features,)."""
+        return np.array([isinstance(c, EmptyColumn) for c in self.columns])
+
+    def warn_of_empty(self, *, stacklevel: int) -> None:
+        """Warn of the columns that had no value in the training samples."""
+        names = [c.name for c in self.columns if isinstance(c, EmptyColumn)]
+        if names:
+            warnings.warn(
+                "expected at least one value in each column, got X with none in column "
+                f"{_listed(names)}: the model leaves it out, and it comes back "
+                "missing. Drop it, or fit on samples that have values there.",
+                UserWarning,
+                stacklevel=stacklevel,
+            )
 
     def matrix(self, X: Any) -> np.ndarray:
         """Turn a table of the columns of fit into numbers, (n_samples, n_features).
@@ -151,7 +167,7 @@ class Table:
         return matrix
 
     def table(self, matrix: np.ndarray, like: Any = None) -> Any:
-        """Turn numbers, none of them NaN, into a table.
+        """Turn numbers, NaN in empty columns alone, into a table.
 
         Parameters
         ----------
@@ -163,7 +179,7 @@ class Table:
         return self.format.make(values, index_of(like))
 
     def array(self, matrix: np.ndarray) -> np.ndarray:
-        """Turn numbers, none of them NaN, into an array, whatever was fitted on."""
+        """Turn such numbers into an array, whatever was fitted on."""
         values = [column.back(matrix[:, i]) for i, column in enumerate(self.columns)]
         return self.format.as_array(values)
 
@@ -174,12 +190,16 @@ class Table:
     def filled(self, X: Any, matrix: np.ndarray) -> Any:
         """Give a table with its missing cells taken from numbers, none of them NaN.
 
-        A category that was not seen in fit is there: it stays.
+        A category that was not seen in fit is there: it stays. A column that was empty
+        in fit becomes missing as a whole, so that it is what it was.
         """
-        gaps = []
+        gaps: list[Gap] = []
         for i, raw in enumerate(read_columns(X)):
-            missing = raw.missing
-            gaps.append((missing, self.columns[i].back(matrix[missing, i])))
+            column, missing = self.columns[i], raw.missing
+            if isinstance(column, EmptyColumn):
+                gaps.append((np.ones_like(missing), None))
+            else:
+                gaps.append((missing, column.back(matrix[missing, i])))
         same = TableFormat.of(X).kind == self.format.kind
         dtypes = self.format.dtypes if same else (None,) * len(gaps)
         return fill_cells(X, gaps, dtypes)
@@ -199,6 +219,15 @@ class Table:
         empty = low > high
         low[empty] = high[empty] = 0.0
         return ColumnStatistics(n_rows, zero, spread * n_rows, low, high)
+
+
+def _fitted(column: RawColumn, scaling: str) -> Column:
+    """Find out how a column of the training samples becomes numbers."""
+    if column.missing.all():
+        return EmptyColumn(column.name, column.is_category)
+    if column.is_category:
+        return CategoryColumn.of(column)
+    return NumberColumn.of(column, scaling)
 
 
 def _marked(raw: list[RawColumn], fmt: TableFormat, chosen: Any) -> list[RawColumn]:
@@ -279,9 +308,13 @@ def _weights(column_weights: Any, fmt: TableFormat) -> np.ndarray:
 def _refuse_missing(names: Sequence[Any]) -> None:
     """Refuse gaps in the columns named."""
     if names:
-        shown = ", ".join(repr(name) for name in names[:5])
         raise ValueError(
             "Input X contains NaN: expected no missing cells for allow_missing=False, "
-            f"got some in column {shown}{', ...' if len(names) > 5 else ''}. Pass "
-            "allow_missing=True, or fill them first, as with SimpleImputer."
+            f"got some in column {_listed(names)}. Pass allow_missing=True, or fill "
+            "them first, as with SimpleImputer."
         )
+
+
+def _listed(names: Sequence[Any]) -> str:
+    """List names for a message, five at most."""
+    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
