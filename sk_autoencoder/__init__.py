@@ -10,6 +10,7 @@ from sk_autoencoder._denoising import DenoisingAutoEncoderTransformer
 from sk_autoencoder._extra_rows import ExtraRowsTransformer
 from sk_autoencoder._load import load
 from sk_autoencoder._outlier import AutoEncoderOutlierDetector
+from sk_autoencoder._show_versions import show_versions
 from sk_autoencoder._vae import VAETransformer
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "AutoEncoderOutlierDetector",
     "ExtraRowsTransformer",
     "load",
+    "show_versions",
 ]
 
 __version__ = "0.1.0"

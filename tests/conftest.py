@@ -7,6 +7,15 @@ import sys
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest
+from hypothesis import settings
+
+# Property-based tests try the same examples in every run: what fails on one machine
+# fails on all, and nothing is kept between runs. No time limit for an example, since
+# the first one pays for imports, and a busy machine is not a failure.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, database=None, max_examples=50
+)
+settings.load_profile("same")
 
 
 @pytest.fixture

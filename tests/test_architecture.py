@@ -59,6 +59,7 @@ LAYERS = {
         "_rows",
         "_schedules",
         "_shapes",
+        "_show_versions",
         "_threads",
         "_sklearn_compat",
         "exceptions",
