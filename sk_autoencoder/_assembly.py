@@ -33,7 +33,9 @@ __all__ = [
     "EXACT",
     "LINEAR_SHARE",
     "Plan",
+    "build_module",
     "build_net",
+    "build_prefix_module",
     "build_prefix_net",
     "check_statistics",
     "noise_variance",
@@ -163,7 +165,7 @@ class Plan:
 def build_net(plan: Plan) -> AutoEncoderNet:
     """Build the net of a plan, with fresh weights, ready to train."""
     check_statistics(plan, plan.statistics)
-    module = _build_module(plan)
+    module = build_module(plan)
     net = AutoEncoderNet(
         module,
         seeds=plan.seeds,
@@ -178,7 +180,7 @@ def build_net(plan: Plan) -> AutoEncoderNet:
     return net.initialize()
 
 
-def _build_module(plan: Plan) -> AutoEncoderModule:
+def build_module(plan: Plan) -> AutoEncoderModule:
     """Build the module of a plan, with fresh weights."""
     columns = plan.columns()
     if plan.stacked:
@@ -321,8 +323,8 @@ def _set_prefix_axes(plan: Plan, module: AutoEncoderModule, prefixes: Any) -> No
     prefixes.set_axes(decoder.exact["axes"], decoder.exact["offset"], units)
 
 
-def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
-    """Build the net that trains a prefix decoder, and give the decoder to a module.
+def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> PrefixModule:
+    """Build what a prefix decoder is trained in, and give the decoder to a module.
 
     Parameters
     ----------
@@ -335,9 +337,17 @@ def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
     decoder = PrefixDecoder(network, to_raw=columns.to_raw, n_components=k)
     module.prefixes = decoder.to(columns.mean.device)
     _set_prefix_axes(plan, module, decoder)
+    return PrefixModule(module, decoder)
+
+
+def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
+    """Build the net that trains a prefix decoder; see `build_prefix_module`."""
     settings = {**plan.settings, "callbacks": [], "verbose": 0}
     net = AutoEncoderNet(
-        PrefixModule(module, decoder), seeds=plan.seeds, device=plan.device, **settings
+        build_prefix_module(plan, module),
+        seeds=plan.seeds,
+        device=plan.device,
+        **settings,
     )
     return net.initialize()
 

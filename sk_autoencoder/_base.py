@@ -15,6 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from sk_autoencoder._assembly import set_anchor
+from sk_autoencoder._base_files import refuse_own_class, to_values
 from sk_autoencoder._base_rows import DTYPES, UsesRows
 from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
@@ -28,7 +29,7 @@ from sk_autoencoder._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
-from sk_autoencoder._state import capture, restore, without_optimizer
+from sk_autoencoder._state import capture, restore
 from sk_autoencoder._training import validation_errors
 from sk_autoencoder.networks.mlp import ACTIVATIONS
 
@@ -306,7 +307,8 @@ class BaseAutoEncoder(UsesRows, ABC):
         Parameters
         ----------
         path : path-like
-            A file that is there is replaced, once the new one is whole.
+            A file that is there is replaced, once the new one is whole and on the
+            disk. Its mode is kept; a symbolic link is followed.
         optimizer : bool, default=True
             Whether to keep the optimiser's state, two numbers a weight, which only
             `warm_start` and `partial_fit` need.
@@ -314,15 +316,15 @@ class BaseAutoEncoder(UsesRows, ABC):
         Raises
         ------
         TypeError
-            If a parameter or a category is of a kind that cannot be saved. Functions
-            and classes of your own are named in the file: pass them to `load`.
+            If a parameter, a category or an attribute is of a kind that cannot be
+            saved. Functions and classes of your own are named in the file, so that
+            lambdas and two of one name are refused: pass them to `load`.
+        OSError
+            If the file cannot be written. What was there before is there still.
         """
         self._check_is_fitted()
-        state = self.__getstate__()
-        state.pop("_sklearn_version", None)
-        if not optimizer:
-            state["_fitted"] = without_optimizer(state["_fitted"])
-        write(path, type(self).__name__, state)
+        refuse_own_class(type(self))
+        write(path, type(self).__name__, to_values(self, optimizer=optimizer))
 
     @property
     def history_(self) -> Any:

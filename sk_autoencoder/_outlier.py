@@ -13,9 +13,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_autoencoder._autoencoder import AutoEncoderTransformer
 from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._base_files import (
+    check_features,
+    check_own_names,
+    refuse_own_class,
+)
 from sk_autoencoder._base_tables import named_rows
 from sk_autoencoder._columns import is_frame
 from sk_autoencoder._columns.frames import TableFormat, index_of
+from sk_autoencoder._formats import OPTIONAL, check_names
 from sk_autoencoder._outlier_default import default_estimators
 from sk_autoencoder._outlier_packing import (
     packed,
@@ -37,6 +43,8 @@ from sk_autoencoder._vae_density import HasDensity
 __all__ = ["AutoEncoderOutlierDetector"]
 
 DTYPES = [np.float64, np.float32]
+# What a fit leaves, and a file keeps.
+KEPT = ("_row_shape", "_scorer", "n_features_in_", "offset_")
 
 
 class AutoEncoderOutlierDetector(OutlierMixin, BaseEstimator):
@@ -300,8 +308,12 @@ default="combined"
             cannot be saved.
         """
         check_is_fitted(self)
-        state: dict[str, Any] = dict(super().__getstate__())
-        state.pop("_sklearn_version", None)
+        refuse_own_class(type(self))
+        self._validate_params()
+        names = [*self._get_param_names(), *KEPT]
+        check_own_names(self, {*names, *OPTIONAL})
+        state = {name: getattr(self, name) for name in names}
+        state.update((n, vars(self)[n]) for n in OPTIONAL if n in vars(self))
         state["estimator"] = packed(self.estimator)
         state["_scorer"] = packed_scorer(self._scorer)
         write(path, type(self).__name__, state)
@@ -372,13 +384,17 @@ default="combined"
     @classmethod
     def _from_state(cls, state: dict[str, Any]) -> Self:
         """Make a detector of what `save` has written."""
+        check_names(cls.__name__, state, (*cls._get_param_names(), *KEPT), OPTIONAL)
         detector = cls.__new__(cls)
-        state = dict(state)
-        state["estimator"] = unpacked(state["estimator"])
-        state["_scorer"] = unpacked_scorer(state["_scorer"], state["n_features_in_"])
+        detector.__dict__.update(state)
+        detector.estimator = unpacked(state["estimator"])
+        detector._validate_params()
+        n_features = state["n_features_in_"]
+        detector._scorer = unpacked_scorer(state["_scorer"], n_features)
+        network = detector.estimators_[0]._plan.network
+        check_features(detector, n_features, network)
         if not (isinstance(state["offset_"], float) and np.isfinite(state["offset_"])):
             raise ValueError(f"offset_={state['offset_']!r}, which is no finite number")
-        detector.__setstate__(state)
         return detector
 
     def __sklearn_is_fitted__(self) -> bool:

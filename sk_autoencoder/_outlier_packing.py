@@ -1,18 +1,24 @@
 """A detector's state with plain values in place of estimators, and back."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from sk_autoencoder._autoencoder import AutoEncoderTransformer
 from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._base_files import from_values, to_values
+from sk_autoencoder._codec import field_types
 from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._denoising import DenoisingAutoEncoderTransformer
-from sk_autoencoder._outlier_scorer import LATENT, MEASURES, Scorer
+from sk_autoencoder._formats import check_names
+from sk_autoencoder._outlier_scorer import LATENT, LIKELIHOOD, MEASURES, Scorer
 from sk_autoencoder._outlier_units import Units
-from sk_autoencoder._state import without_optimizer
+from sk_autoencoder._state_checks import need
 from sk_autoencoder._vae import VAETransformer
+from sk_autoencoder._vae_density import HasDensity
+from sk_autoencoder._values import fits, shortened
 
 __all__ = ["TRANSFORMERS", "packed", "packed_scorer", "unpacked", "unpacked_scorer"]
 
@@ -42,36 +48,44 @@ def packed(estimator: BaseAutoEncoder | None) -> dict[str, Any] | None:
             f"expected estimators that can be saved, {', '.join(TRANSFORMERS)}, got "
             f"estimator={estimator!r}. Pickle the detector instead."
         )
-    state = estimator.__getstate__()
-    state.pop("_sklearn_version", None)
-    if "_fitted" in state:
-        state["_fitted"] = without_optimizer(state["_fitted"])
-    return {"class": name, "state": state}
+    return {"class": name, "state": to_values(estimator, optimizer=False)}
 
 
-def unpacked(value: Mapping[str, Any] | None) -> BaseAutoEncoder | None:
-    """Undo `packed`."""
+def unpacked(value: Any) -> BaseAutoEncoder | None:
+    """Undo `packed`, with all that it says checked."""
     if value is None:
         return None
-    kind = TRANSFORMERS[value["class"]]
-    estimator = kind.__new__(kind)
-    estimator.__setstate__(value["state"])
+    need(isinstance(value, dict), "an estimator that is no dict")
+    check_names("an estimator", value, ("class", "state"))
+    name = value["class"]
+    if not isinstance(name, str) or name not in TRANSFORMERS:
+        raise ValueError(f"an estimator called {shortened(name)}")
+    estimator: BaseAutoEncoder = from_values(TRANSFORMERS[name], value["state"])
     return estimator
 
 
 def packed_scorer(scorer: Scorer) -> dict[str, Any]:
     """Turn a scorer into plain values and arrays."""
-    units = scorer.units
     return {
+        **_values_of(scorer),
         "estimators": [packed(estimator) for estimator in scorer.estimators],
-        "measure": scorer.measure,
-        "middle": units.middle,
-        "unit": units.unit,
-        "unseen": units.unseen,
-        "levels": units.levels,
-        "error_units": scorer.error_units,
-        "codes": scorer.codes,
+        "units": _values_of(scorer.units),
     }
+
+
+def _values_of(record: Any) -> dict[str, Any]:
+    """Return the fields of a record by name."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _record(kind: Any, values: Any) -> Any:
+    """Make a record of fields by name, of the types that its annotations name."""
+    name, hints = kind.__name__, field_types(kind)
+    need(isinstance(values, dict), f"a {name} that is no dict")
+    check_names(f"a {name}", values, hints)
+    for field, value in values.items():
+        need(fits(value, hints[field]), f"a {name} of {field}={shortened(value)}")
+    return kind(**values)
 
 
 def unpacked_scorer(value: Mapping[str, Any], n_features: int) -> Scorer:
@@ -82,32 +96,40 @@ def unpacked_scorer(value: Mapping[str, Any], n_features: int) -> Scorer:
     ValueError
         If the parts do not fit each other.
     """
-    estimators = [unpacked(part) for part in value["estimators"]]
-    if not estimators or value["measure"] not in MEASURES:
-        raise ValueError(
-            f"a measure {value['measure']!r} of {len(estimators)} estimators"
-        )
-    fitted = []
-    for estimator in estimators:
-        if estimator is None or getattr(estimator, "n_features_in_", 0) != n_features:
+    need(isinstance(value, dict), "a scorer that is no dict")
+    check_names("a scorer", value, field_types(Scorer))
+    parts = value["estimators"]
+    need(isinstance(parts, list), "estimators of a scorer that are no list")
+    estimators = [unpacked(part) for part in parts]
+    units = _record(Units, value["units"])
+    scorer: Scorer = _record(
+        Scorer, {**value, "estimators": estimators, "units": units}
+    )
+    fitted, measure = scorer.estimators, scorer.measure
+    if not fitted or measure not in MEASURES:
+        raise ValueError(f"a measure {shortened(measure)} of {len(fitted)} estimators")
+    for estimator in fitted:
+        if getattr(estimator, "n_features_in_", 0) != n_features:
             raise ValueError(f"an estimator that is not fitted to {n_features} columns")
-        fitted.append(estimator)
-    _check("middle", value["middle"], (n_features,))
-    _check("unit", value["unit"], (n_features,), least=0)
-    _check("error_units", value["error_units"], (len(fitted), n_features), least=0)
-    levels, codes = tuple(value["levels"]), tuple(value["codes"])
+    if measure == LIKELIHOOD:
+        densities = all(isinstance(estimator, HasDensity) for estimator in fitted)
+        need(densities, "a likelihood of estimators without a density")
+    _check("middle", units.middle, (n_features,))
+    _check("unit", units.unit, (n_features,), least=0)
+    need(units.unseen >= 0, "a distance below 0")
+    _check("error_units", scorer.error_units, (len(fitted), n_features), least=0)
     sizes = _level_sizes(fitted[0], n_features)
-    if len(levels) != n_features:
-        raise ValueError(f"levels of {len(levels)} columns")
-    for level, size in zip(levels, sizes, strict=True):
+    if len(units.levels) != n_features:
+        raise ValueError(f"levels of {len(units.levels)} columns")
+    for level, size in zip(units.levels, sizes, strict=True):
         if level is not None or size:
             _check("levels of a column", level, (size,), least=0)
-    if len(codes) != (len(fitted) if value["measure"] == LATENT else 0):
+    codes = scorer.codes
+    if len(codes) != (len(fitted) if measure == LATENT else 0):
         raise ValueError(f"units of the codes of {len(codes)} estimators")
     for estimator, code in zip(fitted, codes, strict=False):
         _check("units of codes", code, (2, estimator.n_components_))
-    units = Units(value["middle"], value["unit"], float(value["unseen"]), levels)
-    return Scorer(fitted, value["measure"], units, value["error_units"], codes)
+    return scorer
 
 
 def _level_sizes(estimator: BaseAutoEncoder, n_features: int) -> list[int]:
@@ -121,7 +143,7 @@ def _level_sizes(estimator: BaseAutoEncoder, n_features: int) -> list[int]:
 
 
 def _check(
-    name: str, array: np.ndarray, shape: tuple[int, ...], least: float = -np.inf
+    name: str, array: Any, shape: tuple[int, ...], least: float = -np.inf
 ) -> None:
     """Refuse what is no array of finite numbers of this shape."""
     good = isinstance(array, np.ndarray) and array.dtype == np.float64

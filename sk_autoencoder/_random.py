@@ -11,7 +11,16 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-__all__ = ["Seeds", "make_generator", "seeds_from"]
+__all__ = [
+    "Seeds",
+    "check_generator_state",
+    "check_numpy_state",
+    "make_generator",
+    "seeds_from",
+]
+
+# Words of a Mersenne Twister's state, in torch and in numpy.
+N_WORDS = 624
 
 
 @dataclass(frozen=True)
@@ -56,3 +65,68 @@ def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gener
     generator = torch.Generator(device=device)
     generator.manual_seed(seed)
     return generator
+
+
+def check_generator_state(state: Any) -> None:
+    """Refuse what is no state of a torch generator on the CPU.
+
+    `set_state` does not look whether the next word lies inside the state: it would be
+    read from whatever is behind it in memory.
+
+    Parameters
+    ----------
+    state : ndarray of uint8 of shape (5056,)
+        As `get_state` gives it: seed, words left before the next round, whether it is
+        seeded, the next word, the words, and normal numbers in store.
+    """
+    expected = torch.Generator().get_state().numpy()
+    good = isinstance(state, np.ndarray) and state.dtype == expected.dtype
+    if not good or state.shape != expected.shape:
+        raise ValueError("a generator whose state is none")
+    left, seeded = (int(word) for word in state[8:16].view(np.int32))
+    following = int(state[16:24].view(np.uint64)[0])
+    # Counted down and up by one: together they are one more than the words, but before
+    # the first draw.
+    fits = following <= N_WORDS and left + following in (1, N_WORDS + 1)
+    words = 24 + 8 * N_WORDS
+    in_store = state[words:].copy()
+    numbers = np.concatenate(
+        [in_store[:24].view(np.float64), in_store[-8:-4].view("f4")]
+    )
+    flags = (int(in_store[24:28].view(np.int32)[0]), int(in_store[-4]))
+    if not (
+        fits
+        and left >= 1
+        and seeded == 1
+        and np.isfinite(numbers).all()
+        and set(flags) <= {0, 1}
+    ):
+        raise ValueError("a generator whose state is out of range")
+
+
+def check_numpy_state(state: Any) -> None:
+    """Refuse what is no state of numpy's `RandomState`, for the same reason.
+
+    Parameters
+    ----------
+    state : dict
+        As `get_state(legacy=False)` gives it.
+    """
+    expected = np.random.RandomState(0).get_state(legacy=False)
+    good = isinstance(state, dict) and state.keys() == expected.keys()
+    inner: Any = state["state"] if good else None
+    good = isinstance(inner, dict) and inner.keys() == {"key", "pos"}
+    if not good or state["bit_generator"] != "MT19937":
+        raise ValueError("a RandomState whose state is none")
+    key, position = inner["key"], inner["pos"]
+    if not (
+        isinstance(key, np.ndarray)
+        and key.dtype == np.uint32
+        and key.shape == (N_WORDS,)
+        and type(position) is int
+        and 0 <= position <= N_WORDS
+        and state["has_gauss"] in (0, 1)
+        and isinstance(state["gauss"], float)
+        and np.isfinite(state["gauss"])
+    ):
+        raise ValueError("a RandomState whose state is out of range")

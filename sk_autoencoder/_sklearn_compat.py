@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import (
     Interval,
     RealNotInt,
     StrOptions,
+    validate_parameter_constraints,
 )
 from sklearn.utils._set_output import (
     ADAPTERS_MANAGER,
@@ -33,6 +34,7 @@ __all__ = [
     "feature_names_in",
     "in_output_container",
     "output_kind",
+    "validate_parameter_constraints",
 ]
 
 

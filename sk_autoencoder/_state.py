@@ -12,8 +12,11 @@ import numpy as np
 import torch
 
 from sk_autoencoder._assembly import build_net, build_prefix_net, resolve_device
+from sk_autoencoder._columns.spread import HasVariance
 from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._state_checks import check_arrays, check_model, need
+from sk_autoencoder._state_optimizer import check_optimizer
 
 __all__ = ["capture", "restore", "without_optimizer"]
 
@@ -43,30 +46,99 @@ def capture(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def restore(state: dict[str, Any]) -> Fitted:
+def restore(state: dict[str, Any], *, trusted: bool = True) -> Fitted:
     """Build the nets of a plan and write a state into them.
 
     Parameters
     ----------
     state : dict
         From `capture`. The device of its plan is used where it is there, the CPU else.
+    trusted : bool
+        Whether it is from `capture` for sure; else everything is checked first.
+
+    Raises
+    ------
+    ValueError
+        If a state that is not trusted is none that `capture` gives.
     """
+    if not trusted:
+        check_model(state)
     plan = state["plan"]
     try:
         resolve_device(plan.device)
     except ValueError:
         plan = replace(plan, device="cpu")
     net = build_net(plan)
-    prefix_net = None
+    nets = {"net": net}
     if state["prefix_net"] is not None:
-        prefix_net = build_prefix_net(plan, net.module_)
-        _fill_net(prefix_net, state["prefix_net"])
-    _fill_net(net, state["net"])
+        nets["prefix_net"] = build_prefix_net(plan, net.module_)
+    if not trusted:
+        for name, part in nets.items():
+            _check_against(part, state[name])
+    for name, part in reversed(nets.items()):
+        _fill_net(part, state[name])
     names = ("moments", "prefix_errors", "kl", "prior")
     parts = {name: state[name] for name in names}
     # States that were saved before there was pretraining lack it.
     pretrained = state.get("pretrained", ())
-    return Fitted(plan, net, prefix_net=prefix_net, pretrained=pretrained, **parts)
+    return Fitted(
+        plan, net, prefix_net=nets.get("prefix_net"), pretrained=pretrained, **parts
+    )
+
+
+def _check_against(net: AutoEncoderNet, state: dict[str, Any]) -> None:
+    """Refuse a state of other arrays than those of a net that was just built."""
+    module = net.module_.state_dict()
+    check_arrays("module", state["module"], module)
+    for name, tensor in module.items():
+        _check_numbers(name, state["module"][name], _to_array(tensor))
+    for name, least in least_values(net.module_).items():
+        need((state["module"][name] >= least).all(), f"{name} below {least:g}")
+    raw, given = net.average_.raw_weights(), state["raw_weights"]
+    need(isinstance(given, list) and len(given) == len(raw), "weights of another net")
+    weights = {str(i): weight for i, weight in enumerate(raw)}
+    check_arrays("weights", dict(zip(weights, given, strict=True)), weights)
+    for array in given:
+        need(np.isfinite(array).all(), "weights that are not finite")
+    check_optimizer(net.stepper_, state["optimizer"])
+
+
+def _check_numbers(name: str, array: np.ndarray, built: np.ndarray) -> None:
+    """Refuse numbers that are not finite, and positions that are others.
+
+    What is not finite by design, such as the range of a category, is so in a net that
+    was just built.
+    """
+    if array.dtype.kind == "f":
+        same = np.array_equal(np.isfinite(array), np.isfinite(built))
+        need(same, f"{name} with numbers that are not finite")
+    elif name.endswith("num_batches_tracked"):
+        need((array >= 0).all(), f"{name} below 0")
+    else:
+        need(np.array_equal(array, built), f"{name} of other columns")
+
+
+def least_values(module: torch.nn.Module) -> dict[str, float]:
+    """Return the least values of what a module divides by, by their names in its state.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    """
+    least = {}
+    for prefix, part in module.named_modules():
+        if isinstance(part, HasVariance):
+            names: tuple[str, ...] = ("running", "variance")
+            value = HasVariance.FLOOR
+        elif isinstance(part, torch.nn.modules.batchnorm._NormBase):
+            names, value = ("running_var",), 0.0
+        else:
+            continue
+        for name in names:
+            if getattr(part, name) is not None:
+                # float32 rounds the floor itself down.
+                least[f"{prefix}.{name}"] = value * (1 - 1e-6)
+    return least
 
 
 def without_optimizer(state: dict[str, Any]) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def unknown_measure(header, state):
 
 
 def shrink(header, state):
-    name = next(name for name in header if name.endswith("_scorer.middle"))
+    name = next(name for name in header if name.endswith("_scorer.units.middle"))
     header[name]["shape"] = [1, 5]
 
 
@@ -138,8 +138,8 @@ BROKEN = {
     "unknown measure": unknown_measure,
     "another measure": lambda h, s: put(s, "combined", "_scorer", "measure"),
     "no codes": lambda h, s: put(s, {"$tuple": []}, "_scorer", "codes"),
-    "units of text": lambda h, s: put(s, "none", "_scorer", "unit"),
-    "fewer levels": lambda h, s: put(s, {"$tuple": []}, "_scorer", "levels"),
+    "units of text": lambda h, s: put(s, "none", "_scorer", "units", "unit"),
+    "fewer levels": lambda h, s: put(s, {"$tuple": []}, "_scorer", "units", "levels"),
     "offset of text": lambda h, s: put(s, "none", "offset_"),
     "infinite offset": lambda h, s: put(s, float("inf"), "offset_"),
     "other columns": lambda h, s: put(s, 6, "n_features_in_"),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._columns.parts import Part, entropy, inverse
 
-__all__ = ["Codes"]
+__all__ = ["Codes", "code_width"]
 
 # Share of a column's variance that PCA is taken to leave at least.
 LEAST_LEFT = 0.05
@@ -19,6 +19,11 @@ LEAST_LEFT = 0.05
 MOST_COMPARED = 1024
 # Logits at a time where rows are decoded: tens of megabytes.
 MOST_LOGITS = 4_000_000
+
+
+def code_width(n_levels: int) -> int:
+    """Return how many numbers the code of a level has."""
+    return math.ceil(4 * math.log2(n_levels))
 
 
 class Codes(Part):
@@ -51,7 +56,7 @@ class Codes(Part):
     ) -> None:
         (column,) = columns
         n_levels = len(column.levels)
-        super().__init__(cells, weights, math.ceil(4 * math.log2(n_levels)))
+        super().__init__(cells, weights, code_width(n_levels))
         self.weight_units = np.array([entropy(column.shares)])
         codes = np.random.default_rng(n_levels).normal(size=(n_levels, self.n_outputs))
         codes /= np.linalg.norm(codes, axis=1, keepdims=True)

@@ -1,42 +1,114 @@
-"""The dtypes of columns as plain values, and back."""
+"""The dtypes of columns as plain values, and back.
 
+Only what is listed here is ever made of a name: to make one of any other name may open
+files or import packages of the name's choice.
+"""
+
+import re
 from typing import Any
 
 import numpy as np
 
-__all__ = ["dtype_from_json", "dtype_to_json"]
+__all__ = ["dtype_from_json", "dtype_to_json", "library_of"]
+
+# Numbers, booleans, texts and objects; of texts the length is part of the name.
+NUMPY = re.compile(r"[<>|=]([biuf]\d{1,2}|O|[USTO]\d{1,6})")
+PANDAS = frozenset(
+    [
+        "boolean",
+        "str",
+        "string",
+        *(f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)),
+        "Float32",
+        "Float64",
+    ]
+)
+# Kept in memory by Arrow; made only where pyarrow is installed.
+ARROW = frozenset(
+    f"{name}[pyarrow]"
+    for name in (
+        "bool",
+        "double",
+        "float",
+        "halffloat",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "large_string",
+        "string",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+    )
+)
+POLARS = frozenset(
+    [
+        "Boolean",
+        "Categorical",
+        "Enum",
+        "Float32",
+        "Float64",
+        "Int8",
+        "Int16",
+        "Int32",
+        "Int64",
+        "Int128",
+        "Null",
+        "Object",
+        "String",
+        "UInt8",
+        "UInt16",
+        "UInt32",
+        "UInt64",
+    ]
+)
+
+
+def library_of(dtype: Any) -> str:
+    """Name the library of a dtype: "numpy", "pandas" or "polars"; "" for others."""
+    if isinstance(dtype, np.dtype):
+        return "numpy"
+    kind = dtype if isinstance(dtype, type) else type(dtype)
+    library = kind.__module__.partition(".")[0]
+    return library if library in ("pandas", "polars") else ""
 
 
 def dtype_to_json(dtype: Any) -> dict[str, Any] | None:
     """Describe a dtype of numpy, pandas or polars; None for anything else."""
     if isinstance(dtype, np.dtype):
-        return {"numpy": dtype.str}
-    kind = dtype if isinstance(dtype, type) else type(dtype)
-    library = kind.__module__.partition(".")[0]
+        return {"numpy": dtype.str} if NUMPY.fullmatch(dtype.str) else None
+    library = library_of(dtype)
     if library == "pandas":
         return _of_pandas(dtype)
-    return _of_polars(dtype, kind) if library == "polars" else None
+    return _of_polars(dtype) if library == "polars" else None
 
 
 def _of_pandas(dtype: Any) -> dict[str, Any] | None:
     import pandas
 
     if isinstance(dtype, pandas.CategoricalDtype):
+        of = dtype_to_json(dtype.categories.dtype)
+        # Intervals and dates, which are no levels that are taken.
+        if of is None or of.get("pandas") == "category":
+            return None
         return {
             "pandas": "category",
             "categories": dtype.categories.to_numpy(object).tolist(),
-            "of": dtype_to_json(dtype.categories.dtype),
+            "of": of,
             "ordered": bool(dtype.ordered),
         }
     if isinstance(dtype, pandas.api.extensions.ExtensionDtype):
-        return {"pandas": str(dtype)}
+        return {"pandas": str(dtype)} if str(dtype) in PANDAS | ARROW else None
     return None
 
 
-def _of_polars(dtype: Any, kind: type) -> dict[str, Any] | None:
+def _of_polars(dtype: Any) -> dict[str, Any] | None:
     import polars
 
-    if not issubclass(kind, polars.DataType):
+    kind = dtype if isinstance(dtype, type) else type(dtype)
+    if not issubclass(kind, polars.DataType) or kind.__name__ not in POLARS:
         return None
     found: dict[str, Any] = {"polars": kind.__name__}
     if isinstance(dtype, polars.Enum):
@@ -44,26 +116,100 @@ def _of_polars(dtype: Any, kind: type) -> dict[str, Any] | None:
     return found
 
 
-def dtype_from_json(found: dict[str, Any]) -> Any:
-    """Make the dtype that was described."""
-    if "numpy" in found:
-        return np.dtype(found["numpy"])
+def dtype_from_json(found: Any) -> Any:
+    """Make the dtype that was described.
+
+    Raises
+    ------
+    ValueError
+        If it is none that `dtype_to_json` describes, or of a library that is not
+        installed here.
+    """
+    if not isinstance(found, dict):
+        raise ValueError("a dtype that is no dict")
+    names = {"numpy": NUMPY.fullmatch, "polars": POLARS.__contains__}
+    if found.keys() == {"numpy"}:
+        return np.dtype(_known(found["numpy"], names["numpy"]))
     if "polars" in found:
-        return _to_polars(found)
-    import pandas
+        name = _known(found["polars"], names["polars"])
+        expected = {"polars", "categories"} if name == "Enum" else {"polars"}
+        return _to_polars(name, found, expected)
+    name = _known(found.get("pandas"), {"category", *PANDAS, *ARROW}.__contains__)
+    if name == "category":
+        return _to_category(found)
+    if found.keys() != {"pandas"}:
+        raise ValueError("a dtype of pandas that says more than its name")
+    return _pandas_dtype(name)
 
-    if found["pandas"] != "category":
-        return pandas.api.types.pandas_dtype(found["pandas"])
-    of = dtype_from_json(found["of"])
-    categories = pandas.Index(found["categories"], dtype=of)
-    return pandas.CategoricalDtype(categories, ordered=found["ordered"])
+
+def _known(name: Any, is_known: Any) -> str:
+    """Refuse the name of a dtype that is not in the list."""
+    if not (isinstance(name, str) and is_known(name)):
+        shown = repr(name[:60]) if isinstance(name, str) else type(name).__name__
+        raise ValueError(f"a dtype called {shown}")
+    return name
 
 
-def _to_polars(found: dict[str, Any]) -> Any:
-    import polars
+def _pandas_dtype(name: str) -> Any:
+    pandas = _library("pandas", name)
+    try:
+        return pandas.api.types.pandas_dtype(name)
+    except (ImportError, TypeError) as error:
+        # An older pandas knows some names without Arrow being there.
+        raise ValueError(
+            f"it has a column of dtype {name!r}, for which pyarrow is not installed "
+            "here. Install it, and load the file again"
+        ) from error
 
-    kind = getattr(polars, found["polars"], None)
-    # A file must not have anything else of polars called.
-    if not (isinstance(kind, type) and issubclass(kind, polars.DataType)):
-        raise ValueError(f"a dtype called {found['polars']!r}")
-    return kind(found["categories"]) if kind is polars.Enum else kind()
+
+def _library(name: str, dtype: str) -> Any:
+    """Import pandas or polars."""
+    try:
+        if name == "pandas":
+            import pandas
+
+            return pandas
+        import polars
+
+        return polars
+    except ImportError as error:
+        raise ValueError(
+            f"it has a column of the dtype {dtype!r} of {name}, which is not installed "
+            "here. Install it, and load the file again"
+        ) from error
+
+
+def _to_category(found: dict[str, Any]) -> Any:
+    pandas = _library("pandas", "category")
+    if found.keys() != {"pandas", "categories", "of", "ordered"}:
+        raise ValueError("a dtype of categories that lacks something")
+    of, categories = found["of"], found["categories"]
+    if isinstance(of, dict) and of.get("pandas") == "category":
+        raise ValueError("categories of categories")
+    if not isinstance(found["ordered"], bool) or not _are_plain(categories):
+        raise ValueError("categories that are no list of plain values")
+    try:
+        index = pandas.Index(categories, dtype=dtype_from_json(of))
+        return pandas.CategoricalDtype(index, ordered=found["ordered"])
+    except (TypeError, OverflowError) as error:
+        raise ValueError("categories of another dtype") from error
+
+
+def _to_polars(name: str, found: dict[str, Any], expected: set[str]) -> Any:
+    polars = _library("polars", name)
+    kind = getattr(polars, name, None)
+    if found.keys() != expected or kind is None:
+        raise ValueError(f"a dtype {name!r} of polars that is not known here")
+    if name != "Enum":
+        return kind()
+    categories = found["categories"]
+    if not (_are_plain(categories) and all(isinstance(c, str) for c in categories)):
+        raise ValueError("an Enum of what is no text")
+    return kind(categories)
+
+
+def _are_plain(values: Any) -> bool:
+    """Whether this is a list of text, numbers and booleans."""
+    return isinstance(values, list) and all(
+        isinstance(value, str | bool | int | float) for value in values
+    )

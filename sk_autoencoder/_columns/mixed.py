@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._columns.categories import OneHots, Pairs
-from sk_autoencoder._columns.codes import Codes
+from sk_autoencoder._columns.codes import Codes, code_width
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._columns.numbers import Numbers, NumbersOfSpread
 from sk_autoencoder._columns.parts import Part
@@ -94,6 +94,22 @@ class MixedColumns(Columns):
         }
         for name, value in values.items():
             self.write(name, value)
+
+    @staticmethod
+    def n_numbers(table: Table) -> int:
+        """Return how many numbers at least the columns of a table take.
+
+        They may be many more than those that describe it: a file of few bytes must not
+        have them made.
+        """
+        sizes = [
+            len(column.levels)
+            for column in table.columns
+            if isinstance(column, CategoryColumn) and len(column.levels) > 2
+        ]
+        few = [size for size in sizes if size <= MOST_ONE_HOTS]
+        many = [size * code_width(size) for size in sizes if size > MOST_ONE_HOTS]
+        return sum(few) * len(few) + sum(many)
 
     def set_statistics(self, statistics: ColumnStatistics) -> None:
         """Do nothing: all that is to be known is in the table."""

@@ -1,0 +1,98 @@
+"""Values of unknown origin: shown in few words, and checked against annotations."""
+
+import math
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["first_line", "fits", "is_plain", "shortened"]
+
+# Characters of a value in a message: enough to find it again.
+MOST_SHOWN = 120
+# Whole numbers up to which float64 tells each from the next; seeds and counts are less.
+MOST_INT = 2**53
+
+
+def shortened(value: Any, *, quoted: bool = True) -> str:
+    """Return the representation of a value, or a text as it is, cut to one line or two.
+
+    Parameters
+    ----------
+    value : object
+    quoted : bool
+        Whether to represent it; else it is a text.
+    """
+    try:
+        # A cut first: the representation of a long text takes as long as it is.
+        cut = value[: MOST_SHOWN + 1] if isinstance(value, str) else value
+        text = repr(cut) if quoted else str(cut)
+    except Exception as error:  # of an object that is not ours
+        text = f"<{type(value).__name__}, {type(error).__name__}>"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its kind where it has none."""
+    lines = str(error).splitlines()
+    kind = type(error).__name__
+    return shortened(lines[0], quoted=False) if lines and lines[0] else kind
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type that an annotation names.
+
+    Arrays and numbers of records are finite: nothing that a fit computes is not. An
+    array is one of float64.
+
+    Parameters
+    ----------
+    value : object
+    hint : type or typing construct
+        As `typing.get_type_hints` gives it.
+    """
+    if hint is Any:
+        return True
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if hint is bool or isinstance(value, bool):
+        return hint is bool and isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and abs(value) <= MOST_INT
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    if hint is np.ndarray:
+        good = isinstance(value, np.ndarray) and value.dtype == np.float64
+        return good and bool(np.isfinite(value).all())
+    if origin is tuple:
+        return isinstance(value, tuple) and _items_fit(value, arguments)
+    if origin in (list, dict):
+        parts = list(value.items()) if isinstance(value, dict) else value
+        pair: Any = arguments[0]
+        if origin is dict:
+            pair = tuple.__class_getitem__(arguments)
+        return isinstance(value, origin) and all(fits(part, pair) for part in parts)
+    if origin is Callable:
+        return callable(value)
+    return isinstance(value, hint if origin is None else origin)
+
+
+def _items_fit(value: tuple, hints: tuple) -> bool:
+    """Whether the items of a tuple are of the types named, `...` for any number."""
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return all(fits(item, hints[0]) for item in value)
+    return len(value) == len(hints) and all(map(fits, value, hints))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is made of finite numbers, text, and groups of these."""
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(map(is_plain, [*value, *value.values()]))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int | str)

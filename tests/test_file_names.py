@@ -1,0 +1,159 @@
+"""Every name of today has its place in files: those of 0.1.0, and what came since."""
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+import sk_autoencoder
+from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder._codec import NETWORKS, RECORDS
+from sk_autoencoder._fitting import Fitted
+from sk_autoencoder._formats import ADDED, LEFT_OUT, NAMES_1, check_names, upgraded
+from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._outlier import KEPT as KEPT_OF_DETECTOR
+from sk_autoencoder._outlier_scorer import Scorer
+from sk_autoencoder._outlier_units import Units
+from sk_autoencoder._state import capture
+from sk_autoencoder._state_checks import NET_NAMES
+from sk_autoencoder._state_settings import CONSTRAINTS, NOT_SETTINGS
+
+X = load_iris().data
+SMALL = {"hidden_layer_sizes": (4,), "max_epochs": 1, "random_state": 0}
+TRANSFORMERS = (AutoEncoderTransformer, DenoisingAutoEncoderTransformer, VAETransformer)
+
+
+def names_of(kind):
+    if dataclasses.is_dataclass(kind):
+        return {field.name for field in dataclasses.fields(kind)}
+    return set(kind._get_param_names())
+
+
+UNITS_1 = {"middle", "unit", "unseen", "levels"}
+# What 0.1.0 had of each class, by the class.
+OF_0_1_0 = {
+    **{kind: NAMES_1[kind.__name__] for kind in TRANSFORMERS},
+    **{kind: NAMES_1[name] for name, kind in NETWORKS.items()},
+    **{kind: NAMES_1[name] for name, kind in RECORDS.items() if name in NAMES_1},
+    AutoEncoderOutlierDetector: (
+        NAMES_1["AutoEncoderOutlierDetector, fitted"] - set(KEPT_OF_DETECTOR)
+    ),
+    Fitted: NAMES_1["Fitted"],
+    Units: UNITS_1,
+    Scorer: (NAMES_1["Scorer"] - UNITS_1) | {"units"},
+}
+
+
+@pytest.mark.parametrize("kind", OF_0_1_0, ids=lambda kind: kind.__name__)
+def test_every_name_is_one_of_0_1_0_or_has_the_value_that_keeps_its_results(kind):
+    name = kind.__name__
+    added = ADDED.get(name, {}).keys() | ADDED.get(f"{name}, fitted", {}).keys()
+    expected = (set(OF_0_1_0[kind]) - LEFT_OUT.get(name, set())) | added
+    new, gone = names_of(kind) - expected, expected - names_of(kind)
+    assert not new, (
+        f"{name} has {new}, which 0.1.0 had not: give sk_autoencoder._formats.ADDED"
+        f"[{name!r}] the value under which a model of 0.1.0 gives what it gave"
+    )
+    assert not gone, (
+        f"{name} has {gone} no more: name it in sk_autoencoder._formats.LEFT_OUT"
+        f"[{name!r}], or take it out of ADDED if it was never released"
+    )
+
+
+def test_what_is_captured_has_the_names_that_are_checked():
+    fitted = AutoEncoderTransformer(2, **SMALL).fit(X)._fitted
+    state = capture(fitted)
+    assert set(state) == names_of(Fitted)
+    assert set(state["net"]) == set(NET_NAMES)
+
+
+def test_every_argument_of_the_net_has_a_constraint():
+    known = set(inspect.signature(AutoEncoderNet.__init__).parameters)
+    assert known == (known & set(CONSTRAINTS)) | set(NOT_SETTINGS), (
+        "an argument of AutoEncoderNet without a constraint: a file must not set it "
+        "unchecked. Give it one in sk_autoencoder._state_settings.CONSTRAINTS."
+    )
+
+
+FITTED = {
+    "autoencoder": (AutoEncoderTransformer(2, **SMALL), X),
+    "truncated": (AutoEncoderTransformer(3, ordered=True, whiten=True, **SMALL), X),
+    "denoising": (DenoisingAutoEncoderTransformer(features="hidden", **SMALL), X),
+    "vae": (VAETransformer(2, prior="mixture", **SMALL), X),
+    "frame": (
+        AutoEncoderTransformer(2, **SMALL).set_output(transform="pandas"),
+        pd.DataFrame(X, columns=list("abcd")),
+    ),
+    "detector": (AutoEncoderOutlierDetector(AutoEncoderTransformer(2, **SMALL)), X),
+}
+
+
+@pytest.mark.filterwarnings("ignore:expected at least half of n_components:UserWarning")
+@pytest.mark.parametrize("name", FITTED)
+def test_every_attribute_comes_back(name, tmp_path):
+    estimator, rows = FITTED[name]
+    estimator.fit(rows)
+    if name == "truncated":
+        estimator = estimator.truncate(2)
+    estimator.save(tmp_path / "model")
+    loaded = sk_autoencoder.load(tmp_path / "model")
+    assert vars(loaded).keys() == vars(estimator).keys(), (
+        "an attribute that fit sets and load does not: set it in `_take`, or name it "
+        "in KEPT of _base_files or _outlier"
+    )
+    for attribute, value in vars(estimator).items():
+        own = getattr(loaded, attribute)
+        if isinstance(value, np.ndarray | float | int | list | str):
+            np.testing.assert_array_equal(own, value, err_msg=attribute)
+
+
+def test_attributes_of_ones_own_are_refused(tmp_path):
+    for estimator in (
+        AutoEncoderTransformer(2, **SMALL),
+        AutoEncoderOutlierDetector(AutoEncoderTransformer(2, **SMALL)),
+    ):
+        estimator.fit(X).note = "from May"
+        message = (
+            f"expected attributes of {type(estimator).__name__} alone, got note beside "
+            "them. Delete what is yours, as by del estimator.note, or pickle the "
+            "estimator instead."
+        )
+        with pytest.raises(TypeError) as caught:
+            estimator.save(tmp_path / "model")
+        assert str(caught.value) == message
+        del estimator.note
+        estimator.save(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a"], "a thing without b"),
+        (["a", "b", "transform"], "a thing with the unknown 'transform'"),
+        (["a", "b", 3], "a thing with the unknown 3"),
+        (["a", "b", "x" * 500], f"a thing with the unknown '{'x' * 119}..."),
+    ],
+)
+def test_names_that_are_missing_or_unknown_are_told(names, message):
+    check_names("a thing", ["b", "a", "c"], ["a", "b"], ["c"])
+    with pytest.raises(ValueError, match="a thing") as caught:
+        check_names("a thing", names, ["a", "b"])
+    assert str(caught.value) == message
+
+
+def test_names_added_later_are_filled_in(monkeypatch):
+    monkeypatch.setitem(ADDED, "Seeds", {"later": [1]})
+    seeds = dict.fromkeys(NAMES_1["Seeds"], 0)
+    first, second = upgraded("Seeds", seeds), upgraded("Seeds", seeds)
+    assert first == {**seeds, "later": [1]}
+    assert first["later"] is not second["later"]
+    with pytest.raises(ValueError, match=r"^Seeds with the unknown 'later'$"):
+        upgraded("Seeds", first)
