@@ -15,6 +15,7 @@ from sk_autoencoder._axes import PrincipalAxes
 from sk_autoencoder._columns import (
     LIKELIHOODS,
     ColumnStatistics,
+    LossFunction,
     MixedColumns,
     NumericColumns,
     NumericScale,
@@ -98,6 +99,11 @@ class Plan:
         Whether `transform` gives rows with their missing cells filled.
     mixture : bool
         Whether the prior of the codes is a mixture fitted to them.
+    loss : callable or None
+        The user's own, for the likelihood "own".
+    pca_loss : float or None
+        Mean loss of the training rows by PCA, where it is the unit of the loss and does
+        not follow from the axes.
     table : Table or None
         How the columns become numbers, where they are not all numbers without gaps.
     asked : dict
@@ -124,6 +130,8 @@ class Plan:
     shown: tuple[int, ...] | None = None
     fills: bool = False
     mixture: bool = False
+    loss: LossFunction | None = None
+    pca_loss: float | None = None
     table: Table | None = None
     asked: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -136,6 +144,11 @@ class Plan:
             self.statistics,
             unit_interval=LIKELIHOODS[self.likelihood].needs_unit_interval,
         )
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the loss has units that only PCA's own loss gives."""
+        return LIKELIHOODS[self.likelihood].is_measured
 
     @property
     def is_normal(self) -> bool:
@@ -159,6 +172,7 @@ class Plan:
             scaling=self.scaling,
             likelihood=self.likelihood,
             statistics=self.statistics,
+            loss=self.loss,
         )
 
 
@@ -294,10 +308,11 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
     n_rows = plan.statistics.n_rows
     encoder.noise = plan.objective.network_noise(n_rows, columns.n_inputs)
     # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
-    in_units = columns.is_squared_error or plan.is_normal
+    in_units = columns.is_squared_error or plan.is_normal or plan.is_measured
     residual = left**0.5 if in_units and plan.table is None else 1.0
     decoder.set_axes(components, explained, columns.exact["offset"], residual)
-    module.loss_unit = left if columns.is_squared_error and left > 0 else 1.0
+    unit = left if columns.is_squared_error else plan.pca_loss
+    module.loss_unit = unit if unit is not None and unit > 0 else 1.0
     if isinstance(columns, MixedColumns):
         told = np.square(components * deviations[:, None]).sum(axis=0)
         columns.set_left(np.maximum(columns.variances() - told, 0.0))

@@ -49,9 +49,17 @@ class AutoEncoderTransformer(TruncatesComponents):
     network : network specification or None, default=None
         Such as :class:`~sk_autoencoder.networks.MLP`, in place of the four
         parameters above, which must then be left at their defaults.
-    loss : {"auto", "squared_error", "binary_cross_entropy"}, default="auto"
+    loss : {"auto", "squared_error", "binary_cross_entropy", "huber"} or callable, \
+default="auto"
         "auto" is the squared error. The cross-entropy takes X in [0, 1], or
-        `numeric_scaling="minmax"`.
+        `numeric_scaling="minmax"`. "huber" is half the squared error up to 1, and grows
+        in proportion beyond. A function or a `torch.nn.Module` of your own is given
+        reconstruction and target, tensors (n, n_features), and returns a tensor of
+        shape (n,), or (n, n_features), which is averaged: of torch's losses, those with
+        `reduction="none"`. Both see the units of `numeric_scaling`, with "none" X's
+        own. PCA is still fitted by squared error; the comparison with it is by the
+        loss. `score` stays the explained variance. Neither is for tables with
+        categories or missing cells.
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
         Units in which errors of numbers are measured; the network's input is
@@ -214,7 +222,6 @@ default="adamw"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **TruncatesComponents._parameter_constraints,
-        "loss": [StrOptions({"auto", "squared_error", "binary_cross_entropy"})],
         "ordered": ["boolean"],
         "init": [StrOptions({"pca", "random"})],
         "pretrain": [StrOptions({"layerwise"}), None],
@@ -229,7 +236,7 @@ default="adamw"
         dropout: float = 0.0,
         batch_norm: bool = False,
         network: Network | None = None,
-        loss: str = "auto",
+        loss: str | Callable = "auto",
         numeric_scaling: str = "auto",
         categorical_features: Any = "from_dtype",
         allow_missing: bool = False,
@@ -293,6 +300,3 @@ default="adamw"
 
     def _objective(self) -> Reconstruct:
         return Reconstruct()
-
-    def _likelihood(self) -> str:
-        return "squared_error" if self.loss == "auto" else self.loss

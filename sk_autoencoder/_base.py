@@ -36,6 +36,8 @@ from sk_autoencoder.networks.mlp import ACTIVATIONS
 __all__ = ["BaseAutoEncoder"]
 
 AUTO = StrOptions({"auto"})
+# Names of the losses that have no unit but what PCA makes of the training rows.
+MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
 
 
 class BaseAutoEncoder(UsesRows, ABC):
@@ -104,10 +106,14 @@ class BaseAutoEncoder(UsesRows, ABC):
     @property
     def _loss_label(self) -> str:
         """Say what the loss curves show, with its unit: an axis label."""
-        if self._likelihood() == "squared_error":
+        likelihood = self._likelihood()
+        if likelihood == "squared_error":
             if is_anchored(self):
                 return "Squared error (PCA = 1)"
             return "Mean squared error (scaled units)"
+        if likelihood in MEASURED_LOSSES:
+            unit = " (PCA = 1)" if self._is_fitted() and self._plan.pca_loss else ""
+            return MEASURED_LOSSES[likelihood] + unit
         if getattr(self, "pretrain", None):
             return "Cross-entropy (nats per feature); hidden layers: squared error"
         return "Cross-entropy (nats per feature)"

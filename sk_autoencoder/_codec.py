@@ -141,7 +141,7 @@ class Encoder:
         dtype = dtype_to_json(value)
         if dtype is not None:
             return {"$dtype": self.encode(dtype, where)}
-        if isinstance(value, torch.nn.Module):
+        if isinstance(value, torch.nn.Module | partial):
             # Two may be of one class: they are told apart by what they are for.
             return {"$custom": self._own_name(value, where.rpartition(".")[2], where)}
         if callable(value) or hasattr(value, "on_epoch_end"):
@@ -187,6 +187,8 @@ def _is_alike(first: Any, second: Any) -> bool:
         return False
     if isinstance(first, torch.nn.Module):
         return repr(first) == repr(second)  # the weights come from the file
+    if isinstance(first, partial):
+        return repr(first) == repr(second)  # function and arguments
     # Copies of one: what a clone has.
     return repr(vars(first)) == repr(vars(second))
 

@@ -86,9 +86,17 @@ default="swap"
     layers : list of int or None, default=None
         Which hidden layers' activations to give for `features="hidden"`, counted
         from 1, or from -1 for the last; None is all.
-    loss : {"auto", "squared_error", "binary_cross_entropy"}, default="auto"
+    loss : {"auto", "squared_error", "binary_cross_entropy", "huber"} or callable, \
+default="auto"
         "auto" is the squared error. The cross-entropy takes X in [0, 1], or
-        `numeric_scaling="minmax"`.
+        `numeric_scaling="minmax"`. "huber" is half the squared error up to 1, and grows
+        in proportion beyond. A function or a `torch.nn.Module` of your own is given
+        reconstruction and target, tensors (n, n_features), and returns a tensor of
+        shape (n,), or (n, n_features), which is averaged: of torch's losses, those with
+        `reduction="none"`. Both see the units of `numeric_scaling`, with "none" X's
+        own. PCA is still fitted by squared error; the comparison with it is by the
+        loss. `score` stays the explained variance. Neither is for tables with
+        categories or missing cells.
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
         Units in which errors of numbers are measured; the network's input is
@@ -269,7 +277,6 @@ default="adamw"
         "feature_groups": [list, tuple, None],
         "features": [StrOptions({"bottleneck", "hidden", "reconstruction"})],
         "layers": ["array-like", None],
-        "loss": [StrOptions({"auto", "squared_error", "binary_cross_entropy"})],
         "ordered": ["boolean"],
         "init": [StrOptions({"pca", "random"})],
         "pretrain": [StrOptions({"layerwise"}), None],
@@ -290,7 +297,7 @@ default="adamw"
         feature_groups: Sequence[Sequence[Any]] | None = None,
         features: str = "bottleneck",
         layers: Sequence[int] | None = None,
-        loss: str = "auto",
+        loss: str | Callable = "auto",
         numeric_scaling: str = "auto",
         categorical_features: Any = "from_dtype",
         allow_missing: bool = False,
@@ -367,9 +374,6 @@ default="adamw"
         names = getattr(self, "feature_names_in_", None)
         groups = group_numbers(self.feature_groups, names, self.n_features_in_)
         return Denoise(self.noise, float(self.noise_level), groups, self.noise_schedule)
-
-    def _likelihood(self) -> str:
-        return "squared_error" if self.loss == "auto" else self.loss
 
     def _is_stacked(self) -> bool:
         return self.features != "bottleneck"

@@ -15,7 +15,7 @@ from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._planning import is_anchored, make_plan
-from sk_autoencoder._training import make_rows, train
+from sk_autoencoder._training import make_rows, train, with_pca_loss
 
 __all__ = ["fit_fewest"]
 
@@ -69,6 +69,7 @@ def fit_fewest(
         if is_anchored(estimator):
             sized = with_axes(sized, axes)
         net = build_net(sized)
+        sized = with_pca_loss(sized, net, rows)
         moments = train(net, sized, rows)
         explained = _explained(net, rows)
         if explained >= share or size == most:

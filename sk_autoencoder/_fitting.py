@@ -24,7 +24,12 @@ from sk_autoencoder._pretraining import (
     refuse_pretraining,
 )
 from sk_autoencoder._threads import threads_for
-from sk_autoencoder._training import make_rows, train, validation_errors
+from sk_autoencoder._training import (
+    make_rows,
+    train,
+    validation_errors,
+    with_pca_loss,
+)
 
 __all__ = ["Fitted", "fit_more_rows", "fit_rows"]
 
@@ -135,6 +140,7 @@ def fit_rows(
     _check_validation(plan, X_val)
     net = build_net(plan)
     rows = make_rows(plan, X, X_val)
+    plan = with_pca_loss(plan, net, rows)
     pretrained = pretrain(net, plan, rows) if pretrains(estimator) else ()
     # An interrupt is meant for all of the fit.
     moments = train(net, plan, rows, epochs=0 if net.interrupted_ else None)
@@ -165,6 +171,7 @@ def fit_more_rows(
         plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
         net = build_net(plan)
         rows = make_rows(plan, X)
+        plan = with_pca_loss(plan, net, rows)
         pretrained = pretrain(net, plan, rows, **how) if pretrains(estimator) else ()
         how["epochs"] = 0 if net.interrupted_ else 1
         moments = train(net, plan, rows, **how)

@@ -1,19 +1,36 @@
 """What only estimators whose components can be ordered do."""
 
 import copy
+from collections.abc import Callable
 from numbers import Integral
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder._base import BaseAutoEncoder
+from sk_autoencoder._sklearn_compat import StrOptions
 
 __all__ = ["TruncatesComponents"]
 
 
 class TruncatesComponents(BaseAutoEncoder):
-    """Base of the estimators that have the parameter `ordered`."""
+    """Base of the estimators that have the parameters `loss` and `ordered`."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseAutoEncoder._parameter_constraints,
+        "loss": [
+            StrOptions({"auto", "squared_error", "binary_cross_entropy", "huber"}),
+            callable,
+        ],
+    }
+
+    loss: str | Callable
+
+    def _likelihood(self) -> str:
+        if callable(self.loss):
+            return "own"
+        return "squared_error" if self.loss == "auto" else self.loss
 
     def truncate(self, n_components: int) -> Self:
         """Give a transformer with the first components only, without fitting again.

@@ -114,7 +114,8 @@ def worse_than_pca(net: AutoEncoderNet, rows: Rows) -> bool:
                 for j in range(1, scores.shape[1] + 1)
             ]
             pca = pca + _losses(module, raws, x)
-    return bool(np.any(own > (1 + TOLERANCE) * pca))
+    # A loss of the user's own may be below zero.
+    return bool(np.any(own > pca + TOLERANCE * np.abs(pca)))
 
 
 def stay_pca(

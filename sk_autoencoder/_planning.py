@@ -18,7 +18,12 @@ from sk_autoencoder._budget import (
     automatic_epochs,
     optimizer_settings,
 )
-from sk_autoencoder._columns import ColumnStatistics, MixedColumns, Table
+from sk_autoencoder._columns import (
+    ColumnStatistics,
+    LossFunction,
+    MixedColumns,
+    Table,
+)
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_callbacks import EpochBar
@@ -97,6 +102,8 @@ def make_plan(
         objective=estimator._objective(),
         scaling=scaling,
         likelihood=_resolve_likelihood(estimator, table),
+        loss=_own_loss(estimator),
+        pca_loss=before.pca_loss if before else None,
         statistics=statistics,
         n_components=n_components,
         stacked=stacked,
@@ -257,6 +264,7 @@ def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, An
         yield "network", old.network, new.network
     yield "numeric_scaling", old.scaling, new.scaling
     yield "likelihood", old.likelihood, new.likelihood
+    yield "loss", old.loss, new.loss
     yield "n_components", old.n_components, new.n_components
     yield "ordered", old.ordered, new.ordered
     yield "device", old.device, new.device
@@ -293,9 +301,16 @@ def _resolve_likelihood(estimator: Any, table: Table | None) -> str:
         name = "likelihood" if likelihood == "bernoulli" else "loss"
         raise ValueError(
             f"expected {name}='auto' for a table whose columns have a likelihood each, "
-            f"got {name}={likelihood!r}. Pass 'auto', or encode the columns first."
+            f"got {name}={getattr(estimator, name)!r}. Pass 'auto', or encode the "
+            "columns first."
         )
     return likelihood
+
+
+def _own_loss(estimator: Any) -> LossFunction | None:
+    """Give the loss of the user's own, where there is one."""
+    loss = getattr(estimator, "loss", None)
+    return loss if callable(loss) else None
 
 
 def _shown(estimator: Any, network: Network) -> tuple[int, ...] | None:

@@ -192,6 +192,12 @@ def _check_plan(plan: Plan, arrays: Any) -> None:
         (plan.likelihood in DENSITIES) != plan.objective.is_plain,
         f"a likelihood {plan.likelihood!r} for another objective",
     )
+    need((plan.likelihood == "own") == (plan.loss is not None), "a loss out of place")
+    need(
+        plan.pca_loss is None or (plan.is_measured and plan.pca_loss > 0),
+        "a loss of PCA out of place",
+    )
+    need(plan.table is None or not plan.is_measured, "a loss that no table has")
     _check_objective(plan.objective, n_features)
     check_names("the parameters of a table", plan.asked, READING)
     check_settings(plan.settings)

@@ -3,8 +3,10 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sk_autoencoder._assembly import Plan, set_anchor
@@ -15,7 +17,7 @@ from sk_autoencoder._net_callbacks import say
 from sk_autoencoder._threads import threads_for
 from sk_autoencoder.exceptions import DivergenceError
 
-__all__ = ["judge", "make_rows", "train", "validation_errors"]
+__all__ = ["judge", "make_rows", "train", "validation_errors", "with_pca_loss"]
 
 FELL_BACK = "No epoch beats PCA on the held-out rows beyond chance: PCA is kept."
 ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
@@ -46,6 +48,38 @@ def make_rows(plan: Plan, X: Any, X_val: Any = None) -> Rows:
     where: Any = {"mean": plan.statistics.mean, "device": plan.device}
     validation = None if X_val is None else Rows(X_val, **where)
     return Rows(X, **where, validation=validation)
+
+
+def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: Rows) -> Plan:
+    """Try a loss on a few rows, and find its unit: what PCA makes of all of them.
+
+    Parameters
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan, before its first step: PCA, where it starts so.
+    rows : Rows
+        To train on, around the plan's mean.
+
+    Returns
+    -------
+    plan : Plan
+        Itself where the unit is known without.
+    """
+    if not plan.is_measured:
+        return plan
+    module: Any = net.module_
+    module.eval()
+    total = 0.0
+    with torch.no_grad(), threads_for(len(rows) * module.n_weights()):
+        for i, (x, _) in enumerate(net.get_iterator(rows, training=False)):
+            raw, _ = module(x)
+            if i == 0:
+                module.columns.check_loss(raw, x)
+            total += module.columns.row_loss(raw, x).double().sum().item()
+    if plan.axes is None or not total > 0:
+        return plan
+    return replace(plan, pca_loss=total / len(rows))
 
 
 def train(

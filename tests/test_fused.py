@@ -29,7 +29,9 @@ X = load_digits().data[:400]
 ROWS = np.hstack([X[:, 18:30], np.ones((400, 1))])
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0, "device": "cpu"}
 CROSS_ENTROPY = {"loss": "binary_cross_entropy", "numeric_scaling": "minmax"}
-LOSSES = [{}, *({"numeric_scaling": s} for s in ("standard", "minmax")), CROSS_ENTROPY]
+SCALINGS = [{"numeric_scaling": name} for name in ("standard", "minmax")]
+HUBER = [{"loss": "huber", **scaling} for scaling in [{}, *SCALINGS]]
+LOSSES = [{}, *SCALINGS, CROSS_ENTROPY, *HUBER]
 KINDS = [torch.optim.Adam, torch.optim.AdamW]
 PLAIN, DENOISING = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 

@@ -1,7 +1,7 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
 from sk_autoencoder._columns.frames import copied, has_categories, is_frame
-from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood
+from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood, LossFunction
 from sk_autoencoder._columns.mixed import MixedColumns
 from sk_autoencoder._columns.numeric import NumericColumns, NumericScale
 from sk_autoencoder._columns.statistics import ColumnStatistics
@@ -11,6 +11,7 @@ __all__ = [
     "LIKELIHOODS",
     "ColumnStatistics",
     "Likelihood",
+    "LossFunction",
     "MixedColumns",
     "NumericColumns",
     "NumericScale",

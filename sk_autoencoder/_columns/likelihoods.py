@@ -11,16 +11,26 @@ sums over the features, in nats, so that the Kullback-Leibler term stands beside
 as in the papers.
 """
 
+import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sk_autoencoder._columns.spread import HasVariance
+from sk_autoencoder._exact import ExactBuffers
 
-__all__ = ["LIKELIHOODS", "Likelihood"]
+__all__ = ["LIKELIHOODS", "Likelihood", "LossFunction", "MeasuredLoss", "OwnLoss"]
+
+# A module's name lists its layers: so much of it is enough to know it by.
+LONGEST_NAME = 100
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+"""From reconstruction and target, (n, n_features), to (n,) or (n, n_features)."""
 
 
 class Likelihood(nn.Module):
@@ -34,11 +44,15 @@ class Likelihood(nn.Module):
         Whether `log_likelihood` is that of a density, which changes with the units.
     is_squared_error : bool
         Whether the loss is PCA's own, up to a factor.
+    is_measured : bool
+        Whether it depends on the units of the errors otherwise than by a factor: then
+        it is a `MeasuredLoss`.
     has_gradient : bool
         Whether `loss_and_gradient` and `through_raw` are there.
     """
 
     needs_unit_interval = False
+    is_measured = False
     is_continuous = False
     is_squared_error = True
     has_gradient = True
@@ -93,6 +107,173 @@ class Likelihood(nn.Module):
 
     def set_variance(self, variance: float) -> None:
         """Start from a variance of the errors; only normal densities have one."""
+
+    def check(self, raw: Tensor, y: Tensor) -> None:
+        """Refuse, with advice, a loss that cannot be trained on such a batch."""
+
+
+class MeasuredLoss(ExactBuffers, Likelihood):
+    """Base of the losses that depend on the units of the errors.
+
+    Inside, a row is in the units of the score, which with `numeric_scaling="none"` are
+    one unit for all columns, around their means. These losses see the units that users
+    know: their own with "none", else those that the scaling makes.
+    """
+
+    factor: Tensor
+    shift: Tensor
+    is_squared_error = False
+    is_measured = True
+
+    def __init__(self, n_features: int = 0, n_rows: int = 0) -> None:
+        super().__init__()
+
+    def set_units(self, factor: np.ndarray, shift: np.ndarray) -> None:
+        """Set the way to these units, y * factor + shift, (n_features,) each."""
+        self.write("factor", factor)
+        self.write("shift", shift)
+
+    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score a batch; lower is better."""
+        return self.row_loss(raw, y).mean()
+
+
+class Huber(MeasuredLoss):
+    """Half the squared error up to 1, the absolute error less a half beyond.
+
+    A mean over the features.
+
+    References
+    ----------
+    Huber (1964), Robust estimation of a location parameter, Annals of Mathematical
+    Statistics 35.
+    """
+
+    # Where the two meet: torch's default, and one of the units that users choose by
+    # numeric_scaling.
+    DELTA = 1.0
+
+    def _errors(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return errors and the same cut off at DELTA: the slope of the loss."""
+        errors = (raw - y) * self.factor
+        return errors, errors.clamp(-self.DELTA, self.DELTA)
+
+    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,); their mean is the loss of the batch."""
+        errors, slopes = self._errors(raw, y)
+        # e * e / 2 where nothing is cut off, DELTA * (|e| - DELTA / 2) elsewhere.
+        return (slopes * (errors - 0.5 * slopes)).mean(dim=1)
+
+    def loss_and_gradient(
+        self, raw: Tensor, y: Tensor, unit: float
+    ) -> tuple[float, Tensor]:
+        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
+        share = 1 / (raw.numel() * unit)
+        errors, slopes = self._errors(raw, y)
+        errors.sub_(slopes, alpha=0.5)
+        loss = torch.dot(slopes.view(-1), errors.view(-1)).item() * share
+        return loss, slopes.mul_(self.factor).mul_(share)
+
+
+class OwnLoss(MeasuredLoss):
+    """A loss of the user's own, a function or a module.
+
+    A module is copied. It stays in evaluation mode, and its weights are not trained.
+
+    Parameters
+    ----------
+    function : callable (reconstruction, target) -> Tensor
+        See `LossFunction`.
+    """
+
+    has_gradient = False
+
+    def __init__(self, function: LossFunction) -> None:
+        super().__init__()
+        if isinstance(function, nn.Module):
+            function = copy.deepcopy(function).to("cpu", torch.float32)
+            function.requires_grad_(False).eval()
+        self.function = function
+
+    def train(self, mode: bool = True) -> "OwnLoss":
+        """Switch this over, but not the user's module."""
+        super().train(mode)
+        if isinstance(self.function, nn.Module):
+            self.function.eval()
+        return self
+
+    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,); their mean is the loss of the batch."""
+        return self._by_row(self.function(self._seen(raw), self._seen(y)), raw)
+
+    def _seen(self, y: Tensor) -> Tensor:
+        return y * self.factor + self.shift
+
+    def _by_row(self, losses: Any, raw: Tensor) -> Tensor:
+        """Check the shape of what the function returned, and average over features."""
+        is_tensor = isinstance(losses, Tensor)
+        if is_tensor and losses.shape == raw.shape:
+            return losses.mean(dim=1)
+        if is_tensor and losses.shape == raw.shape[:1]:
+            return losses
+        found, advice = f"a {type(losses).__name__}", "Return such a tensor"
+        if is_tensor and losses.ndim == 0:
+            found = "a scalar"
+            advice = "Pass reduction='none' to it, or leave out its mean over the batch"
+        elif is_tensor:
+            found = f"one of shape {tuple(losses.shape)}"
+        raise ValueError(
+            f"expected a tensor of shape (n,) or (n, n_features) from the loss, for "
+            f"arguments of shape {tuple(raw.shape)}, got {found} from loss="
+            f"{self._name()}. {advice}."
+        )
+
+    def _name(self) -> str:
+        name = " ".join(repr(self.function).split())
+        return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+
+    def check(self, raw: Tensor, y: Tensor) -> None:
+        """Try the function, and its gradient, on a batch."""
+        if isinstance(self.function, type):
+            raise ValueError(
+                f"expected a function or an instance of a module, got loss="
+                f"{self._name()}. Pass an instance, as "
+                "torch.nn.L1Loss(reduction='none')."
+            )
+        with torch.enable_grad():
+            start = self._seen(raw).detach().requires_grad_()
+            target = self._seen(y).detach()
+            before = target.clone()
+            try:
+                losses = self.function(start, target)
+            except Exception as error:
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                raise ValueError(
+                    "expected a loss that takes (reconstruction, target), tensors of "
+                    f"shape {tuple(raw.shape)}, got loss={self._name()}, because: "
+                    f"{reason}. Compute it by torch's functions."
+                ) from error
+            rows = self._by_row(losses, raw)
+            if not torch.equal(target, before):
+                raise ValueError(
+                    "expected a loss that leaves its arguments as they are, got loss="
+                    f"{self._name()}, which writes to the target. Work on a copy."
+                )
+            if not rows.requires_grad:
+                raise ValueError(
+                    "expected a loss with a gradient by the reconstruction, got loss="
+                    f"{self._name()}. Compute it from the first argument by torch's "
+                    "functions, without detach()."
+                )
+            (slopes,) = torch.autograd.grad(rows.sum(), start, allow_unused=True)
+        for name, values in (("values", rows), ("gradients", slopes)):
+            if values is None or not values.isfinite().all():
+                raise ValueError(
+                    f"expected a loss with finite {name}, got NaN or infinity from "
+                    f"loss={self._name()} on training samples and their first "
+                    "reconstruction. Keep logarithms, roots and divisions away from 0, "
+                    "or choose other units by numeric_scaling."
+                )
 
 
 class BinaryCrossEntropy(Likelihood):
@@ -244,4 +425,6 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "gaussian": Gaussian,
     "isotropic": Isotropic,
     "bernoulli": Bernoulli,
+    "huber": Huber,
+    "own": OwnLoss,
 }

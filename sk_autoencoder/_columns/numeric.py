@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood
+from sk_autoencoder._columns.likelihoods import (
+    LIKELIHOODS,
+    Likelihood,
+    LossFunction,
+    MeasuredLoss,
+    OwnLoss,
+)
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._protocols import Columns
 
@@ -82,6 +88,8 @@ class NumericColumns(Columns):
         A key of `LIKELIHOODS`.
     statistics : ColumnStatistics
         Of the training rows.
+    loss : callable or None
+        The user's own, for the likelihood "own".
     """
 
     mean: Tensor
@@ -94,13 +102,22 @@ class NumericColumns(Columns):
     offset: Tensor
 
     def __init__(
-        self, *, scaling: str, likelihood: str, statistics: ColumnStatistics
+        self,
+        *,
+        scaling: str,
+        likelihood: str,
+        statistics: ColumnStatistics,
+        loss: LossFunction | None = None,
     ) -> None:
         super().__init__()
         self.scaling = scaling
-        self.likelihood: Likelihood = LIKELIHOODS[likelihood](
-            len(statistics.mean), statistics.n_rows
-        )
+        self.likelihood: Likelihood
+        if loss is not None:
+            self.likelihood = OwnLoss(loss)
+        else:
+            self.likelihood = LIKELIHOODS[likelihood](
+                len(statistics.mean), statistics.n_rows
+            )
         self.is_squared_error = self.likelihood.is_squared_error
         self.has_gradient = self.likelihood.has_gradient
         self.n_inputs = self.n_outputs = len(statistics.mean)
@@ -134,6 +151,12 @@ class NumericColumns(Columns):
         for name, value in values.items():
             self.write(name, value)
         self._has_offset = bool(np.any(values["offset"]))
+        if isinstance(self.likelihood, MeasuredLoss):
+            # "none" is here one unit around the mean, to the user the columns' own.
+            factor, shift = np.ones_like(mean), np.zeros_like(mean)
+            if self.scaling == "none":
+                factor, shift = scale.unit, scale.origin
+            self.likelihood.set_units(factor, shift)
 
     def encode(self, x: Tensor) -> Tensor:
         """Standardise centred rows; a constant column gives 0."""
@@ -185,6 +208,10 @@ class NumericColumns(Columns):
     ) -> tuple[float, Tensor]:
         """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
         return self.likelihood.loss_and_gradient(raw, self.target(x), unit)
+
+    def check_loss(self, raw: Tensor, x: Tensor) -> None:
+        """Refuse a loss of the user's own that cannot be trained on a batch."""
+        self.likelihood.check(raw, self.target(x))
 
     def to_raw(self, y: Tensor) -> Tensor:
         """Turn rows in the units of the score into what a decoder would give."""
