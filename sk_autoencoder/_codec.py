@@ -185,10 +185,8 @@ def _is_alike(first: Any, second: Any) -> bool:
         return True
     if type(first) is not type(second) or hasattr(first, "__qualname__"):
         return False
-    if isinstance(first, torch.nn.Module):
-        return repr(first) == repr(second)  # the weights come from the file
-    if isinstance(first, partial):
-        return repr(first) == repr(second)  # function and arguments
+    if isinstance(first, torch.nn.Module | partial):
+        return repr(first) == repr(second)  # weights come from the file
     # Copies of one: what a clone has.
     return repr(vars(first)) == repr(vars(second))
 
