@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from sk_autoencoder._assembly import set_anchor
-from sk_autoencoder._base_files import refuse_own_class, to_values
+from sk_autoencoder._base_files import TRANSIENT, refuse_own_class, to_values
 from sk_autoencoder._base_rows import DTYPES, UsesRows
 from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
@@ -186,7 +186,9 @@ class BaseAutoEncoder(UsesRows, ABC):
         Weights and the optimiser's state go on. The mean and the scales follow the
         rows until 10,000 have been seen, then they stay. No rows are held out. A table
         with categories, missing cells or ranks is read as its first rows were: their
-        scales and categories stay.
+        scales and categories stay. Levels that a pandas Categorical or a polars Enum
+        declares are known from the first rows on; others that come later are taken
+        for missing, with a warning.
 
         Parameters
         ----------
@@ -202,7 +204,10 @@ class BaseAutoEncoder(UsesRows, ABC):
         """
         with self._all_or_nothing():
             before = self._before()
-            rows, table = self._training_rows(X, before, reset=before is None)
+            first = before is None
+            rows, table = self._training_rows(
+                X, before, reset=first, more_to_come=first
+            )
             self._take(fit_more_rows(self, rows, table, before), rows.dtype)
         return self
 
@@ -218,17 +223,27 @@ class BaseAutoEncoder(UsesRows, ABC):
         return replace(fitted, plan=replace(fitted.plan, table=table))
 
     def _training_rows(
-        self, X: Any, before: Fitted | None, *, reset: bool = True
+        self,
+        X: Any,
+        before: Fitted | None,
+        *,
+        reset: bool = True,
+        more_to_come: bool = False,
     ) -> tuple[Any, Table | None]:
         """Validate rows to fit on; say how they were read if not as numbers alone."""
         X, self._row_shape = flat_rows(X, self.network)
         table = before.plan.table if before else None
         if before is None and self._is_table(X):
-            table = self._read_table(X)
+            table = self._read_table(X, more_to_come=more_to_come)
             table.warn_of_empty(stacklevel=5)
+        if before is None:
+            self.__dict__.pop("_told_levels", None)
         if table is None:
             return self._check_rows(X, fitting=True, reset=reset), None
-        return self._table_rows(X, table, first=reset), table
+        new: dict[Any, set] = {}
+        rows = self._table_rows(X, table, first=reset, new_levels=new)
+        self._warn_of_levels(new, stacklevel=5)
+        return rows, table
 
     def _validation_rows(self, X_val: Any, table: Table | None) -> Any:
         """Validate the caller's validation set; None where there is none."""
@@ -341,6 +356,8 @@ class BaseAutoEncoder(UsesRows, ABC):
         state = dict(super().__getstate__())
         if "_fitted" in state:
             del state["net_"]
+            for name in TRANSIENT:
+                state.pop(name, None)
             state["_fitted"] = capture(state["_fitted"])
         return state
 

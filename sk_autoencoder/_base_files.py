@@ -16,6 +16,7 @@ from sk_autoencoder._values import shortened
 
 __all__ = [
     "KEPT",
+    "TRANSIENT",
     "check_features",
     "check_own_names",
     "from_values",
@@ -25,6 +26,8 @@ __all__ = [
 
 # What a fit leaves beside its model, and does not follow from it.
 KEPT = ("_input_dtype", "_row_shape", "n_features_in_")
+# What the caller has been told: of no use to who reads the file.
+TRANSIENT = ("_told_levels",)
 
 
 def to_values(estimator: Any, *, optimizer: bool = True) -> dict[str, Any]:
@@ -52,7 +55,7 @@ def to_values(estimator: Any, *, optimizer: bool = True) -> dict[str, Any]:
     _refuse_settings(fitted.plan.settings)
     kept = {name: own[name] for name in (*KEPT, *OPTIONAL) if name in own}
     following = vars(_from_model(kind, fitted, {**state, **kept}))
-    check_own_names(estimator, {*OPTIONAL, *following})
+    check_own_names(estimator, {*OPTIONAL, *TRANSIENT, *following})
     captured = capture(fitted)
     model = captured if optimizer else without_optimizer(captured)
     return {**state, **kept, "_fitted": model}

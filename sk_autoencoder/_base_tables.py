@@ -1,5 +1,6 @@
 """What the estimators do with tables that are not numbers alone."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_array, validate_data
 from sk_autoencoder._columns import Table, has_categories, is_frame
 from sk_autoencoder._shapes import Shape, shaped
 from sk_autoencoder._sklearn_compat import in_output_container
+from sk_autoencoder._values import MOST_LISTED, listed, shortened
 
 __all__ = ["ReadsTables", "named_rows"]
 
@@ -44,6 +46,8 @@ class ReadsTables(BaseEstimator):
     _table: Table | None
     # Of a row as it came to fit. Estimators saved before there was one had flat rows.
     _row_shape: Shape = None
+    # Levels not learned that the caller has been warned of, by column; not saved.
+    _told_levels: dict[Any, set]
 
     def _is_table(self, X: Any) -> bool:
         """Tell whether rows to fit on have to be read column by column."""
@@ -60,7 +64,7 @@ class ReadsTables(BaseEstimator):
             or self.column_weights is not None
         )
 
-    def _read_table(self, X: Any) -> Table:
+    def _read_table(self, X: Any, *, more_to_come: bool = False) -> Table:
         """Find out how a table to fit on becomes numbers."""
         X = self._checked_table(X)
         if X.shape[0] < 2:
@@ -75,15 +79,43 @@ class ReadsTables(BaseEstimator):
             column_weights=self.column_weights,
             allow_missing=self.allow_missing,
             handle_unknown=self.handle_unknown,
+            more_to_come=more_to_come,
         )
 
     def _table_scaling(self) -> str:
         """Name the scaling of numbers; "auto" may still depend on the columns."""
         return self.numeric_scaling
 
-    def _table_rows(self, X: Any, table: Table, *, first: bool = False) -> np.ndarray:
+    def _table_rows(
+        self, X: Any, table: Table, *, first: bool = False, new_levels: Any = None
+    ) -> np.ndarray:
         """Validate a table's names and number of columns, and turn it into numbers."""
-        return table.matrix(named_rows(self, self._checked_table(X), reset=first))
+        X = named_rows(self, self._checked_table(X), reset=first)
+        return table.matrix(X, new_levels=new_levels)
+
+    def _warn_of_levels(self, found: dict[Any, set], *, stacklevel: int) -> None:
+        """Warn of levels that training met and does not learn, once of each."""
+        told = getattr(self, "_told_levels", {})
+        new = {name: values - told.get(name, set()) for name, values in found.items()}
+        new = {name: values for name, values in new.items() if values}
+        if not new:
+            return
+        # A new dict: a call that raises puts the old one back.
+        self._told_levels = {**told, **{n: told.get(n, set()) | new[n] for n in new}}
+        shown = [
+            f"{listed(sorted(values, key=str))} in column {shortened(name)}"
+            for name, values in list(new.items())[:MOST_LISTED]
+        ]
+        more = "; ..." if len(new) > MOST_LISTED else ""
+        warnings.warn(
+            "expected levels that the first samples had or their dtypes declare, got "
+            f"{'; '.join(shown)}{more}: they are taken for missing, in training and "
+            "later on, because the levels stay those of the first samples. Declare all "
+            "of them from the first call on, as with pandas.CategoricalDtype or "
+            "polars.Enum, or fit anew.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
 
     def _checked_table(self, X: Any) -> Any:
         """Take frames as they are, and anything else as an array of two dimensions."""

@@ -3,15 +3,18 @@
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-__all__ = ["first_line", "fits", "is_plain", "shortened"]
+__all__ = ["MOST_LISTED", "first_line", "fits", "is_plain", "listed", "shortened"]
 
 # Characters of a value in a message: enough to find it again.
 MOST_SHOWN = 120
+# Values in a message: enough to recognize what they are.
+MOST_LISTED = 5
 # Whole numbers up to which float64 tells each from the next; seeds and counts are less.
 MOST_INT = 2**53
 
@@ -32,6 +35,13 @@ def shortened(value: Any, *, quoted: bool = True) -> str:
     except Exception as error:  # of an object that is not ours
         text = f"<{type(value).__name__}, {type(error).__name__}>"
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def listed(values: Iterable[Any]) -> str:
+    """Return the representations of a few values, cut as `shortened` cuts each."""
+    shown = [shortened(value) for value in islice(values, MOST_LISTED + 1)]
+    more = ", ..." if len(shown) > MOST_LISTED else ""
+    return ", ".join(shown[:MOST_LISTED]) + more
 
 
 def first_line(error: BaseException) -> str:

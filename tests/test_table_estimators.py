@@ -147,7 +147,7 @@ def test_weights_count_in_training_a_density_and_not_in_the_density():
 
 @pytest.mark.parametrize("kind", [PLAIN, DENOISING, VAETransformer])
 def test_training_goes_on_over_further_rows_of_a_table(kind):
-    frame = small(gaps=True)
+    frame = small(gaps=True).astype({"many": "category"})
     reducer = kind(2, allow_missing=True, warm_start=True, **TINY).fit(frame)
     before = reducer.transform(frame)
     assert (reducer.fit(frame).transform(frame) != before).any()

@@ -265,7 +265,7 @@ def _from_pandas(name: Any, series: Any) -> RawColumn:
         values = np.array([*order, None], dtype=object)[series.cat.codes.to_numpy()]
         return RawColumn(name, values, True, order=order)
     if pandas.api.types.is_bool_dtype(dtype):
-        return RawColumn(name, _objects(series), True)
+        return RawColumn(name, _objects(series), True, order=(False, True))
     if pandas.api.types.is_integer_dtype(dtype) or pandas.api.types.is_float_dtype(
         dtype
     ):
@@ -294,7 +294,9 @@ def _from_polars(name: str, series: Any) -> RawColumn:
         values = np.array(series.cast(polars.String).to_list(), dtype=object)
         return RawColumn(name, values, True, order=order)
     if dtype in (polars.Boolean, polars.String):
-        return RawColumn(name, np.array(series.to_list(), dtype=object), True)
+        order = (False, True) if dtype == polars.Boolean else None
+        values = np.array(series.to_list(), dtype=object)
+        return RawColumn(name, values, True, order=order)
     if dtype.is_integer() or dtype.is_float():
         exact = polars.Float32 if dtype == polars.Float32 else polars.Float64
         filled = series.cast(exact).fill_null(float("nan"))

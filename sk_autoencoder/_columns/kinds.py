@@ -92,7 +92,13 @@ class NumberColumn:
         """Whether all values seen were the same."""
         return self.variance == 0
 
-    def forth(self, column: RawColumn, *, unknown: str = "ignore") -> np.ndarray:
+    def forth(
+        self,
+        column: RawColumn,
+        *,
+        unknown: str = "ignore",
+        new: set[Any] | None = None,
+    ) -> np.ndarray:
         """Turn values into scaled numbers."""
         column = column.as_numbers()
         if column.values.dtype == object:
@@ -133,7 +139,7 @@ class CategoryColumn:
     ----------
     name : object
     levels : tuple
-        Those seen, in the order of the dtype or sorted.
+        Those known, in the order of the dtype or sorted.
     shares : ndarray of shape (n_levels,)
         Of each level in the cells that were not missing.
     """
@@ -143,17 +149,28 @@ class CategoryColumn:
     shares: np.ndarray
 
     @classmethod
-    def of(cls, column: RawColumn) -> "CategoryColumn":
-        """Find the levels of a column in which there are some."""
+    def of(cls, column: RawColumn, *, declared: bool = False) -> "CategoryColumn":
+        """Find the levels of a column in which there are some.
+
+        Parameters
+        ----------
+        column : RawColumn
+        declared : bool
+            Whether levels that the dtype declares are known without being there.
+        """
         seen = column.values[~column.missing]
         found = set(seen.tolist())
         if column.order is not None:
-            levels = tuple(level for level in column.order if level in found)
+            levels = tuple(v for v in column.order if declared or v in found)
         else:
             levels = tuple(_sorted(column.name, found))
         numbers = {level: i for i, level in enumerate(levels)}
         codes = np.fromiter((numbers[value] for value in seen), np.int64, len(seen))
-        counts = np.bincount(codes, minlength=len(levels))
+        counts = np.bincount(codes, minlength=len(levels)).astype(np.float64)
+        # All unseen levels together count as one more sample: as much as is known of
+        # how often they will come (Good 1953), and the mean hardly moves.
+        unseen = counts == 0
+        counts[unseen] = 1 / max(1, unseen.sum())
         return cls(column.name, levels, counts / counts.sum())
 
     @property
@@ -161,7 +178,13 @@ class CategoryColumn:
         """Whether there is one level only."""
         return len(self.levels) == 1
 
-    def forth(self, column: RawColumn, *, unknown: str = "ignore") -> np.ndarray:
+    def forth(
+        self,
+        column: RawColumn,
+        *,
+        unknown: str = "ignore",
+        new: set[Any] | None = None,
+    ) -> np.ndarray:
         """Turn values into numbers of levels; NaN for what is missing or unknown.
 
         Parameters
@@ -169,6 +192,8 @@ class CategoryColumn:
         column : RawColumn
         unknown : {"error", "ignore"}
             What to do with levels that were not seen in fit.
+        new : set or None
+            Takes up these levels.
         """
         numbers = {level: float(i) for i, level in enumerate(self.levels)}
         numbers[None] = np.nan
@@ -176,6 +201,8 @@ class CategoryColumn:
         others = {value for value in values if value not in numbers}
         if others:
             self._check_others(others, unknown)
+            if new is not None:
+                new |= others
         get = numbers.get
         return np.fromiter((get(v, np.nan) for v in values), np.float64, len(values))
 
@@ -230,7 +257,13 @@ class EmptyColumn:
         """Variance of the scaled numbers; there are none."""
         return 0.0
 
-    def forth(self, column: RawColumn, *, unknown: str = "ignore") -> np.ndarray:
+    def forth(
+        self,
+        column: RawColumn,
+        *,
+        unknown: str = "ignore",
+        new: set[Any] | None = None,
+    ) -> np.ndarray:
         """Return NaN for each cell."""
         return np.full(len(column.values), np.nan)
 

@@ -58,6 +58,7 @@ class Table:
         column_weights: Any,
         allow_missing: bool,
         handle_unknown: str,
+        more_to_come: bool = False,
     ) -> "Table":
         """Read a table that is fitted on.
 
@@ -71,6 +72,9 @@ class Table:
         column_weights : None, mapping or array-like of shape (n_features,)
         allow_missing : bool
         handle_unknown : {"error", "ignore"}
+        more_to_come : bool
+            Whether these are the first samples of many: then levels that a dtype
+            declares are known before they are seen.
         """
         fmt = TableFormat.of(X)
         raw = _marked(list(read_columns(X)), fmt, categorical_features)
@@ -80,7 +84,7 @@ class Table:
         if scaling == "auto":
             mixed = any(column.is_category for column in there)
             scaling = "standard" if mixed else "none"
-        columns = tuple(_fitted(column, scaling) for column in raw)
+        columns = tuple(_fitted(column, scaling, more_to_come) for column in raw)
         # Categories are exact in float32, and so are numbers that came so.
         single = all(c.is_category or c.values.dtype == np.float32 for c in there)
         dtype = np.dtype(np.float32 if single else np.float64)
@@ -143,8 +147,16 @@ class Table:
                 stacklevel=stacklevel,
             )
 
-    def matrix(self, X: Any) -> np.ndarray:
+    def matrix(
+        self, X: Any, *, new_levels: dict[Any, set[Any]] | None = None
+    ) -> np.ndarray:
         """Turn a table of the columns of fit into numbers, (n_samples, n_features).
+
+        Parameters
+        ----------
+        X : frame or ndarray of shape (n_samples, n_features)
+        new_levels : dict or None
+            Takes up the levels that are taken for missing, by the names of the columns.
 
         Raises
         ------
@@ -161,8 +173,11 @@ class Table:
         for i, (column, raw) in enumerate(pairs):
             if not self.allow_missing and raw.missing.any():
                 with_gaps.append(raw.name)
-            else:
-                matrix[:, i] = column.forth(raw, unknown=self.handle_unknown)
+                continue
+            new: set[Any] = set()
+            matrix[:, i] = column.forth(raw, unknown=self.handle_unknown, new=new)
+            if new and new_levels is not None:
+                new_levels[raw.name] = new
         _refuse_missing(with_gaps)
         return matrix
 
@@ -221,12 +236,12 @@ class Table:
         return ColumnStatistics(n_rows, zero, spread * n_rows, low, high)
 
 
-def _fitted(column: RawColumn, scaling: str) -> Column:
+def _fitted(column: RawColumn, scaling: str, declared: bool) -> Column:
     """Find out how a column of the training samples becomes numbers."""
     if column.missing.all():
         return EmptyColumn(column.name, column.is_category)
     if column.is_category:
-        return CategoryColumn.of(column)
+        return CategoryColumn.of(column, declared=declared)
     return NumberColumn.of(column, scaling)
 
 
