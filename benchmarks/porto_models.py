@@ -129,8 +129,6 @@ def fit_autoencoder(
         go_on(net, folder)
         left = setup.epochs(recipe.epochs) - len(net.history)
         autoencoder.set_params(warm_start=True, max_epochs=left).fit(task.rows)
-    if net.interrupted_:
-        raise KeyboardInterrupt
     return autoencoder
 
 

@@ -18,7 +18,9 @@ from sk_autoencoder._assembly import set_anchor
 from sk_autoencoder._base_files import TRANSIENT, refuse_own_class, to_values
 from sk_autoencoder._base_rows import DTYPES, UsesRows
 from sk_autoencoder._columns import Table
-from sk_autoencoder._fitting import Fitted, fit_more_rows, fit_rows
+from sk_autoencoder._fitting import Fitted, plan_fit, plan_pass
+from sk_autoencoder._interrupts import Interrupts, run_to_end
+from sk_autoencoder._net_snapshot import NetSnapshot
 from sk_autoencoder._persistence import write
 from sk_autoencoder._planning import is_anchored, refuse_changes
 from sk_autoencoder._protocols import Network, Objective
@@ -30,6 +32,7 @@ from sk_autoencoder._sklearn_compat import (
     _fit_context,
 )
 from sk_autoencoder._state import capture, restore
+from sk_autoencoder._torch_defaults import torch_defaults
 from sk_autoencoder._training import validation_errors
 from sk_autoencoder.networks.mlp import ACTIVATIONS
 
@@ -161,22 +164,42 @@ class BaseAutoEncoder(UsesRows, ABC):
         Returns
         -------
         self : object
-            The fitted transformer. If `fit` raises, it is as it was before.
+            The fitted transformer. If `fit` raises, it is as it was before; an
+            interrupt is the one exception.
 
         Raises
         ------
+        KeyboardInterrupt
+            If the user interrupts. From the first training step on, the best state so
+            far is kept: the transformer is fitted, and `warm_start=True` goes on from
+            there. Before that, in the search for a fractional `n_components`, and after
+            a second interrupt it is as it was.
         ValueError
             If X or a parameter is not valid.
         sk_autoencoder.exceptions.DivergenceError
             If the loss became NaN or infinite in the first epoch. Later on the
             best finite state is kept, with a ConvergenceWarning.
         """
-        with self._all_or_nothing():
+        interrupts = Interrupts()
+        with torch_defaults(), self._all_or_nothing(goes_on=self.warm_start):
             before = self._before() if self.warm_start else None
             rows, table = self._training_rows(X, before)
             held_out = self._validation_rows(X_val, table)
-            self._take(fit_rows(self, rows, table, before, held_out), rows.dtype)
-            self._check_fit()
+            fitting = plan_fit(
+                self, rows, table, before, held_out, interrupts=interrupts
+            )
+
+            def finish() -> None:
+                self._take(fitting.complete(), rows.dtype)
+                self._check_fit()
+
+            interrupts.run(finish)
+        if interrupts.caught:
+            raise KeyboardInterrupt(
+                f"fit was interrupted after epoch {self.n_iter_}: the best state so "
+                f"far, that of epoch {self.best_epoch_}, is kept and can be used. Call "
+                "fit again with warm_start=True to go on."
+            )
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -202,13 +225,15 @@ class BaseAutoEncoder(UsesRows, ABC):
         self : object
             The fitted transformer. If `partial_fit` raises, it is as it was before.
         """
-        with self._all_or_nothing():
+        interrupts = Interrupts(keeps=False)
+        with torch_defaults(), self._all_or_nothing(goes_on=True):
             before = self._before()
             first = before is None
             rows, table = self._training_rows(
                 X, before, reset=first, more_to_come=first
             )
-            self._take(fit_more_rows(self, rows, table, before), rows.dtype)
+            fitting = plan_pass(self, rows, table, before, interrupts=interrupts)
+            self._take(fitting.complete(), rows.dtype)
         return self
 
     def _before(self) -> Fitted | None:
@@ -309,14 +334,27 @@ class BaseAutoEncoder(UsesRows, ABC):
     # -- state, tags --------------------------------------------------------
 
     @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Put every attribute back if the block raises."""
+    def _all_or_nothing(self, *, goes_on: bool) -> Iterator[None]:
+        """Put everything back if the block raises.
+
+        Parameters
+        ----------
+        goes_on : bool
+            Whether the nets that are there may be trained further.
+        """
         before = dict(self.__dict__)
+        nets = self._fitted.nets if goes_on and self._is_fitted() else []
+        snapshots = [NetSnapshot(net) for net in nets]
+
+        def restore() -> None:
+            for snapshot in snapshots:
+                snapshot.restore()
+            self.__dict__ = dict(before)
+
         try:
             yield
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            run_to_end(restore)
             raise
 
     def save(self, path: str | os.PathLike, *, optimizer: bool = True) -> None:

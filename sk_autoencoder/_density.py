@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +88,8 @@ class MixturePrior:
             weights, max(1, n_samples), replacement=True, generator=generator
         )[:n_samples].cpu()
         shape = (n_samples, self.means.shape[1])
-        noise = torch.randn(shape, generator=generator, device=device).cpu().double()
+        how: Any = {"generator": generator, "device": device, "dtype": torch.float32}
+        noise = torch.randn(shape, **how).cpu().double()
         factors = torch.from_numpy(self.factors)[part]
         drawn = torch.from_numpy(self.means)[part] + torch.einsum(
             "nij,nj->ni", factors, noise
@@ -145,10 +147,9 @@ class LinearDensity:
         device = generator.device
         explained = np.sqrt(self.variances - self.noise)[:, None] * self.components
         shape = (n_samples, self.components.shape[1])
-        noise = torch.randn(shape, generator=generator, device=device)
-        code = torch.randn(
-            (n_samples, len(explained)), generator=generator, device=device
-        )
+        how: Any = {"generator": generator, "device": device, "dtype": torch.float32}
+        noise = torch.randn(shape, **how)
+        code = torch.randn((n_samples, len(explained)), **how)
         loadings = torch.from_numpy(explained).to(code)
         return torch.addmm(noise, code, loadings, beta=self.noise**0.5)
 
@@ -162,7 +163,10 @@ def balanced_draws(n_draws: int, n_components: int, seed: int) -> Tensor:
     """
     half = max(1, n_draws // 2)
     noise = torch.randn(
-        (half, n_components), generator=make_generator(seed), dtype=torch.float64
+        (half, n_components),
+        generator=make_generator(seed),
+        dtype=torch.float64,
+        device="cpu",
     )
     if n_components <= half:
         noise = torch.linalg.qr(noise).Q * half**0.5

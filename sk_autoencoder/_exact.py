@@ -25,7 +25,8 @@ class ExactBuffers(nn.Module):
         super().__init__()
         self.exact: dict[str, np.ndarray] = {}
         # Moves with the module: the dtype and the device of buffers made later.
-        self.register_buffer("_like", torch.empty(0), persistent=False)
+        like = torch.empty(0, dtype=torch.float32)
+        self.register_buffer("_like", like, persistent=False)
 
     def write(self, name: str, value: np.ndarray) -> None:
         """Set a buffer from a float64 array; made, or made anew, if it does not fit."""

@@ -11,11 +11,13 @@ from sk_autoencoder._anchoring import axes_of, with_axes
 from sk_autoencoder._assembly import Plan, build_net, check_statistics
 from sk_autoencoder._axes import PrincipalAxes
 from sk_autoencoder._columns import ColumnStatistics, Table
+from sk_autoencoder._interrupts import Interrupts
 from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._planning import is_anchored, make_plan
-from sk_autoencoder._training import make_rows, train, with_pca_loss
+from sk_autoencoder._stack_level import caller_level
+from sk_autoencoder._training import make_rows, train, with_pca_loss, write_plan
 
 __all__ = ["fit_fewest"]
 
@@ -28,6 +30,8 @@ def fit_fewest(
     statistics: ColumnStatistics,
     table: Table | None = None,
     X_val: Any = None,
+    *,
+    interrupts: Interrupts,
 ) -> tuple[Fit, Rows]:
     """Fit codes of several sizes and keep the smallest that explains enough.
 
@@ -45,6 +49,8 @@ def fit_fewest(
         How they were read, where they are not numbers alone.
     X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
         The caller's validation set, checked; None holds rows of X out.
+    interrupts : Interrupts
+        That keeps nothing: an interrupt ends all fits.
 
     Returns
     -------
@@ -70,7 +76,8 @@ def fit_fewest(
             sized = with_axes(sized, axes)
         net = build_net(sized)
         sized = with_pca_loss(sized, net, rows)
-        moments = train(net, sized, rows)
+        write_plan(net, sized)
+        moments = train(net, sized, rows, interrupts=interrupts)
         explained = _explained(net, rows)
         if explained >= share or size == most:
             kept, enough = (sized, net, moments), size
@@ -133,5 +140,5 @@ def _warn(share: float, explained: float, most: int) -> None:
         f"{explained:.4f} with {most} components, as many as PCA needs on the training "
         "rows. Pass a larger share, or an int.",
         UserWarning,
-        stacklevel=6,
+        stacklevel=caller_level(),
     )

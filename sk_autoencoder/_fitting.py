@@ -7,31 +7,39 @@ from typing import Any
 import numpy as np
 
 from sk_autoencoder._anchoring import with_more_rows
-from sk_autoencoder._assembly import Plan, build_net, check_statistics
+from sk_autoencoder._assembly import (
+    Plan,
+    build_net,
+    build_prefix_net,
+    check_statistics,
+)
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._density import MixturePrior, divergences
 from sk_autoencoder._fewest import fit_fewest
 from sk_autoencoder._frame import CodeFrame
+from sk_autoencoder._interrupts import Interrupts
 from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._ordering import stay_pca, train_prefixes, worse_than_pca
 from sk_autoencoder._planning import continued_plan, fresh_plan
 from sk_autoencoder._pretraining import (
+    Pretraining,
     joined_history,
-    pretrain,
     pretrains,
     refuse_pretraining,
 )
+from sk_autoencoder._stack_level import caller_level
 from sk_autoencoder._threads import threads_for
 from sk_autoencoder._training import (
     make_rows,
     train,
     validation_errors,
     with_pca_loss,
+    write_plan,
 )
 
-__all__ = ["Fitted", "fit_more_rows", "fit_rows"]
+__all__ = ["Fitted", "Fitting", "plan_fit", "plan_pass"]
 
 # Rows after which `partial_fit` no longer moves the mean, the scales and the axes: a
 # network cannot follow units that keep changing, and these then know theirs to one
@@ -71,6 +79,11 @@ class Fitted:
     pretrained: tuple[dict[str, Any], ...] = ()
 
     @property
+    def nets(self) -> list[AutoEncoderNet]:
+        """The nets that may be trained further."""
+        return [self.net] if self.prefix_net is None else [self.net, self.prefix_net]
+
+    @property
     def history(self) -> Any:
         """The history of the net, behind that of pretraining."""
         return joined_history(self.pretrained, self.net.history)
@@ -97,14 +110,109 @@ class Fitted:
         return self.moments.gains(self.prefix_errors)[: self.plan.kept]
 
 
-def fit_rows(
+class Fitting:
+    """A fit that is ready for its first training step.
+
+    Attributes
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan, which is written into it.
+    rows : Rows
+        To be trained on, around the plan's mean.
+    interrupts : Interrupts
+    before : Fitted or None
+        What the fit goes on from.
+    is_pass : bool
+        Whether it is one pass over some of many rows.
+    moments : CodeMoments or None
+        Where the net has been trained already.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        net: AutoEncoderNet,
+        rows: Rows,
+        interrupts: Interrupts,
+        *,
+        before: Fitted | None = None,
+        is_pass: bool = False,
+        pretrains: bool = False,
+        moments: CodeMoments | None = None,
+    ) -> None:
+        self.plan, self.net, self.rows = plan, net, rows
+        self.interrupts, self.before, self.is_pass = interrupts, before, is_pass
+        self.moments = moments
+        self._how: Any = {"epochs": 1, "hold_out": False} if is_pass else {}
+        self._pretraining: Pretraining | None = None
+        if pretrains:
+            self._pretraining = Pretraining(net, plan, **self._how)
+        self._prefix_net = None if before is None else before.prefix_net
+        self._stays_pca = False
+        if moments is None:
+            write_plan(net, plan)
+
+    def complete(self) -> Fitted:
+        """Train, order and whiten, as far as that is asked for.
+
+        Called again after an interrupt it trains nothing, and brings in order what
+        there is.
+        """
+        fitted = self._trained()
+        if not self.plan.objective.is_plain:
+            fitted = _with_posteriors(fitted, self.rows)
+        if self.plan.ordered:
+            fitted = self._with_prefixes(fitted)
+        return _whitened(fitted) if self.plan.whiten else fitted
+
+    def _trained(self) -> Fitted:
+        """Train the layers one by one, where that is asked for, and then the net."""
+        plan, net, before, how = self.plan, self.net, self.before, self._how
+        pretrained: tuple[dict[str, Any], ...] = ()
+        if self._pretraining is not None:
+            pretrained = self._pretraining.run(self.rows, self.interrupts)
+        moments = self.moments
+        if moments is None:
+            moments = train(net, plan, self.rows, interrupts=self.interrupts, **how)
+        if before is None:
+            return Fitted(plan, net, moments, pretrained=pretrained)
+        errors = None
+        if self.is_pass and moments.scatter.ndim == before.moments.scatter.ndim:
+            moments, errors = before.moments.joined(moments), before.prefix_errors
+        return replace(before, plan=plan, moments=moments, prefix_errors=errors)
+
+    def _with_prefixes(self, fitted: Fitted) -> Fitted:
+        """Train what decodes prefixes."""
+        plan, net, rows = self.plan, self.net, self.rows
+        if self._prefix_net is None:
+            self._prefix_net = build_prefix_net(plan, net.module_)
+        errors = train_prefixes(
+            plan, net, self._prefix_net, rows, interrupts=self.interrupts, **self._how
+        )
+        if fitted.prefix_errors is not None:
+            errors = fitted.prefix_errors + errors
+        moments = fitted.moments
+        is_first = self.before is None and not self.is_pass
+        # Once decided it stays so: an interrupt may come in the midst of it.
+        self._stays_pca = self._stays_pca or (is_first and worse_than_pca(net, rows))
+        if self._stays_pca:
+            moments, errors = stay_pca(plan, net, rows)
+        return replace(
+            fitted, moments=moments, prefix_net=self._prefix_net, prefix_errors=errors
+        )
+
+
+def plan_fit(
     estimator: Any,
     X: Any,
     table: Table | None = None,
     before: Fitted | None = None,
     X_val: Any = None,
-) -> Fitted:
-    """Fit an estimator's network to rows.
+    *,
+    interrupts: Interrupts,
+) -> Fitting:
+    """Prepare the fit of an estimator's network to rows.
 
     Parameters
     ----------
@@ -118,6 +226,7 @@ def fit_rows(
         To go on from.
     X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
         The caller's validation set, checked; None holds rows of X out.
+    interrupts : Interrupts
     """
     _tell_doubt(estimator, X)
     statistics = _statistics(X, table)
@@ -129,28 +238,31 @@ def fit_rows(
         check_statistics(plan, statistics)
         _check_validation(plan, X_val)
         rows = make_rows(plan, X, X_val)
-        moments = train(before.net, plan, rows)
-        fitted = replace(before, plan=plan, moments=moments, prefix_errors=None)
-        return _finished(fitted, rows)
+        return Fitting(plan, before.net, rows, interrupts, before=before)
     refuse_pretraining(estimator)
     if isinstance(estimator.n_components, float):
-        (plan, net, moments), rows = fit_fewest(estimator, X, statistics, table, X_val)
-        return _finished(Fitted(plan, net, moments), rows)
+        interrupts.keeps = False  # of several fits none is the one that was asked for
+        (plan, net, moments), rows = fit_fewest(
+            estimator, X, statistics, table, X_val, interrupts=interrupts
+        )
+        return Fitting(plan, net, rows, interrupts, moments=moments)
     plan = fresh_plan(estimator, X, statistics, table, validates=validates)
     _check_validation(plan, X_val)
     net = build_net(plan)
     rows = make_rows(plan, X, X_val)
     plan = with_pca_loss(plan, net, rows)
-    pretrained = pretrain(net, plan, rows) if pretrains(estimator) else ()
-    # An interrupt is meant for all of the fit.
-    moments = train(net, plan, rows, epochs=0 if net.interrupted_ else None)
-    return _finished(Fitted(plan, net, moments, pretrained=pretrained), rows)
+    return Fitting(plan, net, rows, interrupts, pretrains=pretrains(estimator))
 
 
-def fit_more_rows(
-    estimator: Any, X: Any, table: Table | None, before: Fitted | None
-) -> Fitted:
-    """Train for one pass over rows that are some of many.
+def plan_pass(
+    estimator: Any,
+    X: Any,
+    table: Table | None,
+    before: Fitted | None,
+    *,
+    interrupts: Interrupts,
+) -> Fitting:
+    """Prepare one pass over rows that are some of many.
 
     Parameters
     ----------
@@ -162,9 +274,9 @@ def fit_more_rows(
         How they were read, where they are not numbers alone.
     before : Fitted or None
         Of the rows before; None for the first.
+    interrupts : Interrupts
     """
     statistics = _statistics(X, table)
-    how: Any = {"epochs": 1, "hold_out": False}
     if before is None:
         refuse_pretraining(estimator)
         _tell_doubt(estimator, X)
@@ -172,23 +284,15 @@ def fit_more_rows(
         net = build_net(plan)
         rows = make_rows(plan, X)
         plan = with_pca_loss(plan, net, rows)
-        pretrained = pretrain(net, plan, rows, **how) if pretrains(estimator) else ()
-        how["epochs"] = 0 if net.interrupted_ else 1
-        moments = train(net, plan, rows, **how)
-        fitted = Fitted(plan, net, moments, pretrained=pretrained)
-        return _finished(fitted, rows, **how)
+        first = pretrains(estimator)
+        return Fitting(plan, net, rows, interrupts, is_pass=True, pretrains=first)
     plan = continued_plan(estimator, before.plan, before.net, X.shape)
     check_statistics(plan, statistics)
     # A table's scales and categories are those of its first rows.
     if table is None and plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
         plan = with_more_rows(plan, X, statistics)
     rows = make_rows(plan, X)
-    moments = train(before.net, plan, rows, before=before.plan, **how)
-    errors = None
-    if moments.scatter.ndim == before.moments.scatter.ndim:
-        moments, errors = before.moments.joined(moments), before.prefix_errors
-    fitted = replace(before, plan=plan, moments=moments, prefix_errors=errors)
-    return _finished(fitted, rows, **how)
+    return Fitting(plan, before.net, rows, interrupts, before=before, is_pass=True)
 
 
 def _tell_doubt(estimator: Any, X: Any) -> None:
@@ -196,7 +300,7 @@ def _tell_doubt(estimator: Any, X: Any) -> None:
     network = estimator.network
     doubt = None if network is None else network.doubt(X.shape[1])
     if doubt is not None:
-        warnings.warn(doubt, UserWarning, stacklevel=5)
+        warnings.warn(doubt, UserWarning, stacklevel=caller_level())
 
 
 def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
@@ -213,6 +317,16 @@ def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
     return replace(fitted, plan=replace(plan, frame=frame))
 
 
+def _whitened(fitted: Fitted) -> Fitted:
+    """Decorrelate the codes."""
+    plan, moments = fitted.plan, fitted.moments
+    frame = CodeFrame.whitening(
+        moments.mean, moments.covariance, triangular=plan.ordered
+    )
+    fitted.net.module_.frame.set_frame(frame)
+    return replace(fitted, plan=replace(plan, frame=frame))
+
+
 def _statistics(X: Any, table: Table | None) -> ColumnStatistics:
     return ColumnStatistics.of(X) if table is None else table.statistics(X)
 
@@ -222,31 +336,3 @@ def _check_validation(plan: Plan, X_val: Any) -> None:
     if X_val is not None:
         with validation_errors():
             check_statistics(plan, _statistics(X_val, plan.table))
-
-
-def _finished(fitted: Fitted, rows: Rows, **how: Any) -> Fitted:
-    """Train what decodes prefixes, order and whiten, where that is asked for."""
-    plan, net = fitted.plan, fitted.net
-    if not plan.objective.is_plain:
-        fitted = _with_posteriors(fitted, rows)
-        plan = fitted.plan
-    if plan.ordered:
-        prefix_net, errors = train_prefixes(
-            plan, net, rows, prefix_net=fitted.prefix_net, **how
-        )
-        if fitted.prefix_errors is not None:
-            errors = fitted.prefix_errors + errors
-        moments = fitted.moments
-        if fitted.prefix_net is None and not how and worse_than_pca(net, rows):
-            moments, errors = stay_pca(plan, net, rows)
-        fitted = replace(
-            fitted, moments=moments, prefix_net=prefix_net, prefix_errors=errors
-        )
-    if plan.whiten:
-        moments = fitted.moments
-        frame = CodeFrame.whitening(
-            moments.mean, moments.covariance, triangular=plan.ordered
-        )
-        net.module_.frame.set_frame(frame)
-        fitted = replace(fitted, plan=replace(plan, frame=frame))
-    return fitted

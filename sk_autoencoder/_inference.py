@@ -23,6 +23,7 @@ from sk_autoencoder._forward_few import (
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._rows import dense_rows
 from sk_autoencoder._threads import ONE_THREAD_BELOW, threads_for
+from sk_autoencoder._torch_defaults import torch_defaults
 
 __all__ = ["CHUNK_ROWS", "apply_to_rows", "dtype_in_use", "sum_over_rows"]
 
@@ -145,7 +146,7 @@ def _run(
     dtype = dtype_in_use(X)
     n_rows, n_columns = X.shape
     step, work = _step(n_rows, dtype, module)
-    with torch.inference_mode(), threads_for(work):
+    with torch_defaults(), torch.inference_mode(), threads_for(work):
         forward = Forward(module, TORCH_DTYPES[dtype])
         device = forward.mean.device
         on_cpu = device.type == "cpu"

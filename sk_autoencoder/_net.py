@@ -11,6 +11,7 @@ from skorch.callbacks import ProgressBar as BatchBar
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
+from sk_autoencoder._interrupts import Interrupts
 from sk_autoencoder._net_adam import FlatAdam
 from sk_autoencoder._net_batches import Batches, Rows, split_rows
 from sk_autoencoder._net_callbacks import hooks_batches
@@ -80,6 +81,10 @@ class AutoEncoderNet(EpochLoop):
         Whose weights were kept, counted over all runs; 0 is before the first.
     diverged_, interrupted_ : bool
         How the last run ended.
+    has_run_ : bool
+        Whether a run has been begun.
+    unfinished_ : Dataset or None
+        Training rows of a run that was begun and is not ended.
     """
 
     def __init__(
@@ -126,7 +131,8 @@ class AutoEncoderNet(EpochLoop):
         self.noise_ = make_generator(self.seeds.noise, self.device)
         self.module_.use_generator(self.noise_)
         self.best_epoch_ = 0
-        self.diverged_ = self.interrupted_ = False
+        self.diverged_ = self.interrupted_ = self.has_run_ = False
+        self.unfinished_: Dataset | None = None
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> "AutoEncoderNet":
@@ -189,22 +195,60 @@ class AutoEncoderNet(EpochLoop):
 
     # -- a run -------------------------------------------------------------------
 
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        *,
+        interrupts: Interrupts | None = None,
+        **fit_params: Any,
+    ) -> "AutoEncoderNet":
+        """Train, as skorch does, but for interrupts before the first step.
+
+        skorch swallows every KeyboardInterrupt. Here one goes on to the caller unless
+        a step has been taken whose result can be kept.
+
+        Parameters
+        ----------
+        X, y, classes, **fit_params
+            Of skorch; `fit_params` go to `fit_loop`.
+        interrupts : Interrupts or None
+            Of the fit that this run is a part of.
+        """
+        if not self.initialized_:
+            self.initialize()
+        interrupts = Interrupts() if interrupts is None else interrupts
+        fit_params.pop("_routing_method", None)
+        self.notify("on_train_begin", X=X, y=y)
+        interrupts.run(
+            lambda: self.fit_loop(X, y, interrupts=interrupts, **fit_params),
+            again=lambda: self.settle(X, **fit_params),
+        )
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
     def fit_loop(
         self,
         X: Any,
         y: Any = None,
         epochs: int | None = None,
         hold_out: bool = True,
+        interrupts: Interrupts | None = None,
         **fit_params: Any,
     ) -> "AutoEncoderNet":
-        """Train for some epochs, and leave the best state in the module."""
+        """Train for some epochs, and leave the best state in the module.
+
+        After an interrupt the net has to be settled.
+        """
+        self.interrupts_ = Interrupts() if interrupts is None else interrupts
         train, valid = (
             self.get_split_datasets(X, y) if hold_out else (self.get_dataset(X), None)
         )
         batches = self.get_iterator(train, training=True)
         held_out = None if valid is None else self.get_iterator(valid)
         epochs = self.max_epochs if epochs is None else epochs
-        self._begin_run(held_out, epochs)
+        self._begin_run(train, held_out, epochs)
         on_epoch = {"dataset_train": train, "dataset_valid": valid}
         try:
             with numpy_like_torch():
@@ -212,7 +256,8 @@ class AutoEncoderNet(EpochLoop):
                     if self._run_epoch(epoch, batches, held_out, on_epoch):
                         break
         except KeyboardInterrupt:
-            self.interrupted_ = not self._stopped_by_callback()
+            if not self._stopped_by_callback():
+                raise
         except BaseException:
             self.interrupted_ = True
             self._end_run(train)
@@ -220,8 +265,30 @@ class AutoEncoderNet(EpochLoop):
         self._end_run(train)
         return self
 
-    def _begin_run(self, held_out: Any, epochs: int) -> None:
+    def settle(
+        self, X: Any, hold_out: bool = True, **fit_params: Any
+    ) -> "AutoEncoderNet":
+        """End a run that was interrupted: its best state is left in the module.
+
+        A net that has never been run is made what a run of no epochs makes of it.
+
+        Parameters
+        ----------
+        X, hold_out, **fit_params
+            As `fit_loop` was given them, or would have been.
+        """
+        if self.unfinished_ is not None:
+            self.interrupted_ = True
+            self._end_run(self.unfinished_)
+        elif not self.has_run_:
+            self.fit_loop(X, epochs=0, hold_out=hold_out)
+        self.module_.use_generator(self.noise_)
+        return self
+
+    def _begin_run(self, train: Dataset, held_out: Any, epochs: int) -> None:
         self.diverged_ = self.interrupted_ = False
+        self.average_.apply()
+        self.module_.use_generator(self.noise_)
         self._first_epoch = len(self.history)
         self._objective: Objective = self.module_.objective
         self._run_epochs = epochs
@@ -241,6 +308,7 @@ class AutoEncoderNet(EpochLoop):
         # on held-out rows than it was.
         score = math.inf
         self.guard_ = None
+        self._is_validated = held_out is not None
         if held_out is not None:
             score, _, _ = self._validate(held_out)
             if self.guard is not None and self._first_epoch == 0:
@@ -251,6 +319,8 @@ class AutoEncoderNet(EpochLoop):
                     self.start_share,
                 )
         self.best_.start(self.module_, score)
+        # From here on there is something to be ended.
+        self.has_run_, self.unfinished_ = True, train
         self.average_.unapply()
 
     def _run_epoch(
@@ -285,8 +355,15 @@ class AutoEncoderNet(EpochLoop):
         )
 
     def _end_run(self, train: Dataset) -> None:
-        """Leave the best state in the module, and keep what a further run needs."""
-        if self.history and "train_loss" not in self.history[-1]:
+        """Leave the best state in the module, and keep what a further run needs.
+
+        Can be run again if it was interrupted: until the last lines all is found in
+        `best_`, `guard_` and the history.
+        """
+        needed = {"train_loss", "valid_loss"} if self._is_validated else {"train_loss"}
+        if len(self.history) > self._first_epoch and not needed <= set(
+            self.history[-1]
+        ):
             del self.history[-1]  # an epoch that was interrupted
         last = len(self.history) - self._first_epoch
         if self.best_.epoch == last and not self.interrupted_:
@@ -296,18 +373,20 @@ class AutoEncoderNet(EpochLoop):
         self._set_training(False)
         self.module_.objective = self._objective
         if self.guard_ and self.best_.epoch > 0 and not self.guard_.lets_pass():
-            self.start_from(self.guard_.state)
-            self.best_.epoch = 0
-        self.guard_ = None
-        if self.diverged_:
-            self.stepper_.state.clear()  # moments of infinite gradients
+            self.best_.replace(self.guard_.state)
+            self.start_from(self.best_.state)
+        if self.diverged_ or self.is_stepping_:
+            # Moments of infinite gradients, or of some weights and not of others.
+            self.stepper_.state.clear()
         if self.best_.epoch > 0:
             self.best_epoch_ = self._first_epoch + self.best_.epoch
-        self.best_.clear()
-        self.step_ = None  # with its buffers
         # A start from PCA comes with the variances of probabilistic PCA.
         if self.best_epoch_ > 0 or self.guard is None:
             self._calibrate(train)
+        self.unfinished_, self.is_stepping_ = None, False
+        self.guard_ = None
+        self.best_.clear()
+        self.step_ = None  # with its buffers
 
     def start_from(self, state: dict[str, Tensor]) -> None:
         """Take up a state of the module as if nothing had been trained."""

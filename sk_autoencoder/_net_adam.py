@@ -77,7 +77,7 @@ class FlatAdam:
         if not self.state:
             vector = self._vector.data
             self.state = {
-                "step": torch.zeros((), device=vector.device),
+                "step": torch.zeros((), dtype=torch.float32, device=vector.device),
                 "exp_avg": torch.zeros_like(vector),
                 "exp_avg_sq": torch.zeros_like(vector),
             }

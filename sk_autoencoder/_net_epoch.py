@@ -6,6 +6,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
+from sk_autoencoder._interrupts import Interrupts
 from sk_autoencoder._net_adam import FlatAdam
 from sk_autoencoder._net_batches import Batches
 from sk_autoencoder._net_training import (
@@ -33,6 +34,8 @@ class EpochLoop(NeuralNet):
     ----------
     step_ : callable or None
         Computes loss and gradient of a batch in the place of plain autograd.
+    is_stepping_ : bool
+        Whether the optimizer is at work: its state is then half of a step's.
     """
 
     seeds: Seeds
@@ -42,6 +45,8 @@ class EpochLoop(NeuralNet):
     average_: WeightAverage
     noise_: torch.Generator
     step_: Step | None = None
+    interrupts_: Interrupts
+    is_stepping_: bool = False
     start_share: float
     guard_: Guard | None = None
 
@@ -110,7 +115,9 @@ class EpochLoop(NeuralNet):
         for x, target in batches:
             loss, terms = step(x, target)
             self._clip()
+            self.interrupts_.has_stepped = self.is_stepping_ = True
             stepper.step()
+            self.is_stepping_ = False
             average.update()
             totals.add(loss, terms, x.shape[0])
             for bar in self._bars:
@@ -201,6 +208,8 @@ class EpochLoop(NeuralNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take a step of the optimiser and of the average."""
+        self.interrupts_.has_stepped = self.is_stepping_ = True
         step = super().train_step(batch, **fit_params)
+        self.is_stepping_ = False
         self.average_.update()
         return step

@@ -116,7 +116,8 @@ class WeightAverage:
         )
         self._average = [w.clone() for w in self._weights] if decay is not None else []
         self._flat = flat
-        self._applied = False
+        # None while the two are exchanged: an interrupt may come in between.
+        self._applied: bool | None = False
 
     def update(self) -> None:
         """Move the average after a step of the optimiser."""
@@ -128,20 +129,22 @@ class WeightAverage:
 
     def apply(self) -> None:
         """Put the average into the module; the raw weights are kept aside."""
-        if self.decay is not None and not self._applied:
-            self._swap(self._average)
+        if self.decay is not None and self._applied is not True:
+            self._put(self._average, applied=True)
 
     def unapply(self) -> None:
         """Put the raw weights back into the module, to train on."""
-        if self._applied:
-            self._swap(self._weights)
+        if self.decay is not None and self._applied is not False:
+            self._put(self._weights, applied=False)
 
-    def _swap(self, tensors: list[Tensor]) -> None:
+    def _put(self, tensors: list[Tensor], *, applied: bool) -> None:
+        """Put weights into the module; can be run again if it was interrupted."""
         if self._flat:
             tensors = self._flat.split(tensors[0])
+        self._applied = None
         for parameter, tensor in zip(self._parameters, tensors, strict=True):
             parameter.data = tensor
-        self._applied = not self._applied
+        self._applied = applied
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -167,6 +170,10 @@ class WeightAverage:
         """Weights as the optimiser left them, whichever are in the module now."""
         return self._weights if self.decay is not None else []
 
+    def tensors(self) -> list[Tensor]:
+        """Give the tensors of the weights and of their average."""
+        return [*self._weights, *self._average]
+
     def load_raw_weights(self, weights: list[Tensor], steps: int) -> None:
         """Take up an average that the module has loaded, and raw weights beside it."""
         self.steps = steps
@@ -181,6 +188,9 @@ class WeightAverage:
 class BestState:
     """The best state of the module so far, by a score where lower is better.
 
+    A state is copied together with its score and its epoch, in one call: an interrupt
+    comes before or after, and finds all three of the same epoch.
+
     Parameters
     ----------
     weights : callable
@@ -190,20 +200,35 @@ class BestState:
         validation rows.
     tol : float
         Gain over the best score that counts as one.
+
+    Attributes
+    ----------
+    state : dict of str to Tensor
     """
 
     weights: Callable[[], list[Tensor]]
     keep_last: bool = False
     tol: float = 0.0
-    score: float = math.inf
-    epoch: int = 0
     state: dict[str, Tensor] = field(default_factory=dict)
     _live: list[Tensor] = field(default_factory=list)
+    _label: Tensor = field(default_factory=lambda: _label(math.inf, 0))
+
+    @property
+    def score(self) -> float:
+        """Score of the state."""
+        return float(self._label[0])
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of this run after which the state was reached, 0 before the first."""
+        return int(self._label[1])
 
     def start(self, module: nn.Module, score: float) -> None:
         """Keep the state before the first step, whatever its score."""
-        self._copy(module)
-        self.score, self.epoch = score if math.isfinite(score) else math.inf, 0
+        live = module.state_dict(keep_vars=True)
+        self._live = list(live.values())
+        self.state = {name: value.detach().clone() for name, value in live.items()}
+        self._label = _label(score if math.isfinite(score) else math.inf, 0)
 
     def offer(self, module: nn.Module, score: float, epoch: int) -> None:
         """Keep the state after an epoch if it is better, or the last and finite."""
@@ -212,22 +237,24 @@ class BestState:
         else:
             better = score < self.score - self.tol
         if better:
-            self._copy(module)
-            self.score, self.epoch = score, epoch
+            # What a parameter holds changes from weights to their average and back.
+            self._copy([value.data for value in self._live], score, epoch)
 
-    def _copy(self, module: nn.Module) -> None:
-        if not self.state:
-            live = module.state_dict(keep_vars=True)
-            self._live = list(live.values())
-            self.state = {name: value.detach().clone() for name, value in live.items()}
-            return
-        # What a parameter holds changes from weights to their average and back.
-        current = [value.data for value in self._live]
-        torch._foreach_copy_(list(self.state.values()), current)
+    def replace(self, state: dict[str, Tensor]) -> None:
+        """Keep another state, of the time before the first epoch."""
+        self._copy([state[name] for name in self.state], self.score, 0)
+
+    def _copy(self, tensors: list[Tensor], score: float, epoch: int) -> None:
+        kept = [*self.state.values(), self._label]
+        torch._foreach_copy_(kept, [*tensors, _label(score, epoch)])
 
     def clear(self) -> None:
         """Let go of the state, which is as large as the module."""
         self.state, self._live = {}, []
+
+
+def _label(score: float, epoch: int) -> Tensor:
+    return torch.tensor([score, epoch], dtype=torch.float64, device="cpu")
 
 
 class Guard:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._anchor import zero_last_layer
-from sk_autoencoder._assembly import Plan, build_prefix_net
+from sk_autoencoder._assembly import Plan
+from sk_autoencoder._interrupts import Interrupts
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
@@ -28,45 +29,46 @@ WORSE = "A prefix of the codes is worse than PCA's on the held-out rows: PCA is 
 def train_prefixes(
     plan: Plan,
     net: AutoEncoderNet,
+    prefix_net: AutoEncoderNet,
     rows: Rows,
     *,
-    prefix_net: AutoEncoderNet | None = None,
+    interrupts: Interrupts,
     **how: Any,
-) -> tuple[AutoEncoderNet, np.ndarray]:
-    """Train a prefix decoder on the codes of a trained net.
+) -> np.ndarray:
+    """Train a prefix decoder on the codes of a trained net, unless interrupted.
 
     Parameters
     ----------
     plan : Plan
         Of the net.
     net : AutoEncoderNet
-        Its module is given the decoder.
+    prefix_net : AutoEncoderNet
+        Of the net's prefix decoder.
     rows : Rows
         That the net was trained on.
-    prefix_net : AutoEncoderNet or None
-        Of the run before, to go on from.
+    interrupts : Interrupts
+        Of the fit.
     **how
         Of `AutoEncoderNet.fit_loop`.
 
     Returns
     -------
-    prefix_net : AutoEncoderNet
     errors : ndarray of shape (n_components,)
         Squared error of all rows from the first 1, 2, ... components, in the caller's
         units, summed.
     """
     module = net.module_
-    if prefix_net is None:
-        prefix_net = build_prefix_net(plan, module)
     work = min(net.batch_size, len(rows)) * prefix_net.module_.n_weights()
     with threads_for(work):
-        # An interrupt is meant for all of the fit; one component has no prefix.
-        if plan.n_components > 1 and not net.interrupted_:
-            prefix_net.partial_fit(rows, None, **how)
+        if plan.n_components > 1:  # one component has no prefix
+            if interrupts.caught:
+                prefix_net.settle(rows, **how)
+            else:
+                prefix_net.partial_fit(rows, None, interrupts=interrupts, **how)
             judge(prefix_net)
             _set_gates(net, prefix_net.module_.decoder, rows)
         prefix_net.module_.eval()
-        return prefix_net, _errors(module, net.get_iterator(rows, training=False))
+        return _errors(module, net.get_iterator(rows, training=False))
 
 
 def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: Rows) -> None:

@@ -31,6 +31,7 @@ from sk_autoencoder._net_params import checked_net_params
 from sk_autoencoder._net_training import Patience
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import seeds_from
+from sk_autoencoder._stack_level import caller_level
 from sk_autoencoder.networks import MLP
 
 # Principal axes that `partial_fit` follows beyond twice the components: with all of
@@ -285,7 +286,7 @@ def _resolve_components(
             f"n_components={n_components}: such a code compresses nothing. Pass a "
             "smaller one.",
             UserWarning,
-            stacklevel=7,
+            stacklevel=caller_level(),
         )
     return int(n_components)
 

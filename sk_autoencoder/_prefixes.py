@@ -63,7 +63,7 @@ class PrefixDecoder(ExactBuffers):
         super().__init__()
         self.network = zero_last_layer(network)
         self.to_raw = to_raw
-        self.register_buffer("gate", torch.ones(n_components))
+        self.register_buffer("gate", torch.ones(n_components, dtype=torch.float32))
 
     def set_axes(self, axes: np.ndarray, offset: np.ndarray, units: np.ndarray) -> None:
         """Set the linear part.

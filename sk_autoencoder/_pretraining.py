@@ -7,6 +7,7 @@ once a step, so that training a layer is training a network of one layer on an a
 
 import copy
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 from sk_autoencoder._assembly import Plan
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._fused import fast_step
+from sk_autoencoder._interrupts import Interrupts
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
@@ -26,7 +28,7 @@ from sk_autoencoder._random import make_generator
 from sk_autoencoder._threads import threads_for
 from sk_autoencoder._training import judge
 
-__all__ = ["joined_history", "pretrain", "pretrains", "refuse_pretraining"]
+__all__ = ["Pretraining", "joined_history", "pretrains", "refuse_pretraining"]
 
 # Under "phase" in the history, for the epochs after pretraining.
 ALL_LAYERS = "all layers"
@@ -63,34 +65,19 @@ def refuse_pretraining(estimator: Any) -> None:
         )
 
 
-def pretrain(
-    net: AutoEncoderNet,
-    plan: Plan,
-    rows: Rows,
-    *,
-    epochs: int | None = None,
-    hold_out: bool = True,
-) -> tuple[dict[str, Any], ...]:
-    """Train the layers of a fresh net one by one, and leave it ready for all.
+class Pretraining:
+    """The layers of a fresh net, trained one by one.
 
     Parameters
     ----------
     net : AutoEncoderNet
-        Of the plan, with fresh weights. Its `interrupted_` tells whether the user
-        wants no more of it.
+        Of the plan, with fresh weights.
     plan : Plan
-    rows : Rows
-        To be trained on, around the plan's mean.
     epochs : int or None
         For each layer, at most. None shares as many as the net may take out among the
         layers.
     hold_out : bool
         Whether to hold rows out: in each phase the same.
-
-    Returns
-    -------
-    history : tuple of dict
-        A row an epoch, with its phase: "layer 1", "layer 2", ...
 
     References
     ----------
@@ -99,46 +86,102 @@ def pretrain(
     Vincent, Larochelle, Lajoie, Bengio and Manzagol (2010), Stacked denoising
     autoencoders, JMLR 11.
     """
-    module: Any = net.module_
-    module.use_generator(None)  # a copy of a layer is to be no copy of that
-    # Not those that the layers of the net itself were drawn by.
-    generator = make_generator(plan.seeds.weights + 1)
-    pairs = plan.network.layer_pairs(module.encoder, module.decoder, generator)
-    if epochs is None:
-        epochs = math.ceil(net.max_epochs / len(pairs))
-    history: list[dict[str, Any]] = []
-    columns: Columns = plan.columns()
-    objective, statistics = plan.objective, plan.statistics
-    for number, (encoder, decoder) in enumerate(pairs, 1):
-        if not epochs:
-            break
-        # Copies: the net's own weights lie in one vector, and stay there.
-        parts = copy.deepcopy((encoder, decoder))
-        if number > 1:
-            # Of the copy, so that its weights are trained with the decoder's.
-            columns = LayerColumns(statistics, activation=parts[1][-1])
-        layer = _layer_net(plan, columns, *parts, objective, epochs)
-        say(layer.callbacks_, f"Layer {number} of {len(pairs)}:")
-        with threads_for(min(layer.batch_size, len(rows)) * layer.module_.n_weights()):
-            layer.partial_fit(rows, None, epochs=epochs, hold_out=hold_out)
-        judge(layer)
-        history += [{**row, "phase": f"layer {number}"} for row in layer.history]
-        for own, trained in zip((encoder, decoder), parts, strict=True):
-            own.load_state_dict(trained.state_dict())
-        if layer.interrupted_:
-            net.interrupted_ = True
-            break
-        if number < len(pairs):
-            found, validation = _outputs(layer, rows), None
-            statistics = ColumnStatistics.of(found)
-            where: Any = {"mean": statistics.mean, "device": layer.device}
-            if rows.validation is not None:
-                validation = Rows(_outputs(layer, rows.validation), **where)
-            rows = Rows(found, **where, validation=validation)
-            objective = objective.of_hidden_units()
-    module.use_generator(net.noise_)
-    net.start_from(module.state_dict())
-    return tuple(history)
+
+    def __init__(
+        self,
+        net: AutoEncoderNet,
+        plan: Plan,
+        *,
+        epochs: int | None = None,
+        hold_out: bool = True,
+    ) -> None:
+        self._net, self._plan, self._hold_out = net, plan, hold_out
+        module: Any = net.module_
+        module.use_generator(None)  # a copy of a layer is to be no copy of that
+        # Not those that the layers of the net itself were drawn by.
+        generator = make_generator(plan.seeds.weights + 1)
+        self._pairs = plan.network.layer_pairs(
+            module.encoder, module.decoder, generator
+        )
+        if epochs is None:
+            epochs = math.ceil(net.max_epochs / len(self._pairs))
+        self._epochs = epochs
+        # Each with copies of a pair that it trains: the net's own weights lie in one
+        # vector, and stay there.
+        self._layers: list[tuple[AutoEncoderNet, tuple[nn.Module, ...]]] = []
+        self._rows: Rows | None = None  # that the last of them is trained on
+
+    def run(self, rows: Rows, interrupts: Interrupts) -> tuple[dict[str, Any], ...]:
+        """Train the layers, and leave the net ready for all.
+
+        Parameters
+        ----------
+        rows : Rows
+            To be trained on, around the plan's mean.
+        interrupts : Interrupts
+            Of the fit. After an interrupt this can be called again: then the net is
+            given what the layers have learnt.
+
+        Returns
+        -------
+        history : tuple of dict
+            A row an epoch, with its phase: "layer 1", "layer 2", ...
+        """
+        columns: Columns = self._plan.columns()
+        objective, statistics = self._plan.objective, self._plan.statistics
+        pairs = self._pairs
+        for number in range(1, len(pairs) + 1):
+            if interrupts.caught or not self._epochs:
+                break
+            parts = copy.deepcopy(pairs[number - 1])
+            if number > 1:
+                # Of the copy, so that its weights are trained with the decoder's.
+                columns = LayerColumns(statistics, activation=parts[1][-1])
+            layer = _layer_net(self._plan, columns, *parts, objective, self._epochs)
+            self._rows = rows
+            self._layers.append((layer, parts))
+            say(layer.callbacks_, f"Layer {number} of {len(pairs)}:")
+            work = min(layer.batch_size, len(rows)) * layer.module_.n_weights()
+            with threads_for(work):
+                layer.partial_fit(
+                    rows,
+                    None,
+                    epochs=self._epochs,
+                    hold_out=self._hold_out,
+                    interrupts=interrupts,
+                )
+            judge(layer)
+            _copy_weights(parts, pairs[number - 1])
+            if number < len(pairs) and not interrupts.caught:
+                found, validation = _outputs(layer, rows), None
+                statistics = ColumnStatistics.of(found)
+                where: Any = {"mean": statistics.mean, "device": layer.device}
+                if rows.validation is not None:
+                    validation = Rows(_outputs(layer, rows.validation), **where)
+                rows = Rows(found, **where, validation=validation)
+                objective = objective.of_hidden_units()
+        return self._end()
+
+    def _end(self) -> tuple[dict[str, Any], ...]:
+        """Give the net what its layers have learnt, until it is trained itself."""
+        history: list[dict[str, Any]] = []
+        for number, (layer, _) in enumerate(self._layers, 1):
+            if number == len(self._layers):
+                layer.settle(self._rows, hold_out=self._hold_out)
+            history += [{**row, "phase": f"layer {number}"} for row in layer.history]
+        if self._net.has_run_:
+            return tuple(history)
+        for pair, (_, parts) in zip(self._pairs, self._layers, strict=False):
+            _copy_weights(parts, pair)
+        module: Any = self._net.module_
+        module.use_generator(self._net.noise_)
+        self._net.start_from(module.state_dict())
+        return tuple(history)
+
+
+def _copy_weights(trained: Iterable[nn.Module], own: Iterable[nn.Module]) -> None:
+    for source, module in zip(trained, own, strict=True):
+        module.load_state_dict(source.state_dict())
 
 
 def _layer_net(
@@ -191,7 +234,7 @@ def joined_history(pretrained: Any, history: Any) -> Any:
     Parameters
     ----------
     pretrained : sequence of dict
-        What `pretrain` gave; empty without it.
+        What `Pretraining` gave; empty without it.
     history : skorch.history.History
         Of the net.
 

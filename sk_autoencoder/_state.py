@@ -17,6 +17,7 @@ from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._state_checks import check_arrays, check_model, need
 from sk_autoencoder._state_optimizer import check_optimizer
+from sk_autoencoder._torch_defaults import torch_defaults
 
 __all__ = ["capture", "restore", "without_optimizer"]
 
@@ -61,6 +62,11 @@ def restore(state: dict[str, Any], *, trusted: bool = True) -> Fitted:
     ValueError
         If a state that is not trusted is none that `capture` gives.
     """
+    with torch_defaults():
+        return _restore(state, trusted)
+
+
+def _restore(state: dict[str, Any], trusted: bool) -> Fitted:
     if not trusted:
         check_model(state)
     plan = state["plan"]

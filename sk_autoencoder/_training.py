@@ -10,14 +10,23 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sk_autoencoder._assembly import Plan, set_anchor
+from sk_autoencoder._interrupts import Interrupts
 from sk_autoencoder._moments import CodeMoments
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._net_callbacks import say
+from sk_autoencoder._stack_level import caller_level
 from sk_autoencoder._threads import threads_for
 from sk_autoencoder.exceptions import DivergenceError
 
-__all__ = ["judge", "make_rows", "train", "validation_errors", "with_pca_loss"]
+__all__ = [
+    "judge",
+    "make_rows",
+    "train",
+    "validation_errors",
+    "with_pca_loss",
+    "write_plan",
+]
 
 FELL_BACK = "No epoch beats PCA on the held-out rows beyond chance: PCA is kept."
 ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
@@ -82,25 +91,31 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: Rows) -> Plan:
     return replace(plan, pca_loss=total / len(rows))
 
 
+def write_plan(net: AutoEncoderNet, plan: Plan) -> None:
+    """Bring a net up to date with its plan, before it is trained."""
+    net.module_.columns.set_statistics(plan.statistics)
+    set_anchor(net.module_, plan)
+
+
 def train(
     net: AutoEncoderNet,
     plan: Plan,
     rows: Rows,
     *,
-    before: Plan | None = None,
+    interrupts: Interrupts,
     **how: Any,
 ) -> CodeMoments:
-    """Train a net; if that raises, the net is as it was before.
+    """Train a net, unless the fit was interrupted: then bring it in order.
 
     Parameters
     ----------
     net : AutoEncoderNet
     plan : Plan
-        The net's own, its statistics perhaps brought up to date.
+        The net's own, written into it.
     rows : Rows
         Around the plan's mean, on the net's device.
-    before : Plan or None
-        What the net was last trained by; None for a fresh one.
+    interrupts : Interrupts
+        Of the fit.
     **how
         Of `AutoEncoderNet.fit_loop`.
 
@@ -115,43 +130,30 @@ def train(
         If not one epoch gave a usable state.
     """
     module = net.module_
-    module.columns.set_statistics(plan.statistics)
-    set_anchor(module, plan)
-    work = min(net.batch_size, len(rows)) * module.n_weights()
-    try:
-        with threads_for(work):
-            net.partial_fit(rows, None, **how)
-            judge(net)
-            if plan.axes is not None and net.history and net.best_epoch_ == 0:
-                say(net.callbacks_, FELL_BACK)
-            every = net.get_iterator(rows, training=False)
-            return CodeMoments.of(module, every, crossed=plan.whiten)
-    except BaseException:
-        if before is not None:
-            module.columns.set_statistics(before.statistics)
-            set_anchor(module, before)
-        raise
+    with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
+        if interrupts.caught:
+            net.settle(rows, **how)
+        else:
+            net.partial_fit(rows, None, interrupts=interrupts, **how)
+        judge(net)
+        if plan.axes is not None and net.history and net.best_epoch_ == 0:
+            say(net.callbacks_, FELL_BACK)
+        every = net.get_iterator(rows, training=False)
+        return CodeMoments.of(module, every, crossed=plan.whiten)
 
 
 def judge(net: AutoEncoderNet) -> None:
-    """Warn of a run that did not end by itself; raise if it gave nothing."""
+    """Warn of a run whose loss exploded; raise if it gave nothing."""
     last, kept = len(net.history), net.best_epoch_
-    if net.interrupted_:
-        message = (
-            f"Training was interrupted after epoch {last}: the weights of epoch "
-            f"{kept} are kept. Call fit again with warm_start=True to go on."
-        )
-    elif not net.diverged_:
+    if not net.diverged_:
         return
-    elif kept == 0:
+    if kept == 0:
         raise DivergenceError(
             f"expected a finite loss, got NaN or infinity in epoch {last}, before any "
             f"epoch gave a usable state. {ADVICE}"
         )
-    else:
-        message = (
-            f"The loss became NaN or infinite in epoch {last}: the weights of epoch "
-            f"{kept} are kept. {ADVICE}"
-        )
-    # The levels between here and the caller: train, fit, and its validation.
-    warnings.warn(message, ConvergenceWarning, stacklevel=6)
+    message = (
+        f"The loss became NaN or infinite in epoch {last}: the weights of epoch "
+        f"{kept} are kept. {ADVICE}"
+    )
+    warnings.warn(message, ConvergenceWarning, stacklevel=caller_level())

@@ -24,6 +24,8 @@ from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._forward import Forward
 from sk_autoencoder._inference import apply_to_rows
 from sk_autoencoder._random import make_generator
+from sk_autoencoder._stack_level import caller_level
+from sk_autoencoder._torch_defaults import torch_defaults
 from sk_autoencoder.objectives.variational import split_statistics
 
 __all__ = ["HasDensity"]
@@ -53,7 +55,7 @@ class HasDensity(BaseAutoEncoder):
                 f"active_units_={self.active_units_}: the others are as their prior. "
                 "Pass fewer components, a smaller beta, or free_bits=0.1.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=caller_level(),
             )
 
     def score_samples(self, X: Any, n_importance: int = 64) -> np.ndarray:
@@ -196,12 +198,17 @@ class HasDensity(BaseAutoEncoder):
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         module = self.net_.module_
         generator = make_generator(seed, module.columns.mean.device)
-        with torch.inference_mode():
+        with torch_defaults(), torch.inference_mode():
             raw = module.decoder(self._draw_codes(n_samples, generator))
             drawn = module.columns.sample(raw, generator)
             linear = self._linear_part()
             if linear is not None:
-                at = torch.rand(n_samples, generator=generator, device=drawn.device)
+                at = torch.rand(
+                    n_samples,
+                    generator=generator,
+                    device=drawn.device,
+                    dtype=drawn.dtype,
+                )
                 at = torch.nonzero(at < LINEAR_SHARE)[:, 0]
                 y = linear.sample(len(at), generator) + module.columns.offset
                 drawn[at] = module.columns.decode(y)
@@ -213,4 +220,6 @@ class HasDensity(BaseAutoEncoder):
         prior, shape = self._fitted.prior, (n_samples, self._plan.n_components)
         if prior is not None:
             return prior.sample(n_samples, generator)
-        return torch.randn(shape, generator=generator, device=generator.device)
+        return torch.randn(
+            shape, generator=generator, device=generator.device, dtype=torch.float32
+        )

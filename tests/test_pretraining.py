@@ -9,7 +9,6 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
@@ -47,8 +46,9 @@ def make(kind=AutoEncoderTransformer, **parameters):
 
 def fit_layers(estimator, rows=X):
     """Fit, and end before all layers are trained together."""
-    with pytest.warns(ConvergenceWarning, match="interrupted after epoch 0"):
-        return estimator.set_params(callbacks=[Stop()]).fit(rows)
+    with pytest.raises(KeyboardInterrupt, match="interrupted after epoch"):
+        estimator.set_params(callbacks=[Stop()]).fit(rows)
+    return estimator
 
 
 def weights(module):
@@ -257,8 +257,9 @@ def test_the_averaged_weights_begin_where_pretraining_ended():
                 self.average = weights(net.module_)
 
     look = Look()
-    with pytest.warns(ConvergenceWarning, match="interrupted after epoch 0"):
-        fitted = make(callbacks=[look]).fit(X)
+    fitted = make(callbacks=[look])
+    with pytest.raises(KeyboardInterrupt, match="interrupted after epoch"):
+        fitted.fit(X)
     for average, weight in zip(look.average, weights(fitted.module_), strict=True):
         assert torch.equal(average, weight)
 
@@ -418,8 +419,9 @@ def test_an_interrupt_is_meant_for_all_of_the_fit():
         return batch
 
     estimator = make(DenoisingAutoEncoderTransformer, noise=noise, batch_size=32)
-    with pytest.warns(ConvergenceWarning, match="interrupted after epoch 1: the wei"):
-        fitted = estimator.fit(X)
+    with pytest.raises(KeyboardInterrupt, match="interrupted after epoch 4: the best"):
+        estimator.fit(X)
+    fitted = estimator
     assert fitted.history_[:, "phase"] == ["layer 1"] * 3 + ["layer 2"]
     assert len(fitted.net_.history) == 0
     assert np.isfinite(fitted.transform(X)).all()

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import signal
 
 import numpy as np
@@ -379,7 +380,7 @@ def _interruptible():
 
 @pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize("early_stopping", [True, False])
-def test_an_interrupt_keeps_the_best_state_and_warns(early_stopping):
+def test_an_interrupt_keeps_the_best_state_and_goes_on_to_the_caller(early_stopping):
     reducer = AutoEncoderTransformer(
         5,
         callbacks=[InterruptAt(4)],
@@ -388,7 +389,11 @@ def test_an_interrupt_keeps_the_best_state_and_warns(early_stopping):
         warm_start=True,
         **SMALL,
     )
-    with pytest.warns(ConvergenceWarning, match=r"interrupted after epoch 3: the weig"):
+    message = (
+        "fit was interrupted after epoch 3: the best state so far, that of epoch 3, is "
+        "kept and can be used. Call fit again with warm_start=True to go on."
+    )
+    with pytest.raises(KeyboardInterrupt, match=f"^{re.escape(message)}$"):
         reducer.fit(X)
     assert reducer.n_iter_ == reducer.best_epoch_ == 3
     assert np.isfinite(reducer.transform(X)).all()

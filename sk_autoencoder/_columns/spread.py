@@ -34,8 +34,8 @@ class HasVariance(nn.Module):
 
     def make_variances(self, n_columns: int, n_rows: int) -> None:
         """Make the buffers, for columns whose errors are of so many rows."""
-        self.register_buffer("running", torch.ones(n_columns))
-        self.register_buffer("variance", torch.ones(n_columns))
+        self.register_buffer("running", torch.ones(n_columns, dtype=torch.float32))
+        self.register_buffer("variance", torch.ones(n_columns, dtype=torch.float32))
         self._prior_share = self.PRIOR_ROWS / (n_rows + self.PRIOR_ROWS)
 
     def follow(self, errors: Tensor) -> None:

@@ -229,6 +229,7 @@ class ConvNet(Network):
             self.kernel_size,
             stride=stride,
             padding=self.kernel_size // 2,
+            dtype=torch.float32,
             **more,
         )
         bound = 1 / math.sqrt(layer.weight[0].numel())
@@ -241,7 +242,8 @@ class ConvNet(Network):
         """Give what follows a stage's convolution."""
         layers: list[nn.Module] = []
         if self.batch_norm:
-            layers.append(LAYERS[len(shape) - 1][2](shape[0]))
+            norm = LAYERS[len(shape) - 1][2]
+            layers.append(norm(shape[0], dtype=torch.float32))
         layers.append(make_activation(self.activation, shape))
         if self.dropout:
             layers.append(Dropout(self.dropout))

@@ -168,7 +168,7 @@ class MLP(Network):
         for n_in, n_out in pairwise(sizes):
             layers.append(linear(n_in, n_out, generator))
             if self.batch_norm:
-                layers.append(nn.BatchNorm1d(n_out))
+                layers.append(nn.BatchNorm1d(n_out, dtype=torch.float32))
             layers.append(make_activation(self.activation, (n_out,)))
             if self.dropout:
                 layers.append(Dropout(self.dropout))
@@ -349,7 +349,7 @@ def _try_activation(module: nn.Module, shape: tuple[int, ...]) -> None:
 
 def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Make torch's default `Linear`, uniform in +-1/sqrt(n_in), from a generator."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=torch.float32)
     bound = 1 / math.sqrt(n_in)
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

@@ -51,7 +51,8 @@ class Recurrence(nn.Module):
             "input_bias": (n_rows,),
             "state_bias": (n_rows,),
         }.items():
-            weight = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+            weight = torch.empty(shape, dtype=torch.float32)
+            weight.uniform_(-bound, bound, generator=generator)
             self.register_parameter(name, nn.Parameter(weight))
         if cell == "lstm":
             # The forget gates: a cell that remembers until it has learnt to forget.
@@ -198,7 +199,7 @@ class SeriesDecoder(nn.Module):
         self.starts = nn.ModuleList(starts)
         self.dropout = dropout
         self.output = output
-        time = torch.arange(n_frames) / n_frames
+        time = torch.arange(n_frames, dtype=torch.float32) / n_frames
         clock = torch.cos(torch.pi * time[:, None] * torch.arange(1, self.N_WAVES + 1))
         self.register_buffer("clock", clock, persistent=False)
 

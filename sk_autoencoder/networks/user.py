@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
+from sk_autoencoder._torch_defaults import float32_by_default
 from sk_autoencoder.networks.mlp import Dropout
 
 __all__ = ["UserNetwork"]
@@ -134,7 +135,7 @@ class UsersPart(nn.Module):
         ----------
         Bachlechner et al. (2021), ReZero is all you need, UAI.
         """
-        self.gate = nn.Parameter(torch.zeros(self.n_outputs))
+        self.gate = nn.Parameter(torch.zeros(self.n_outputs, dtype=torch.float32))
 
 
 def _own(
@@ -145,7 +146,7 @@ def _own(
         module = copy.deepcopy(part)
     elif callable(part):
         seed = int(torch.randint(2**31, (), generator=generator))
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), float32_by_default():
             torch.manual_seed(seed)
             module = part(n_in, n_out)
     else:
@@ -178,7 +179,7 @@ def _try(part: UsersPart, name: str, n_in: int) -> None:
     part.eval()
     try:
         with torch.no_grad():
-            result = part(torch.zeros(2, n_in))
+            result = part(torch.zeros(2, n_in, dtype=torch.float32))
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(

@@ -1,0 +1,25 @@
+"""Whom a warning is shown to: the code that called the package."""
+
+import sys
+
+__all__ = ["caller_level"]
+
+# What lies between a public method and the user's code: scikit-learn validates
+# parameters around `fit`, and calls it from pipelines and searches.
+OURS = ("sk_autoencoder", "sklearn", "skorch", "joblib")
+
+
+def caller_level() -> int:
+    """Count the frames up to the first outside the package, for `warnings.warn`.
+
+    Returns
+    -------
+    stacklevel : int
+        As the function that calls this one has to pass it.
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in OURS:
+            break
+        level, frame = level + 1, frame.f_back
+    return level
