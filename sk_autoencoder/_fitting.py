@@ -164,7 +164,7 @@ class Fitting:
             fitted = _with_posteriors(fitted, self.rows)
         if self.plan.ordered:
             fitted = self._with_prefixes(fitted)
-        return _whitened(fitted) if self.plan.whiten else fitted
+        return _whitened(fitted, self.rows) if self.plan.whiten else fitted
 
     def _trained(self) -> Fitted:
         """Train the layers one by one, where that is asked for, and then the net."""
@@ -317,11 +317,14 @@ def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
     return replace(fitted, plan=replace(plan, frame=frame))
 
 
-def _whitened(fitted: Fitted) -> Fitted:
+def _whitened(fitted: Fitted, rows: Rows) -> Fitted:
     """Decorrelate the codes."""
     plan, moments = fitted.plan, fitted.moments
     frame = CodeFrame.whitening(
-        moments.mean, moments.covariance, triangular=plan.ordered
+        moments.mean,
+        moments.covariance,
+        triangular=plan.ordered,
+        dtype=rows.source.dtype,
     )
     fitted.net.module_.frame.set_frame(frame)
     return replace(fitted, plan=replace(plan, frame=frame))

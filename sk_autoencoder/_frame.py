@@ -1,6 +1,7 @@
 """The frame of the codes: from what the network calls a code to what users see."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import linalg
@@ -39,7 +40,12 @@ class CodeFrame:
 
     @classmethod
     def whitening(
-        cls, mean: np.ndarray, covariance: np.ndarray, *, triangular: bool = False
+        cls,
+        mean: np.ndarray,
+        covariance: np.ndarray,
+        *,
+        triangular: bool = False,
+        dtype: Any = np.float32,
     ) -> "CodeFrame":
         """Decorrelate codes of this mean and covariance, each to unit variance.
 
@@ -50,6 +56,8 @@ class CodeFrame:
         triangular : bool
             Whether the first j components must depend on the first j alone. Else
             codes move as little as can be.
+        dtype : dtype, default=float32
+            Of the rows whose codes they were.
 
         References
         ----------
@@ -57,24 +65,27 @@ class CodeFrame:
         American Statistician 72.
         """
         variances, vectors = linalg.eigh(covariance)
-        alive = variances > variances.max() * len(mean) * np.finfo(np.float32).eps
+        # Of smaller variances float32 knows no digit, and a covariance in float64 not
+        # the six that unit variance is promised to.
+        least = max(np.finfo(dtype).eps, 1e6 * np.finfo(np.float64).eps)
+        alive = variances > variances.max() * len(mean) * least
         roots = np.sqrt(np.where(alive, variances, 1.0))
         forth = (vectors * np.where(alive, 1 / roots, 0.0)) @ vectors.T
         back = (vectors * np.where(alive, roots, 0.0)) @ vectors.T
         if triangular:
-            forth, back = _triangular(back)
+            forth, back = _triangular(back, least)
         return cls(mean, forth, back)
 
 
-def _triangular(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _triangular(back: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
     """Give an upper triangular R with R' R = back' back, and its inverse, first.
 
-    A component that is fixed by those before it becomes 0.
+    A component that is fixed by those before it, but for a share of `least`, becomes 0.
     """
     upper = linalg.qr(back, mode="r")[0]
     upper *= np.where(np.diag(upper) < 0, -1.0, 1.0)[:, None]
     peaks = np.diag(upper)
-    dead = peaks <= peaks.max() * np.finfo(np.float32).eps
+    dead = peaks <= peaks.max() * least
     upper[dead] = 0.0
     filled = upper + np.diag(dead.astype(float))
     inverse = linalg.solve_triangular(filled, np.eye(len(upper)))

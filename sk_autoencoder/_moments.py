@@ -1,13 +1,16 @@
 """What is known of the codes of the training rows once the network is trained."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sk_autoencoder._exact import in_dtype
 from sk_autoencoder._module import AutoEncoderModule
+from sk_autoencoder._rows import dense_rows, row_chunks
 
 __all__ = ["CodeMoments"]
 
@@ -66,13 +69,43 @@ class CodeMoments:
     ) -> "CodeMoments":
         code = module.network_code(x)
         errors = module.columns.errors(module.decoder(code), x)
+        error = errors.double().square().sum().item()
+        total = module.columns.deviations(x).double().square().sum().item()
+        return cls._of_codes(code, crossed, error, total)
+
+    @classmethod
+    def _of_codes(
+        cls, code: Tensor, crossed: bool, error: float, total: float
+    ) -> "CodeMoments":
         u = code.double().cpu().numpy()
         mean = u.mean(axis=0)
         u = u - mean
         scatter = u.T @ u if crossed else np.square(u).sum(axis=0)
-        error = errors.double().square().sum().item()
-        total = module.columns.deviations(x).double().square().sum().item()
         return cls(len(u), mean, scatter, error, total)
+
+    def with_codes_of(self, module: AutoEncoderModule, X: Any) -> "CodeMoments":
+        """Return these moments with those of the codes of the same rows in float64.
+
+        As `transform` computes them: along an axis on which rows hardly vary, codes of
+        rounded rows are noise.
+
+        Parameters
+        ----------
+        module : AutoEncoderModule
+            In evaluation mode.
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            Not centered.
+        """
+        module = in_dtype(module, torch.float64)
+        mean, found = module.columns.mean, None
+        with torch.inference_mode():
+            for rows in row_chunks(*X.shape):
+                x = torch.from_numpy(np.array(dense_rows(X, rows), np.float64))
+                code = module.network_code(x.to(mean.device) - mean)
+                part = self._of_codes(code, self.scatter.ndim == 2, 0.0, 0.0)
+                found = part if found is None else found.joined(part)
+        assert found is not None
+        return replace(found, error=self.error, total=self.total)
 
     def joined(self, other: "CodeMoments") -> "CodeMoments":
         """Moments of both sets of rows together.

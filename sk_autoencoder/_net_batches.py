@@ -35,6 +35,11 @@ class Rows(torch.utils.data.Dataset):
     validation : Rows or None
         The validation set that belongs to these rows, if the caller gave one: then
         all rows are trained on.
+
+    Attributes
+    ----------
+    source : ndarray or CSR matrix of shape (n_samples, n_features)
+        X as it came.
     """
 
     def __init__(
@@ -49,7 +54,7 @@ class Rows(torch.utils.data.Dataset):
         self.validation = validation
         self.device = torch.device(device)
         resident = self.device.type != "cpu" if resident is None else resident
-        self.n_features = X.shape[1]
+        self.source, self.n_features = X, X.shape[1]
         self._mean = torch.from_numpy(mean.astype(np.float32))
         self._sparse = sparse.issparse(X)
         self._sparse_mean = mean.astype(X.dtype)
@@ -99,8 +104,10 @@ class Rows(torch.utils.data.Dataset):
 def _centred_copy(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Copy X - mean to float32, subtracting before rounding, a chunk at a time."""
     centred = np.empty(X.shape, dtype=np.float32)
-    for rows in row_chunks(*X.shape):
-        centred[rows] = X[rows] - mean
+    # Only a table's constant columns, which nobody reads, may be too large.
+    with np.errstate(over="ignore"):
+        for rows in row_chunks(*X.shape):
+            centred[rows] = X[rows] - mean
     return centred
 
 

@@ -16,7 +16,7 @@ from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._net_callbacks import say
 from sk_autoencoder._net_training import beyond_chance
 from sk_autoencoder._threads import threads_for
-from sk_autoencoder._training import judge
+from sk_autoencoder._training import judge, moments_of
 
 __all__ = ["stay_pca", "train_prefixes", "worse_than_pca"]
 
@@ -140,8 +140,7 @@ def stay_pca(
     say(net.callbacks_, WORSE)
     every = net.get_iterator(rows, training=False)
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
-        moments = CodeMoments.of(module, every, crossed=plan.whiten)
-        return moments, _errors(module, every)
+        return moments_of(net, plan, rows), _errors(module, every)
 
 
 def _errors(module: AutoEncoderModule, batches: Any) -> np.ndarray:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
@@ -22,6 +23,7 @@ from sk_autoencoder.exceptions import DivergenceError
 __all__ = [
     "judge",
     "make_rows",
+    "moments_of",
     "train",
     "validation_errors",
     "with_pca_loss",
@@ -138,8 +140,25 @@ def train(
         judge(net)
         if plan.axes is not None and net.history and net.best_epoch_ == 0:
             say(net.callbacks_, FELL_BACK)
-        every = net.get_iterator(rows, training=False)
-        return CodeMoments.of(module, every, crossed=plan.whiten)
+        return moments_of(net, plan, rows)
+
+
+def moments_of(net: AutoEncoderNet, plan: Plan, rows: Rows) -> CodeMoments:
+    """Return the moments of the codes of rows, by a trained net.
+
+    Parameters
+    ----------
+    net : AutoEncoderNet
+        In evaluation mode.
+    plan : Plan
+        Of the net.
+    rows : Rows
+    """
+    every = net.get_iterator(rows, training=False)
+    moments = CodeMoments.of(net.module_, every, crossed=plan.whiten)
+    if plan.whiten and rows.source.dtype == np.float64:
+        moments = moments.with_codes_of(net.module_, rows.source)
+    return moments
 
 
 def judge(net: AutoEncoderNet) -> None:
