@@ -242,16 +242,17 @@ def _explained_variance_ratio(
 ) -> float:
     """``1 - SSE / SST`` of pairs (rows of X, their reconstruction)."""
     center = _column_means(X) if mean is None else _check_mean(mean, X)
+    unit = _unit(X, center)
     # One sum for each column: what counts as rounding differs from column to column.
     sse = np.zeros(X.shape[1])
     sst = np.zeros(X.shape[1])
     for rows, reconstructed in pairs:
         rows = _dense(rows)
-        sse += _squares(_dense(reconstructed) - rows)
-        sst += _squares(rows - center)
+        sse += _squares((_dense(reconstructed) - rows) / unit)
+        sst += _squares((rows - center) / unit)
 
     precision = X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
-    ulp = 4 * np.finfo(precision).eps * np.abs(center)
+    ulp = 4 * np.finfo(precision).eps * np.abs(center) / unit
     rounding = X.shape[0] * ulp**2
     if np.all(sst <= rounding):
         return 1.0 if np.all(sse <= rounding) else 0.0
@@ -298,6 +299,15 @@ def _column_means(X: Any) -> np.ndarray:
     for rows in _row_chunks(X):
         total += (_dense(X[rows]) - origin).sum(axis=0)
     return origin + total / X.shape[0]
+
+
+def _unit(X: Any, center: np.ndarray) -> float:
+    """Return a power of two near the largest distance from the center.
+
+    In units of it squares neither overflow nor vanish, and no digit changes.
+    """
+    largest = max(np.abs(_dense(X[rows]) - center).max() for rows in _row_chunks(X))
+    return float(np.ldexp(1.0, np.frexp(largest)[1] - 1)) if largest > 0 else 1.0
 
 
 def _squares(difference: np.ndarray) -> np.ndarray:

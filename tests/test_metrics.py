@@ -110,6 +110,18 @@ def test_small_variance_beside_large_values_is_still_variance():
     assert explained_variance_ratio(wide, half) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("power", [-1000, -600, -80, 0, 80, 600, 1000])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
+def test_sums_neither_overflow_nor_vanish(digits, convert, power):
+    X = digits[:300]
+    mean = X.mean(axis=0)
+    ratio = explained_variance_ratio(X, np.round(X, -1), mean=mean)
+    c = 2.0**power
+    scaled = convert(X * c), convert(np.round(X, -1) * c)
+    assert explained_variance_ratio(*scaled, mean=mean * c) == ratio
+    assert explained_variance_ratio(*scaled) == pytest.approx(ratio)
+
+
 def test_one_column_counts_by_its_variance():
     X = np.array([[0.0, 0.0], [1.0, 100.0]])
     lost_small, lost_large = X.copy(), X.copy()
