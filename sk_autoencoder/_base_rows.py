@@ -57,8 +57,9 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         -------
         X_new : ndarray of shape (n_samples, n_components)
             Codes, float32 for float32 rows and for hidden features of a frame with
-            categories, float64 for others; `out` if it is given. The same for the same
-            row at every call, whatever rows are beside it.
+            categories, float64 for others; `out` if it is given. Two calls with the
+            same rows return the same bits. Alone or among others a row has the same
+            code up to rounding: 1e-12 of the largest code in float64, 1e-6 in float32.
         """
         self._check_is_fitted()
         if self._plan.fills:
@@ -145,11 +146,12 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         Returns
         -------
         error : ndarray of shape (n_samples,) or (n_samples, n_features)
-            Squared errors in the caller's units, squared; for a row the sum over
-            its features. Of a table with categories or rank-gauss they are those of
-            the scaled and encoded columns, each of variance 1; of categories the
-            value for each cell comes as a frame. A value for each cell comes in the
-            shape in which rows came to `fit`.
+            Squared errors in the caller's units, squared; for a row the sum over its
+            features. Of a table with categories or rank-gauss they are those of the
+            scaled and encoded columns, each of variance 1; of categories the value
+            for each cell comes as a frame. A value for each cell comes in the shape in
+            which rows came to `fit`. In float64, whatever the dtype of X: squares of
+            float32 numbers may lie beyond float32. Always finite.
         """
         self._check_is_fitted()
 
@@ -158,7 +160,9 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             return squares if per_feature else squares.sum(dim=1)
 
         rows, check = self._rows_in_use(X)
-        errors = apply_to_rows(squared, self.net_.module_, rows, check=check)
+        errors = apply_to_rows(
+            squared, self.net_.module_, rows, check=check, dtype=np.dtype(np.float64)
+        )
         return self._cells_given_back(errors, like=X) if per_feature else errors
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -200,7 +204,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
 
         def squares(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
             error = forward.errors(x).square_().sum(dim=1)
-            total = forward.deviations(x).square().sum(dim=1)
+            total = forward.deviations(x).square_().sum(dim=1)
             return torch.stack([error, total], dim=1)
 
         error, total = sum_over_rows(squares, self.net_.module_, rows, check=check)
@@ -245,14 +249,22 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             return self._table_rows(X, self._table)
         two = first or (fitting and self._has_batch_norm())
         try:
-            return validate_data(
-                self,
-                X,
-                reset=first,
-                accept_sparse="csr",
-                dtype=DTYPES,
-                ensure_min_samples=2 if two else 1,
-            )
+            # scikit-learn's sum of all numbers may overflow, in both directions.
+            with np.errstate(over="ignore", invalid="ignore"):
+                return validate_data(
+                    self,
+                    X,
+                    reset=first,
+                    accept_sparse="csr",
+                    dtype=DTYPES,
+                    ensure_min_samples=2 if two else 1,
+                )
+        except OverflowError as error:
+            raise ValueError(
+                "expected columns whose values fit float64, none beyond "
+                f"{np.finfo(np.float64).max:g}, got X with a larger whole number. "
+                "Scale X first, or drop the column."
+            ) from error
         except ValueError as error:
             if first and str(error).startswith("Input X contains NaN"):
                 raise ValueError(
@@ -352,4 +364,5 @@ def _is_plain(X: Any, n_columns: int) -> bool:
 
 def _check_finite(rows: np.ndarray, **names: str) -> None:
     """Raise scikit-learn's error if a number is NaN or infinite."""
-    assert_all_finite(rows.astype(dtype_in_use(rows), copy=False), **names)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert_all_finite(rows.astype(dtype_in_use(rows), copy=False), **names)

@@ -142,16 +142,20 @@ class LinearDensity:
         distances = (squares / variances).sum(dim=1) + beyond / self.noise
         return -0.5 * (distances + logs + n_features * math.log(2 * math.pi))
 
-    def sample(self, n_samples: int, generator: torch.Generator) -> Tensor:
-        """Draw rows, (n_samples, n_features)."""
+    def sample(
+        self, n_samples: int, generator: torch.Generator, *, noise: bool = True
+    ) -> Tensor:
+        """Sample rows, (n_samples, n_features) in float64, with or without noise."""
         device = generator.device
         explained = np.sqrt(self.variances - self.noise)[:, None] * self.components
         shape = (n_samples, self.components.shape[1])
         how: Any = {"generator": generator, "device": device, "dtype": torch.float32}
-        noise = torch.randn(shape, **how)
-        code = torch.randn((n_samples, len(explained)), **how)
+        # In this order with and without noise: the codes are the same.
+        beyond = torch.randn(shape, **how).double()
+        code = torch.randn((n_samples, len(explained)), **how).double()
         loadings = torch.from_numpy(explained).to(code)
-        return torch.addmm(noise, code, loadings, beta=self.noise**0.5)
+        size = self.noise**0.5 if noise else 0.0
+        return torch.addmm(beyond, code, loadings, beta=size)
 
 
 def balanced_draws(n_draws: int, n_components: int, seed: int) -> Tensor:

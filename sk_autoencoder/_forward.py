@@ -10,6 +10,7 @@ What is not known here, as a user's own network or a part with hooks, is called 
 is; for float64 rows a copy of that part alone is made.
 """
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -34,6 +35,9 @@ __all__ = ["Forward"]
 
 Step = Callable[[Tensor, Tensor | None], Tensor]
 """From a batch to the next; writes into the second argument if it can and is given."""
+
+# Of errors: the squares of as many as 10^8 cells can be summed in float64.
+LARGEST = 1e150
 
 # Run in place, on what a linear layer has just written.
 IN_PLACE: dict[type[nn.Module], Callable[[Tensor], Any]] = {
@@ -116,16 +120,33 @@ class Forward:
         """Turn centred rows into codes and these into rows, not centred."""
         return self.decode(self._code(x, None), out)
 
+    @cached_property
+    def precise(self) -> "Forward":
+        """The same in float64, for rows that are too large for float32."""
+        if self._dtype == torch.float64:
+            return self
+        return Forward(self._module, torch.float64)
+
     def errors(self, x: Tensor) -> Tensor:
-        """Give centred rows less their reconstruction."""
+        """Return centred rows less their reconstruction, in float64.
+
+        None is beyond `LARGEST`, which also stands for what is too large to compute.
+        """
+        errors = self._errors(x).double()
+        if self._dtype != torch.float64 and not math.isfinite(errors.sum().item()):
+            far = ~errors.isfinite().all(dim=1)
+            errors[far] = self.precise._errors(x[far].double())
+        return _bounded(errors)
+
+    def _errors(self, x: Tensor) -> Tensor:
         return self._columns.errors(self._raw(self._code(x, None, keep=True), None), x)
 
     def deviations(self, x: Tensor) -> Tensor:
-        """Give centred rows as `errors` has them."""
-        return self._columns.deviations(x)
+        """Return centred rows as `errors` has them."""
+        return _bounded(self._columns.deviations(x).double())
 
     def squares(self, x: Tensor) -> Tensor:
-        """Give squared errors, (n, n_features)."""
+        """Return squared errors in float64, (n, n_features)."""
         return self._columns.by_column(self.errors(x).square_())
 
     def _raw(self, code: Tensor, out: Tensor | None) -> Tensor:
@@ -141,6 +162,11 @@ class Forward:
         if name not in self._parts:
             self._parts[name] = _step(getattr(self._module, name), self._dtype)
         return self._parts[name]
+
+
+def _bounded(errors: Tensor) -> Tensor:
+    """Return errors with what is too large, or no number, at the largest."""
+    return errors.nan_to_num(nan=LARGEST).clamp_(-LARGEST, LARGEST)
 
 
 class _Room:

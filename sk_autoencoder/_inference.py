@@ -70,6 +70,7 @@ def apply_to_rows(
     are_codes: bool = False,
     check: Check = None,
     out: np.ndarray | None = None,
+    dtype: np.dtype | None = None,
 ) -> np.ndarray:
     """Apply a function of the module to rows.
 
@@ -87,13 +88,15 @@ def apply_to_rows(
         Called with rows in which some number may not be finite; raises if that is so.
     out : ndarray of shape (n_samples, ...) or None
         Where to write the result; None makes an array.
+    dtype : dtype or None
+        Of the array that is made; None is the one in which rows are transformed.
 
     Returns
     -------
     result : ndarray of shape (n_samples, ...)
         `out` if it is given.
     """
-    result = _Result(X.shape[0], dtype_in_use(X), out)
+    result = _Result(X.shape[0], dtype or dtype_in_use(X), out)
     few = OF_FEW.get(function) if X.shape[0] <= FEW_ROWS else None
     if few is None or not _take_few(few, module, X, result, check):
         _run(function, module, X, result, are_codes, check)

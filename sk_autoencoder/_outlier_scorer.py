@@ -230,7 +230,10 @@ def _errors(estimator: BaseAutoEncoder, rows: np.ndarray, units: Units) -> np.nd
     if units.is_category.any():
         module = estimator.net_.module_
         squares = apply_to_rows(
-            lambda forward, x, out: forward.squares(x), module, rows
+            lambda forward, x, out: forward.squares(x),
+            module,
+            rows,
+            dtype=np.dtype(np.float64),
         )
         of = units.is_category
         errors[:, of] = np.sqrt(squares[:, of])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sk_autoencoder._anchoring import anchored
-from sk_autoencoder._assembly import EXACT, Plan, resolve_device
+from sk_autoencoder._assembly import EXACT, Plan, check_ranges, resolve_device
 from sk_autoencoder._budget import (
     CLIP_FROM_PCA,
     EPOCHS_TO_FILL,
@@ -79,6 +79,7 @@ def make_plan(
     validates : bool
         Whether there is a validation set beside them: then all are trained on.
     """
+    check_ranges(statistics, table)  # before anything is computed of them
     network = _resolve_network(estimator)
     stacked = estimator._is_stacked()
     if isinstance(estimator.n_components, float) and (stacked or more_to_come):
@@ -157,16 +158,22 @@ def fresh_plan(
         return plan
     n_more = plan.n_components + MORE_AXES if more_to_come else 0
     plan = anchored(plan, X, n_more=n_more)
-    if estimator.max_epochs == "auto" and _is_exact(plan):
+    if estimator.max_epochs == "auto" and _leaves_nothing(plan):
         plan = replace(plan, settings={**plan.settings, "max_epochs": 0})
     return plan
 
 
-def _is_exact(plan: Plan) -> bool:
-    """Tell whether PCA leaves nothing that float32 could learn."""
+def _leaves_nothing(plan: Plan) -> bool:
+    """Whether PCA leaves nothing that float32 could learn.
+
+    A density has more to learn than the errors of reconstructions, such as how likely
+    the levels of a category are: unless nothing varies, exact ones are no reason not to
+    train it.
+    """
     assert plan.axes is not None
-    left = plan.axes.residual(plan.n_components)
-    return left <= EXACT * plan.axes.total
+    total = plan.axes.total
+    left = plan.axes.residual(plan.n_components) if plan.objective.is_plain else total
+    return left <= EXACT * total
 
 
 def continued_plan(

@@ -11,18 +11,19 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sk_autoencoder._assembly import LINEAR_SHARE, check_statistics, noise_variance
+from sk_autoencoder._assembly import LINEAR_SHARE, check_unit_interval, noise_variance
 from sk_autoencoder._base import BaseAutoEncoder
-from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._density import (
     BOUND_DRAWS,
     LinearDensity,
     balanced_draws,
     log_density,
 )
+from sk_autoencoder._exact import in_dtype
 from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._forward import Forward
 from sk_autoencoder._inference import apply_to_rows
+from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._random import make_generator
 from sk_autoencoder._stack_level import caller_level
 from sk_autoencoder._torch_defaults import torch_defaults
@@ -81,7 +82,8 @@ class HasDensity(BaseAutoEncoder):
         log_density : ndarray of shape (n_samples,)
             In nats, of a density in the caller's units; with
             `numeric_scaling="rank_gauss"` in those of the normal scores. A missing
-            cell counts for nothing, nor do `column_weights`.
+            cell counts for nothing, nor do `column_weights`. Always finite: a row whose
+            log density is below all numbers of the dtype has the least of them.
 
         References
         ----------
@@ -93,24 +95,31 @@ class HasDensity(BaseAutoEncoder):
 
     def _log_density(self, X: Any, n_importance: int = 64) -> np.ndarray:
         """Estimate the log density of rows that have been validated."""
-        if self._table is None:
-            check_statistics(self._plan, ColumnStatistics.of(X))
+        if self._plan.needs_unit_interval:
+            check_unit_interval(self._plan, X.min(), X.max())
         bound, prior = n_importance == 1, self._fitted.prior
         n_draws = BOUND_DRAWS if bound else n_importance
         noise = balanced_draws(n_draws, self.n_components_, self._plan.seeds.score)
         linear = self._linear_part()
 
+        def network(module: AutoEncoderModule, x: Tensor) -> Tensor:
+            return log_density(module, x, noise, prior, bound=bound).double()
+
         def scores(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
-            module = forward.module
-            found = log_density(module, x, noise, prior, bound=bound)
-            if linear is None:
-                return found
-            unit = module.columns.unit
-            beside = linear.log_prob(x / unit) - unit.double().log().sum()
-            return torch.logaddexp(
-                found + math.log1p(-LINEAR_SHARE),
-                (beside + math.log(LINEAR_SHARE)).to(found),
-            )
+            found = network(forward.module, x)
+            far = ~found.isfinite()
+            if far.any():
+                # float32 overflows long before the log density does.
+                found[far] = network(forward.precise.module, x[far].double())
+            if linear is not None:
+                unit = forward.module.columns.unit.double()
+                beside = linear.log_prob(x.double() / unit) - unit.log().sum()
+                found = torch.logaddexp(
+                    found + math.log1p(-LINEAR_SHARE), beside + math.log(LINEAR_SHARE)
+                )
+            least = torch.finfo(x.dtype).min
+            # No number comes of infinities on both sides: too far away as well.
+            return found.nan_to_num(nan=least, neginf=least).clamp_(min=least)
 
         return apply_to_rows(scores, self.net_.module_, X)
 
@@ -165,19 +174,27 @@ class HasDensity(BaseAutoEncoder):
         score : float
             Mean estimate of the log density; higher is better.
         """
-        return float(np.mean(self.score_samples(X), dtype=np.float64))
+        scores = self.score_samples(X).astype(np.float64)
+        with np.errstate(over="ignore"):
+            mean = scores.mean()
+            if not np.isfinite(mean):
+                # The sum of the least of numbers is no number; their mean is one.
+                mean = max((scores / len(scores)).sum(), np.finfo(np.float64).min)
+        return float(mean)
 
     def sample(
         self,
         n_samples: int = 1,
         random_state: int | np.random.RandomState | None = None,
+        *,
+        noise: bool = True,
     ) -> Any:
-        """Draw rows from the fitted density.
+        """Sample rows from the fitted density.
 
+        Codes are drawn from the prior and decoded, in the dtype of the rows of `fit`.
         The density's own noise is part of a sample, as it is for
         `KernelDensity.sample`; where probabilistic PCA is a hundredth of the density,
-        a hundredth of the rows are its. For rows without it, decode codes of the prior:
-        `inverse_transform(rng.standard_normal((n, n_components)))`.
+        a hundredth of the rows are its.
 
         Parameters
         ----------
@@ -185,6 +202,10 @@ class HasDensity(BaseAutoEncoder):
             Rows to draw; 0 or more.
         random_state : int, RandomState instance or None, default=None
             Draws the codes and the noise.
+        noise : bool, default=True
+            Whether to draw each cell from its density around what the decoder gives.
+            False returns the means, and of categories the most probable levels, for
+            the same codes.
 
         Returns
         -------
@@ -195,25 +216,25 @@ class HasDensity(BaseAutoEncoder):
         n_samples = check_scalar(
             n_samples, "n_samples", Integral, min_val=0, include_boundaries="left"
         )
+        noise = check_scalar(noise, "noise", (bool, np.bool_))
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        module = self.net_.module_
-        generator = make_generator(seed, module.columns.mean.device)
+        dtype = torch.float32 if self._input_dtype == np.float32 else torch.float64
+        device = self.net_.module_.columns.mean.device
+        generator = make_generator(seed, device)
         with torch_defaults(), torch.inference_mode():
-            raw = module.decoder(self._draw_codes(n_samples, generator))
-            drawn = module.columns.sample(raw, generator)
+            module = in_dtype(self.net_.module_, dtype)
+            columns = module.columns
+            raw = module.decoder(self._draw_codes(n_samples, generator).to(dtype))
+            drawn = columns.sample(raw, generator)
+            rows = drawn if noise else columns.decode(raw)
             linear = self._linear_part()
             if linear is not None:
-                at = torch.rand(
-                    n_samples,
-                    generator=generator,
-                    device=drawn.device,
-                    dtype=drawn.dtype,
-                )
+                at = torch.rand(n_samples, generator=generator, device=device)
                 at = torch.nonzero(at < LINEAR_SHARE)[:, 0]
-                y = linear.sample(len(at), generator) + module.columns.offset
-                drawn[at] = module.columns.decode(y)
-        rows = drawn.cpu().numpy().astype(self._input_dtype, copy=False)
-        return self._given_back(rows, like=None)
+                y = linear.sample(len(at), generator, noise=noise)
+                rows[at] = columns.decode(y.to(raw) + columns.offset)
+        given = rows.cpu().numpy().astype(self._input_dtype, copy=False)
+        return self._given_back(given, like=None)
 
     def _draw_codes(self, n_samples: int, generator: torch.Generator) -> Tensor:
         """Draw the network's codes from the prior."""

@@ -199,6 +199,48 @@ def test_a_mixture_prior_changes_the_density_and_not_the_codes():
     )
 
 
+# -------------------------------------------------- rows that PCA reconstructs exactly
+
+
+def levels_that_determine_each_other(kind):
+    """Categories, all told by the first; and the entropy of a row in nats."""
+    first = np.random.default_rng(0).integers(0, 3, 600)
+    columns = {"a": np.array(list("xyz"))[first], "b": np.array(list("uvw"))[first]}
+    if kind == "three columns":
+        columns["c"] = np.array(list("pqr"))[(first + 1) % 3]
+    if kind == "beside a pair of levels":
+        columns["c"] = first > 0
+    return pd.DataFrame(columns).astype("category"), np.log(3)
+
+
+@pytest.mark.parametrize(
+    "kind", ["two columns", "three columns", "beside a pair of levels"]
+)
+def test_density_of_categories_is_trained_where_pca_is_exact(kind):
+    frame, entropy = levels_that_determine_each_other(kind)
+    settings = {"hidden_layer_sizes": (32,), "random_state": 0}
+    vae = VAETransformer(4, **settings).fit(frame)
+    assert vae.best_epoch_ > 0
+    start = VAETransformer(4, max_epochs=0, **settings).fit(frame)
+    assert start.score(frame) < -4 * entropy
+    assert -1.4 * entropy < vae.score(frame) < -0.99 * entropy
+
+
+def test_density_of_numbers_stays_pca_where_that_has_the_better_bound():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6))
+    settings = {"hidden_layer_sizes": (16,), "random_state": 0}
+    vae = VAETransformer(2, n_iter_no_change=5, **settings).fit(X)
+    assert vae.n_iter_ > 0
+    start = VAETransformer(2, max_epochs=0, **settings).fit(X)
+    assert vae.score(X) >= start.score(X)
+
+
+def test_rows_that_never_vary_train_nothing():
+    vae = VAETransformer(2, random_state=0).fit(np.full((40, 3), 5.0))
+    assert vae.n_iter_ == 0
+
+
 # --------------------------------------------------------------------------- draws
 
 
@@ -240,6 +282,107 @@ def test_draws_of_a_frame_have_its_columns():
     assert set(drawn["kind"]) <= {"a", "b", "c"}
     assert drawn["whole"].between(0, 8).all()
     assert len(vae.sample(0)) == 0
+
+
+def codes_of_samples(vae, n):
+    """The codes that `sample` draws from the prior for random_state=0."""
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    shape, generator = (n, vae.n_components_), torch.Generator().manual_seed(seed)
+    codes = torch.randn(shape, generator=generator).numpy().astype(np.float64)
+    return codes[:, vae._fitted.order]
+
+
+SECONDS = 1_700_000_000.0
+
+
+@pytest.mark.parametrize("params", [{}, {"init": "random"}, {"prior": "mixture"}])
+def test_samples_far_from_zero_keep_their_digits(params):
+    X = curved()
+    vae = VAETransformer(2, **SMALL, **params).fit(X + SECONDS)
+    near = VAETransformer(2, **SMALL, **params).fit(X)
+    drawn = vae.sample(300, random_state=0)
+    assert drawn.dtype == np.float64
+    assert len(np.unique(drawn[:, 0])) == 300
+    np.testing.assert_allclose(
+        drawn - SECONDS, near.sample(300, random_state=0), atol=1e-2
+    )
+
+
+def test_samples_of_dates_in_a_frame_keep_their_digits():
+    frame = pd.DataFrame(curved() + SECONDS, columns=list("abcdef"))
+    frame["kind"] = pd.Categorical(np.where(frame["a"] > SECONDS, "x", "y"))
+    drawn = VAETransformer(2, **SMALL).fit(frame).sample(300, random_state=0)
+    assert len(np.unique(drawn["a"])) == 300
+    assert drawn["a"].std() == pytest.approx(frame["a"].std(), rel=0.3)
+
+
+def test_samples_are_decoded_as_inverse_transform_decodes():
+    X = curved() + SECONDS
+    vae = VAETransformer(2, init="random", **SMALL).fit(X)
+    means = vae.sample(50, random_state=0, noise=False)
+    expected = vae.inverse_transform(codes_of_samples(vae, 50))
+    np.testing.assert_allclose(means, expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"prior": "mixture"}, {"likelihood": "isotropic"}]
+)
+def test_samples_without_noise_are_the_means_of_those_with_it(params):
+    vae = VAETransformer(2, **{**SMALL, "max_epochs": 40}, **params).fit(curved())
+    means = vae.sample(4000, random_state=0, noise=False)
+    drawn = vae.sample(4000, random_state=0)
+    # The same codes and the same rows of the linear part: what is left is noise.
+    noise = drawn - means
+    assert np.abs(noise.mean(axis=0) / noise.std(axis=0)).max() < 5 / 4000**0.5
+    assert np.abs(np.corrcoef(noise.T, means.T)[:6, 6:]).max() < 0.1
+    assert (means.std(axis=0) < drawn.std(axis=0)).all()
+    # Some have more noise than the decoder's, those of the linear part.
+    np.testing.assert_array_equal(means, vae.sample(4000, random_state=0, noise=False))
+
+
+def test_samples_without_noise_of_the_linear_part_lie_on_the_axes(fitted, monkeypatch):
+    monkeypatch.setattr("sk_autoencoder._vae_density.LINEAR_SHARE", 1.0)
+    means = fitted.sample(100, random_state=0, noise=False)
+    assert np.linalg.matrix_rank(means - means.mean(axis=0), tol=1e-4) == 2
+    assert np.linalg.matrix_rank(fitted.sample(100, random_state=0)) == 6
+
+
+def test_samples_without_noise_of_a_frame_are_the_most_probable_levels():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "number": rng.normal(size=200),
+            "often": pd.Categorical(rng.choice(list("abc"), 200, p=[0.8, 0.1, 0.1])),
+            "pair": pd.Categorical(rng.choice(["no", "yes"], 200, p=[0.3, 0.7])),
+            "many": pd.Categorical(np.where(np.arange(200) % 2, 0, np.arange(200))),
+        }
+    )
+    vae = VAETransformer(2, **SMALL).fit(frame)
+    modes = vae.sample(200, random_state=0, noise=False)
+    pd.testing.assert_series_equal(modes.dtypes, frame.dtypes)
+    expected = vae.inverse_transform(codes_of_samples(vae, 200))
+    pd.testing.assert_frame_equal(modes, expected)
+    drawn = vae.sample(200, random_state=0)
+    for name in ("often", "pair", "many"):
+        assert 0 < (drawn[name] != modes[name]).mean() < 0.7
+    assert modes["number"].std() < drawn["number"].std()
+
+
+def test_samples_without_noise_of_pixels_are_probabilities():
+    rng = np.random.default_rng(0)
+    X = (rng.random((200, 8)) < 0.3).astype(np.float32)
+    vae = VAETransformer(2, likelihood="bernoulli", **SMALL).fit(X)
+    means = vae.sample(50, random_state=0, noise=False)
+    assert means.dtype == np.float32
+    assert ((means > 0) & (means < 1)).all()
+    assert set(np.unique(vae.sample(50, random_state=0))) == {0, 1}
+
+
+def test_noise_of_samples_is_a_boolean(fitted):
+    with pytest.raises(TypeError, match="noise must be an instance of"):
+        fitted.sample(3, noise=0.5)
+    with pytest.raises(TypeError, match="positional arguments"):
+        fitted.sample(3, None, False)
 
 
 # ------------------------------------------------------------------- unusual rows

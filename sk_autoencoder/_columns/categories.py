@@ -82,7 +82,8 @@ class Pairs(Part):
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw levels."""
-        return torch.bernoulli(raw.sigmoid(), generator=generator)
+        # In float32 whatever the dtype: the same seed gives the same levels.
+        return torch.bernoulli(raw.sigmoid().float(), generator=generator).to(raw)
 
 
 class OneHots(Part):
@@ -194,6 +195,6 @@ class OneHots(Part):
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw levels."""
-        blocks = self._probabilities(raw).split(self._sizes, dim=1)
+        blocks = self._probabilities(raw).float().split(self._sizes, dim=1)
         drawn = [torch.multinomial(b, 1, generator=generator) for b in blocks]
         return torch.cat(drawn, dim=1).to(raw)

@@ -170,7 +170,7 @@ class Codes(Part):
         """Draw a level."""
         return self._by_rows(
             lambda own: torch.multinomial(
-                self._every_logit(own).softmax(1), 1, generator=generator
+                self._every_logit(own).softmax(1).float(), 1, generator=generator
             ),
             raw,
         ).to(raw)

@@ -72,6 +72,10 @@ def _filled_pandas(
         series = series if wider is None else series.cat.set_categories(wider)
     elif pandas.api.types.is_integer_dtype(own) and np.any(values % 1):
         series = series.astype(dtype)
+    elif own in (np.float32, np.float16):
+        # pandas refuses values that do not fit to the last digit.
+        most = np.finfo(own).max
+        values = values.clip(-most, most).astype(own)
     filled = series.copy()
     filled.iloc[np.flatnonzero(missing)] = values
     return filled

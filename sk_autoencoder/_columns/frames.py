@@ -333,7 +333,7 @@ def _from_objects(name: Any, values: np.ndarray) -> RawColumn:
     numbers = (int, float, np.integer, np.floating)
     if all(issubclass(kind, numbers) and kind is not bool for kind in kinds):
         whole = all(issubclass(kind, int | np.integer) for kind in kinds)
-        return RawColumn(name, values.astype(np.float64), False, is_integer=whole)
+        return RawColumn(name, _as_floats(name, values), False, is_integer=whole)
     names = sorted(kind.__name__ for kind in kinds)
     raise TypeError(
         f"expected a column of numbers, of strings or of booleans, got X with column "
@@ -341,6 +341,18 @@ def _from_objects(name: Any, values: np.ndarray) -> RawColumn:
         "boolean or a number. Convert it, as with astype(str) or pandas.to_numeric, or "
         "drop it."
     )
+
+
+def _as_floats(name: Any, values: np.ndarray) -> np.ndarray:
+    """Turn objects that are numbers into float64."""
+    try:
+        return values.astype(np.float64)
+    except OverflowError as error:
+        raise ValueError(
+            "expected columns whose values fit float64, none beyond "
+            f"{np.finfo(np.float64).max:g}, got X with a larger whole number in column "
+            f"{name!r}. Scale X first, or drop the column."
+        ) from error
 
 
 def _is_missing(value: Any) -> bool:

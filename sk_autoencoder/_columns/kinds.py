@@ -67,20 +67,23 @@ class NumberColumn:
             )
         low, high = float(seen.min()), float(seen.max())
         knots = _rank_gauss(seen) if scaling == "rank_gauss" else None
-        scores = seen if knots is None else np.interp(seen, *knots)
-        with np.errstate(over="ignore", invalid="ignore"):
-            origin, spread = float(scores.mean()), float(scores.std())
+        scores = seen if knots is None else _along(seen, *knots)
+        origin, spread = _mean_and_deviation(scores)
         rounding = 4 * np.finfo(np.float64).eps * abs(origin)
         constant = low == high or spread <= rounding
-        unit = {"none": 1.0, "minmax": high - low}.get(scaling, spread)
-        unit = 1.0 if constant else unit
-        variance = 0.0 if constant else (spread / unit) ** 2
+        # Rounding of the mean would pass for what varies.
+        origin = float(scores[0]) if low == high else origin
+        with np.errstate(over="ignore", invalid="ignore"):
+            # What overflows here is refused with the range it has.
+            units = {"none": 1.0, "minmax": np.subtract(high, low)}
+            unit = 1.0 if constant else float(units.get(scaling, spread))
+            variance = 0.0 if constant else float(np.square(spread / unit))
         return cls(
             column.name,
             low,
             high,
             column.is_integer,
-            origin if knots is None else float(seen.mean()),
+            origin if knots is None else _mean_and_deviation(seen)[0],
             origin,
             unit,
             knots,
@@ -114,10 +117,11 @@ class NumberColumn:
         return self.scaled(column.values.astype(np.float64))
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """Scale numbers."""
+        """Scale numbers; those too large for it become infinite."""
         if self.knots is not None:
-            values = np.interp(values, *self.knots)
-        return (values - self.origin) / self.unit
+            values = _along(values, *self.knots)
+        with np.errstate(over="ignore"):
+            return (values - self.origin) / self.unit
 
     def back(self, y: np.ndarray) -> np.ndarray:
         """Turn scaled numbers into values."""
@@ -125,7 +129,8 @@ class NumberColumn:
             return np.full(len(y), self.low)
         values = y.astype(np.float64) * self.unit + self.origin
         if self.knots is not None:
-            values = np.interp(values, self.knots[1], self.knots[0])
+            # Of halves: the distance of two values may be too large for a number.
+            values = 2 * np.interp(values, self.knots[1], 0.5 * self.knots[0])
         if self.is_integer:
             values = np.clip(np.rint(values), self.low, self.high)
         return values
@@ -289,6 +294,23 @@ def _sorted(name: Any, levels: set) -> list:
             f"expected categories of one type, got X with column {name!r} of "
             f"{' and '.join(kinds)}. Convert it, as with astype(str)."
         ) from None
+
+
+def _along(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the scores of values, on the lines between knots."""
+    # Of halves: the distance of two values may be too large for a number.
+    return np.interp(0.5 * values, 0.5 * knots, scores)
+
+
+def _mean_and_deviation(values: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation, of values near the largest number too."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = float(values.mean()), float(values.std())
+    if not np.isfinite(mean + deviation):
+        largest = float(np.abs(values).max())
+        values = values / largest
+        mean, deviation = values.mean() * largest, values.std() * largest
+    return mean, deviation
 
 
 def _rank_gauss(seen: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sk_autoencoder._columns.spread import HasVariance
+from sk_autoencoder._columns.spread import HasVariance, normal_like
 from sk_autoencoder._exact import ExactBuffers
 
 __all__ = ["LIKELIHOODS", "Likelihood", "LossFunction", "MeasuredLoss", "OwnLoss"]
@@ -373,8 +373,7 @@ class Gaussian(HasVariance, Likelihood):
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the normal density around the decoder's output."""
-        noise = torch.empty_like(raw).normal_(generator=generator)
-        return raw + noise * self.variance.sqrt()
+        return raw + normal_like(raw, generator) * self.variance.sqrt()
 
     def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the variances to their maximum likelihood values on the training rows."""
@@ -416,7 +415,8 @@ class Bernoulli(BinaryCrossEntropy):
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw zeros and ones."""
-        return torch.bernoulli(torch.sigmoid(raw), generator=generator)
+        likely = torch.sigmoid(raw).float()
+        return torch.bernoulli(likely, generator=generator).to(raw)
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

@@ -10,7 +10,7 @@ from torch import Tensor
 from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._columns.numeric import SMALLEST_SHARE
 from sk_autoencoder._columns.parts import Part, inverse
-from sk_autoencoder._columns.spread import HasVariance
+from sk_autoencoder._columns.spread import HasVariance, normal_like
 
 __all__ = ["Numbers", "NumbersOfSpread"]
 
@@ -147,7 +147,7 @@ class NumbersOfSpread(HasVariance, Numbers):
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the normal density around the reconstruction."""
-        noise = torch.empty_like(raw).normal_(generator=generator)
+        noise = normal_like(raw, generator)
         return self.values(raw) + noise * (self.variance.sqrt() * self.unit)
 
     def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:

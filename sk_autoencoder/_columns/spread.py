@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["HasVariance"]
+__all__ = ["HasVariance", "normal_like"]
 
 
 class HasVariance(nn.Module):
@@ -63,3 +63,12 @@ class HasVariance(nn.Module):
     def pooled(self, variance: Tensor) -> Tensor:
         """Draw the variances towards their mean, as some rows of that would."""
         return variance.lerp(variance.mean(), self._prior_share)
+
+
+def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Return standard normal noise of the shape and dtype of x.
+
+    Drawn in float32, whatever the dtype: the same seed gives the same noise.
+    """
+    noise = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+    return noise.normal_(generator=generator).to(x)

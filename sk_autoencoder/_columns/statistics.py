@@ -44,11 +44,13 @@ class ColumnStatistics:
 
     @classmethod
     def _of_chunk(cls, chunk: np.ndarray) -> "ColumnStatistics":
+        low, high = chunk.min(axis=0), chunk.max(axis=0)
         # What overflows here becomes infinite and is refused with the range it has.
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = chunk.mean(axis=0)
+            # Rounding of the mean of a constant column would pass for what varies.
+            mean = np.where(low == high, low, chunk.mean(axis=0))
             squares = np.square(chunk - mean).sum(axis=0)
-        return cls(len(chunk), mean, squares, chunk.min(axis=0), chunk.max(axis=0))
+        return cls(len(chunk), mean, squares, low, high)
 
     def joined(self, other: "ColumnStatistics") -> "ColumnStatistics":
         """Statistics of both sets of rows together.
@@ -63,13 +65,13 @@ class ColumnStatistics:
         with np.errstate(over="ignore", invalid="ignore"):
             gap = other.mean - self.mean
             between = np.square(gap) * (self.n_rows * weight)
-        return ColumnStatistics(
-            n_rows,
-            self.mean + gap * weight,
-            self.squares + other.squares + between,
-            np.minimum(self.low, other.low),
-            np.maximum(self.high, other.high),
-        )
+            return ColumnStatistics(
+                n_rows,
+                self.mean + gap * weight,
+                self.squares + other.squares + between,
+                np.minimum(self.low, other.low),
+                np.maximum(self.high, other.high),
+            )
 
     @property
     def spread(self) -> np.ndarray:

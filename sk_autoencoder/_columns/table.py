@@ -114,6 +114,20 @@ class Table:
         return not self.has_categories and all(c.knots is None for c in numbers)
 
     @property
+    def widest_range(self) -> float:
+        """Widest range of a column whose errors are told in the caller's units.
+
+        Others only have to have one: infinity, if one is too wide for a number.
+        """
+        columns = [c for c in self.columns if isinstance(c, NumberColumn)]
+        # As numpy's numbers, which become infinite.
+        low = np.array([c.low for c in columns if c.knots is None])
+        high = np.array([c.high for c in columns if c.knots is None])
+        with np.errstate(over="ignore"):
+            widest = float(np.max(high - low, initial=0.0))
+        return widest if self.has_units or np.isinf(widest) else 0.0
+
+    @property
     def mean(self) -> np.ndarray:
         """Mean of the values seen in each column, NaN for categories and empty ones."""
         return np.array([getattr(c, "mean", np.nan) for c in self.columns])
@@ -167,7 +181,7 @@ class Table:
             If a column holds something else than in fit.
         """
         matrix = np.empty((X.shape[0], len(self.columns)), self.dtype)
-        with_gaps = []
+        with_gaps, most = [], np.finfo(self.dtype).max
         # One at a time: a column as it came may take more memory than its numbers.
         pairs = zip(self.columns, read_columns(X), strict=True)
         for i, (column, raw) in enumerate(pairs):
@@ -175,7 +189,8 @@ class Table:
                 with_gaps.append(raw.name)
                 continue
             new: set[Any] = set()
-            matrix[:, i] = column.forth(raw, unknown=self.handle_unknown, new=new)
+            numbers = column.forth(raw, unknown=self.handle_unknown, new=new)
+            matrix[:, i] = np.clip(numbers, -most, most)
             if new and new_levels is not None:
                 new_levels[raw.name] = new
         _refuse_missing(with_gaps)
@@ -233,7 +248,8 @@ class Table:
                 high[i] = np.fmax.reduce(matrix[:, i], initial=-np.inf)
         empty = low > high
         low[empty] = high[empty] = 0.0
-        return ColumnStatistics(n_rows, zero, spread * n_rows, low, high)
+        with np.errstate(over="ignore"):
+            return ColumnStatistics(n_rows, zero, spread * n_rows, low, high)
 
 
 def _fitted(column: RawColumn, scaling: str, declared: bool) -> Column:

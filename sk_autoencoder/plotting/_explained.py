@@ -51,7 +51,7 @@ def explained_of_table(
             raws += [module.decoder.linear(scores[:, :j]) for j in range(1, k + 1)]
         each = [module.columns.errors(raw, x) for raw in raws]
         each.append(module.columns.deviations(x))
-        return torch.stack([part.square().sum(dim=1) for part in each], dim=1)
+        return torch.stack([part.double().square().sum(dim=1) for part in each], dim=1)
 
     rows = estimator._check_rows(X)
     sums = sum_over_rows(squares, estimator.net_.module_, rows)
