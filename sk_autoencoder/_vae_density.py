@@ -229,7 +229,9 @@ class HasDensity(BaseAutoEncoder):
             rows = drawn if noise else columns.decode(raw)
             linear = self._linear_part()
             if linear is not None:
-                at = torch.rand(n_samples, generator=generator, device=device)
+                at = torch.rand(
+                    n_samples, generator=generator, device=device, dtype=torch.float32
+                )
                 at = torch.nonzero(at < LINEAR_SHARE)[:, 0]
                 y = linear.sample(len(at), generator, noise=noise)
                 rows[at] = columns.decode(y.to(raw) + columns.offset)
