@@ -18,7 +18,7 @@ from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._forward import Forward
 from sk_autoencoder._inference import apply_to_rows, dtype_in_use, sum_over_rows
 from sk_autoencoder._net import AutoEncoderNet
-from sk_autoencoder._shapes import flat_rows
+from sk_autoencoder._shapes import flat_rows, refuse_foreign_frame
 
 __all__ = ["DTYPES", "UsesRows"]
 
@@ -92,7 +92,8 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         -------
         X_original : ndarray of shape (n_samples, n_features)
             Rows in the units of `fit`, and in the shape in which they came to it;
-            `out` if it is given; a frame of flat rows after `set_output`.
+            `out` if it is given; a frame of flat rows after `set_output`, or where
+            `sklearn.set_config(transform_output=...)` asks for one.
         """
         self._check_is_fitted()
         if self._plan.fills:
@@ -124,7 +125,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            What `inverse_transform(transform(X))` gives, in the same shape.
+            What `inverse_transform(transform(X))` gives, in the same shape or frame.
         """
         self._check_is_fitted()
         rows, check = self._rows_in_use(X)
@@ -300,6 +301,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         most, ordered = self.n_components_, self._plan.ordered
         if _is_plain(X, most) and self._plan.shown is None:
             return np.asarray(X), _check_finite
+        refuse_foreign_frame(X)
         codes = check_array(X, dtype=DTYPES)
         self._refuse_part_of_layers()
         if codes.shape[1] > most or (codes.shape[1] < most and not ordered):

@@ -9,7 +9,29 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Shape", "flat_rows", "flat_view", "shape_of", "shaped"]
+__all__ = [
+    "Shape",
+    "flat_rows",
+    "flat_view",
+    "refuse_foreign_frame",
+    "shape_of",
+    "shaped",
+]
+
+# Frames of other libraries, by the module of their class and its name, and what makes
+# one of pandas or polars of them. They are known without their library being here.
+FOREIGN_FRAMES = {
+    ("polars", "LazyFrame"): "collect()",
+    ("dask", "DataFrame"): "compute()",
+    ("modin", "DataFrame"): "modin.to_pandas()",
+    ("pyarrow", "Table"): "to_pandas()",
+    ("pyarrow", "RecordBatch"): "to_pandas()",
+    ("cudf", "DataFrame"): "to_pandas()",
+    ("pyspark", "DataFrame"): "toPandas()",
+    ("duckdb", "DuckDBPyRelation"): "df()",
+    ("narwhals", "DataFrame"): "to_native()",
+    ("narwhals", "LazyFrame"): "collect().to_native()",
+}
 
 Shape = tuple[int, ...] | None
 """Of a row; None is a row of numbers."""
@@ -28,6 +50,25 @@ def shape_of(network: Any) -> Shape:
         return tuple(map(operator.index, sizes)) or None
     except TypeError:
         return None  # not said; or refused by the network when it is built
+
+
+def refuse_foreign_frame(X: Any, name: str = "X") -> None:
+    """Refuse a frame of another library than pandas and polars, with what makes one.
+
+    Parameters
+    ----------
+    X : Any
+    name : str
+        Of the argument.
+    """
+    for kind in type(X).__mro__:
+        library = kind.__module__.partition(".")[0]
+        method = FOREIGN_FRAMES.get((library, kind.__name__))
+        if method is not None:
+            raise TypeError(
+                f"expected an array, or a frame of pandas or polars, got {name} of "
+                f"type {library}.{kind.__name__}. Pass {name}.{method}."
+            )
 
 
 def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
@@ -52,7 +93,10 @@ def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
     ------
     ValueError
         If the rows have another shape than the network's, or it has none.
+    TypeError
+        If they are in a frame of another library than pandas and polars.
     """
+    refuse_foreign_frame(X)
     shape = shape_of(network)
     if shape is None:
         n_dims = getattr(X, "ndim", 2)

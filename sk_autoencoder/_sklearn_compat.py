@@ -49,7 +49,7 @@ def feature_names_in(estimator: BaseEstimator, names: Any = None) -> np.ndarray:
 
 
 def in_output_container(estimator: BaseEstimator, rows: np.ndarray, like: Any) -> Any:
-    """Put rows into the container that the caller asked for with `set_output`.
+    """Put rows into the container that `set_output` or `set_config` asks for.
 
     scikit-learn wraps what `transform` returns; `inverse_transform` is left to us.
 
@@ -65,10 +65,10 @@ def in_output_container(estimator: BaseEstimator, rows: np.ndarray, like: Any) -
     Returns
     -------
     rows : ndarray or frame
-        `rows` itself where `set_output` was not called on the estimator.
+        `rows` itself where no container was asked for.
     """
-    kind = getattr(estimator, "_sklearn_output_config", {}).get("transform")
-    if kind in (None, "default"):
+    kind = output_kind(estimator)
+    if kind == "default":
         return rows
     adapter = ADAPTERS_MANAGER.adapters[kind]
     columns = feature_names_in(estimator)

@@ -10,6 +10,8 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, gen_batches
 
+from sk_autoencoder._shapes import refuse_foreign_frame
+
 __all__ = ["explained_variance_ratio", "reconstruction_scorer"]
 
 # What one dense float64 chunk may hold: big enough that numpy's overhead does not
@@ -156,6 +158,7 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> f"{search.best_score_:.2f}"
     '0.71'
     """
+    refuse_foreign_frame(X)
     score = _table_score(estimator, X)
     if score is not None:
         return score

@@ -24,9 +24,8 @@ PANDAS = frozenset(
     ]
 )
 # Kept in memory by Arrow; made only where pyarrow is installed.
-ARROW = frozenset(
-    f"{name}[pyarrow]"
-    for name in (
+ARROW_TYPES = frozenset(
+    (
         "bool",
         "double",
         "float",
@@ -36,12 +35,19 @@ ARROW = frozenset(
         "int32",
         "int64",
         "large_string",
+        "null",
         "string",
         "uint8",
         "uint16",
         "uint32",
         "uint64",
     )
+)
+ARROW = frozenset(f"{name}[pyarrow]" for name in ARROW_TYPES)
+# Arrow's categories, of such values.
+DICTIONARY = re.compile(
+    r"dictionary<values=(\w+), indices=(u?int(?:8|16|32|64)), ordered=([01])>"
+    r"\[pyarrow\]"
 )
 POLARS = frozenset(
     [
@@ -100,8 +106,21 @@ def _of_pandas(dtype: Any) -> dict[str, Any] | None:
             "ordered": bool(dtype.ordered),
         }
     if isinstance(dtype, pandas.api.extensions.ExtensionDtype):
-        return {"pandas": str(dtype)} if str(dtype) in PANDAS | ARROW else None
+        name = str(dtype)
+        known = name in PANDAS | ARROW or _of_dictionary(name) is not None
+        return {"pandas": name} if known else None
     return None
+
+
+def _of_dictionary(name: str) -> tuple[str, str, bool] | None:
+    """Read the types of values and indices, and whether they are ordered, off a name.
+
+    None for the name of another dtype.
+    """
+    found = DICTIONARY.fullmatch(name)
+    if found is None or found[1] not in ARROW_TYPES - {"null"}:
+        return None
+    return found[1], found[2], found[3] == "1"
 
 
 def _of_polars(dtype: Any) -> dict[str, Any] | None:
@@ -134,12 +153,16 @@ def dtype_from_json(found: Any) -> Any:
         name = _known(found["polars"], names["polars"])
         expected = {"polars", "categories"} if name == "Enum" else {"polars"}
         return _to_polars(name, found, expected)
-    name = _known(found.get("pandas"), {"category", *PANDAS, *ARROW}.__contains__)
+    name = _known(found.get("pandas"), _is_known_to_pandas)
     if name == "category":
         return _to_category(found)
     if found.keys() != {"pandas"}:
         raise ValueError("a dtype of pandas that says more than its name")
     return _pandas_dtype(name)
+
+
+def _is_known_to_pandas(name: str) -> bool:
+    return name in {"category", *PANDAS, *ARROW} or _of_dictionary(name) is not None
 
 
 def _known(name: Any, is_known: Any) -> str:
@@ -153,6 +176,9 @@ def _known(name: Any, is_known: Any) -> str:
 def _pandas_dtype(name: str) -> Any:
     pandas = _library("pandas", name)
     try:
+        if name.endswith("[pyarrow]"):
+            # Not by its name: "string[pyarrow]" would make a dtype of pandas' own.
+            return pandas.ArrowDtype(_arrow_type(name))
         return pandas.api.types.pandas_dtype(name)
     except (ImportError, TypeError) as error:
         # An older pandas knows some names without Arrow being there.
@@ -160,6 +186,17 @@ def _pandas_dtype(name: str) -> Any:
             f"it has a column of dtype {name!r}, for which pyarrow is not installed "
             "here. Install it, and load the file again"
         ) from error
+
+
+def _arrow_type(name: str) -> Any:
+    """Make the type of Arrow that a dtype of pandas is named after."""
+    import pyarrow
+
+    dictionary = _of_dictionary(name)
+    if dictionary is None:
+        return pyarrow.type_for_alias(name.removesuffix("[pyarrow]"))
+    values, indices = map(pyarrow.type_for_alias, dictionary[:2])
+    return pyarrow.dictionary(indices, values, ordered=dictionary[2])
 
 
 def _library(name: str, dtype: str) -> Any:

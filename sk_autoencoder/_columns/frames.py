@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from sk_autoencoder._values import shortened
+
 __all__ = [
     "RawColumn",
     "TableFormat",
@@ -273,7 +275,11 @@ def _from_pandas(name: Any, series: Any) -> RawColumn:
         values = series.to_numpy(exact, na_value=np.nan)
         whole = pandas.api.types.is_integer_dtype(dtype)
         return RawColumn(name, values, False, is_integer=whole)
-    if isinstance(dtype, pandas.StringDtype) or dtype.kind == "O":
+    if str(dtype).startswith("dictionary<"):
+        # Arrow's categories; the array has their levels, not the dtype.
+        return RawColumn(name, _objects(series), True)
+    # Arrow's text is of kind "U".
+    if isinstance(dtype, pandas.StringDtype) or dtype.kind in "OU":
         return _from_objects(name, _objects(series))
     raise _refused(name, dtype)
 
@@ -363,10 +369,16 @@ def _is_missing(value: Any) -> bool:
 
 
 def _refused(name: Any, dtype: Any) -> TypeError:
+    times = ("date", "time", "duration", "period", "interval[")
+    is_time = str(dtype).lower().startswith(times)
+    advice = (
+        "Turn it into numbers, as with X[column].dt.dayofweek for a date, or drop it."
+        if is_time
+        else "Turn it into numbers, as by a cast to float, into text, or drop it."
+    )
     return TypeError(
         "expected columns of numbers, categories, strings or booleans, got X with "
-        f"column {name!r} of dtype {dtype}. Turn it into numbers, as with "
-        "X[column].dt.dayofweek for a date, or drop it."
+        f"column {shortened(name)} of dtype {shortened(dtype, quoted=False)}. {advice}"
     )
 
 

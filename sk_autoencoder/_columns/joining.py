@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sk_autoencoder._columns.frames import kind_of
+from sk_autoencoder._shapes import refuse_foreign_frame
 
 __all__ = ["join_rows"]
 
@@ -36,7 +37,11 @@ def join_rows(X: Any, more: Any) -> Any:
     ------
     ValueError
         If the two do not go together.
+    TypeError
+        If one is a frame of another library than pandas and polars.
     """
+    refuse_foreign_frame(X)
+    refuse_foreign_frame(more, "extra_rows")
     kind, other = _kind(X), _kind(more)
     if kind != other:
         raise ValueError(
