@@ -99,7 +99,12 @@ OPTIONAL = ("_sklearn_output_config", "feature_names_in_")
 
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
 # What holds for a class holds for its fitted estimators too.
-ADDED: dict[str, dict[str, Any]] = {"Plan": {"loss": None, "pca_loss": None}}
+ADDED: dict[str, dict[str, Any]] = {
+    "AutoEncoderOutlierDetector": {"verbose": 0},
+    "AutoEncoderOutlierDetector, fitted": {"_training_scores": None},
+    "Plan": {"loss": None, "pca_loss": None},
+    "Scorer": {"moves_drag": False},
+}
 
 # Names that are no longer written.
 LEFT_OUT: dict[str, frozenset[str]] = {

@@ -17,12 +17,16 @@ LEAST_STEPS, MOST_STEPS = 60, 1500
 SMALLEST_BATCH, LARGEST_BATCH = 64, 128
 
 
-def default_estimators(n_rows: int, n_features: int) -> list[AutoEncoderTransformer]:
+def default_estimators(
+    n_rows: int, n_features: int, *, allow_missing: bool
+) -> list[AutoEncoderTransformer]:
     """Make small autoencoders of a few numbers of components.
 
     Parameters
     ----------
     n_rows, n_features : int
+    allow_missing : bool
+        Whether cells of the rows are missing.
 
     Returns
     -------
@@ -43,6 +47,7 @@ def default_estimators(n_rows: int, n_features: int) -> list[AutoEncoderTransfor
             numeric_scaling="standard",
             max_epochs=epochs,
             batch_size=batch,
+            allow_missing=allow_missing,
         )
         for size in sizes
     ]

@@ -1,7 +1,9 @@
 """Fitted autoencoders, and what they make of how normal a row is."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,18 +12,25 @@ from sk_autoencoder._base import BaseAutoEncoder
 from sk_autoencoder._columns import Table
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import CategoryColumn
-from sk_autoencoder._forward import Forward
-from sk_autoencoder._inference import apply_to_rows
+from sk_autoencoder._outlier_members import (
+    MOST_ERROR,
+    allows_nan,
+    cell_errors,
+    codes_of,
+    log_density,
+    short,
+    table_of,
+)
 from sk_autoencoder._outlier_units import (
-    LEAST_ERROR,
     UNSEEN,
+    WILD,
     Units,
     distance,
+    least_error_units,
     robust_unit,
 )
 from sk_autoencoder._rows import dense_rows, row_chunks
 from sk_autoencoder._sklearn_compat import _safe_indexing
-from sk_autoencoder._vae_density import HasDensity
 
 __all__ = ["MEASURES", "Scorer"]
 
@@ -46,35 +55,42 @@ class Scorer:
 
     Attributes
     ----------
-    estimators : list of BaseAutoEncoder
+    estimators : list of transformers
     measure : {"combined", "reconstruction", "latent", "likelihood"}
     units : Units
     error_units : ndarray of shape (n_estimators, n_features)
-        0 for constant features, 1 for categories.
+        0 for constant features.
     codes : tuple of ndarray of shape (2, n_components), one an estimator
         Medians and units of the codes; empty but for "latent".
+    moves_drag : bool
+        Whether `contributions` gives a wild cell what it drags along. Version 0.1.0
+        did not, and its files keep what they gave.
     """
 
-    estimators: list[BaseAutoEncoder]
+    estimators: list[Any]
     measure: str
     units: Units
     error_units: np.ndarray
     codes: tuple[np.ndarray, ...]
+    moves_drag: bool = True
 
     @classmethod
     def of(
         cls,
-        estimators: Sequence[BaseAutoEncoder],
+        estimators: Sequence[Any],
         measure: str,
         X: Any,
         n_fitted: int,
         generator: np.random.Generator,
+        *,
+        reader: BaseAutoEncoder | None = None,
+        on_fit: Callable[[int], None] = lambda i: None,
     ) -> "Scorer":
         """Fit autoencoders to the most typical rows, and measure their errors on all.
 
         Parameters
         ----------
-        estimators : sequence of BaseAutoEncoder
+        estimators : sequence of transformers
             Not fitted; they are now.
         measure : str
         X : {ndarray, frame, CSR matrix} of shape (n_samples, n_features)
@@ -82,68 +98,126 @@ class Scorer:
             Rows to fit to: those nearest to the medians.
         generator : numpy Generator
             Draws the rows for the units, where there are many.
+        reader : BaseAutoEncoder or None
+            Reads a table as `estimators` do; None where X holds numbers alone.
+        on_fit : callable (int)
+            Called with the position of an estimator once it is fitted.
         """
-        typical = _most_typical(estimators[0], X, n_fitted, generator)
-        for estimator in estimators:
-            estimator.fit(typical)
-        table = estimators[0]._table
+        typical = _most_typical(reader, X, n_fitted, generator)
+        with _without_warnings_of_empty(reader, typical):
+            for i, estimator in enumerate(estimators):
+                estimator.fit(typical)
+                on_fit(i)
+        table = table_of(estimators[0])
         rows = _some(_rows(table, X), generator)
-        units = _units(table, rows)
-        least = LEAST_ERROR * units.unit
+        shares = _shares(table)
+        units = Units.of(rows, shares)
+        least = least_error_units(units, rows, shares)
         error_units = np.empty((len(estimators), rows.shape[1]))
-        for i, estimator in enumerate(estimators):
-            unit = robust_unit(_errors(estimator, rows, units), least)
-            unit[units.unit == 0] = 0.0
-            unit[units.is_category] = 1.0
-            error_units[i] = unit
         codes: tuple[np.ndarray, ...] = ()
-        if measure == LATENT:
-            codes = tuple(_code_units(estimator, rows) for estimator in estimators)
-        return cls(list(estimators), measure, units, error_units, codes)
+        scorer = cls(list(estimators), measure, units, error_units, codes)
+        for i, (estimator, seen) in enumerate(scorer._seen(rows)):
+            errors = cell_errors(estimator, rows, seen, units.is_category)
+            _check_reconstructs(estimator, errors)
+            unit = robust_unit(errors, least)
+            unit[units.unit == 0] = 0.0
+            unit[units.is_category] = least[units.is_category]
+            error_units[i] = unit
+            if measure == LATENT:
+                codes = (*codes, _code_units(estimator, seen))
+        return replace(scorer, codes=codes)
 
-    def scores(self, X: Any) -> np.ndarray:
-        """Score rows, higher is more normal, (n_samples,) in the dtype of the rows."""
-        rows = _rows(self.estimators[0]._table, X)
-        scores = _by_chunks(self._scores_of, rows)
-        limits = np.finfo(self._dtype(rows))
-        return scores.clip(limits.min, limits.max).astype(self._dtype(rows))
+    def matrix(self, X: Any, *, takes_missing: bool = False) -> Any:
+        """Turn validated rows into those that are scored.
 
-    def contributions(self, X: Any) -> np.ndarray:
+        Parameters
+        ----------
+        X : {ndarray, frame, CSR matrix} of shape (n_samples, n_features)
+        takes_missing : bool
+            Whether missing cells are taken even if the autoencoders have seen none.
+        """
+        table = table_of(self.estimators[0])
+        if table is not None and takes_missing:
+            table = replace(table, allow_missing=True)
+        return _rows(table, X)
+
+    def scores(self, rows: Any) -> np.ndarray:
+        """Score rows, higher is more normal, (n_samples,) in the dtype of the rows.
+
+        All are finite: a row farther away than numbers go gets the least of its dtype.
+        """
+        dtype = self._dtype(rows)
+        limits = np.finfo(dtype)
+        scores = np.nan_to_num(_by_chunks(self._scores_of, rows), nan=limits.min)
+        return scores.clip(limits.min, limits.max).astype(dtype)
+
+    def contributions(self, rows: Any) -> np.ndarray:
         """Share the scores out to the cells, (n_samples, n_features) of float64.
 
-        What is a sum over cells is: its parts are given. Of other scores it is how much
-        they rise if the cell is the median, or the most frequent level.
+        Of a score that is a sum over cells its parts, each given to the cell that it
+        is due to. Of other scores how much they rise if the cell is the median, or the
+        most frequent level.
         """
-        rows = _rows(self.estimators[0]._table, X)
         if self.measure in (COMBINED, RECONSTRUCTION):
-            return _by_chunks(lambda part: self._cells(part) / part.shape[1], rows)
+            return _by_chunks(lambda part: self._shared(part) / part.shape[1], rows)
         return _by_chunks(self._gains, rows)
 
     def _scores_of(self, rows: np.ndarray) -> np.ndarray:
-        known = self.units.known(rows)
         if self.measure == LIKELIHOOD:
-            logs = [_log_density(estimator, known) for estimator in self.estimators]
+            # As it is: how far off is for the density to say.
+            seen = self.units.known(rows)
+            logs = [log_density(estimator, seen) for estimator in self.estimators]
             return np.stack(logs).mean(axis=0, dtype=np.float64)
         scores = -self._cells(rows).mean(axis=1)
         if self.measure == LATENT:
-            pairs = zip(self.estimators, self.codes, strict=True)
             far = [
-                distance(_codes(estimator, known) - middle, unit).mean(axis=1)
-                for estimator, (middle, unit) in pairs
+                distance(codes_of(estimator, seen) - middle, unit).mean(axis=1)
+                for (estimator, seen), (middle, unit) in zip(
+                    self._seen(rows), self.codes, strict=True
+                )
             ]
             scores -= np.mean(far, axis=0)
         return scores
 
+    def _seen(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Return each transformer with the rows as it is to see them."""
+        fills = [not allows_nan(estimator) for estimator in self.estimators]
+        seen = {f: self.units.seen_by_networks(rows, fill=f) for f in set(fills)}
+        return [(e, seen[f]) for e, f in zip(self.estimators, fills, strict=True)]
+
     def _cells(self, rows: np.ndarray) -> np.ndarray:
-        """Give what each cell has of the score, 1 for a typical one, in float64."""
-        errors, known = np.zeros(rows.shape), self.units.known(rows)
-        for estimator, unit in zip(self.estimators, self.error_units, strict=True):
-            errors += distance(_errors(estimator, known, self.units), unit)
+        """Compute what each cell has of the score, 1 for a typical one, in float64."""
+        errors, of = np.zeros(rows.shape), self.units.is_category
+        pairs = zip(self._seen(rows), self.error_units, strict=True)
+        for (estimator, seen), unit in pairs:
+            errors += distance(cell_errors(estimator, rows, seen, of), unit)
         errors /= len(self.estimators)
         errors += distance(self.units.missed(rows), np.ones(rows.shape[1]))
         if self.measure != COMBINED:
             return errors
         return 0.5 * (errors + self.units.distances(rows))
+
+    def _shared(self, rows: np.ndarray) -> np.ndarray:
+        """Compute `_cells`, where a wild cell has what it drags along.
+
+        A cell far off spoils the reconstruction of other columns too. What cells that
+        are less far off have beyond what they would have if the wild one were the
+        median is the wild cell's.
+        """
+        cells = self._cells(rows)
+        if not self.moves_drag:
+            return cells
+        own, dragged = cells.copy(), np.zeros(rows.shape)
+        far = self.units.distances(rows)
+        for i in np.flatnonzero((far > WILD).any(axis=0)):
+            at = np.flatnonzero(far[:, i] > WILD)
+            changed = rows[at]
+            changed[:, i] = self.units.middle[i]
+            less = np.clip(cells[at] - self._cells(changed), 0.0, own[at])
+            less[far[at] >= far[at, i, np.newaxis]] = 0.0
+            own[at] -= less
+            dragged[at, i] += less.sum(axis=1)
+        return own + dragged
 
     def _gains(self, rows: np.ndarray) -> np.ndarray:
         before = self._scores_of(rows)
@@ -151,7 +225,7 @@ class Scorer:
         for i in range(rows.shape[1]):
             changed = rows.copy()
             changed[:, i] = np.where(np.isnan(rows[:, i]), np.nan, self.units.middle[i])
-            gains[:, i] = self._scores_of(changed) - before
+            gains[:, i] = _difference(self._scores_of(changed), before)
         return gains
 
     @staticmethod
@@ -159,19 +233,28 @@ class Scorer:
         return np.dtype(np.float32 if rows.dtype == np.float32 else np.float64)
 
 
+def _difference(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Compute a difference of scores that may be as far apart as numbers go; finite."""
+    limits = np.finfo(np.float64)
+    ends = [np.nan_to_num(scores, nan=limits.min) for scores in (after, before)]
+    with np.errstate(over="ignore"):
+        return (ends[0] - ends[1]).clip(limits.min, limits.max)
+
+
 def _most_typical(
-    reader: BaseAutoEncoder, X: Any, n_rows: int, generator: np.random.Generator
+    reader: BaseAutoEncoder | None, X: Any, n_rows: int, generator: np.random.Generator
 ) -> Any:
-    """Give the rows nearest to the medians, in their order; all if these are alike.
+    """Return the rows nearest to the medians, in their order; all if these are alike.
 
     What is odd about the others is not to be learnt. Of a table numbers alone count: by
-    its categories all rows of a smaller group would be left out. And no level is.
+    its categories all rows of a smaller group would be left out. And no level is, nor
+    the last value of a column of which most cells are missing.
     """
     if n_rows >= X.shape[0]:
         return X
-    table = reader._read_table(X) if reader._is_table(X) else None
+    table = None if reader is None else reader._read_table(X)
     rows = _rows(table, X)
-    units = _units(table, _some(rows, generator))
+    units = Units.of(_some(rows, generator), _shares(table))
     are_numbers = ~units.is_category
     far = _by_chunks(lambda part: units.distances(part) @ are_numbers, rows)
     order = np.argsort(far, kind="stable")
@@ -181,7 +264,39 @@ def _most_typical(
     for i in np.flatnonzero(units.is_category):
         # The nearest row of each level, NaN for missing cells among them.
         kept.update(order[np.unique(rows[order, i], return_index=True)[1]].tolist())
+    if table is not None:
+        there = ~np.isnan(rows[order])
+        for i in np.flatnonzero(~there[:n_rows].any(axis=0) & there.any(axis=0)):
+            kept.add(int(order[there[:, i].argmax()]))
     return _safe_indexing(X, np.array(sorted(kept)))
+
+
+def _check_reconstructs(estimator: Any, errors: np.ndarray) -> None:
+    """Refuse a transformer of others that gives no numbers for its training rows."""
+    if not isinstance(estimator, BaseAutoEncoder) and (errors == MOST_ERROR).any():
+        raise ValueError(
+            "expected a transformer that reconstructs the training rows by finite "
+            f"numbers, got others from estimator={short(estimator)}. Scale the columns "
+            "first, or pass another one."
+        )
+
+
+@contextmanager
+def _without_warnings_of_empty(
+    reader: BaseAutoEncoder | None, X: Any
+) -> Iterator[None]:
+    """Hide what each fit would say of columns without a value: the detector says it."""
+    if (
+        reader is None
+        or not reader.allow_missing
+        or not reader._read_table(X).is_empty.any()
+    ):
+        # The filters are those of the whole process: no need to touch them.
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "expected at least one value in each column")
+        yield
 
 
 def _some(rows: Any, generator: np.random.Generator) -> np.ndarray:
@@ -193,22 +308,25 @@ def _some(rows: Any, generator: np.random.Generator) -> np.ndarray:
     return dense_rows(rows, np.sort(chosen))
 
 
-def _units(table: Table | None, rows: np.ndarray) -> Units:
-    """Measure the columns of rows that a table has become, or that came as numbers."""
+def _shares(table: Table | None) -> list[np.ndarray | None] | None:
+    """Return the shares of the levels of each column, None for a number."""
     if table is None:
-        return Units.of(rows)
-    shares = [
+        return None
+    return [
         column.shares if isinstance(column, CategoryColumn) else None
         for column in table.columns
     ]
-    return Units.of(rows, shares)
 
 
 def _rows(table: Table | None, X: Any) -> Any:
     """Turn a table into numbers; take validated rows as they are."""
     if table is None:
         return X
-    matrix = table.matrix(X)
+    with np.errstate(over="ignore"):
+        matrix = table.matrix(X)
+    # In units of its column a number may be larger than numbers go.
+    limit = np.finfo(matrix.dtype).max
+    matrix.clip(-limit, limit, out=matrix)
     for i, (column, raw) in enumerate(zip(table.columns, read_columns(X), strict=True)):
         if isinstance(column, CategoryColumn):
             gaps = np.isnan(matrix[:, i])
@@ -224,36 +342,7 @@ def _by_chunks(function: Callable[[np.ndarray], np.ndarray], rows: Any) -> np.nd
     return np.concatenate([function(dense_rows(rows, part)) for part in parts])
 
 
-def _errors(estimator: BaseAutoEncoder, rows: np.ndarray, units: Units) -> np.ndarray:
-    """Give the size of the error of each cell, NaN where one is missing."""
-    errors = np.abs(rows - _reconstructed(estimator, rows)).astype(np.float64)
-    if units.is_category.any():
-        module = estimator.net_.module_
-        squares = apply_to_rows(
-            lambda forward, x, out: forward.squares(x),
-            module,
-            rows,
-            dtype=np.dtype(np.float64),
-        )
-        of = units.is_category
-        errors[:, of] = np.sqrt(squares[:, of])
-    return errors
-
-
-def _reconstructed(estimator: BaseAutoEncoder, rows: np.ndarray) -> np.ndarray:
-    return apply_to_rows(Forward.reconstruct, estimator.net_.module_, rows)
-
-
-def _codes(estimator: BaseAutoEncoder, rows: np.ndarray) -> np.ndarray:
-    return apply_to_rows(Forward.encode, estimator.net_.module_, rows)
-
-
-def _code_units(estimator: BaseAutoEncoder, rows: np.ndarray) -> np.ndarray:
-    codes = _codes(estimator, rows).astype(np.float64)
+def _code_units(estimator: Any, seen: np.ndarray) -> np.ndarray:
+    codes = codes_of(estimator, seen).astype(np.float64)
     middle = np.median(codes, axis=0)
     return np.stack([middle, robust_unit(np.abs(codes - middle))])
-
-
-def _log_density(estimator: BaseAutoEncoder, rows: np.ndarray) -> np.ndarray:
-    assert isinstance(estimator, HasDensity)
-    return estimator._log_density(rows)

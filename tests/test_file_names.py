@@ -34,7 +34,8 @@ TRANSFORMERS = (AutoEncoderTransformer, DenoisingAutoEncoderTransformer, VAETran
 def names_of(kind):
     if dataclasses.is_dataclass(kind):
         return {field.name for field in dataclasses.fields(kind)}
-    return set(kind._get_param_names())
+    kept = KEPT_OF_DETECTOR if kind is AutoEncoderOutlierDetector else ()
+    return {*kind._get_param_names(), *kept}
 
 
 UNITS_1 = {"middle", "unit", "unseen", "levels"}
@@ -43,9 +44,7 @@ OF_0_1_0 = {
     **{kind: NAMES_1[kind.__name__] for kind in TRANSFORMERS},
     **{kind: NAMES_1[name] for name, kind in NETWORKS.items()},
     **{kind: NAMES_1[name] for name, kind in RECORDS.items() if name in NAMES_1},
-    AutoEncoderOutlierDetector: (
-        NAMES_1["AutoEncoderOutlierDetector, fitted"] - set(KEPT_OF_DETECTOR)
-    ),
+    AutoEncoderOutlierDetector: NAMES_1["AutoEncoderOutlierDetector, fitted"],
     Fitted: NAMES_1["Fitted"],
     Units: UNITS_1,
     Scorer: (NAMES_1["Scorer"] - UNITS_1) | {"units"},

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from sk_autoencoder import (
@@ -46,22 +47,34 @@ def unit_by_hand(deviations):
     return np.maximum(mad, 0.05 * np.sqrt((deviations**2).mean(axis=0)))
 
 
+def unit_of_spike_by_hand(deviations):
+    others = deviations[deviations > 0]
+    share = len(others) / len(deviations)
+    level = 0.5 - share
+    quantile = np.quantile(others, level, method="inverted_cdf")
+    return quantile / norm.isf(share * (1 - level) / 2)
+
+
 def huber_by_hand(sizes):
     return np.where(sizes < 3, sizes**2, 6 * sizes - 9)
 
 
 def test_scores_are_those_of_the_formula():
-    # One column is zero in most rows: its median deviation is zero.
+    # One column is zero in most rows: its unit is that of the others.
     seldom = np.where(np.arange(len(X)) % 4 == 0, X[:, 0], 0.0)
     rows = np.column_stack([X, seldom])
     detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
     middle = np.median(rows, axis=0)
     far = np.abs(rows - middle)
-    distances = huber_by_hand(far / unit_by_hand(far))
+    units, spike = unit_by_hand(far), unit_of_spike_by_hand(far[:, -1])
+    units[-1] = spike
+    distances = huber_by_hand(far / units)
     errors = []
     for estimator in detector.estimators_:
         off = np.abs(rows - estimator.inverse_transform(estimator.transform(rows)))
-        errors.append(huber_by_hand(off / unit_by_hand(off)))
+        units = unit_by_hand(off)
+        units[-1] = max(units[-1], spike)
+        errors.append(huber_by_hand(off / units))
     error = np.mean(errors, axis=0)
     expected = -0.5 * (distances + error).mean(axis=1)
     np.testing.assert_allclose(detector.score_samples(rows), expected, rtol=1e-9)
@@ -270,28 +283,23 @@ def test_tables_with_categories_and_missing_cells(people_detector):
         assert changed["native_country"].iloc[0] > 10 * parts["native_country"].iloc[0]
 
 
-def test_distances_of_a_category_are_those_of_its_one_hots():
+def test_distances_of_a_category_are_by_how_rare_its_levels_are():
     estimator = AutoEncoderTransformer(4, allow_missing=True, **SMALL)
     detector = AutoEncoderOutlierDetector(estimator, support_fraction=1.0).fit(PEOPLE)
     units, (estimator,) = detector._scorer.units, detector.estimators_
     rows = estimator._check_rows(PEOPLE)
     column = list(PEOPLE.columns).index("sex")
     assert units.is_category[column]
-    onehots = np.eye(2)[rows[:, column].astype(int)]
-    squares = ((onehots - onehots.mean(axis=0)) ** 2).sum(axis=1)
-    expected = huber_by_hand(np.sqrt(squares / squares.mean()))
+    assert PEOPLE["sex"].value_counts().index[0] == "Male"
+    share = (PEOPLE["sex"] == "Female").mean()
+    expected = np.where(PEOPLE["sex"] == "Female", norm.isf(share / 4) ** 2, 0)
     np.testing.assert_allclose(units.distances(rows)[:, column], expected)
-    # A level that was never seen is none of the one-hots.
+    # No reconstruction is a level that was never seen.
     rows[0, column] = UNSEEN
-    square = (1 + (onehots.mean(axis=0) ** 2).sum()) / squares.mean()
-    expected = huber_by_hand(np.sqrt(square))
-    assert units.distances(rows)[0, column] == pytest.approx(expected)
+    size = norm.isf(0.25 / len(PEOPLE) / 2)
+    assert units.distances(rows)[0, column] == pytest.approx(huber_by_hand(size))
+    assert units.missed(rows)[0, column] == pytest.approx(np.sqrt(size**2 + 1))
     assert np.isnan(units.known(rows)[0, column])
-
-
-def test_missing_cells_are_refused_unless_the_estimator_takes_them():
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        AutoEncoderOutlierDetector().fit(PEOPLE)
 
 
 # ---------------------------------------------------------------------- bad input

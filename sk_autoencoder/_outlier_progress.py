@@ -1,0 +1,49 @@
+"""What a detector tells of its fits while they run."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm.auto import tqdm
+
+__all__ = ["FitProgress"]
+
+
+class FitProgress:
+    """Lines, or a progress bar on the standard error stream, over several fits.
+
+    Parameters
+    ----------
+    n_fits : int
+    verbose : int
+        0 shows nothing, 1 a line for each fit, 2 or more a bar.
+    """
+
+    def __init__(self, n_fits: int, verbose: int) -> None:
+        self._n_fits, self._n_done, self._verbose = n_fits, 0, int(verbose)
+        self._start = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        hidden = self._verbose < 2
+        self._bar = tqdm(
+            total=self._n_fits, unit="fit", leave=False, disable=hidden, mininterval=0
+        )
+        return self
+
+    def advance(self, i: int = 0) -> None:
+        """Count one more fit that is done."""
+        self._n_done += 1
+        self._bar.update()
+        if self._verbose == 1:
+            seconds = time.perf_counter() - self._start
+            message = f"fitted {self._n_done} of {self._n_fits}, {seconds:.1f} s"
+            tqdm.write(f"[AutoEncoderOutlierDetector] {message}", file=sys.stdout)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
