@@ -27,7 +27,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 SOURCES := sk_autoencoder tests benchmarks docs
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-slow test-oldest lint format docs bench clean
+.PHONY: help venv demo test test-slow test-fuzz test-oldest lint format docs bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,9 @@ test: $(VENV)/.all  ## run every test but the slow ones, doctests and documentat
 
 test-slow: $(VENV)/.all  ## run the slow tests
 	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow
+
+test-fuzz: $(VENV)/.all  ## load 100,000 files that were tampered with (an hour)
+	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow tests/test_hostile_files.py
 
 test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported versions
 	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "not slow"

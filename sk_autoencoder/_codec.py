@@ -187,8 +187,15 @@ def _is_alike(first: Any, second: Any) -> bool:
         return False
     if isinstance(first, torch.nn.Module | partial):
         return repr(first) == repr(second)  # weights come from the file
-    # Copies of one: what a clone has.
-    return repr(vars(first)) == repr(vars(second))
+    # Copies of one, as a clone has them, whatever a fit has left in one of them.
+    return _as_given(first) == _as_given(second)
+
+
+def _as_given(value: Any) -> str:
+    """Represent what an object was made of."""
+    attributes = getattr(value, "__dict__", {})
+    own = {name: v for name, v in attributes.items() if not name.endswith("_")}
+    return repr(own or value)
 
 
 class Decoder:

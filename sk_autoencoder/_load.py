@@ -63,6 +63,8 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     name, state = read(path, custom)
     if name != DETECTOR and name not in TRANSFORMERS:
         raise damaged(path, f"it holds a {shortened(name)}, which is not known here")
+    if name != DETECTOR and isinstance(state, dict) and "_fitted" not in state:
+        raise damaged(path, f"it holds a {shortened(name)} that is not fitted")
     try:
         # What `fit` warned of is not said again, and nonsense is refused below.
         with warnings.catch_warnings():

@@ -146,7 +146,7 @@ def read(
     """
     size = _check_file(path)
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(os.fsdecode(path), framework="numpy") as file:
             header = _header(path, file.metadata())
             arrays = _arrays(file, size)
     except (SafetensorError, OverflowError) as error:

@@ -96,7 +96,7 @@ def check_generator_state(state: Any) -> None:
     flags = (int(in_store[24:28].view(np.int32)[0]), int(in_store[-4]))
     if not (
         fits
-        and left >= 1
+        and 1 <= left <= N_WORDS
         and seeded == 1
         and np.isfinite(numbers).all()
         and set(flags) <= {0, 1}

@@ -15,6 +15,8 @@ __all__ = ["MOST_LISTED", "first_line", "fits", "is_plain", "listed", "shortened
 MOST_SHOWN = 120
 # Values in a message: enough to recognize what they are.
 MOST_LISTED = 5
+# And of a reason: scikit-learn's lists the choices.
+MOST_REASON = 400
 # Whole numbers up to which float64 tells each from the next; seeds and counts are less.
 MOST_INT = 2**53
 
@@ -46,9 +48,11 @@ def listed(values: Iterable[Any]) -> str:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its kind where it has none."""
-    lines = str(error).splitlines()
-    kind = type(error).__name__
-    return shortened(lines[0], quoted=False) if lines and lines[0] else kind
+    text = str(error)[: MOST_REASON + 1]
+    if len(text) > MOST_REASON:
+        text = f"{text[:MOST_REASON]}..."
+    lines = text.splitlines()
+    return lines[0] if lines and lines[0] else type(error).__name__
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -1,0 +1,95 @@
+"""Saved files taken apart, to be changed and put together again."""
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load, save
+
+KEY = "sk_autoencoder"
+
+
+class SavedFile:
+    """A file as its JSON and its arrays.
+
+    Parameters
+    ----------
+    data : bytes
+        As `save` has written them.
+
+    Attributes
+    ----------
+    header : dict
+        Format, class, versions and state.
+    arrays : dict of str to ndarray
+    """
+
+    def __init__(self, data: bytes) -> None:
+        size = struct.unpack("<Q", data[:8])[0]
+        self.header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][KEY])
+        self.arrays = {name: array.copy() for name, array in load(data).items()}
+
+    def to_bytes(self) -> bytes:
+        text = json.dumps(self.header)
+        arrays = {n: np.asarray(a, order="C") for n, a in self.arrays.items()}
+        return save(arrays, metadata={KEY: text})
+
+    def at(self, *names: Any) -> Any:
+        """Return the JSON that is reached by names of dicts and positions of lists."""
+        node = self.header["state"]
+        for name in names:
+            node = _place(node, name)[0][_place(node, name)[1]]
+        return node
+
+    def put(self, value: Any, *names: Any) -> None:
+        """Set the JSON that is reached so."""
+        inside, key = _place(self.at(*names[:-1]), names[-1])
+        inside[key] = value
+
+    def remove(self, *names: Any) -> None:
+        node = _inside(self.at(*names[:-1]))
+        node.remove(_pair(self.at(*names[:-1]), names[-1]))
+
+    def add(self, name: Any, value: Any, *names: Any) -> None:
+        _inside(self.at(*names)).append([name, value])
+
+    def array(self, *names: Any) -> str:
+        """Return the name of the array that is reached so."""
+        return self.at(*names)["$array"]
+
+    def give(self, array: Any, *names: Any) -> None:
+        """Put another array in the place of one."""
+        array = np.asarray(array)
+        self.arrays[self.array(*names)] = array
+        self.at(*names)["shape"] = list(array.shape)
+
+
+def _inside(node: Any) -> Any:
+    """Return the list that is inside of a dict, a record, a network or a tuple."""
+    while isinstance(node, dict):
+        for name in (
+            "$dict",
+            "$tuple",
+            "$objects",
+            "fields",
+            "params",
+            "$random_state",
+        ):
+            if name in node:
+                node = node[name]
+                break
+        else:
+            raise KeyError(f"nothing to go on to in {node}")
+    return node
+
+
+def _place(node: Any, name: Any) -> tuple[Any, int]:
+    """Return what holds a value, and its place there."""
+    inside = _inside(node)
+    is_dict = isinstance(node, dict) and "$tuple" not in node and "$objects" not in node
+    return (_pair(node, name), 1) if is_dict else (inside, name)
+
+
+def _pair(node: Any, name: Any) -> list:
+    return next(pair for pair in _inside(node) if pair[0] == name)
