@@ -178,3 +178,15 @@ def test_anything_else_is_refused(activation):
             reducer.transform(X)
     with pytest.raises(ValueError, match=r"'activation' parameter .* must be a str"):
         fit(activation)
+
+
+def test_fit_goes_on_with_the_activation_of_a_copy(tmp_path):
+    fitted = fit(nn.PReLU(), warm_start=True)
+    fitted.save(tmp_path / "file")
+    loaded = sk_autoencoder.load(tmp_path / "file", custom={"activation": nn.PReLU()})
+    expected = copy.deepcopy(fitted).fit(X).loss_curve_
+    for other in (pickle.loads(pickle.dumps(fitted)), loaded):
+        assert other.fit(X).loss_curve_ == expected
+    fitted.set_params(activation=nn.Mish())
+    with pytest.raises(ValueError, match=r"expected activation=PReLU\(num_parameters="):
+        fitted.fit(X)

@@ -102,6 +102,14 @@ def test_own_squared_error_trains_as_the_named_one(scaling):
     np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["huber", squares, distances])
+def test_large_offset_costs_no_precision(loss):
+    settings = {"init": "random", "n_components": 2}
+    expected = fit(loss, X=X, **settings)
+    found = fit(loss, X=X + 2.0**31, **settings)
+    np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-4)
+
+
 def test_loss_by_sample_and_by_cell_are_the_same():
     by_cell = fit(lambda r, t: (r - t).abs())
     by_sample = fit(distances)
@@ -218,6 +226,15 @@ def test_losses_go_on_from_a_fit(loss):
     parts.set_params(loss=other)
     with pytest.raises(ValueError, match="as in the fit before, got"):
         parts.fit(X)
+
+
+def test_fit_goes_on_with_the_loss_of_a_copy(tmp_path):
+    fitted = fit(Weighted(), warm_start=True)
+    fitted.save(tmp_path / "file")
+    loaded = sk_autoencoder.load(tmp_path / "file", custom={"loss": Weighted()})
+    expected = copy.deepcopy(fitted).fit(X).loss_curve_
+    for other in (pickle.loads(pickle.dumps(fitted)), loaded):
+        assert other.fit(X).loss_curve_ == expected
 
 
 def test_label_of_the_loss_names_it():

@@ -29,6 +29,11 @@ __all__ = ["LIKELIHOODS", "Likelihood", "LossFunction", "MeasuredLoss", "OwnLoss
 # A module's name lists its layers: so much of it is enough to know it by.
 LONGEST_NAME = 100
 
+# Share of a column's standard deviation that float32 may lose beside its mean. Beyond
+# it, as for times in seconds since 1970, a loss is given float64.
+MOST_ROUNDING = 1e-3
+FACTOR_AND_SHIFT = ("factor", "shift")
+
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """From reconstruction and target, (n, n_features), to (n,) or (n, n_features)."""
 
@@ -122,16 +127,29 @@ class MeasuredLoss(ExactBuffers, Likelihood):
 
     factor: Tensor
     shift: Tensor
+    needs_float64: bool
     is_squared_error = False
     is_measured = True
 
     def __init__(self, n_features: int = 0, n_rows: int = 0) -> None:
         super().__init__()
 
-    def set_units(self, factor: np.ndarray, shift: np.ndarray) -> None:
-        """Set the way to these units, y * factor + shift, (n_features,) each."""
+    def set_units(
+        self, factor: np.ndarray, shift: np.ndarray, spread: np.ndarray
+    ) -> None:
+        """Set the way to these units, y * factor + shift.
+
+        Parameters
+        ----------
+        factor, shift : ndarray of shape (n_features,)
+        spread : ndarray of shape (n_features,)
+            Standard deviations of the training rows in these units.
+        """
         self.write("factor", factor)
         self.write("shift", shift)
+        rounding = np.abs(shift) * np.finfo(np.float32).eps
+        lost = (rounding > MOST_ROUNDING * spread) & (spread > 0)
+        self.needs_float64 = bool(lost.any())
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch; lower is better."""
@@ -207,15 +225,18 @@ class OwnLoss(MeasuredLoss):
         return self._by_row(self.function(self._seen(raw), self._seen(y)), raw)
 
     def _seen(self, y: Tensor) -> Tensor:
-        return y * self.factor + self.shift
+        if not self.needs_float64:
+            return y * self.factor + self.shift
+        factor, shift = (self.precise(name, torch.float64) for name in FACTOR_AND_SHIFT)
+        return y.double() * factor + shift
 
     def _by_row(self, losses: Any, raw: Tensor) -> Tensor:
         """Check the shape of what the function returned, and average over features."""
         is_tensor = isinstance(losses, Tensor)
         if is_tensor and losses.shape == raw.shape:
-            return losses.mean(dim=1)
+            return losses.mean(dim=1).to(self.factor.dtype)
         if is_tensor and losses.shape == raw.shape[:1]:
-            return losses
+            return losses.to(self.factor.dtype)
         found, advice = f"a {type(losses).__name__}", "Return such a tensor"
         if is_tensor and losses.ndim == 0:
             found = "a scalar"

@@ -156,7 +156,7 @@ class NumericColumns(Columns):
             factor, shift = np.ones_like(mean), np.zeros_like(mean)
             if self.scaling == "none":
                 factor, shift = scale.unit, scale.origin
-            self.likelihood.set_units(factor, shift)
+            self.likelihood.set_units(factor, shift, spread / scale.unit * factor)
 
     def encode(self, x: Tensor) -> Tensor:
         """Standardise centred rows; a constant column gives 0."""
