@@ -167,8 +167,7 @@ def main() -> None:
     if args.device != "cpu" and not torch.cuda.is_available():
         publish("\n\n".join([*parts, NOT_MEASURED]), args.write)
         return
-    for workload in workloads(args):
-        parts.append(report(workload, measure(workload, args)))
+    parts.extend(report(work, measure(work, args)) for work in workloads(args))
     if "defaults" in args.workloads:
         parts.append(default_fits(args))
     if "gpu" in args.workloads:

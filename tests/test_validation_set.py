@@ -187,9 +187,10 @@ def test_validation_set_of_hidden_features():
 
 def test_each_fit_of_a_warm_start_has_its_own_validation_set():
     reducer = make(warm_start=True)
-    found = []
-    for more in ({"X_val": X_VAL}, {}, {"X_val": X_VAL[:30]}):
-        found.append(sizes(reducer.fit(X, **more).history_[-1]))
+    found = [
+        sizes(reducer.fit(X, **more).history_[-1])
+        for more in ({"X_val": X_VAL}, {}, {"X_val": X_VAL[:30]})
+    ]
     assert found == [(200, 60), (180, 20), (200, 30)]
 
 
