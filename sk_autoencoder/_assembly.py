@@ -17,6 +17,7 @@ from sk_autoencoder._columns import (
     ColumnStatistics,
     LossFunction,
     MixedColumns,
+    NumberColumn,
     NumericColumns,
     NumericScale,
     Table,
@@ -42,6 +43,7 @@ __all__ = [
     "check_statistics",
     "check_unit_interval",
     "noise_variance",
+    "output_width",
     "resolve_device",
     "set_anchor",
 ]
@@ -110,6 +112,9 @@ class Plan:
     pca_loss : float or None
         Mean loss of the training rows by PCA, where it is the unit of the loss and does
         not follow from the axes.
+    given_outputs : {"data", "logits"} or None
+        What the decoder of a network gives that is trained as given, in the units of
+        `scaling`; None where the network is standardized inside.
     table : Table or None
         How the columns become numbers, where they are not all numbers without gaps.
     asked : dict
@@ -138,9 +143,15 @@ class Plan:
     mixture: bool = False
     loss: LossFunction | None = None
     pca_loss: float | None = None
+    given_outputs: str | None = None
     table: Table | None = None
     asked: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def as_given(self) -> bool:
+        """Whether the network works in the units of `scaling`, as it was given."""
+        return self.given_outputs is not None
 
     @property
     def scale(self) -> NumericScale:
@@ -149,6 +160,7 @@ class Plan:
             self.scaling,
             self.statistics,
             unit_interval=LIKELIHOODS[self.likelihood].needs_unit_interval,
+            as_given=self.as_given,
         )
 
     @property
@@ -160,6 +172,13 @@ class Plan:
     def needs_unit_interval(self) -> bool:
         """Whether rows are probabilities, for the likelihood."""
         return self.table is None and LIKELIHOODS[self.likelihood].needs_unit_interval
+
+    @property
+    def center(self) -> np.ndarray:
+        """What is taken off rows before they are rounded, (n_features,)."""
+        if self.as_given and self.table is None:
+            return self.scale.origin
+        return self.statistics.mean
 
     @property
     def is_normal(self) -> bool:
@@ -178,12 +197,17 @@ class Plan:
         """Make the columns of the plan."""
         if self.table is not None:
             rows = self.statistics.n_rows if self.is_normal else None
-            return MixedColumns(self.table, density_rows=rows)
+            return MixedColumns(
+                self.table,
+                density_rows=rows,
+                given_scaling=self.scaling if self.as_given else None,
+            )
         return NumericColumns(
             scaling=self.scaling,
             likelihood=self.likelihood,
             statistics=self.statistics,
             loss=self.loss,
+            given_outputs=self.given_outputs,
         )
 
 
@@ -199,6 +223,7 @@ def build_net(plan: Plan) -> AutoEncoderNet:
         **{
             "make_step": fast_step,
             "start_share": LINEAR_SHARE if plan.keeps_linear else 0.0,
+            "as_given": plan.as_given,
             **plan.settings,
         },
     )
@@ -258,6 +283,7 @@ def _build_networks(
         varies = np.isin(np.arange(n_features), owner.numpy())
         if network.reads_cells:
             _refuse_categories(plan)
+        if _in_places(plan):
             places, marked = owner, columns.marked.cpu()
             n_outputs = n_features
             n_inputs = n_features * (2 if columns.masks else 1)
@@ -271,8 +297,33 @@ def _build_networks(
     )
     if places is None:
         return encoder, decoder
-    encoder = InPlaces(encoder, places, n_features, marked)
+    empty = _constants(plan) if plan.as_given else None
+    encoder = InPlaces(encoder, places, n_features, marked, empty)
     return encoder, FromPlaces(decoder, places)
+
+
+def _in_places(plan: Plan) -> bool:
+    """Tell whether the network of a table is given all cells, constant ones too."""
+    assert plan.table is not None
+    given = plan.as_given and not plan.table.has_categories
+    return plan.network.reads_cells or given
+
+
+def _constants(plan: Plan) -> torch.Tensor:
+    """Give what constant numbers are in the units of a network as given."""
+    assert plan.table is not None
+    shifts = [
+        column.to_network(plan.scaling)[1] if isinstance(column, NumberColumn) else 0.0
+        for column in plan.table.columns
+    ]
+    return torch.tensor(shifts, dtype=torch.float64)
+
+
+def output_width(plan: Plan) -> int:
+    """Give how many numbers the decoder of a plan gives for a row."""
+    if plan.table is not None and _in_places(plan):
+        return len(plan.statistics.mean)
+    return plan.columns().n_outputs
 
 
 def _refuse_categories(plan: Plan) -> None:

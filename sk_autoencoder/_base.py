@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 from sk_autoencoder._assembly import set_anchor
 from sk_autoencoder._base_files import TRANSIENT, refuse_own_class, to_values
 from sk_autoencoder._base_rows import DTYPES, UsesRows
+from sk_autoencoder._beside_pca import compare_with_pca
 from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, plan_fit, plan_pass
 from sk_autoencoder._interrupts import Interrupts, run_to_end
@@ -192,6 +193,8 @@ class BaseAutoEncoder(UsesRows, ABC):
             def finish() -> None:
                 self._take(fitting.complete(), rows.dtype)
                 self._check_fit()
+                if not interrupts.caught:
+                    compare_with_pca(self._fitted, rows, held_out)
 
             interrupts.run(finish)
         if interrupts.caught:

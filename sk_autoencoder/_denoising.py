@@ -100,11 +100,11 @@ default="auto"
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
         Units in which errors of numbers are measured; the network's input is
-        standardised anyhow. "none" keeps the proportions of the caller's units, as
-        PCA does; "standard" measures each column in its standard deviation; "minmax"
-        in its range; "rank_gauss" replaces values by the normal scores of their
-        ranks. "auto" is "none", and "standard" beside categories or for
-        `features="hidden"`.
+        standardised anyhow, but for a `UserNetwork` with `init="random"`. "none" keeps
+        the proportions of the caller's units, as PCA does; "standard" measures each
+        column in its standard deviation; "minmax" in its range; "rank_gauss" replaces
+        values by the normal scores of their ranks. "auto" is "none", and "standard"
+        beside categories or for `features="hidden"`.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns hold categories: by name, position or mask. "from_dtype" takes
         the columns of a frame whose dtype is categorical, string or boolean; None
@@ -121,11 +121,13 @@ default="auto"
     column_weights : dict, array-like of shape (n_features,) or None, default=None
         What the columns count for in the loss, by name or in their order; 1 where
         nothing is said. None weighs all columns alike, whatever their kind.
-    init : {"pca", "random"}, default="pca"
+    init : {"auto", "pca", "random"}, default="auto"
         Where training starts. "pca" adds the networks to PCA's own encoder and
         decoder: untrained the two are PCA, and PCA is kept where no epoch beats it
         on the held-out rows by 1.5 standard errors of the gain. Codes are in PCA's
-        units, the data's. "random" has no linear part and no guard.
+        units, the data's. "random" has no linear part and no guard. "auto" is "random"
+        with `pretrain` and for a :class:`~sk_autoencoder.networks.UserNetwork`, which
+        is then the whole model, else "pca".
     pretrain : {"layerwise"} or None, default=None
         "layerwise" first trains one layer at a time, those below it frozen, to
         rebuild its own inputs, which `noise` corrupts: a stacked denoising
@@ -214,7 +216,8 @@ default="adamw"
     loss_curve_ : list of float
         Mean loss of the training rows, one value an epoch. The squared error is
         divided by PCA's on the training rows, with `init="random"` by the variance:
-        1 is as good as PCA, or as the mean row.
+        1 is as good as PCA, or as the mean row. That of a `UserNetwork` with
+        `init="random"` is in the units of `numeric_scaling`.
     validation_loss_curve_ : list of float
         Loss of the held-out rows likewise; empty without any.
     best_epoch_ : int
@@ -278,7 +281,7 @@ default="adamw"
         "features": [StrOptions({"bottleneck", "hidden", "reconstruction"})],
         "layers": ["array-like", None],
         "ordered": ["boolean"],
-        "init": [StrOptions({"pca", "random"})],
+        "init": [StrOptions({"auto", "pca", "random"})],
         "pretrain": [StrOptions({"layerwise"}), None],
     }
 
@@ -303,7 +306,7 @@ default="adamw"
         allow_missing: bool = False,
         handle_unknown: str = "ignore",
         column_weights: Any = None,
-        init: str = "pca",
+        init: str = "auto",
         pretrain: str | None = None,
         ordered: bool = False,
         whiten: bool = False,

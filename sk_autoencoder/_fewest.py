@@ -78,7 +78,7 @@ def fit_fewest(
         sized = with_pca_loss(sized, net, rows)
         write_plan(net, sized)
         moments = train(net, sized, rows, interrupts=interrupts)
-        explained = _explained(net, rows)
+        explained = explained_held_out(net, rows)
         if explained >= share or size == most:
             kept, enough = (sized, net, moments), size
             if explained < share:
@@ -114,12 +114,14 @@ def _next_size(
     return min(max(guess, low + margin), high - margin)
 
 
-def _explained(net: AutoEncoderNet, rows: Rows) -> float:
+def explained_held_out(
+    net: AutoEncoderNet, rows: Rows, *, every: bool = False
+) -> float:
     """Explained variance of the held-out rows, in the units in which they are scored.
 
-    Of all rows, where none are held out.
+    Of all rows, where none are held out, or `every` one is asked for.
     """
-    _, held_out = net.get_split_datasets(rows)
+    _, held_out = (rows, None) if every else net.get_split_datasets(rows)
     module, columns = net.module_, net.module_.columns
     error = total = 0.0
     with torch.inference_mode():

@@ -95,8 +95,15 @@ class Fitted:
 
     @property
     def order(self) -> np.ndarray | None:
-        """Positions of the network's components, the most informative first."""
-        return None if self.kl is None else np.argsort(-self.kl, kind="stable")
+        """Positions of the network's components, the most informative first.
+
+        Those of a network that is trained as given stay where they are.
+        """
+        if self.kl is None:
+            return None
+        if self.plan.as_given:
+            return np.arange(len(self.kl))
+        return np.argsort(-self.kl, kind="stable")
 
     @property
     def explained_variance_ratio(self) -> np.ndarray:

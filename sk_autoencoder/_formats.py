@@ -102,8 +102,10 @@ OPTIONAL = ("_sklearn_output_config", "feature_names_in_")
 ADDED: dict[str, dict[str, Any]] = {
     "AutoEncoderOutlierDetector": {"verbose": 0},
     "AutoEncoderOutlierDetector, fitted": {"_training_scores": None},
-    "Plan": {"loss": None, "pca_loss": None},
+    # A user's own network was standardized inside whatever its start.
+    "Plan": {"given_outputs": None, "loss": None, "pca_loss": None},
     "Scorer": {"moves_drag": False},
+    "UserNetwork": {"output_range": None, "outputs": "auto"},
 }
 
 # Names that are no longer written.

@@ -205,7 +205,9 @@ class _Numeric:
         return torch.mul(x, self._weight, out=self._inputs.like(x) if keep else x)
 
     def deviations(self, x: Tensor) -> Tensor:
-        return x
+        if not self._columns.as_given:
+            return x
+        return x + self._columns.precise("from_mean", self._dtype)
 
     def by_column(self, squares: Tensor) -> Tensor:
         return squares

@@ -124,6 +124,9 @@ class Batches:
     batch_size : int
     generator : torch.Generator or None
         Draws a new order for each pass; None keeps the order.
+    n_drawn : int or None
+        Rows of a pass in a random order; those beyond `indices`, of which there are at
+        least half as many, come twice. None is each row once.
     """
 
     def __init__(
@@ -132,12 +135,14 @@ class Batches:
         indices: np.ndarray,
         batch_size: int,
         generator: torch.Generator | None = None,
+        n_drawn: int | None = None,
     ) -> None:
         self.rows, self.indices = rows, indices
         self.batch_size, self.generator = batch_size, generator
+        self.n_drawn = len(indices) if n_drawn is None else n_drawn
 
     def __len__(self) -> int:
-        n, size = len(self.indices), self.batch_size
+        n, size = self.n_drawn, self.batch_size
         count = -(-n // size)
         return count - 1 if count > 1 and size > 1 and n % size == 1 else count
 
@@ -145,6 +150,9 @@ class Batches:
         indices = self.indices
         if self.generator is not None:
             order = torch.randperm(len(indices), generator=self.generator)
+            if self.n_drawn > len(order):
+                again = torch.randperm(len(indices), generator=self.generator)
+                order = torch.cat([order, again[: self.n_drawn - len(order)]])
             indices = indices[order.numpy()]
         placed = self.rows.place(indices)
         for i in range(count := len(self)):

@@ -98,6 +98,8 @@ class WeightAverage:
         None averages nothing; every method is then free.
     flat : FlatWeights or None
         Of the module, where it has them.
+    lead : int
+        The 10 above: at first the average is a `lead`-th of the steps behind.
 
     References
     ----------
@@ -106,9 +108,13 @@ class WeightAverage:
     """
 
     def __init__(
-        self, module: nn.Module, decay: float | None, flat: FlatWeights | None = None
+        self,
+        module: nn.Module,
+        decay: float | None,
+        flat: FlatWeights | None = None,
+        lead: int = 10,
     ) -> None:
-        self.decay = decay
+        self.decay, self.lead = decay, lead
         self.steps = 0
         self._parameters = list(module.parameters())
         self._weights = (
@@ -124,7 +130,7 @@ class WeightAverage:
         if self.decay is None:
             return
         self.steps += 1
-        keep = min(self.decay, self.steps / (self.steps + 10))
+        keep = min(self.decay, self.steps / (self.steps + self.lead))
         torch._foreach_lerp_(self._average, self._weights, 1 - keep)
 
     def apply(self) -> None:

@@ -28,24 +28,34 @@ class InPlaces(nn.Module):
     marked : Tensor of shape (n_marked,)
         Of the cells that have a mark; others are always missing. Without any, no cell
         may be missing.
+    empty : Tensor of shape (n_features,) or None
+        What stands in the cells that are not scored; None is 0.
     """
 
     places: Tensor
     marked: Tensor
+    empty: Tensor
 
     def __init__(
-        self, network: nn.Module, places: Tensor, n_features: int, marked: Tensor
+        self,
+        network: nn.Module,
+        places: Tensor,
+        n_features: int,
+        marked: Tensor,
+        empty: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.n_features = n_features
         self.register_buffer("places", places.clone(), persistent=False)
         self.register_buffer("marked", marked.clone(), persistent=False)
+        empty = torch.zeros(n_features) if empty is None else empty.float()
+        self.register_buffer("empty", empty, persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode inputs."""
         n_scored = len(self.places)
-        row = inputs.new_zeros((inputs.shape[0], self.n_features))
+        row = self.empty.expand(inputs.shape[0], -1).contiguous()
         row = row.index_copy(1, self.places, inputs[:, :n_scored])
         marks = inputs[:, n_scored:]
         if 0 < len(self.marked) < self.n_features:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sk_autoencoder._anchoring import anchored
+from sk_autoencoder._as_given import check_outputs, is_user_network, with_outputs
 from sk_autoencoder._assembly import EXACT, Plan, check_ranges, resolve_device
 from sk_autoencoder._budget import (
     CLIP_FROM_PCA,
@@ -47,6 +48,7 @@ __all__ = [
     "is_anchored",
     "make_plan",
     "refuse_changes",
+    "resolve_init",
 ]
 
 
@@ -95,11 +97,13 @@ def make_plan(
         width = shape[1] if table is None else MixedColumns(table).n_outputs
         most = width if more_to_come else min(shape[0], width)
         n_components = _resolve_components(estimator.n_components, most, before)
+    given = _is_as_given(estimator) if before is None else before.as_given
     scaling = estimator.numeric_scaling
     if scaling == "auto":
-        scaling = "standard" if stacked else "none"
+        mixed = given and table is not None and table.has_categories
+        scaling = "standard" if stacked or mixed else "none"
     device = resolve_device(estimator.device)
-    return Plan(
+    plan = Plan(
         network=network,
         objective=estimator._objective(),
         scaling=scaling,
@@ -116,10 +120,13 @@ def make_plan(
         shown=_shown(estimator, network) if stacked else None,
         fills=_fills(estimator),
         mixture=getattr(estimator, "prior", "") == "mixture",
+        given_outputs=None if before is None else before.given_outputs,
         table=table,
         asked={name: getattr(estimator, name) for name in READING},
         settings=_net_settings(estimator, shape, device, validates),
     )
+    check_outputs(plan)
+    return with_outputs(plan) if given and before is None else plan
 
 
 def fresh_plan(
@@ -408,18 +415,33 @@ def _is_ordered(estimator: Any) -> bool:
     """Tell whether prefixes of codes are decoded; check that they can be."""
     if not getattr(estimator, "ordered", False) or estimator._is_stacked():
         return False
-    if estimator.init != "pca":
+    if resolve_init(estimator) != "pca":
+        what = ", which is 'random' for a UserNetwork" * (estimator.init == "auto")
         raise ValueError(
-            f"expected init='pca' for ordered=True, got init={estimator.init!r}: only "
-            "components that start as PCA's have an order. Pass init='pca'."
+            f"expected init='pca' for ordered=True, got init={estimator.init!r}{what}: "
+            "only components that start as PCA's have an order. Pass init='pca'."
         )
     return True
 
 
+def resolve_init(estimator: Any) -> str:
+    """Return where training starts, "pca" or "random", as `init` means it."""
+    init: str = getattr(estimator, "init", "random")
+    if init != "auto":
+        return init
+    pretrained = getattr(estimator, "pretrain", None) is not None
+    is_random = pretrained or is_user_network(estimator.network)
+    return "random" if is_random else "pca"
+
+
 def is_anchored(estimator: Any) -> bool:
     """Tell whether the network starts as PCA."""
-    init = getattr(estimator, "init", "random")
-    return bool(init == "pca" and not estimator._is_stacked())
+    return resolve_init(estimator) == "pca" and not estimator._is_stacked()
+
+
+def _is_as_given(estimator: Any) -> bool:
+    """Tell whether modules of the user's own are the whole model."""
+    return is_user_network(estimator.network) and not is_anchored(estimator)
 
 
 def _resolve_callbacks(estimator: Any) -> list[Any]:

@@ -22,6 +22,7 @@ from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_batches import Rows
 from sk_autoencoder._net_callbacks import EpochBar, say
+from sk_autoencoder._planning import resolve_init
 from sk_autoencoder._pretraining_columns import LayerColumns
 from sk_autoencoder._protocols import Columns, Objective
 from sk_autoencoder._random import make_generator
@@ -49,9 +50,9 @@ def refuse_pretraining(estimator: Any) -> None:
         raise ValueError(
             f"expected ordered=False for {how}, got ordered=True: ordered components "
             "start as PCA's, and pretrained layers do not. Pass ordered=False, or "
-            "pretrain=None."
+            "pretrain=None and init='pca'."
         )
-    if estimator.init != "random":
+    if resolve_init(estimator) != "random":
         raise ValueError(
             f"expected init='random' for {how}, got init={estimator.init!r}: what "
             "starts as PCA leaves nothing for the layers to be trained for, one by "

@@ -26,7 +26,7 @@ from sk_autoencoder._random import check_generator_state
 from sk_autoencoder._skeleton import Skeleton
 from sk_autoencoder._state_settings import check_settings
 from sk_autoencoder._values import MOST_INT, shortened
-from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
+from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 from sk_autoencoder.objectives import Denoise, Variational
 from sk_autoencoder.objectives.denoise import NOISES
 
@@ -186,6 +186,14 @@ def _check_plan(plan: Plan, arrays: Any) -> None:
         *["rank_gauss"] * (plan.table is not None),
     )
     need(plan.scaling in scalings, f"a scaling {shortened(plan.scaling)}")
+    need(
+        plan.given_outputs is None
+        or (
+            plan.given_outputs in ("data", "logits")
+            and isinstance(plan.network, UserNetwork)
+        ),
+        f"outputs {shortened(plan.given_outputs)} of a decoder",
+    )
     known = plan.likelihood in LIKELIHOODS
     need(known, f"a likelihood {shortened(plan.likelihood)}")
     need(

@@ -46,7 +46,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "make_step": [callable, None],
 }
 # What a net gets from its plan and not from its settings.
-NOT_SETTINGS = ("self", "module", "seeds", "kwargs")
+NOT_SETTINGS = ("self", "module", "seeds", "as_given", "kwargs")
 OPTIMIZER = "optimizer__"
 
 

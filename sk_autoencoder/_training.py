@@ -56,7 +56,7 @@ def make_rows(plan: Plan, X: Any, X_val: Any = None) -> Rows:
     X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
         The caller's validation set.
     """
-    where: Any = {"mean": plan.statistics.mean, "device": plan.device}
+    where: Any = {"mean": plan.center, "device": plan.device}
     validation = None if X_val is None else Rows(X_val, **where)
     return Rows(X, **where, validation=validation)
 

@@ -74,19 +74,22 @@ class VAETransformer(HasDensity):
         after training, to the codes of the training rows, its parts chosen by Bayes'
         information criterion: `sample` and `score_samples` use it in place of the
         standard normal distribution that training assumes.
-    init : {"pca", "random"}, default="pca"
+    init : {"auto", "pca", "random"}, default="auto"
         Where training starts. With "pca" the model is probabilistic PCA before the
         first step, with its density, and the best bound on held-out rows is kept,
         that one included; a hundredth of the trained density stays probabilistic
         PCA's, if all columns are numbers under normal densities. "random" has no
-        linear part.
+        linear part. "auto" is "random" for a
+        :class:`~sk_autoencoder.networks.UserNetwork`, which is then the whole model,
+        else "pca".
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
         Units in which errors of numbers are measured; the network's input is
-        standardised anyhow. "none" keeps the proportions of the caller's units, as
-        PCA does; "standard" measures each column in its standard deviation; "minmax"
-        in its range; "rank_gauss" replaces values by the normal scores of their
-        ranks. "auto" is "none", and "standard" beside categories.
+        standardised anyhow, but for a `UserNetwork` with `init="random"`. "none" keeps
+        the proportions of the caller's units, as PCA does; "standard" measures each
+        column in its standard deviation; "minmax" in its range; "rank_gauss" replaces
+        values by the normal scores of their ranks. "auto" is "none", and "standard"
+        beside categories.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns hold categories: by name, position or mask. "from_dtype" takes
         the columns of a frame whose dtype is categorical, string or boolean; None
@@ -179,7 +182,8 @@ default="adamw"
         Epochs run.
     kl_per_component_ : ndarray of shape (n_components,)
         Mean divergence of each component from the prior on the training rows, in
-        nats, largest first: the order of the components.
+        nats, largest first: the order of the components, but of a `UserNetwork` with
+        `init="random"`, whose components stay in the encoder's.
     active_units_ : int
         Components that tell something of the rows: whose posterior means have a
         variance over 0.01.
@@ -225,7 +229,7 @@ default="adamw"
         "kl_warmup": [Interval(Integral, 0, None, closed="left")],
         "free_bits": [Interval(Real, 0, None, closed="left")],
         "prior": [StrOptions({"standard", "mixture"})],
-        "init": [StrOptions({"pca", "random"})],
+        "init": [StrOptions({"auto", "pca", "random"})],
     }
 
     def __init__(
@@ -242,7 +246,7 @@ default="adamw"
         kl_warmup: int = 0,
         free_bits: float = 0.0,
         prior: str = "standard",
-        init: str = "pca",
+        init: str = "auto",
         numeric_scaling: str = "auto",
         categorical_features: Any = "from_dtype",
         allow_missing: bool = False,

@@ -769,7 +769,7 @@ def test_series_lie_under_their_reconstructions(turned, noisy):
         if turned
         else (S, UserNetwork(steps_and_channels, linear, input_shape=(10, 2)))
     )
-    ae = AutoEncoderTransformer(2, network=network, **FAST).fit(X)
+    ae = AutoEncoderTransformer(2, network=network, init="pca", **FAST).fit(X)
     given = X + rng.normal(size=X.shape) if noisy else X
     display = ReconstructionDisplay.from_estimator(
         ae, X, X_noisy=given if noisy else None, n_images=3

@@ -456,7 +456,7 @@ REFUSED = {
         {"init": "pca", "ordered": True},
         "expected ordered=False for pretrain='layerwise', got ordered=True: ordered "
         "components start as PCA's, and pretrained layers do not. Pass ordered=False, "
-        "or pretrain=None.",
+        "or pretrain=None and init='pca'.",
     ),
     "a share": (
         {"n_components": 0.9},

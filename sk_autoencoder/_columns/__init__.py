@@ -1,6 +1,7 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
 from sk_autoencoder._columns.frames import copied, has_categories, is_frame
+from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood, LossFunction
 from sk_autoencoder._columns.mixed import MixedColumns
 from sk_autoencoder._columns.numeric import NumericColumns, NumericScale
@@ -13,6 +14,7 @@ __all__ = [
     "Likelihood",
     "LossFunction",
     "MixedColumns",
+    "NumberColumn",
     "NumericColumns",
     "NumericScale",
     "Table",

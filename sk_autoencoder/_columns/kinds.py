@@ -95,6 +95,23 @@ class NumberColumn:
         """Whether all values seen were the same."""
         return self.variance == 0
 
+    def to_network(self, scaling: str) -> tuple[float, float]:
+        """Return factor and shift from y to the units that a scaling makes.
+
+        These are the caller's for "none", and [0, 1] on the rows seen for "minmax";
+        y itself is around 0.
+
+        Parameters
+        ----------
+        scaling : {"none", "standard", "minmax", "rank_gauss"}
+            That the column was scaled by.
+        """
+        if scaling == "none":
+            return self.unit, self.origin
+        if scaling == "minmax":
+            return 1.0, (self.origin - self.low) / self.unit
+        return 1.0, 0.0
+
     def forth(
         self,
         column: RawColumn,

@@ -24,7 +24,14 @@ from torch.nn import functional as F
 from sk_autoencoder._columns.spread import HasVariance, normal_like
 from sk_autoencoder._exact import ExactBuffers
 
-__all__ = ["LIKELIHOODS", "Likelihood", "LossFunction", "MeasuredLoss", "OwnLoss"]
+__all__ = [
+    "LIKELIHOODS",
+    "Likelihood",
+    "LossFunction",
+    "MeasuredLoss",
+    "OwnLoss",
+    "likelihood_class",
+]
 
 # A module's name lists its layers: so much of it is enough to know it by.
 LONGEST_NAME = 100
@@ -112,6 +119,9 @@ class Likelihood(nn.Module):
 
     def set_variance(self, variance: float) -> None:
         """Start from a variance of the errors; only normal densities have one."""
+
+    def set_variance_unit(self, unit: float) -> None:
+        """Set the unit of variances: the mean of the columns' own."""
 
     def check(self, raw: Tensor, y: Tensor) -> None:
         """Refuse, with advice, a loss that cannot be trained on such a batch."""
@@ -436,8 +446,46 @@ class Bernoulli(BinaryCrossEntropy):
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw zeros and ones."""
-        likely = torch.sigmoid(raw).float()
+        likely = self.to_scaled(raw).clamp(0, 1).float()
         return torch.bernoulli(likely, generator=generator).to(raw)
+
+
+class BinaryCrossEntropyOfProbabilities(BinaryCrossEntropy):
+    """The same where the decoder's output is the probability, not its logit."""
+
+    has_gradient = False
+
+    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score a batch; lower is better."""
+        return self._of_cells(raw, y).mean()
+
+    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each row, (n,); their mean is the loss of the batch."""
+        return self._of_cells(raw, y).mean(dim=1)
+
+    @staticmethod
+    def _of_cells(raw: Tensor, y: Tensor) -> Tensor:
+        # In the target's precision: a rounded probability may be 1, and torch refuses
+        # this loss under autocast. It keeps logarithms above -100.
+        with torch.autocast(raw.device.type, enabled=False):
+            lost = raw.isnan()  # torch would raise; here a loss of NaN says more
+            probability = raw.to(y.dtype).masked_fill(lost, 0.5).clamp(0, 1)
+            cells = F.binary_cross_entropy(probability, y.clamp(0, 1), reduction="none")
+            return cells.masked_fill(lost, torch.nan)
+
+    def to_scaled(self, raw: Tensor) -> Tensor:
+        """Give the probabilities as they are."""
+        return raw
+
+    @staticmethod
+    def to_raw(y: Tensor) -> Tensor:
+        """Keep probabilities away from 0 and 1."""
+        least = BinaryCrossEntropy.LEAST
+        return y.clamp(least, 1 - least)
+
+
+class BernoulliOfProbabilities(Bernoulli, BinaryCrossEntropyOfProbabilities):
+    """The same where the decoder's output is the probability, not its logit."""
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
@@ -449,3 +497,22 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "huber": Huber,
     "own": OwnLoss,
 }
+OF_PROBABILITIES: dict[type[Likelihood], type[Likelihood]] = {
+    BinaryCrossEntropy: BinaryCrossEntropyOfProbabilities,
+    Bernoulli: BernoulliOfProbabilities,
+}
+
+
+def likelihood_class(name: str, *, from_probabilities: bool) -> type[Likelihood]:
+    """Return the class of a likelihood.
+
+    Parameters
+    ----------
+    name : str
+        A key of `LIKELIHOODS`.
+    from_probabilities : bool
+        Whether a decoder's output is the probability where it is the logit elsewhere;
+        other likelihoods know no difference.
+    """
+    kind = LIKELIHOODS[name]
+    return OF_PROBABILITIES.get(kind, kind) if from_probabilities else kind

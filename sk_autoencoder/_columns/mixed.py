@@ -40,6 +40,9 @@ class MixedColumns(Columns):
     table : Table
     density_rows : int or None
         Rows in training, where the loss is in nats; None where it is not.
+    given_scaling : {"none", "standard", "minmax", "rank_gauss"} or None
+        Of the numbers, where the network is trained as given: it is then given numbers
+        in the units that this makes, and gives such; see `Numbers`.
     """
 
     is_squared_error = False
@@ -55,12 +58,18 @@ class MixedColumns(Columns):
     spread: Tensor
     input_spread: Tensor
 
-    def __init__(self, table: Table, *, density_rows: int | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        *,
+        density_rows: int | None = None,
+        given_scaling: str | None = None,
+    ) -> None:
         super().__init__()
-        self.has_gradient = True
+        self.has_gradient = given_scaling is None
         self.masks = table.allow_missing
         self.n_features = len(table.columns)
-        parts = _parts(table, density_rows)
+        parts = _parts(table, density_rows, given_scaling)
         self.parts = torch.nn.ModuleList(parts)
         self._widths = [part.n_outputs for part in parts]
         self.n_outputs = sum(self._widths)
@@ -146,7 +155,8 @@ class MixedColumns(Columns):
         These are the caller's units where all columns are numbers, but for rank-gauss;
         else every column is one of variance 1.
         """
-        return self.encode(x)[:, : self.n_outputs] * self.to_errors
+        centred = [part.centred(part.of(x)) for part in self._each()]
+        return torch.cat(centred, dim=1) * self.to_errors
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give rows less their reconstruction, likewise; 0 where cells are missing."""
@@ -243,15 +253,19 @@ class MixedColumns(Columns):
         return zip(self._each(), values.split(self._widths, dim=1), strict=True)
 
 
-def _parts(table: Table, density_rows: int | None) -> list[Part]:
+def _parts(
+    table: Table, density_rows: int | None, given_scaling: str | None
+) -> list[Part]:
     """Sort the columns by kind; constant and empty ones are in none."""
     members: dict[Any, list[int]] = {}
     for i, column in enumerate(table.columns):
         if not column.is_constant and not isinstance(column, EmptyColumn):
             members.setdefault(_kind(column, i), []).append(i)
-    numbers: Any = Numbers
+    numbers: Any = partial(Numbers, given_scaling=given_scaling)
     if density_rows is not None:
-        numbers = partial(NumbersOfSpread, n_rows=density_rows)
+        numbers = partial(
+            NumbersOfSpread, n_rows=density_rows, given_scaling=given_scaling
+        )
     makers = {
         "numbers": numbers,
         "pairs": Pairs,

@@ -23,18 +23,31 @@ class Numbers(Part):
     cells, weights
         See `Part`.
     columns : sequence of NumberColumn
+    given_scaling : {"none", "standard", "minmax", "rank_gauss"} or None
+        How the columns were scaled, where the network is trained as given: inputs and
+        what the decoder gives are then in the units that this makes. None where inputs
+        are standardized.
     """
 
     input_weight: Tensor
     to_plain: Tensor
+    to_network: Tensor
+    shift: Tensor
 
     def __init__(
         self,
         cells: Sequence[int],
         weights: np.ndarray,
         columns: Sequence[NumberColumn],
+        *,
+        given_scaling: str | None = None,
     ) -> None:
         super().__init__(cells, weights, len(cells))
+        self.as_given = given_scaling is not None
+        if given_scaling is not None:
+            units = np.array([column.to_network(given_scaling) for column in columns])
+            self.write("to_network", units[:, 0])
+            self.write("shift", units[:, 1])
         variances = np.array([column.variance for column in columns])
         # One unit for all, so that errors keep the proportions that scaling gave them.
         unit = math.sqrt(variances.mean())
@@ -58,7 +71,13 @@ class Numbers(Part):
         return self._floored * self._units if in_units else self._floored / self.unit
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Standardise; see `Part`."""
+        """Standardise, or give the units of the scaling; see `Part`."""
+        if self.as_given:
+            return x.nan_to_num(0.0) * self.to_network + self.shift
+        return self.centred(x)
+
+    def centred(self, x: Tensor) -> Tensor:
+        """Standardise."""
         return (x * self.input_weight).nan_to_num_(0.0)
 
     def set_left(self, left: np.ndarray) -> None:
@@ -70,6 +89,8 @@ class Numbers(Part):
 
     def _errors(self, raw: Tensor, x: Tensor) -> Tensor:
         # Not nan_to_num: a loss that is no longer finite has to show.
+        if self.as_given:
+            return ((self.values(raw) - x) / self.unit).masked_fill(x.isnan(), 0.0)
         return (raw * self.residual - x / self.unit).masked_fill(x.isnan(), 0.0)
 
     def cells(self, raw: Tensor, x: Tensor) -> Tensor:
@@ -95,6 +116,8 @@ class Numbers(Part):
 
     def values(self, raw: Tensor) -> Tensor:
         """Give the reconstruction."""
+        if self.as_given:
+            return (raw - self.shift) / self.to_network
         return raw * (self.residual * self.unit)
 
 
@@ -103,7 +126,7 @@ class NumbersOfSpread(HasVariance, Numbers):
 
     Parameters
     ----------
-    cells, weights, columns
+    cells, weights, columns, given_scaling
         See `Numbers`.
     n_rows : int
         In training.
@@ -117,8 +140,10 @@ class NumbersOfSpread(HasVariance, Numbers):
         weights: np.ndarray,
         columns: Sequence[NumberColumn],
         n_rows: int,
+        *,
+        given_scaling: str | None = None,
     ) -> None:
-        super().__init__(cells, weights, columns)
+        super().__init__(cells, weights, columns, given_scaling=given_scaling)
         self.write("log_unit", np.log(self._units * self.unit))
         self.make_variances(len(cells), n_rows)
 

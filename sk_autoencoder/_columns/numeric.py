@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._columns.likelihoods import (
-    LIKELIHOODS,
     Likelihood,
     LossFunction,
     MeasuredLoss,
     OwnLoss,
+    likelihood_class,
 )
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._protocols import Columns
@@ -41,7 +41,12 @@ class NumericScale:
 
     @classmethod
     def of(
-        cls, scaling: str, statistics: ColumnStatistics, *, unit_interval: bool
+        cls,
+        scaling: str,
+        statistics: ColumnStatistics,
+        *,
+        unit_interval: bool,
+        as_given: bool = False,
     ) -> "NumericScale":
         """Resolve a `numeric_scaling` on the statistics of the training rows.
 
@@ -55,6 +60,8 @@ class NumericScale:
         statistics : ColumnStatistics
         unit_interval : bool
             Whether targets are probabilities: then "none" leaves rows as they are.
+        as_given : bool
+            Whether the decoder's output is read in these units by itself: then too.
         """
         mean, spread = statistics.mean, statistics.spread
         if scaling == "minmax":
@@ -63,6 +70,8 @@ class NumericScale:
             return cls(np.zeros_like(mean), np.ones_like(mean))
         if scaling == "standard":
             return cls(mean, _positive(spread))
+        if as_given:
+            return cls(np.zeros_like(mean), np.ones_like(mean))
         unit = np.sqrt(np.mean(np.square(spread)))
         return cls(mean, _positive(np.full_like(mean, unit)))
 
@@ -79,6 +88,12 @@ class NumericColumns(Columns):
     not suffer from the units, but for columns that hardly vary (`SMALLEST_SHARE`);
     `numeric_scaling` decides in which units the error is measured.
 
+    A network that is trained as given works in the units of `numeric_scaling` itself:
+    its input is `(row - origin) / unit`, its output is read likewise, and constant
+    columns are columns like any other. What is taken off rows before they are rounded
+    is then the origin of these units, not the mean: a row in the caller's own units
+    reaches the network to the bit.
+
     **Shape**: `encode` (n, n_features) to the same; `decode` likewise.
 
     Parameters
@@ -90,9 +105,13 @@ class NumericColumns(Columns):
         Of the training rows.
     loss : callable or None
         The user's own, for the likelihood "own".
+    given_outputs : {"data", "logits"} or None
+        What the decoder of a network that is trained as given puts out; None where
+        the network stands between standardized inputs and the units of the score.
     """
 
     mean: Tensor
+    from_mean: Tensor
     input_weight: Tensor
     spread: Tensor
     low: Tensor
@@ -108,20 +127,27 @@ class NumericColumns(Columns):
         likelihood: str,
         statistics: ColumnStatistics,
         loss: LossFunction | None = None,
+        given_outputs: str | None = None,
     ) -> None:
         super().__init__()
         self.scaling = scaling
+        self.as_given = given_outputs is not None
         self.likelihood: Likelihood
         if loss is not None:
             self.likelihood = OwnLoss(loss)
         else:
-            self.likelihood = LIKELIHOODS[likelihood](
-                len(statistics.mean), statistics.n_rows
+            kind = likelihood_class(
+                likelihood, from_probabilities=given_outputs == "data"
             )
+            self.likelihood = kind(len(statistics.mean), statistics.n_rows)
         self.is_squared_error = self.likelihood.is_squared_error
         self.has_gradient = self.likelihood.has_gradient
         self.n_inputs = self.n_outputs = len(statistics.mean)
         self.set_statistics(statistics)
+        if self.as_given:
+            # In the caller's units a variance may have any size.
+            spread = statistics.spread / self.scale.unit
+            self.likelihood.set_variance_unit(float(np.mean(np.square(spread))))
 
     def set_statistics(self, statistics: ColumnStatistics) -> None:
         """Write the statistics into the buffers, from float64, in their own dtype."""
@@ -129,10 +155,15 @@ class NumericColumns(Columns):
             self.scaling,
             statistics,
             unit_interval=self.likelihood.needs_unit_interval,
+            as_given=self.as_given,
         )
         mean, spread = statistics.mean, statistics.spread
         constant = spread == 0
         floored = np.maximum(spread, SMALLEST_SHARE * scale.unit)
+        if self.as_given:
+            constant, floored = np.zeros_like(constant), scale.unit
+            self.write("from_mean", scale.origin - mean)
+            mean = scale.origin
         weight = np.where(constant, 0.0, 1 / floored)
         self.statistics, self.scale = statistics, scale
         # From inputs to the units of the score, where the inputs are not constant.
@@ -167,8 +198,8 @@ class NumericColumns(Columns):
         self.likelihood.set_variance(variance)
 
     def deviations(self, x: Tensor) -> Tensor:
-        """Give centred rows, in the caller's units, as they are."""
-        return x
+        """Give rows less their mean, in the caller's units."""
+        return x + self.from_mean if self.as_given else x
 
     def by_column(self, squares: Tensor) -> Tensor:
         """Give squared errors as they are: each is of a column of its own."""
@@ -246,4 +277,4 @@ class NumericColumns(Columns):
 
     def hidden(self, x: Tensor, keep: Tensor) -> Tensor:
         """Give the mean of a column where `keep` is false."""
-        return x * keep
+        return torch.where(keep, x, -self.from_mean) if self.as_given else x * keep

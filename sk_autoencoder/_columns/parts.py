@@ -86,6 +86,10 @@ class Part(ExactBuffers):
         """Turn cells into inputs."""
         raise NotImplementedError
 
+    def centred(self, x: Tensor) -> Tensor:
+        """Turn cells into inputs that are around 0."""
+        return self.inputs(x)
+
     def cells(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each cell (n, c), 0 where it is missing; not yet weighted."""
         raise NotImplementedError

@@ -29,6 +29,8 @@ class HasVariance(nn.Module):
     MEMORY = 0.95
     PRIOR_ROWS = 10.0
 
+    _unit = 1.0
+
     running: Tensor
     variance: Tensor
 
@@ -57,8 +59,14 @@ class HasVariance(nn.Module):
         self.running.fill_(max(variance, self.FLOOR))
         self.variance.copy_(self.running)
 
+    def set_variance_unit(self, unit: float) -> None:
+        """Set the columns' mean variance, where it is not 1, and start from it."""
+        self._unit = unit if unit > 0 else 1.0
+        self.running.fill_(self._unit)
+        self.variance.fill_(self._unit)
+
     def _bounded(self, variance: Tensor) -> Tensor:
-        return self.pooled(variance).clamp(min=self.FLOOR)
+        return self.pooled(variance).clamp(min=self.FLOOR * self._unit)
 
     def pooled(self, variance: Tensor) -> Tensor:
         """Draw the variances towards their mean, as some rows of that would."""

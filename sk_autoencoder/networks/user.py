@@ -3,19 +3,41 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._torch_defaults import float32_by_default
-from sk_autoencoder.networks.mlp import Dropout
+from sk_autoencoder.networks.mlp import Dropout, check_choice
+from sk_autoencoder.networks.ranges import UNBOUNDED, Range, output_range
 
-__all__ = ["UserNetwork"]
+__all__ = ["DecoderOutput", "UserNetwork"]
+
+OUTPUTS = ("auto", "data", "logits")
 
 ARTICLE = {"encoder": "an encoder", "decoder": "a decoder"}
 
 Maker = nn.Module | Callable[[int, int], nn.Module]
+
+
+class DecoderOutput(NamedTuple):
+    """What a decoder gives.
+
+    Attributes
+    ----------
+    outputs : {"data", "logits"}
+    range : (float, float)
+        Infinite where it is not bounded, or not known.
+    is_known : bool
+        Whether both could be read or were told.
+    """
+
+    outputs: str
+    range: Range
+    is_known: bool
 
 
 class UserNetwork(Network):
@@ -24,6 +46,19 @@ class UserNetwork(Network):
     Modules are copied, weights included, and never changed. `torch.nn.Dropout` in them
     draws from the estimator's generator; other layers that draw at random use torch's
     global one.
+
+    The modules are trained as they were given. With `init="random"`, which
+    `init="auto"` means for them, they are the whole model: the encoder gets the samples
+    in the units that `numeric_scaling` makes, for a numeric matrix the caller's own,
+    and the decoder's output is read in the same units. There is no centering, no scale,
+    no linear part and no falling back to PCA; a UserWarning tells if the result is
+    worse than PCA on the validation samples. For a numeric matrix without missing
+    values and `whiten=False`, `transform(X)` is `encoder(X)`, for
+    :class:`~sk_autoencoder.VAETransformer` the half of it that holds the means, and
+    `inverse_transform(Z)` is `decoder(Z)`, its sigmoid where the decoder gives logits.
+
+    With `init="pca"` the model is PCA's encoder and decoder, and the modules learn what
+    to add to them.
 
     Parameters
     ----------
@@ -36,6 +71,18 @@ class UserNetwork(Network):
         shape. A callable likewise.
     input_shape : tuple of int or None, default=None
         Shape of a row as the encoder takes it; None is flat.
+    output_range : (float, float) or None, default=None
+        Range of what the decoder can give, `-numpy.inf` and `numpy.inf` included. None
+        reads it from the decoder's last operation; one UserWarning asks for it where
+        that cannot be done. Training data outside of it get a UserWarning.
+    outputs : {"auto", "data", "logits"}, default="auto"
+        What the decoder gives: "data" is the reconstruction, under binary
+        cross-entropy the probability; "logits", for binary cross-entropy and the
+        Bernoulli likelihood alone, is what a sigmoid makes the probability of. "auto"
+        is "logits" under these two unless the decoder ends in a sigmoid, or gives
+        numbers from 0 to 1 otherwise; else "data". Categories are decoded from logits
+        whatever this is. With `init="pca"` neither this nor `output_range` has a
+        meaning.
 
     See Also
     --------
@@ -63,10 +110,46 @@ class UserNetwork(Network):
         encoder: Maker,
         decoder: Maker,
         input_shape: Sequence[int] | None = None,
+        *,
+        output_range: Sequence[float] | None = None,
+        outputs: str = "auto",
     ) -> None:
         self.encoder = encoder
         self.decoder = decoder
         self.input_shape = input_shape
+        self.output_range = output_range
+        self.outputs = outputs
+
+    def decoder_output(
+        self,
+        *,
+        n_components: int,
+        n_outputs: int,
+        generator: torch.Generator,
+        takes_logits: bool,
+    ) -> DecoderOutput:
+        """Resolve `outputs` and `output_range`.
+
+        Parameters
+        ----------
+        n_components, n_outputs, generator
+            As for `build`.
+        takes_logits : bool
+            Whether the loss can be computed from logits.
+        """
+        check_choice("outputs", self.outputs, OUTPUTS)
+        told = _checked_range(self.output_range)
+        found = told
+        if found is None:
+            decoder = _own(self.decoder, "decoder", n_components, n_outputs, generator)
+            found = output_range(decoder)
+        outputs = self.outputs
+        if outputs == "auto":
+            low, high = found or UNBOUNDED
+            are_probabilities = low >= 0 and high <= 1
+            logits = takes_logits and not are_probabilities
+            outputs = "logits" if logits else "data"
+        return DecoderOutput(outputs, found or UNBOUNDED, found is not None)
 
     def build(
         self,
@@ -136,6 +219,20 @@ class UsersPart(nn.Module):
         Bachlechner et al. (2021), ReZero is all you need, UAI.
         """
         self.gate = nn.Parameter(torch.zeros(self.n_outputs, dtype=torch.float32))
+
+
+def _checked_range(pair: Any) -> Range | None:
+    """Refuse anything but a pair of increasing numbers, or None."""
+    if pair is None:
+        return None
+    if isinstance(pair, Sequence) and len(pair) == 2 and not isinstance(pair, str):
+        low, high = pair
+        if isinstance(low, Real) and isinstance(high, Real) and low < high:
+            return float(low), float(high)
+    raise ValueError(
+        f"expected a pair of numbers, the lower one first, got output_range={pair!r}. "
+        "Pass one, as (0.0, 1.0), or None to have it read from the decoder."
+    )
 
 
 def _own(

@@ -1,0 +1,324 @@
+"""The range of what a module gives, read from its last operation.
+
+Modules in a row are read as they are; a `forward` of a user's own is traced by
+`torch.fx`, which calls it with symbols in place of numbers.
+"""
+
+import math
+import operator
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from sk_autoencoder.networks.mlp import Dropout
+
+__all__ = ["UNBOUNDED", "Range", "output_range"]
+
+Range = tuple[float, float]
+UNBOUNDED: Range = (-math.inf, math.inf)
+
+# The least values of activations that have one between 0 and their asymptote.
+LEAST_GELU, LEAST_SILU, LEAST_MISH, LEAST_SELU = -0.17, -0.2785, -0.3089, -1.7581
+
+
+class Unreadable(Exception):
+    """An operation whose range is not known here."""
+
+
+def output_range(module: nn.Module) -> Range | None:
+    """Return the range of a module's output; None where it cannot be read.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Only read, but for its `forward`, which is called with symbols.
+
+    Returns
+    -------
+    low, high : float
+        Infinite where the output is not bounded.
+    """
+    try:
+        return _of_module(module, UNBOUNDED)
+    except Exception:
+        # Tracing runs the user's own code, which may raise anything.
+        return None
+
+
+# -- operations ------------------------------------------------------------------------
+
+
+def _clamped(x: Range, low: float | None, high: float | None) -> Range:
+    low = -math.inf if low is None else float(low)
+    high = math.inf if high is None else float(high)
+    return min(max(x[0], low), high), min(max(x[1], low), high)
+
+
+def _leaky(x: Range, slope: float) -> Range:
+    return tuple(value if value > 0 else slope * value for value in x)  # type: ignore[return-value]
+
+
+def _add(x: Range, y: Range) -> Range:
+    return x[0] + y[0], x[1] + y[1]
+
+
+def _negative(x: Range) -> Range:
+    return -x[1], -x[0]
+
+
+def _multiply(x: Range, y: Range) -> Range:
+    products = [a * b if a and b else 0.0 for a in x for b in y]
+    return min(products), max(products)
+
+
+def _divide(x: Range, y: Range) -> Range:
+    if y[0] <= 0 <= y[1]:
+        return UNBOUNDED
+    return _multiply(x, (1 / y[1], 1 / y[0]))
+
+
+def _absolute(x: Range) -> Range:
+    least = 0.0 if x[0] <= 0 <= x[1] else min(map(abs, x))
+    return least, max(map(abs, x))
+
+
+Bounded = Callable[..., Range]
+"""From the range of the first argument, and the other arguments as they are."""
+
+FUNCTIONS: dict[str, Bounded] = {
+    "sigmoid": lambda x: (0.0, 1.0),
+    "expit": lambda x: (0.0, 1.0),
+    "special_expit": lambda x: (0.0, 1.0),
+    "hardsigmoid": lambda x, *a, **k: (0.0, 1.0),
+    "softmax": lambda x, *a, **k: (0.0, 1.0),
+    "tanh": lambda x: (-1.0, 1.0),
+    "softsign": lambda x, *a, **k: (-1.0, 1.0),
+    "sin": lambda x: (-1.0, 1.0),
+    "cos": lambda x: (-1.0, 1.0),
+    "relu": lambda x, *a, **k: _clamped(x, 0, None),
+    "relu6": lambda x, *a, **k: _clamped(x, 0, 6),
+    "clamp": lambda x, min=None, max=None: _clamped(x, min, max),
+    "clip": lambda x, min=None, max=None: _clamped(x, min, max),
+    "hardtanh": lambda x, min_val=-1.0, max_val=1.0, *a, **k: _clamped(
+        x, min_val, max_val
+    ),
+    "exp": lambda x: (0.0, math.inf),
+    "softplus": lambda x, *a, **k: (0.0, math.inf),
+    "square": lambda x: (0.0, math.inf),
+    "abs": _absolute,
+    "neg": _negative,
+    "logsigmoid": lambda x, *a, **k: (-math.inf, 0.0),
+    "log_softmax": lambda x, *a, **k: (-math.inf, 0.0),
+    "elu": lambda x, alpha=1.0, *a, **k: (-float(alpha), math.inf),
+    "celu": lambda x, alpha=1.0, *a, **k: (-float(alpha), math.inf),
+    "selu": lambda x, *a, **k: (LEAST_SELU, math.inf),
+    "gelu": lambda x, *a, **k: (LEAST_GELU, math.inf),
+    "silu": lambda x, *a, **k: (LEAST_SILU, math.inf),
+    "hardswish": lambda x, *a, **k: (-0.375, math.inf),
+    "mish": lambda x, *a, **k: (LEAST_MISH, math.inf),
+    "leaky_relu": lambda x, negative_slope=0.01, *a, **k: _leaky(x, negative_slope),
+}
+NAMES = {
+    "keep values": """
+        alpha_dropout chunk clone contiguous detach double dropout dropout1d dropout2d
+        dropout3d expand flatten flip float getitem identity interpolate moveaxis
+        movedim narrow permute pixel_shuffle repeat reshape roll select split squeeze
+        swapaxes swapdims t tile to transpose type unflatten unsqueeze view
+    """,
+    "have weights": """
+        addmm baddbmm batch_norm bilinear bmm conv1d conv2d conv3d conv_transpose1d
+        conv_transpose2d conv_transpose3d einsum group_norm instance_norm layer_norm
+        linear matmul mm rms_norm
+    """,
+}
+KEEP_VALUES = frozenset(NAMES["keep values"].split())
+LINEAR = frozenset(NAMES["have weights"].split())
+ARITHMETIC: dict[str, Callable[[Range, Range], Range]] = {
+    "add": _add,
+    "iadd": _add,
+    "sub": lambda x, y: _add(x, _negative(y)),
+    "isub": lambda x, y: _add(x, _negative(y)),
+    "mul": _multiply,
+    "imul": _multiply,
+    "truediv": _divide,
+    "itruediv": _divide,
+    "div": _divide,
+}
+
+# -- modules ---------------------------------------------------------------------------
+
+MODULES: dict[type[nn.Module], Callable[[Any, Range], Range]] = {
+    nn.Sigmoid: lambda m, x: (0.0, 1.0),
+    nn.Hardsigmoid: lambda m, x: (0.0, 1.0),
+    nn.Softmax: lambda m, x: (0.0, 1.0),
+    nn.Softmax2d: lambda m, x: (0.0, 1.0),
+    nn.Softmin: lambda m, x: (0.0, 1.0),
+    nn.Tanh: lambda m, x: (-1.0, 1.0),
+    nn.Softsign: lambda m, x: (-1.0, 1.0),
+    nn.Hardtanh: lambda m, x: _clamped(x, m.min_val, m.max_val),
+    nn.ReLU6: lambda m, x: _clamped(x, 0, 6),
+    nn.ReLU: lambda m, x: _clamped(x, 0, None),
+    nn.Softplus: lambda m, x: (0.0, math.inf),
+    nn.LogSigmoid: lambda m, x: (-math.inf, 0.0),
+    nn.LogSoftmax: lambda m, x: (-math.inf, 0.0),
+    nn.ELU: lambda m, x: (-m.alpha, math.inf),
+    nn.CELU: lambda m, x: (-m.alpha, math.inf),
+    nn.SELU: lambda m, x: (LEAST_SELU, math.inf),
+    nn.GELU: lambda m, x: (LEAST_GELU, math.inf),
+    nn.SiLU: lambda m, x: (LEAST_SILU, math.inf),
+    nn.Hardswish: lambda m, x: (-0.375, math.inf),
+    nn.Mish: lambda m, x: (LEAST_MISH, math.inf),
+    nn.LeakyReLU: lambda m, x: _leaky(x, m.negative_slope),
+    nn.LSTM: lambda m, x: UNBOUNDED if m.proj_size else (-1.0, 1.0),
+    nn.LSTMCell: lambda m, x: (-1.0, 1.0),
+    nn.GRU: lambda m, x: (-1.0, 1.0),
+    nn.GRUCell: lambda m, x: (-1.0, 1.0),
+    nn.RNN: lambda m, x: (-1.0, 1.0) if m.nonlinearity == "tanh" else (0.0, math.inf),
+}
+KEEP_VALUES_MODULES = (
+    Dropout,
+    nn.AlphaDropout,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.Flatten,
+    nn.Identity,
+    nn.PixelShuffle,
+    nn.Unflatten,
+    nn.Upsample,
+)
+
+
+def _of_module(module: nn.Module, x: Range) -> Range:
+    """Return the range of a module's output from that of its input."""
+    kind = type(module)
+    if isinstance(module, nn.Sequential) and kind is nn.Sequential:
+        return _of_parts(list(module), x)
+    if kind in MODULES:
+        return MODULES[kind](module, x)
+    if isinstance(module, KEEP_VALUES_MODULES):
+        return x
+    if kind.__module__.startswith("torch.nn."):
+        return _of_torch(module)
+    return _of_graph(module)
+
+
+def _of_parts(parts: list[nn.Module], x: Range) -> Range:
+    """Return the range of modules in a row."""
+    for part in parts[:-1]:
+        try:
+            x = _of_module(part, x)
+        except Exception:
+            x = UNBOUNDED  # the last one may be readable all the same
+    return _of_module(parts[-1], x) if parts else x
+
+
+def _of_torch(module: nn.Module) -> Range:
+    """Return the range of torch's own layers: with weights they may give anything."""
+    if list(module.parameters(recurse=False)):
+        return UNBOUNDED
+    raise Unreadable(type(module).__name__)
+
+
+# -- a forward of one's own ------------------------------------------------------------
+
+
+class _Tracer(fx.Tracer):
+    """Traces the modules of one root, while other threads call theirs.
+
+    Parameters
+    ----------
+    root : torch.nn.Module
+    """
+
+    # Tracing replaces the calls of all modules of the process, and puts them back.
+    lock = threading.Lock()
+
+    def __init__(self, root: nn.Module) -> None:
+        super().__init__()
+        self._own = {id(module) for module in root.modules()}
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        known = type(m) in MODULES or isinstance(m, KEEP_VALUES_MODULES)
+        return known or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        if id(m) not in self._own:  # another thread's, or made in `forward`
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+
+def _of_graph(module: nn.Module) -> Range:
+    """Trace a module, and return the range of what it returns."""
+    with _Tracer.lock:
+        graph = _Tracer(module).trace(module)
+    ranges: dict[fx.Node, Range | None] = {}
+    for node in graph.nodes:
+        try:
+            ranges[node] = _of_node(node, module, ranges)
+        except Unreadable:
+            ranges[node] = None
+    found = ranges[next(reversed(graph.nodes))]
+    if found is None:
+        raise Unreadable(type(module).__name__)
+    return found
+
+
+def _of_node(node: fx.Node, root: nn.Module, ranges: dict[fx.Node, Any]) -> Range:
+    """Return the range of a node from those of the nodes before it."""
+
+    def of(value: Any) -> Range:
+        if isinstance(value, fx.Node):
+            if ranges[value] is None:
+                raise Unreadable(str(value))
+            return ranges[value]
+        if isinstance(value, int | float):
+            return float(value), float(value)
+        raise Unreadable(repr(value))
+
+    if node.op == "placeholder":
+        return UNBOUNDED
+    if node.op == "output":
+        return of(node.args[0])
+    if node.op == "get_attr":
+        return _of_tensor(operator.attrgetter(str(node.target))(root))
+    if node.op == "call_module":
+        x = node.args[0] if node.args else None
+        before = ranges.get(x) if isinstance(x, fx.Node) else None
+        return _of_module(root.get_submodule(str(node.target)), before or UNBOUNDED)
+    name = str(getattr(node.target, "__name__", node.target))
+    return _of_function(name.rstrip("_"), node, of)
+
+
+def _of_function(name: str, node: fx.Node, of: Callable[[Any], Range]) -> Range:
+    """Return the range of a function's or a method's result, by its name."""
+    if name in LINEAR:
+        return UNBOUNDED
+    first, *others = node.args
+    if name in ("cat", "stack", "concat", "concatenate"):
+        parts = [of(part) for part in first]  # type: ignore[union-attr]
+        return min(low for low, _ in parts), max(high for _, high in parts)
+    if name in KEEP_VALUES:
+        return of(first)
+    if name in ARITHMETIC:
+        return ARITHMETIC[name](of(first), of(others[0]))
+    if name not in FUNCTIONS:
+        raise Unreadable(name)
+    try:
+        x = of(first)
+    except Unreadable:
+        x = UNBOUNDED  # a sigmoid is one, whatever came before
+    return FUNCTIONS[name](x, *others, **node.kwargs)
+
+
+def _of_tensor(value: Any) -> Range:
+    """Return the range of what a module holds: of weights anything, else its values."""
+    if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
+        return float(value.min()), float(value.max())
+    return UNBOUNDED
