@@ -283,6 +283,9 @@ def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, An
     yield "n_components", old.n_components, new.n_components
     yield "ordered", old.ordered, new.ordered
     yield "device", old.device, new.device
+    # Its state goes on: another class could not read it, and its settings, which may
+    # have been set anew, would be those of another.
+    yield "optimizer", old.settings["optimizer"], new.settings["optimizer"]
 
 
 def _resolve_components(

@@ -206,6 +206,37 @@ def test_partial_optimizer_survives_clone_pickle_search_and_file(tmp_path):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+SGD = functools.partial(torch.optim.SGD, momentum=0.9)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (SGD, functools.partial(torch.optim.RMSprop, alpha=0.9)),
+        ("adamw", "sgd"),
+        ("sgd", "adamw"),
+        (torch.optim.Adagrad, "adam"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_fit_does_not_go_on_with_another_optimizer(first, second, method):
+    fitted = fit(optimizer=first, warm_start=True)
+    before = fitted.transform(X)
+    fitted.set_params(optimizer=second)
+    with pytest.raises(ValueError, match=r"^expected optimizer=<class 'torch.optim."):
+        getattr(fitted, method)(X)
+    np.testing.assert_array_equal(fitted.transform(X), before)
+    pickle.loads(pickle.dumps(fitted))
+
+
+def test_fit_goes_on_with_other_arguments_of_its_optimizer():
+    fitted = fit(optimizer=SGD, warm_start=True)
+    other = functools.partial(torch.optim.SGD, momentum=0.5)
+    fitted.set_params(optimizer=other).fit(X)
+    (group,) = pickle.loads(pickle.dumps(fitted)).net_.optimizer_.param_groups
+    assert group["momentum"] == 0.5
+
+
 class OwnOptimizer(torch.optim.SGD):
     """As a user writes one."""
 
