@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from sk_autoencoder._atomic_file import replace_file
 from sk_autoencoder._codec import Decoder, Encoder, names_of_own
 from sk_autoencoder._formats import FORMAT, check_names, upgraded_state
-from sk_autoencoder._values import first_line, shortened
+from sk_autoencoder._values import MOST_LISTED, first_line, shortened
 
 __all__ = ["NOT_AS_WRITTEN", "damaged", "read", "write"]
 
@@ -157,10 +157,12 @@ def read(
         raise damaged(path, first_line(error)) from error
     missing = sorted(names_of_own(header["state"]) - custom.keys())
     if missing:
+        names = [shortened(name, quoted=False) for name in missing[:MOST_LISTED]]
+        more = ", ..." if len(missing) > MOST_LISTED else ""
         raise ValueError(
-            f"expected your own {', '.join(missing)}, which the file names and does "
-            f"not hold, got custom={shortened(dict(custom))}. Pass custom={{"
-            f"{', '.join(f'{n!r}: {n}' for n in missing)}}}."
+            f"expected your own {', '.join(names)}{more}, which the file names and "
+            f"does not hold, got custom={shortened(dict(custom))}. Pass custom={{"
+            f"{', '.join(f'{n!r}: {n}' for n in names)}{more}}}."
         )
     name = header["class"]
     try:

@@ -558,6 +558,25 @@ def test_a_random_state_whose_next_word_is_beyond_it_is_refused(
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ([f"own_{i}" for i in range(7)], "own_0, own_1, own_2, own_3, own_4, ..."),
+        (["x" * 10**6], f"{'x' * 120}..."),
+    ],
+    ids=["many", "long"],
+)
+def test_what_the_file_names_is_told_in_few_words(names, shown, saved, tmp_path):
+    file = saved("plain")
+    file.put([{"$custom": name} for name in names], "callbacks")
+    (tmp_path / "model").write_bytes(file.to_bytes())
+    with pytest.raises(ValueError, match=r"^expected your own ") as caught:
+        sk_autoencoder.load(tmp_path / "model")
+    first = f"expected your own {shown}, which the file names and does not hold, got "
+    assert str(caught.value).startswith(first)
+    assert len(str(caught.value)) < 600
+
+
 # -- memory and time ------------------------------------------------------------------
 
 
