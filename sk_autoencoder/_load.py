@@ -1,9 +1,10 @@
 """Reads estimators that were saved."""
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from sk_autoencoder._outlier import AutoEncoderOutlierDetector
 from sk_autoencoder._outlier_packing import TRANSFORMERS, unpacked
@@ -66,9 +67,8 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     if name != DETECTOR and isinstance(state, dict) and "_fitted" not in state:
         raise damaged(path, f"it holds a {shortened(name)} that is not fitted")
     try:
-        # What `fit` warned of is not said again, and nonsense is refused below.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        # Numbers that overflow are refused, whatever numpy would say of them.
+        with np.errstate(all="ignore"):
             if name == DETECTOR:
                 return AutoEncoderOutlierDetector._from_state(state)
             return unpacked({"class": name, "state": state})

@@ -32,6 +32,7 @@ NOT_AS_WRITTEN = (
     RuntimeError,
     TypeError,
     ValueError,
+    Warning,  # where the caller has made errors of them
 )
 LIBRARIES = ("torch", "scikit-learn", "numpy", "skorch")
 # A header may hold so many bytes, values and arrays: read, it takes less than 200 MB of
