@@ -72,15 +72,19 @@ class FlatAdam:
             and settings.get("fused") is not False
         )
 
+    def fresh_state(self) -> dict[str, Tensor]:
+        """Return the state before the first step."""
+        vector = self._vector.data
+        return {
+            "step": torch.zeros((), dtype=torch.float32, device=vector.device),
+            "exp_avg": torch.zeros_like(vector),
+            "exp_avg_sq": torch.zeros_like(vector),
+        }
+
     def step(self) -> None:
         """Move the weights by the gradient."""
         if not self.state:
-            vector = self._vector.data
-            self.state = {
-                "step": torch.zeros((), dtype=torch.float32, device=vector.device),
-                "exp_avg": torch.zeros_like(vector),
-                "exp_avg_sq": torch.zeros_like(vector),
-            }
+            self.state = self.fresh_state()
         state, settings = self.state, self.param_groups[0]
         state["step"].add_(1)
         self._kernel(

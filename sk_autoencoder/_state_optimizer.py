@@ -143,11 +143,12 @@ def _check_moments(
 
 def _after_a_step(stepper: FlatAdam | torch.optim.Optimizer) -> dict[Any, Any]:
     """Return the state of an optimizer that has made a step along no gradient."""
-    if not isinstance(stepper, FlatAdam):
-        for group in stepper.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    weight.grad = torch.zeros_like(weight)
+    if isinstance(stepper, FlatAdam):
+        return {0: stepper.fresh_state()}
+    for group in stepper.param_groups:
+        for weight in group["params"]:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
     stepper.step()
     state: dict[Any, Any] = stepper.state_dict()["state"]
     return state
