@@ -28,6 +28,7 @@ from sk_autoencoder._anchor import (
     AnchoredEncoder,
     AnchoredPosterior,
 )
+from sk_autoencoder._columns import OwnLoss
 from sk_autoencoder._dense import DenseLayer, DensePass, dense_layers
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net_training import FlatWeights
@@ -59,6 +60,8 @@ def fast_step(
         return None
     kind = flat.vector.device.type
     if kind == "cuda":
+        if isinstance(getattr(module.columns, "likelihood", None), OwnLoss):
+            return None  # it may compute otherwise at every call
         return ReplayedStep(module, flat, precision)
     return fused_step(module, flat) if (kind, precision) == ("cpu", "float32") else None
 

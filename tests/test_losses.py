@@ -4,6 +4,7 @@ import copy
 import functools
 import pickle
 import re
+import types
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from torch.nn import functional as F
 
 import sk_autoencoder
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+from sk_autoencoder._fused import fast_step
+from sk_autoencoder._replay import ReplayedStep
 from sk_autoencoder.networks import ConvNet
 
 DIGITS = load_digits().data
@@ -132,6 +135,15 @@ def test_loss_below_zero_is_not_divided():
     reducer = fit(similarity, max_epochs=5)
     assert -1 <= reducer.loss_curve_[-1] < -0.5
     assert reducer._loss_label == "Loss"
+
+
+def test_own_loss_is_called_at_every_step_on_a_gpu():
+    # A recorded step would go on as the loss was when it was recorded.
+    device = types.SimpleNamespace(type="cuda")
+    flat = types.SimpleNamespace(vector=types.SimpleNamespace(device=device))
+    for loss, recorded in ((distances, False), ("huber", True)):
+        module = fit(loss, max_epochs=0).module_
+        assert isinstance(fast_step(module, flat, "float32"), ReplayedStep) == recorded
 
 
 # ------------------------------------------------------------------ what it is for

@@ -2,7 +2,12 @@
 
 from sk_autoencoder._columns.frames import copied, has_categories, is_frame
 from sk_autoencoder._columns.kinds import NumberColumn
-from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood, LossFunction
+from sk_autoencoder._columns.likelihoods import (
+    LIKELIHOODS,
+    Likelihood,
+    LossFunction,
+    OwnLoss,
+)
 from sk_autoencoder._columns.mixed import MixedColumns
 from sk_autoencoder._columns.numeric import NumericColumns, NumericScale
 from sk_autoencoder._columns.statistics import ColumnStatistics
@@ -17,6 +22,7 @@ __all__ = [
     "NumberColumn",
     "NumericColumns",
     "NumericScale",
+    "OwnLoss",
     "Table",
     "copied",
     "has_categories",
