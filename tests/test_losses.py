@@ -5,6 +5,7 @@ import functools
 import pickle
 import re
 import types
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ import sk_autoencoder
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 from sk_autoencoder._fused import fast_step
 from sk_autoencoder._replay import ReplayedStep
-from sk_autoencoder.networks import ConvNet
+from sk_autoencoder.networks import ConvNet, UserNetwork
 
 DIGITS = load_digits().data
 X = DIGITS[:120]
@@ -85,6 +86,33 @@ def test_own_loss_sees_the_units_of_the_scaling(scaling):
     np.testing.assert_allclose(
         reconstruction[:, varies], expected[:, varies], rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("init", ["auto", "pca"])
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_own_loss_sees_the_same_units_with_modules_of_the_users(scaling, init):
+    seen = []
+
+    def spy(reconstruction, target):
+        seen.append((reconstruction.detach().numpy(), target.detach().numpy()))
+        return squares(reconstruction, target)
+
+    network = UserNetwork(nn.Linear(64, 3), nn.Linear(3, 64))
+    settings = {"network": network, "hidden_layer_sizes": "auto", "init": init}
+    reducer = fit(spy, numeric_scaling=scaling, max_epochs=0, **settings)
+    reconstruction, target = seen[0]
+    np.testing.assert_allclose(target, scaled(X, scaling), rtol=1e-5, atol=1e-5)
+    expected, varies = scaled(reducer.reconstruct(X), scaling), X.std(axis=0) > 0
+    np.testing.assert_allclose(
+        reconstruction[:, varies], expected[:, varies], rtol=1e-4, atol=1e-4
+    )
+    trained = AutoEncoderTransformer(3, **{**SMALL, **settings, "loss": "huber"})
+    trained.set_params(early_stopping=True, lr=0.01, max_epochs=20)
+    with warnings.catch_warnings():
+        # It may be worse than PCA, and say so; by the loss, not by the variance.
+        warnings.filterwarnings("ignore", "expected a network whose loss", UserWarning)
+        trained.fit(X, X_val=DIGITS[200:240])
+    assert trained.loss_curve_[-1] < trained.loss_curve_[0]
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
