@@ -164,6 +164,18 @@ def test_float32_scores_of_distant_rows_are_those_of_float64(value):
     np.testing.assert_allclose(errors[1], expected[1], rtol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("params", [{}, {"init": "random"}], ids=["pca", "random"])
+def test_densities_follow_the_units(params, dtype):
+    found = []
+    for c in (1.0, 1e-24, 1e19):
+        X = (nearly_flat() * c).astype(dtype)
+        vae = VAETransformer(2, **{**SMALL, "max_epochs": 5}, **params).fit(X)
+        found.append(vae.score(X) + 8 * np.log(c))
+        found.append(np.abs(vae.sample(5, random_state=0) / c).max())
+    np.testing.assert_allclose(found[2:], found[:2] * 2, rtol=1e-4)
+
+
 def test_two_rows_of_a_small_range_have_densities():
     X = nearly_flat()
     vae = VAETransformer(2, max_epochs=0).fit(X)
