@@ -25,6 +25,7 @@ from sk_autoencoder._net_snapshot import NetSnapshot
 from sk_autoencoder._persistence import write
 from sk_autoencoder._planning import is_anchored, refuse_changes
 from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._rows import within_float64
 from sk_autoencoder._shapes import flat_rows, shape_of
 from sk_autoencoder._sklearn_compat import (
     Interval,
@@ -286,14 +287,15 @@ class BaseAutoEncoder(UsesRows, ABC):
         with validation_errors():
             X_val, _ = flat_rows(X_val, self.network)
             if table is None:
-                return validate_data(
-                    self,
-                    X_val,
-                    reset=False,
-                    accept_sparse="csr",
-                    dtype=DTYPES,
-                    ensure_min_samples=2,
-                )
+                with within_float64():
+                    return validate_data(
+                        self,
+                        X_val,
+                        reset=False,
+                        accept_sparse="csr",
+                        dtype=DTYPES,
+                        ensure_min_samples=2,
+                    )
             rows = self._table_rows(X_val, table)
             if len(rows) < 2:
                 raise ValueError(

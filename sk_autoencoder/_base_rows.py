@@ -18,6 +18,7 @@ from sk_autoencoder._fitting import Fitted
 from sk_autoencoder._forward import Forward
 from sk_autoencoder._inference import apply_to_rows, dtype_in_use, sum_over_rows
 from sk_autoencoder._net import AutoEncoderNet
+from sk_autoencoder._rows import within_float64
 from sk_autoencoder._shapes import flat_rows, refuse_foreign_frame
 
 __all__ = ["DTYPES", "UsesRows"]
@@ -250,8 +251,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             return self._table_rows(X, self._table)
         two = first or (fitting and self._has_batch_norm())
         try:
-            # scikit-learn's sum of all numbers may overflow, in both directions.
-            with np.errstate(over="ignore", invalid="ignore"):
+            with within_float64():
                 return validate_data(
                     self,
                     X,
@@ -260,12 +260,6 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
                     dtype=DTYPES,
                     ensure_min_samples=2 if two else 1,
                 )
-        except OverflowError as error:
-            raise ValueError(
-                "expected columns whose values fit float64, none beyond "
-                f"{np.finfo(np.float64).max:g}, got X with a larger whole number. "
-                "Scale X first, or drop the column."
-            ) from error
         except ValueError as error:
             if first and str(error).startswith("Input X contains NaN"):
                 raise ValueError(
@@ -302,7 +296,8 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         if _is_plain(X, most) and self._plan.shown is None:
             return np.asarray(X), _check_finite
         refuse_foreign_frame(X)
-        codes = check_array(X, dtype=DTYPES)
+        with within_float64():
+            codes = check_array(X, dtype=DTYPES)
         self._refuse_part_of_layers()
         if codes.shape[1] > most or (codes.shape[1] < most and not ordered):
             fewer = ", or fewer," if ordered else ","
@@ -366,5 +361,5 @@ def _is_plain(X: Any, n_columns: int) -> bool:
 
 def _check_finite(rows: np.ndarray, **names: str) -> None:
     """Raise scikit-learn's error if a number is NaN or infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with within_float64():
         assert_all_finite(rows.astype(dtype_in_use(rows), copy=False), **names)

@@ -1,11 +1,13 @@
 """Rows of an array or a sparse matrix, a few at a time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-__all__ = ["dense_rows", "row_chunks"]
+__all__ = ["dense_rows", "row_chunks", "within_float64"]
 
 # Numbers in a chunk: half a megabyte in float64, so that a chunk stays in the cache.
 CHUNK_SIZE = 65_536
@@ -21,3 +23,30 @@ def dense_rows(X: Any, rows: Any) -> np.ndarray:
     """Take rows of a dense array or a CSR matrix, as a dense array."""
     taken = X[rows]
     return taken.toarray() if sparse.issparse(taken) else taken
+
+
+@contextmanager
+def within_float64(where: str = "") -> Iterator[None]:
+    """Turn numbers into float64 in the block: say of one that it is too large for it.
+
+    numpy's sums, by which scikit-learn looks for infinity, may overflow in silence.
+
+    Parameters
+    ----------
+    where : str
+        Of the numbers, behind "whole number" in the message.
+
+    Raises
+    ------
+    ValueError
+        Where Python raises an OverflowError.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except OverflowError as error:
+        raise ValueError(
+            "expected columns whose values fit float64, none beyond "
+            f"{np.finfo(np.float64).max:g}, got X with a larger whole number{where}. "
+            "Scale X first, or drop the column."
+        ) from error

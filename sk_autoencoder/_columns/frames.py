@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_autoencoder._rows import within_float64
 from sk_autoencoder._values import shortened
 
 __all__ = [
@@ -351,14 +352,8 @@ def _from_objects(name: Any, values: np.ndarray) -> RawColumn:
 
 def _as_floats(name: Any, values: np.ndarray) -> np.ndarray:
     """Turn objects that are numbers into float64."""
-    try:
+    with within_float64(f" in column {name!r}"):
         return values.astype(np.float64)
-    except OverflowError as error:
-        raise ValueError(
-            "expected columns whose values fit float64, none beyond "
-            f"{np.finfo(np.float64).max:g}, got X with a larger whole number in column "
-            f"{name!r}. Scale X first, or drop the column."
-        ) from error
 
 
 def _is_missing(value: Any) -> bool:
