@@ -136,11 +136,11 @@ default="combined"
     Notes
     -----
     The unit of a feature's distance is its median absolute deviation, divided by 0.6745
-    as for a normal distribution, and no less than a twentieth of the root mean square.
-    Where over half of the cells are the same, the median deviation is 0: then the unit
-    is a quantile of the other cells' deviations, divided by the same quantile of a
-    normal distribution's. So of a tenth of the cells that are not zero, a middling one
-    is about two units off. A level of a category is as many units off as a standard
+    as for a normal distribution. Where over half of the cells are the same, that is 0:
+    then the unit is a quantile of the other cells' deviations, divided by the same
+    quantile of a normal distribution's. So of a tenth of the cells that are not zero, a
+    middling one is about two units off. No unit is less than a twentieth of the root
+    mean square. A level of a category is as many units off as a standard
     normal number is that is exceeded as seldom as a rarer level is met, half of those
     as rare counted; one that over half of the cells have is not off, and one that was
     not seen in `fit` is farther off than any other.

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -181,9 +182,14 @@ class Scorer:
 
     def _seen(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
         """Return each transformer with the rows as it is to see them."""
-        fills = [not allows_nan(estimator) for estimator in self.estimators]
+        fills = self._fills
         seen = {f: self.units.seen_by_networks(rows, fill=f) for f in set(fills)}
         return [(e, seen[f]) for e, f in zip(self.estimators, fills, strict=True)]
+
+    @cached_property
+    def _fills(self) -> list[bool]:
+        """Whether missing cells are filled for each transformer; slow to find out."""
+        return [not allows_nan(estimator) for estimator in self.estimators]
 
     def _cells(self, rows: np.ndarray) -> np.ndarray:
         """Compute what each cell has of the score, 1 for a typical one, in float64."""
@@ -209,14 +215,19 @@ class Scorer:
             return cells
         own, dragged = cells.copy(), np.zeros(rows.shape)
         far = self.units.distances(rows)
-        for i in np.flatnonzero((far > WILD).any(axis=0)):
-            at = np.flatnonzero(far[:, i] > WILD)
+        # All rows with one wild cell calmed at a time, column by column.
+        pairs = np.argwhere((far > WILD).T)
+        for part in row_chunks(len(pairs), rows.shape[1], CHUNK_CELLS):
+            columns, at = pairs[part].T
             changed = rows[at]
-            changed[:, i] = self.units.middle[i]
-            less = np.clip(cells[at] - self._cells(changed), 0.0, own[at])
-            less[far[at] >= far[at, i, np.newaxis]] = 0.0
-            own[at] -= less
-            dragged[at, i] += less.sum(axis=1)
+            changed[np.arange(len(at)), columns] = self.units.middle[columns]
+            less = cells[at] - self._cells(changed)
+            less[far[at] >= far[at, columns, np.newaxis]] = 0.0
+            for i in np.unique(columns):
+                of, moved = at[columns == i], less[columns == i]
+                moved = np.clip(moved, 0.0, own[of])
+                own[of] -= moved
+                dragged[of, i] += moved.sum(axis=1)
         return own + dragged
 
     def _gains(self, rows: np.ndarray) -> np.ndarray:

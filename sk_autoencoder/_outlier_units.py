@@ -24,9 +24,8 @@ UNSEEN = -1  # finds the last item of `Units.levels`
 
 # Median absolute deviation of a normal distribution, in standard deviations.
 MAD = 0.6745
-# Least unit, in root mean squares of the column, where the median deviation is small
-# but not 0. A larger share loses the columns that are nearly always about the same, a
-# smaller one leaves only these.
+# Least unit, in root mean squares of the column. A larger share loses the columns that
+# are nearly always about the same, a smaller one leaves only these.
 LEAST_SHARE = 0.05
 # Least unit of an error, in deviations of the feature itself: what is as good as a
 # function of the other features is not measured in rounding errors.
@@ -74,11 +73,11 @@ def robust_unit(deviations: np.ndarray, least: np.ndarray | float = 0.0) -> np.n
     shares = sizes / np.where(largest > 0, largest, 1.0)
     spread = largest * np.sqrt((shares**2).sum(axis=0) / n_known)
     middle = _median(np.where(known.any(axis=0), deviations, 0.0))
-    unit = np.maximum(middle / MAD, LEAST_SHARE * spread)
+    unit = middle / MAD
     for i in np.flatnonzero((middle == 0) & (largest > 0)):
         others = sizes[sizes[:, i] > 0, i]
         unit[i] = _unit_beside_spike(others, len(others) / n_known[i])
-    return np.maximum(unit, least)
+    return np.maximum(np.maximum(unit, LEAST_SHARE * spread), least)
 
 
 def _unit_beside_spike(

@@ -2,6 +2,8 @@
 
 import pytest
 from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -50,6 +52,7 @@ AT_TINY_SETTINGS = [
     AutoEncoderOutlierDetector(
         AutoEncoderTransformer(**TINY, numeric_scaling="rank_gauss")
     ),
+    AutoEncoderOutlierDetector(make_pipeline(StandardScaler(), PCA(1))),
     ExtraRowsTransformer(AutoEncoderTransformer(**TINY)),
 ]
 
