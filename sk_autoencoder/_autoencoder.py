@@ -58,8 +58,8 @@ default="auto"
         shape (n,), or (n, n_features), which is averaged: of torch's losses, those with
         `reduction="none"`. Both see the units of `numeric_scaling`, with "none" X's
         own. PCA is still fitted by squared error; the comparison with it is by the
-        loss. `score` stays the explained variance. Neither is for tables with
-        categories or missing cells.
+        loss. `score` stays the explained variance. Huber's loss and your own are for
+        arrays of numbers, not for tables with categories or missing cells.
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
         Units in which errors of numbers are measured; the network's input is
