@@ -30,6 +30,7 @@ from sk_autoencoder._places import FromPlaces, InPlaces
 from sk_autoencoder._prefixes import PrefixDecoder, PrefixModule
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._random import Seeds, make_generator
+from sk_autoencoder._values import first_line
 
 __all__ = [
     "EXACT",
@@ -505,13 +506,20 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """Find the device: "auto" is a CUDA device where there is one, else the CPU."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    reason = ""
     try:
         found = torch.device(device)
         torch.zeros(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+    except NotImplementedError:
+        # What torch says here goes on for sixty lines, about kernels.
+        reason = "this build of torch has no kernels for it"
+    except (RuntimeError, AssertionError) as error:
+        reason = first_line(error).removesuffix(".")
+    if not reason and found.type == "meta":
+        reason = "it holds no values"
+    if reason:
         raise ValueError(
             f"expected a device that torch can use here, got device={device!r}, "
             f"because: {reason}. Pass device='auto' or device='cpu'."
-        ) from error
+        )
     return found

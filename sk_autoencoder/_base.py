@@ -36,6 +36,8 @@ from sk_autoencoder._sklearn_compat import (
 from sk_autoencoder._state import capture, restore
 from sk_autoencoder._torch_defaults import torch_defaults
 from sk_autoencoder._training import validation_errors
+from sk_autoencoder._values import shortened
+from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
 from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 __all__ = ["BaseAutoEncoder"]
@@ -95,8 +97,25 @@ class BaseAutoEncoder(UsesRows, ABC):
         "verbose": ["verbose"],
     }
 
+    _objects: ClassVar[dict[str, tuple[type, ...]]] = {
+        "network": (MLP, ConvNet, RecurrentNet),
+        "activation": (),
+    }
+
     n_components: float | None
     network: Network | None
+
+    def _validate_params(self) -> None:
+        """Validate parameters; a torch module gets advice of its own."""
+        given = self.network
+        kind = given if isinstance(given, type) else type(given)
+        if issubclass(kind, torch.nn.Module):
+            raise TypeError(
+                "expected network=None or a network specification, got "
+                f"network={shortened(given)} of torch. Pass "
+                "network=UserNetwork(encoder, decoder), of two modules."
+            )
+        super()._validate_params()
 
     # -- what a leaf says of itself --------------------------------------------------
 
@@ -264,14 +283,14 @@ class BaseAutoEncoder(UsesRows, ABC):
         table = before.plan.table if before else None
         if before is None and self._is_table(X):
             table = self._read_table(X, more_to_come=more_to_come)
-            table.warn_of_empty(stacklevel=5)
+            table.warn_of_empty()
         if before is None:
             self.__dict__.pop("_told_levels", None)
         if table is None:
             return self._check_rows(X, fitting=True, reset=reset), None
         new: dict[Any, set] = {}
         rows = self._table_rows(X, table, first=reset, new_levels=new)
-        self._warn_of_levels(new, stacklevel=5)
+        self._warn_of_levels(new)
         return rows, table
 
     def _validation_rows(self, X_val: Any, table: Table | None) -> Any:

@@ -20,6 +20,7 @@ from sk_autoencoder._inference import apply_to_rows, dtype_in_use, sum_over_rows
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._rows import within_float64
 from sk_autoencoder._shapes import flat_rows, refuse_foreign_frame
+from sk_autoencoder._values import first_line
 
 __all__ = ["DTYPES", "UsesRows"]
 
@@ -270,9 +271,9 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             if not str(error).startswith("could not convert string"):
                 raise
             raise ValueError(
-                f"expected numbers, got X with text: {error}. Name its columns in "
-                "categorical_features, or pass a frame to fit."
-            ) from error
+                f"expected numbers, got X with text: {first_line(error)}. Name its "
+                "columns in categorical_features, or pass a frame to fit."
+            ) from None
 
     def _has_batch_norm(self) -> bool:
         """Tell whether the fitted network needs two rows a batch."""

@@ -9,8 +9,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
 from sk_autoencoder._columns import Table, has_categories, is_frame
+from sk_autoencoder._params import ChecksObjects
 from sk_autoencoder._shapes import Shape, shaped
 from sk_autoencoder._sklearn_compat import in_output_container
+from sk_autoencoder._stack_level import caller_level
 from sk_autoencoder._values import MOST_LISTED, listed, shortened
 
 __all__ = ["ReadsTables", "named_rows"]
@@ -35,7 +37,7 @@ def named_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     return X
 
 
-class ReadsTables(BaseEstimator):
+class ReadsTables(ChecksObjects):
     """From frames and arrays of any kind to rows of numbers, and back."""
 
     categorical_features: Any
@@ -93,7 +95,7 @@ class ReadsTables(BaseEstimator):
         X = named_rows(self, self._checked_table(X), reset=first)
         return table.matrix(X, new_levels=new_levels)
 
-    def _warn_of_levels(self, found: dict[Any, set], *, stacklevel: int) -> None:
+    def _warn_of_levels(self, found: dict[Any, set]) -> None:
         """Warn of levels that training met and does not learn, once of each."""
         told = getattr(self, "_told_levels", {})
         new = {name: values - told.get(name, set()) for name, values in found.items()}
@@ -114,7 +116,7 @@ class ReadsTables(BaseEstimator):
             "of them from the first call on, as with pandas.CategoricalDtype or "
             "polars.Enum, or fit anew.",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=caller_level(),
         )
 
     def _checked_table(self, X: Any) -> Any:

@@ -22,6 +22,9 @@ from sk_autoencoder._random import Seeds, make_generator
 
 __all__ = ["EpochLoop"]
 
+# How torch begins its refusal to normalize a batch of one sample.
+ONE_VALUE = "Expected more than 1 value per channel"
+
 
 class EpochLoop(NeuralNet):
     """skorch's net with an epoch of its own.
@@ -81,6 +84,22 @@ class EpochLoop(NeuralNet):
         """Run one epoch; on skorch's loop where a callback looks at batches."""
         if iterator is None:
             return
+        try:
+            self._run_batches(iterator, training, prefix, step_fn)
+        except ValueError as error:
+            if not str(error).startswith(ONE_VALUE):
+                raise
+            raise ValueError(
+                "expected batches of at least 2 samples for a network with batch "
+                f"normalization, got batch_size={self.batch_size}, because the mean of "
+                "one is the sample itself. Pass a larger batch_size, or a network "
+                "without it, as with batch_norm=False."
+            ) from None
+
+    def _run_batches(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any
+    ) -> None:
+        """Run the batches of an epoch."""
         if self._hooks_batches:
             if not training:
                 self.module_.use_generator(self._validation_noise())

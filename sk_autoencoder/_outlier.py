@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import KFold
 from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -40,6 +40,7 @@ from sk_autoencoder._outlier_packing import (
 from sk_autoencoder._outlier_progress import FitProgress
 from sk_autoencoder._outlier_scorer import LIKELIHOOD, MEASURES, Scorer
 from sk_autoencoder._outlier_threshold import check_scores, offset_at, quantiles_of
+from sk_autoencoder._params import ChecksObjects
 from sk_autoencoder._persistence import write
 from sk_autoencoder._shapes import flat_rows, shaped
 from sk_autoencoder._sklearn_compat import (
@@ -59,7 +60,7 @@ DTYPES = [np.float64, np.float32]
 KEPT = ("_row_shape", "_scorer", "_training_scores", "n_features_in_", "offset_")
 
 
-class AutoEncoderOutlierDetector(OutlierMixin, BaseEstimator):
+class AutoEncoderOutlierDetector(OutlierMixin, ChecksObjects):
     """Outlier detection by autoencoders.
 
     An autoencoder that has few numbers to tell a row by learns what most rows have in
@@ -182,6 +183,9 @@ default="combined"
     # None in what version 0.1.0 has saved.
     _training_scores: np.ndarray | None = None
 
+    _objects: ClassVar[dict[str, tuple[type, ...]]] = {
+        "estimator": (AutoEncoderTransformer,)
+    }
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimator": [HasMethods(["fit", "transform", "inverse_transform"]), None],
         "measure": [StrOptions(set(MEASURES))],
@@ -429,7 +433,7 @@ default="combined"
             X = reader._checked_table(X)  # refuses sparse rows
         reader.allow_missing |= missing
         if reader.allow_missing:
-            reader._read_table(X).warn_of_empty(stacklevel=5)
+            reader._read_table(X).warn_of_empty()
         return X, reader
 
     def _template(self) -> Any:

@@ -33,6 +33,7 @@ from sk_autoencoder._net_training import Patience
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._random import seeds_from
 from sk_autoencoder._stack_level import caller_level
+from sk_autoencoder._values import shortened
 from sk_autoencoder.networks import MLP
 
 # Principal axes that `partial_fit` follows beyond twice the components: with all of
@@ -263,9 +264,9 @@ def _refuse_others(settings: Iterable[tuple[str, Any, Any]]) -> None:
     for name, old_value, value in settings:
         if repr(old_value) != repr(value):
             raise ValueError(
-                f"expected {name}={old_value!r} as in the fit before, got "
-                f"{name}={value!r}, because its weights go on. Pass warm_start=False "
-                "and call fit to start anew."
+                f"expected {name}={shortened(old_value)} as in the fit before, got "
+                f"{name}={shortened(value)}, because its weights go on. Pass "
+                "warm_start=False and call fit to start anew."
             )
 
 
@@ -342,7 +343,8 @@ def _shown(estimator: Any, network: Network) -> tuple[int, ...] | None:
     if not (known and np.all((chosen != 0) & (np.abs(chosen) <= n_layers))):
         raise ValueError(
             f"expected hidden layers from 1 to {n_layers}, or from -1 for the last, "
-            f"got layers={layers!r}. Pass a list of ints, as layers=[{n_layers}]."
+            f"got layers={shortened(layers)}. Pass a list of ints, as "
+            f"layers=[{n_layers}]."
         )
     first = np.concatenate([[0], np.cumsum(widths)])
     places = np.where(chosen > 0, chosen - 1, n_layers + chosen)
@@ -455,8 +457,8 @@ def _resolve_callbacks(estimator: Any) -> list[Any]:
         if not hasattr(callback, "on_epoch_end"):
             raise TypeError(
                 "expected skorch callbacks, or pairs of a name and one, got "
-                f"{item!r} in callbacks={estimator.callbacks!r}. Pass instances of "
-                "skorch.callbacks.Callback."
+                f"{shortened(item)} in callbacks={shortened(estimator.callbacks)}. "
+                "Pass instances of skorch.callbacks.Callback."
             )
     if estimator.verbose > 1:
         callbacks.append(("epoch_bar", EpochBar()))

@@ -57,6 +57,7 @@ LAYERS = {
         "_formats",
         "_frame",
         "_interrupts",
+        "_params",
         "_precision",
         "_random",
         "_rows",

@@ -254,7 +254,7 @@ def ordered(*categories):
             pl.DataFrame({"a": [1]}),
             pl.DataFrame({f"c{i}": [1] for i in range(9)}),
             "expected extra_rows with the columns of X in the same order, got "
-            "extra_rows.columns=['c0', 'c1', 'c2', 'c3', 'c4'] and 4 more for ['a']. "
+            "extra_rows.columns=['c0', 'c1', 'c2', 'c3', 'c4', ...] for ['a']. "
             "Pass extra_rows[X.columns] if only the order differs.",
         ),
         (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sk_autoencoder._rows import within_float64
-from sk_autoencoder._values import shortened
+from sk_autoencoder._values import listed, shortened
 
 __all__ = [
     "RawColumn",
@@ -166,8 +166,8 @@ class TableFormat:
         repeated = sorted({str(name) for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(
-                f"expected columns of different names, got X with {repeated} more than "
-                "once. Rename or drop columns."
+                f"expected columns of different names, got X with [{listed(repeated)}] "
+                "more than once. Rename or drop columns."
             )
         kind = kind_of(X)
         if kind == "array":
@@ -342,17 +342,24 @@ def _from_objects(name: Any, values: np.ndarray) -> RawColumn:
         whole = all(issubclass(kind, int | np.integer) for kind in kinds)
         return RawColumn(name, _as_floats(name, values), False, is_integer=whole)
     names = sorted(kind.__name__ for kind in kinds)
+    first = {type(value): i for i, value in reversed(list(enumerate(values)))}
+    reason = "because an argument must be a string, a boolean or a number"
+    if all(issubclass(kind, (str, bool, np.bool_, *numbers)) for kind in kinds):
+        cells = [
+            f"{shortened(values[i])} in row {i}"
+            for i in sorted(first[kind] for kind in kinds)
+        ]
+        reason = f"as {' and '.join(cells)}, which no order or scale has room for"
     raise TypeError(
         f"expected a column of numbers, of strings or of booleans, got X with column "
-        f"{name!r} of {' and '.join(names)}, because an argument must be a string, a "
-        "boolean or a number. Convert it, as with astype(str) or pandas.to_numeric, or "
-        "drop it."
+        f"{shortened(name)} of {' and '.join(names)}, {reason}. Convert it, as with "
+        "astype(str) or pandas.to_numeric, or drop it."
     )
 
 
 def _as_floats(name: Any, values: np.ndarray) -> np.ndarray:
     """Turn objects that are numbers into float64."""
-    with within_float64(f" in column {name!r}"):
+    with within_float64(f" in column {shortened(name)}"):
         return values.astype(np.float64)
 
 

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from sk_autoencoder._columns.frames import kind_of
 from sk_autoencoder._shapes import refuse_foreign_frame
+from sk_autoencoder._values import listed, shortened
 
 __all__ = ["join_rows"]
 
@@ -73,15 +74,9 @@ def _check_columns(X: Any, more: Any) -> None:
     if names != others:
         raise ValueError(
             "expected extra_rows with the columns of X in the same order, got "
-            f"extra_rows.columns={_shortened(others)} for {_shortened(names)}. Pass "
+            f"extra_rows.columns=[{listed(others)}] for [{listed(names)}]. Pass "
             "extra_rows[X.columns] if only the order differs."
         )
-
-
-def _shortened(names: list[Any]) -> str:
-    return (
-        repr(names) if len(names) <= 6 else f"{names[:5]!r} and {len(names) - 5} more"
-    )
 
 
 def _join_pandas(X: Any, more: Any) -> Any:
@@ -96,14 +91,15 @@ def _join_pandas(X: Any, more: Any) -> Any:
         name = X.columns[j]
         if not all(are_categories):
             raise ValueError(
-                f"expected column {name!r} to be categorical in both X and extra_rows "
-                f"or in neither, got {one} and {other}. Convert it in one of them."
+                f"expected column {shortened(name)} to be categorical in both X and "
+                f"extra_rows or in neither, got {one} and {other}. Convert it in one "
+                "of them."
             )
         if one.ordered or other.ordered:
             raise ValueError(
-                f"expected the same categories in column {name!r} of X and extra_rows, "
-                "because they are ordered, got different ones. Give both all of them, "
-                "by cat.set_categories."
+                f"expected the same categories in column {shortened(name)} of X and "
+                "extra_rows, because they are ordered, got different ones. Give both "
+                "all of them, by cat.set_categories."
             )
         new = other.categories.difference(one.categories, sort=False)
         both = pandas.CategoricalDtype(one.categories.append(new))

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from sk_autoencoder._columns.frames import RawColumn
+from sk_autoencoder._values import listed, shortened
 
 __all__ = ["CategoryColumn", "EmptyColumn", "NumberColumn"]
 
@@ -63,7 +64,7 @@ class NumberColumn:
         if not np.isfinite(seen).all():
             raise ValueError(
                 f"expected finite numbers, got X with infinity in column "
-                f"{column.name!r}. Replace it, or drop the rows."
+                f"{shortened(column.name)}. Replace it, or drop the rows."
             )
         low, high = float(seen.min()), float(seen.max())
         knots = _rank_gauss(seen) if scaling == "rank_gauss" else None
@@ -122,14 +123,15 @@ class NumberColumn:
         """Turn values into scaled numbers."""
         column = column.as_numbers()
         if column.values.dtype == object:
+            some = next(v for v in column.values if not isinstance(v, bool | None))
             raise TypeError(
-                f"expected numbers in column {self.name!r}, as in fit, got X with "
-                "categories or text there. Convert the column."
+                f"expected numbers in column {shortened(self.name)}, as in fit, got X "
+                f"with categories or text there: {shortened(some)}. Convert the column."
             )
         if np.isinf(column.values).any():
             raise ValueError(
                 f"expected finite numbers, got X with infinity in column "
-                f"{self.name!r}. Replace it, or drop the rows."
+                f"{shortened(self.name)}. Replace it, or drop the rows."
             )
         return self.scaled(column.values.astype(np.float64))
 
@@ -234,15 +236,15 @@ class CategoryColumn:
         for value in others:
             if _kind(value) not in known:
                 raise TypeError(
-                    f"expected {' or '.join(sorted(known))} in column {self.name!r}, "
-                    f"as in fit, got X with {_kind(value)} there: {value!r}. Convert "
-                    "the column."
+                    f"expected {' or '.join(sorted(known))} in column "
+                    f"{shortened(self.name)}, as in fit, got X with {_kind(value)} "
+                    f"there: {shortened(value)}. Convert the column."
                 )
         if unknown == "error":
-            shown = ", ".join(map(repr, sorted(map(str, others))[:5]))
             raise ValueError(
-                f"expected the categories of fit in column {self.name!r}, got X "
-                f"with {shown}{', ...' if len(others) > 5 else ''}. Pass "
+                "expected the categories of fit in column "
+                f"{shortened(self.name)}, got X with "
+                f"{listed(sorted(map(str, others)))}. Pass "
                 "handle_unknown='ignore' to take them for missing."
             )
 
@@ -308,7 +310,7 @@ def _sorted(name: Any, levels: set) -> list:
     except TypeError:
         kinds = sorted({type(level).__name__ for level in levels})
         raise TypeError(
-            f"expected categories of one type, got X with column {name!r} of "
+            f"expected categories of one type, got X with column {shortened(name)} of "
             f"{' and '.join(kinds)}. Convert it, as with astype(str)."
         ) from None
 

@@ -16,6 +16,8 @@ from sk_autoencoder._columns.frames import (
 )
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._columns.statistics import ColumnStatistics
+from sk_autoencoder._stack_level import caller_level
+from sk_autoencoder._values import listed, shortened
 
 __all__ = ["Table"]
 
@@ -93,9 +95,9 @@ class Table:
         if not weights.any():
             raise ValueError(
                 "expected a column that varies and has a weight above 0, got X whose "
-                f"columns {[str(c.name) for c in columns if c.is_constant]} are "
-                f"constant or empty, and column_weights={column_weights!r}. Pass rows "
-                "that differ, or other weights."
+                f"columns [{listed(c.name for c in columns if c.is_constant)}] are "
+                "constant or empty, and column_weights="
+                f"{shortened(column_weights)}. Pass rows that differ, or other weights."
             )
         return cls(fmt, columns, weights, allow_missing, handle_unknown, dtype)
 
@@ -149,16 +151,16 @@ class Table:
         """Which columns had no value in the training samples, (n_features,)."""
         return np.array([isinstance(c, EmptyColumn) for c in self.columns])
 
-    def warn_of_empty(self, *, stacklevel: int) -> None:
+    def warn_of_empty(self) -> None:
         """Warn of the columns that had no value in the training samples."""
         names = [c.name for c in self.columns if isinstance(c, EmptyColumn)]
         if names:
             warnings.warn(
                 "expected at least one value in each column, got X with none in column "
-                f"{_listed(names)}: the model leaves it out, and it comes back "
+                f"{listed(names)}: the model leaves it out, and it comes back "
                 "missing. Drop it, or fit on samples that have values there.",
                 UserWarning,
-                stacklevel=stacklevel,
+                stacklevel=caller_level(),
             )
 
     def matrix(
@@ -276,7 +278,8 @@ def _marked(raw: list[RawColumn], fmt: TableFormat, chosen: Any) -> list[RawColu
     if text:
         raise ValueError(
             "expected numbers in the columns that categorical_features does not name, "
-            f"got categories or text in {text} for categorical_features={chosen!r}. "
+            f"got categories or text in [{listed(text)}] for categorical_features="
+            f"{shortened(chosen)}. "
             "Name these too, or pass a frame and categorical_features='from_dtype'."
         )
     return marked
@@ -288,7 +291,7 @@ def _mask(chosen: Any, fmt: TableFormat) -> list[bool]:
     if array.ndim != 1 or (array.size and array.dtype.kind not in "bOUSTiu"):
         raise ValueError(
             "expected categorical_features of names, positions or a mask, got "
-            f"categorical_features={chosen!r}. Pass a list of one of these."
+            f"categorical_features={shortened(chosen)}. Pass a list of one of these."
         )
     if array.dtype.kind == "b":
         if len(array) != n_columns:
@@ -302,8 +305,8 @@ def _mask(chosen: Any, fmt: TableFormat) -> list[bool]:
     unknown = [value for value in picked if value not in known]
     if unknown:
         raise ValueError(
-            f"expected columns of X, got {unknown!r} in categorical_features="
-            f"{chosen!r}. Pass names of columns, or positions from 0."
+            f"expected columns of X, got [{listed(unknown)}] in categorical_features="
+            f"{shortened(chosen)}. Pass names of columns, or positions from 0."
         )
     return [column in picked for column in known]
 
@@ -315,8 +318,8 @@ def _weights(column_weights: Any, fmt: TableFormat) -> np.ndarray:
         unknown = [name for name in column_weights if name not in fmt.names]
         if unknown:
             raise ValueError(
-                f"expected columns of X, got column_weights for {unknown!r}. Pass "
-                "names of columns; those that are left out weigh 1."
+                f"expected columns of X, got column_weights for [{listed(unknown)}]. "
+                "Pass names of columns; those that are left out weigh 1."
             )
         given: Any = [column_weights.get(name, 1.0) for name in fmt.names]
     elif column_weights is None:
@@ -331,7 +334,8 @@ def _weights(column_weights: Any, fmt: TableFormat) -> np.ndarray:
     if not (good and (weights >= 0).all() and weights.any()):
         raise ValueError(
             f"expected {n_columns} finite weights, none below 0 and not all 0, got "
-            f"column_weights={column_weights!r}. Pass one a column, or a dict of names."
+            f"column_weights={shortened(column_weights)}. Pass one a column, or a dict "
+            "of names."
         )
     return weights
 
@@ -341,11 +345,6 @@ def _refuse_missing(names: Sequence[Any]) -> None:
     if names:
         raise ValueError(
             "Input X contains NaN: expected no missing cells for allow_missing=False, "
-            f"got some in column {_listed(names)}. Pass allow_missing=True, or fill "
+            f"got some in column {listed(names)}. Pass allow_missing=True, or fill "
             "them first, as with SimpleImputer."
         )
-
-
-def _listed(names: Sequence[Any]) -> str:
-    """List names for a message, five at most."""
-    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._torch_defaults import float32_by_default
+from sk_autoencoder._values import first_line
 from sk_autoencoder.networks.mlp import Dropout, check_choice
 from sk_autoencoder.networks.ranges import UNBOUNDED, Range, output_range
 
@@ -245,7 +246,7 @@ def _own(
         seed = int(torch.randint(2**31, (), generator=generator))
         with torch.random.fork_rng(devices=[]), float32_by_default():
             torch.manual_seed(seed)
-            module = part(n_in, n_out)
+            module = _called(part, name, n_in, n_out)
     else:
         module = part
     if not isinstance(module, nn.Module):
@@ -259,6 +260,20 @@ def _own(
             "one that has some."
         )
     return _with_own_dropout(module.to("cpu", torch.float32))
+
+
+def _called(part: Any, name: str, n_in: int, n_out: int) -> Any:
+    """Call a function that makes a module; refuse a class of modules of one size."""
+    try:
+        return part(n_in, n_out)
+    except TypeError as error:
+        given = f"{part.__name__}(...)" if isinstance(part, type) else "the module"
+        raise TypeError(
+            f"expected a torch.nn.Module, or a function of the numbers of inputs and "
+            f"outputs that makes one, got {name}={part!r}, because "
+            f"{name}({n_in}, {n_out}) raised: {first_line(error)}. Pass an instance, "
+            f"as {name}={given}."
+        ) from error
 
 
 def _with_own_dropout(module: nn.Module) -> nn.Module:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sk_autoencoder._protocols import Columns, Objective
 from sk_autoencoder._schedules import Schedule, schedule_factor
+from sk_autoencoder._values import shortened
 
 __all__ = [
     "NOISES",
@@ -137,7 +138,8 @@ def group_numbers(
             if not 0 <= int(i) < n_features or numbers[int(i)] >= 0:
                 raise ValueError(
                     f"expected each of the {n_features} features in one group at most, "
-                    f"by name or position, got {column!r} in feature_groups={groups!r}."
+                    f"by name or position, got {shortened(column)} in feature_groups="
+                    f"{shortened(groups)}."
                     " Pass lists of columns of X."
                 )
             first = int(i) if first < 0 else first
@@ -180,7 +182,9 @@ class Denoise(Objective):
         """Give the objective with the noise level of an epoch."""
         if self.schedule is None:
             return self
-        factor = schedule_factor(self.schedule, epoch, max_epochs)
+        factor = schedule_factor(
+            self.schedule, epoch, max_epochs, name="noise_schedule"
+        )
         return replace(self, level=self.level * factor)
 
     def of_hidden_units(self) -> Objective:
