@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from saved_files import SavedFile
+from saved_files import SavedFile, peak, reset_peak
 from torch import nn
 
 import sk_autoencoder
@@ -164,11 +164,15 @@ def mutate_json(file: SavedFile, draw: random.Random) -> None:
 
 def mutate_sizes(file: SavedFile, draw: random.Random) -> None:
     """Change whole numbers of the plan and of its network: sizes, most of them."""
+    if not isinstance(file.header.get("state"), dict):
+        return
     places = [
         (parent, key)
         for parent, key in nodes_of(file.header["state"])
         if type(parent[key]) is int
     ]
+    if not places:
+        return
     parent, key = draw.choice(places)
     value = draw.choice([0, -1, parent[key] + 1, parent[key] * 2, 16_000, 10**6, 2**40])
     for other, name in places:
@@ -178,6 +182,8 @@ def mutate_sizes(file: SavedFile, draw: random.Random) -> None:
 
 def mutate_array(file: SavedFile, draw: random.Random) -> None:
     """Change the numbers, the dtype or the shape of an array, or take another's."""
+    if not isinstance(file.header.get("state"), dict):
+        return
     name, other = draw.choice(list(file.arrays)), draw.choice(list(file.arrays))
     array, how = file.arrays[name], draw.randrange(9)
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -208,11 +214,15 @@ def mutate_array(file: SavedFile, draw: random.Random) -> None:
 
 def mutate_reference(file: SavedFile, draw: random.Random) -> None:
     """Have a value point to another array."""
+    if not isinstance(file.header.get("state"), dict):
+        return
     places = [
         parent[key]
         for parent, key in nodes_of(file.header["state"])
         if isinstance(parent[key], dict) and "$array" in parent[key]
     ]
+    if not places:
+        return
     first, second = draw.choice(places), draw.choice(places)
     if draw.random() < 0.5:
         first.update(second)
@@ -317,10 +327,6 @@ def use(model: Any, draw: random.Random) -> None:
         return
 
 
-def peak() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def load_one(path: Path, custom: Any, guard: Guard) -> Any:
     """Load a file; give the model, or the error if it is as it should be."""
     guard.path, guard.seen = str(path), []
@@ -364,7 +370,7 @@ def run(folder: Path, seed: int, number: int) -> Counter:
             name = draw.choice(list(files))
             data = mutated(files[name], draw)
             path.write_bytes(data)
-            before = peak()
+            before = reset_peak()
             try:
                 model = load_one(path, CUSTOM.get(name), guard)
                 taken = peak() - before

@@ -1,13 +1,27 @@
 """Saved files taken apart, to be changed and put together again."""
 
 import json
+import re
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
 
 KEY = "sk_autoencoder"
+
+
+def reset_peak() -> int:
+    """Return the bytes that the process has now, and measure anew from here."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+def peak() -> int:
+    """Return the most memory that the process had since then, in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status).group(1))
 
 
 class SavedFile:

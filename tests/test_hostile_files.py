@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import shutil
 import struct
 import subprocess
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from saved_files import SavedFile
+from saved_files import SavedFile, peak, reset_peak
 from sklearn.datasets import load_iris
 
 import sk_autoencoder
@@ -582,10 +581,6 @@ def test_what_the_file_names_is_told_in_few_words(names, shown, saved, tmp_path)
 # -- memory and time ------------------------------------------------------------------
 
 
-def peak():
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 LEVELS = {"$tuple": [f"level {i}" for i in range(3000)]}
 
 
@@ -677,7 +672,7 @@ def test_no_network_is_built_that_is_larger_than_the_file(name, saved, tmp_path)
     estimator, value, reason = HUGE[name]
     file = saved(estimator)
     file.put(value, *PLAN, "network")
-    before = peak()
+    before = reset_peak()
     assert re.fullmatch(reason, refusal(file.to_bytes(), tmp_path))
     assert peak() - before < 100_000_000
 
@@ -720,7 +715,7 @@ def test_numbers_that_a_table_takes_are_counted():
 def test_a_header_takes_no_more_than_it_needs(value, reason, saved, tmp_path):
     file = saved("plain")
     file.header["state"] = value
-    data, before = file.to_bytes(), peak()
+    data, before = file.to_bytes(), reset_peak()
     assert re.fullmatch(reason, refusal(data, tmp_path))
     assert peak() - before < 200_000_000
 
