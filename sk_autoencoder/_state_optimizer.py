@@ -4,6 +4,7 @@ A fused kernel takes the memory of its moments on trust. So they are compared, i
 shape and dtype, with those that an optimizer of the same settings has after a step.
 """
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -84,7 +85,7 @@ def check_optimizer(stepper: FlatAdam | torch.optim.Optimizer, state: Any) -> No
     moments = state["state"]
     _need(isinstance(moments, dict), "moments of an optimizer that are no dict")
     if moments:
-        _check_moments(moments, stepper)
+        _check_moments(moments, stepper, groups)
 
 
 def _need(good: Any, what: str) -> None:
@@ -124,13 +125,15 @@ def _is_like(value: Any, own: Any) -> bool:
 
 
 def _check_moments(
-    moments: Mapping[Any, Any], stepper: FlatAdam | torch.optim.Optimizer
+    moments: Mapping[Any, Any],
+    stepper: FlatAdam | torch.optim.Optimizer,
+    groups: list[dict[str, Any]],
 ) -> None:
     """Check what an optimizer remembers of each of its weights."""
     if isinstance(stepper, torch.optim.LBFGS):
         _check_lbfgs(moments, stepper)
         return
-    expected = _after_a_step(stepper)
+    expected = _after_a_step(stepper, groups)
     _need(moments.keys() <= expected.keys(), "moments of other weights")
     for key, own in expected.items():
         # Weights that have had no gradient have no moments.
@@ -141,10 +144,17 @@ def _check_moments(
                 _check_moment(name, value, own[name])
 
 
-def _after_a_step(stepper: FlatAdam | torch.optim.Optimizer) -> dict[Any, Any]:
-    """Return the state of an optimizer that has made a step along no gradient."""
+def _after_a_step(
+    stepper: FlatAdam | torch.optim.Optimizer, groups: list[dict[str, Any]]
+) -> dict[Any, Any]:
+    """Return the state of an optimizer that has made a step along no gradient.
+
+    By the settings in the file, which are checked: a scheduler may have set others than
+    the optimizer was made with, such as a momentum.
+    """
     if isinstance(stepper, FlatAdam):
         return {0: stepper.fresh_state()}
+    stepper.load_state_dict({"state": {}, "param_groups": copy.deepcopy(groups)})
     for group in stepper.param_groups:
         for weight in group["params"]:
             if weight.grad is None:
