@@ -202,7 +202,7 @@ class BaseAutoEncoder(UsesRows, ABC):
             best finite state is kept, with a ConvergenceWarning.
         """
         interrupts = Interrupts()
-        with torch_defaults(), self._all_or_nothing(goes_on=self.warm_start):
+        with np.errstate(), torch_defaults(), self._all_or_nothing(goes_on=self.warm_start):
             before = self._before() if self.warm_start else None
             rows, table = self._training_rows(X, before)
             held_out = self._validation_rows(X_val, table)
@@ -249,7 +249,7 @@ class BaseAutoEncoder(UsesRows, ABC):
             The fitted transformer. If `partial_fit` raises, it is as it was before.
         """
         interrupts = Interrupts(keeps=False)
-        with torch_defaults(), self._all_or_nothing(goes_on=True):
+        with np.errstate(), torch_defaults(), self._all_or_nothing(goes_on=True):
             before = self._before()
             first = before is None
             rows, table = self._training_rows(

@@ -149,7 +149,7 @@ def _run(
     dtype = dtype_in_use(X)
     n_rows, n_columns = X.shape
     step, work = _step(n_rows, dtype, module)
-    with torch_defaults(), torch.inference_mode(), threads_for(work):
+    with torch_defaults(), torch.inference_mode(), threads_for(work, is_brief=n_rows <= step):
         forward = Forward(module, TORCH_DTYPES[dtype])
         device = forward.mean.device
         on_cpu = device.type == "cpu"

@@ -14,9 +14,10 @@ def torch_defaults() -> Iterator[None]:
 
     Gradients are recorded, tensors are made on the CPU and nothing is cast, be it
     inside `no_grad`, `inference_mode`, `autocast`, or after `set_default_device`. All
-    of these are the thread's own. The default dtype is the process's: it is left alone,
-    and our own code names its dtypes.
+    of these are the thread's own, as is the number of its threads. The default dtype is
+    the process's: it is left alone, and our own code names its dtypes.
     """
+    n_threads = torch.get_num_threads()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -26,7 +27,14 @@ def torch_defaults() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
+        stack.callback(_set_threads_back, n_threads)
         yield
+
+
+def _set_threads_back(n_threads: int) -> None:
+    """Set the number of threads that an interrupt has left at another."""
+    if torch.get_num_threads() != n_threads:
+        torch.set_num_threads(n_threads)
 
 
 @contextmanager

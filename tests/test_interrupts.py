@@ -8,11 +8,13 @@ import copy
 import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from skorch.callbacks import GradientNormClipping, LRScheduler
 from threadpoolctl import threadpool_info
 
 from sk_autoencoder import (
@@ -47,15 +49,19 @@ KINDS = {
 }
 
 
+class Boom(Exception):
+    """Something unforeseen."""
+
+
 class Points:
     """A trace function that counts lines, and may raise at one of them."""
 
     FILES = ("sk_autoencoder", "skorch", "torch/optim")
     STEP = FlatAdam.step.__code__
 
-    def __init__(self, at=None):
-        self.at, self.count, self.stepped = at, 0, False
-        self.where = None
+    def __init__(self, at=None, error=KeyboardInterrupt):
+        self.at, self.error = at, error
+        self.count, self.stepped, self.where = 0, False, None
 
     def __call__(self, frame, event, arg):
         if not any(name in frame.f_code.co_filename for name in self.FILES):
@@ -67,7 +73,7 @@ class Points:
             if self.count == self.at:
                 sys.settrace(None)
                 self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-                raise KeyboardInterrupt
+                raise self.error
             self.count += 1
             self.stepped |= frame.f_code.co_name == "step"
         return self.line
@@ -82,20 +88,24 @@ class Points:
             sys.settrace(before)
 
 
+# The lines by which a call that has succeeded returns, and by which a copy may run more.
+LAST = 100
+
+
 def points_of(function, n_points, seed=SEED):
     """Draw some of the lines that a call runs, the first and the last among them."""
     points = Points()
     with points.traced():
         function(X)
     generator = np.random.default_rng(seed)
-    drawn = generator.integers(points.count, size=n_points)
-    return sorted({0, points.count - 1, *drawn.tolist()})
+    last = points.count - LAST
+    return sorted({0, last, *generator.integers(last, size=n_points).tolist()})
 
 
-def interrupted(function, at):
-    """Call a method that is interrupted at a line; tell of what had happened."""
-    points = Points(at)
-    with points.traced(), pytest.raises(KeyboardInterrupt):
+def disturbed(function, at, error=KeyboardInterrupt):
+    """Call a method that an error ends at a line; return what had happened."""
+    points = Points(at, error)
+    with points.traced(), pytest.raises(error):
         function(X)
     return points
 
@@ -141,7 +151,11 @@ def assert_equal_states(one, other):
 def as_it_is(estimator):
     """All that a fitted estimator is, as arrays."""
     public = {k: v for k, v in vars(estimator).items() if k not in ("_fitted", "net_")}
-    return copy.deepcopy((public, capture(estimator._fitted)))
+    state = capture(estimator._fitted)
+    for net in filter(None, (state["net"], state["prefix_net"])):
+        for row in net["history"]:
+            row["dur"] = None  # seconds
+    return copy.deepcopy((public, state))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,7 +166,7 @@ def test_an_interrupted_fit_is_one_of_its_epochs_or_no_fit(kind):
     kept = 0
     for at in points_of(copy.deepcopy(estimator).fit, N_POINTS):
         fitted = copy.deepcopy(estimator)
-        points = interrupted(fitted.fit, at)
+        points = disturbed(fitted.fit, at)
         assert surroundings() == before, points.where
         if "_fitted" not in vars(fitted):
             assert vars(fitted).keys() == parameters.keys(), points.where
@@ -167,3 +181,55 @@ def test_an_interrupted_fit_is_one_of_its_epochs_or_no_fit(kind):
         assert np.isfinite(fitted.explained_variance_ratio_).all()
         fitted.set_params(warm_start=True, max_epochs=1).fit(X)
     assert kept > 3
+
+
+GOING_ON = {
+    **{kind: KINDS[kind] for kind in ("from PCA", "not flat", "VAE")},
+    "ordered": AutoEncoderTransformer(3, ordered=True, whiten=True, **SMALL),
+    "batch norm": AutoEncoderTransformer(3, batch_norm=True, dropout=0.1, **SMALL),
+    "LBFGS": AutoEncoderTransformer(
+        3,
+        optimizer=partial(torch.optim.LBFGS, max_iter=2),
+        net_params={"gradient_clip": None},
+        **SMALL,
+    ),
+    "filled": DenoisingAutoEncoderTransformer(
+        features="reconstruction", allow_missing=True, **SMALL
+    ),
+    "mixture": VAETransformer(3, prior="mixture", **SMALL),
+    "skorch's loop": AutoEncoderTransformer(
+        3, callbacks=[GradientNormClipping(1.0), LRScheduler("StepLR", step_size=2)], **SMALL
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [("partial_fit", KeyboardInterrupt), ("partial_fit", Boom), ("fit", Boom)],
+)
+@pytest.mark.parametrize("kind", GOING_ON)
+def test_a_call_that_fails_leaves_no_trace(kind, method, error):
+    fitted = copy.deepcopy(GOING_ON[kind]).set_params(warm_start=True).fit(X)
+    expected, net = as_it_is(fitted), fitted.net_
+    following = copy.deepcopy(fitted).partial_fit(X[::-1])
+    trial = copy.deepcopy(fitted)
+    for at in points_of(getattr(trial, method), N_POINTS // 2):
+        points = disturbed(getattr(fitted, method), at, error)
+        assert fitted.net_ is net
+        try:
+            assert_equal_states(as_it_is(fitted), expected)
+        except AssertionError as difference:
+            raise AssertionError(points.where) from difference
+    fitted.partial_fit(X[::-1])
+    np.testing.assert_array_equal(fitted.transform(X), following.transform(X))
+    assert_equal_states(as_it_is(fitted), as_it_is(following))
+
+
+def test_a_first_call_that_fails_leaves_nothing():
+    for method in ("fit", "partial_fit"):
+        estimator = copy.deepcopy(KINDS["from PCA"])
+        names = set(vars(estimator))
+        trial = copy.deepcopy(estimator)
+        for at in points_of(getattr(trial, method), N_POINTS // 2):
+            points = disturbed(getattr(estimator, method), at, Boom)
+            assert set(vars(estimator)) == names, points.where
