@@ -20,7 +20,7 @@ from sk_autoencoder._base_rows import DTYPES, UsesRows
 from sk_autoencoder._beside_pca import compare_with_pca
 from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting import Fitted, plan_fit, plan_pass
-from sk_autoencoder._interrupts import Interrupts, run_to_end
+from sk_autoencoder._interrupts import Interrupts, all_or_nothing
 from sk_autoencoder._net_snapshot import NetSnapshot
 from sk_autoencoder._persistence import write
 from sk_autoencoder._planning import is_anchored, refuse_changes
@@ -202,7 +202,7 @@ class BaseAutoEncoder(UsesRows, ABC):
             best finite state is kept, with a ConvergenceWarning.
         """
         interrupts = Interrupts()
-        with np.errstate(), torch_defaults(), self._all_or_nothing(goes_on=self.warm_start):
+        with self._undisturbed(goes_on=self.warm_start):
             before = self._before() if self.warm_start else None
             rows, table = self._training_rows(X, before)
             held_out = self._validation_rows(X_val, table)
@@ -249,7 +249,7 @@ class BaseAutoEncoder(UsesRows, ABC):
             The fitted transformer. If `partial_fit` raises, it is as it was before.
         """
         interrupts = Interrupts(keeps=False)
-        with np.errstate(), torch_defaults(), self._all_or_nothing(goes_on=True):
+        with self._undisturbed(goes_on=True):
             before = self._before()
             first = before is None
             rows, table = self._training_rows(
@@ -358,28 +358,18 @@ class BaseAutoEncoder(UsesRows, ABC):
     # -- state, tags --------------------------------------------------------
 
     @contextmanager
-    def _all_or_nothing(self, *, goes_on: bool) -> Iterator[None]:
-        """Put everything back if the block raises.
+    def _undisturbed(self, *, goes_on: bool) -> Iterator[None]:
+        """Fit in torch's and numpy's default modes, and wholly or not at all.
 
         Parameters
         ----------
         goes_on : bool
             Whether the nets that are there may be trained further.
         """
-        before = dict(self.__dict__)
         nets = self._fitted.nets if goes_on and self._is_fitted() else []
-        snapshots = [NetSnapshot(net) for net in nets]
-
-        def restore() -> None:
-            for snapshot in snapshots:
-                snapshot.restore()
-            self.__dict__ = dict(before)
-
-        try:
+        snapshots = [NetSnapshot(net).restore for net in nets]
+        with np.errstate(), torch_defaults(), all_or_nothing(self, snapshots):
             yield
-        except BaseException:
-            run_to_end(restore)
-            raise
 
     def save(self, path: str | os.PathLike, *, optimizer: bool = True) -> None:
         """Write the fitted estimator to one file, without pickle.

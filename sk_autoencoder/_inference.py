@@ -22,7 +22,7 @@ from sk_autoencoder._forward_few import (
 )
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._rows import dense_rows
-from sk_autoencoder._threads import ONE_THREAD_BELOW, threads_for
+from sk_autoencoder._threads import ONE_THREAD_BELOW, own_threads, threads_for
 from sk_autoencoder._torch_defaults import torch_defaults
 
 __all__ = ["CHUNK_ROWS", "apply_to_rows", "dtype_in_use", "sum_over_rows"]
@@ -149,7 +149,7 @@ def _run(
     dtype = dtype_in_use(X)
     n_rows, n_columns = X.shape
     step, work = _step(n_rows, dtype, module)
-    with torch_defaults(), torch.inference_mode(), threads_for(work, is_brief=n_rows <= step):
+    with torch_defaults(), torch.inference_mode(), threads_for(work):
         forward = Forward(module, TORCH_DTYPES[dtype])
         device = forward.mean.device
         on_cpu = device.type == "cpu"
@@ -173,7 +173,7 @@ def _step(n_rows: int, dtype: np.dtype, module: AutoEncoderModule) -> tuple[int,
     Many threads share a chunk that is so many times longer; where that is too little
     for them, it is for one.
     """
-    step, n_threads = CHUNK_ROWS * 4 // dtype.itemsize, torch.get_num_threads()
+    step, n_threads = CHUNK_ROWS * 4 // dtype.itemsize, own_threads()
     if n_threads > 1:
         work = float(min(n_rows, n_threads * step)) * module.n_weights()
         if work >= ONE_THREAD_BELOW:

@@ -4,10 +4,11 @@ An interrupt may come between any two instructions. Nothing here replaces a sign
 handler: what can be interrupted is written so that it can be run again.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-__all__ = ["Interrupts", "run_to_end"]
+__all__ = ["Interrupts", "all_or_nothing", "run_to_end"]
 
 T = TypeVar("T")
 
@@ -78,3 +79,29 @@ def run_to_end(step: Callable[[], object]) -> None:
             interrupt = error
     if interrupt is not None:
         raise interrupt
+
+
+@contextmanager
+def all_or_nothing(
+    estimator: Any, also: Sequence[Callable[[], object]] = ()
+) -> Iterator[None]:
+    """Put the attributes of an estimator back if the block raises.
+
+    Parameters
+    ----------
+    estimator : object
+    also : sequence of callable ()
+        Put back what the attributes hold; see `run_to_end`.
+    """
+    before = dict(vars(estimator))
+
+    def restore() -> None:
+        for function in also:
+            function()
+        estimator.__dict__ = dict(before)
+
+    try:
+        yield
+    except BaseException:
+        run_to_end(restore)
+        raise

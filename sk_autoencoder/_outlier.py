@@ -23,6 +23,7 @@ from sk_autoencoder._base_tables import named_rows
 from sk_autoencoder._columns import has_categories, is_frame
 from sk_autoencoder._columns.frames import TableFormat, index_of, read_columns
 from sk_autoencoder._formats import OPTIONAL, check_names
+from sk_autoencoder._interrupts import all_or_nothing
 from sk_autoencoder._outlier_default import default_estimators
 from sk_autoencoder._outlier_members import (
     allows_nan,
@@ -233,35 +234,37 @@ default="combined"
         Returns
         -------
         self : object
-            The fitted detector.
+            The fitted detector. If `fit` raises, an interrupt included, it is as it
+            was before.
 
         Raises
         ------
         ValueError
             If X or a parameter is not valid.
         """
-        if self.measure == LIKELIHOOD and not has_density(self.estimator):
-            raise ValueError(
-                "expected an estimator with a density for measure='likelihood', got "
-                f"estimator={short(self.estimator)}. Pass "
-                "estimator=VAETransformer(...), or another measure."
-            )
-        X, reader = self._training_rows(X)
-        random = check_random_state(self.random_state)
-        root = int(random.randint(np.iinfo(np.int32).max))
-        folds = self._folds(X, root)
-        n_rows = [X.shape[0], *(len(train) for train, _ in folds)]
-        n_fits = sum(len(self._unfitted(n, X.shape[1], reader)) for n in n_rows)
-        with FitProgress(n_fits, self.verbose) as progress:
-            seeds = np.random.SeedSequence([root, 0])
-            scorer = self._fitted_scorer(X, reader, seeds, progress)
-            if folds:
-                scores = self._held_out_scores(X, reader, root, folds, progress)
-            else:
-                scores = scorer.scores(scorer.matrix(X))
-        self._scorer = scorer
-        self._training_scores = quantiles_of(scores)
-        self.offset_ = offset_at(scores, self.contamination)
+        with all_or_nothing(self):
+            if self.measure == LIKELIHOOD and not has_density(self.estimator):
+                raise ValueError(
+                    "expected an estimator with a density for measure='likelihood', "
+                    f"got estimator={short(self.estimator)}. Pass "
+                    "estimator=VAETransformer(...), or another measure."
+                )
+            X, reader = self._training_rows(X)
+            random = check_random_state(self.random_state)
+            root = int(random.randint(np.iinfo(np.int32).max))
+            folds = self._folds(X, root)
+            n_rows = [X.shape[0], *(len(train) for train, _ in folds)]
+            n_fits = sum(len(self._unfitted(n, X.shape[1], reader)) for n in n_rows)
+            with FitProgress(n_fits, self.verbose) as progress:
+                seeds = np.random.SeedSequence([root, 0])
+                scorer = self._fitted_scorer(X, reader, seeds, progress)
+                if folds:
+                    scores = self._held_out_scores(X, reader, root, folds, progress)
+                else:
+                    scores = scorer.scores(scorer.matrix(X))
+            self._scorer = scorer
+            self._training_scores = quantiles_of(scores)
+            self.offset_ = offset_at(scores, self.contamination)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

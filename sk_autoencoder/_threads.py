@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["numpy_like_torch", "threads_for"]
+__all__ = ["numpy_like_torch", "own_threads", "threads_for"]
 
 # Multiply-adds of one pass over one batch below which a second thread costs more
 # than it brings: the threads of small kernels wait for each other longer than
@@ -22,30 +22,33 @@ _changing = threading.Lock()
 
 
 @contextmanager
-def threads_for(multiply_adds: float, *, is_brief: bool = False) -> Iterator[None]:
+def threads_for(multiply_adds: float) -> Iterator[None]:
     """Run small computations on one thread, and restore the caller's setting.
 
     Parameters
     ----------
     multiply_adds : float
         Size of one step: rows of a batch times weights of the network.
-    is_brief : bool
-        Whether it takes milliseconds at most.
     """
-    with _changing:
-        # A thread takes up torch's default when it first asks.
-        before = torch.get_num_threads()
+    before = own_threads()
     if before == 1 or multiply_adds >= ONE_THREAD_BELOW:
         yield
         return
     try:
-        if is_brief:
-            torch.set_num_threads(1)
-        else:
-            _set_own_threads(1, default=before)
+        _set_own_threads(1, default=before)
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def own_threads() -> int:
+    """Return torch's number of threads for the current thread.
+
+    A thread takes up torch's default when it first asks, so not while another one is
+    changing that.
+    """
+    with _changing:
+        return torch.get_num_threads()
 
 
 def _set_own_threads(n_threads: int, *, default: int) -> None:

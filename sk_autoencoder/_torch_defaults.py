@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from sk_autoencoder._threads import own_threads
+
 __all__ = ["float32_by_default", "torch_defaults"]
 
 
@@ -17,7 +19,7 @@ def torch_defaults() -> Iterator[None]:
     of these are the thread's own, as is the number of its threads. The default dtype is
     the process's: it is left alone, and our own code names its dtypes.
     """
-    n_threads = torch.get_num_threads()
+    n_threads = own_threads()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

@@ -6,29 +6,38 @@ in skorch or in torch's optimizers, as Ctrl-C would between two instructions.
 
 import copy
 import os
+import pickle
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from skorch.callbacks import GradientNormClipping, LRScheduler
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from threadpoolctl import threadpool_info
 
 from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
+    ExtraRowsTransformer,
     VAETransformer,
 )
+from sk_autoencoder._moments import CodeMoments
+from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_adam import FlatAdam
+from sk_autoencoder._net_training import BestState, WeightAverage
 from sk_autoencoder._state import capture
 
 X = load_digits().data[:90, 20:36]
 EPOCHS = 3
 # More points, and others: SK_AUTOENCODER_POINTS=1000,7 pytest ...
-N_POINTS, SEED = map(int, os.environ.get("SK_AUTOENCODER_POINTS", "10,0").split(","))
+N_POINTS, SEED = map(int, os.environ.get("SK_AUTOENCODER_POINTS", "8,0").split(","))
 SMALL = {
     "hidden_layer_sizes": (8,),
     "batch_size": 32,
@@ -88,7 +97,7 @@ class Points:
             sys.settrace(before)
 
 
-# The lines by which a call that has succeeded returns, and by which a copy may run more.
+# The lines by which a call that has succeeded returns, or a copy of it runs more.
 LAST = 100
 
 
@@ -97,9 +106,9 @@ def points_of(function, n_points, seed=SEED):
     points = Points()
     with points.traced():
         function(X)
-    generator = np.random.default_rng(seed)
     last = points.count - LAST
-    return sorted({0, last, *generator.integers(last, size=n_points).tolist()})
+    places = np.arange(n_points) + np.random.default_rng(seed).random(n_points)
+    return sorted({0, last, *(places * last / n_points).astype(int).tolist()})
 
 
 def disturbed(function, at, error=KeyboardInterrupt):
@@ -198,7 +207,9 @@ GOING_ON = {
     ),
     "mixture": VAETransformer(3, prior="mixture", **SMALL),
     "skorch's loop": AutoEncoderTransformer(
-        3, callbacks=[GradientNormClipping(1.0), LRScheduler("StepLR", step_size=2)], **SMALL
+        3,
+        callbacks=[GradientNormClipping(1.0), LRScheduler("StepLR", step_size=2)],
+        **SMALL,
     ),
 }
 
@@ -233,3 +244,191 @@ def test_a_first_call_that_fails_leaves_nothing():
         for at in points_of(getattr(trial, method), N_POINTS // 2):
             points = disturbed(getattr(estimator, method), at, Boom)
             assert set(vars(estimator)) == names, points.where
+
+
+# -- what contains a fit ---------------------------------------------------------------
+
+
+class Begun(list):
+    """The nets whose epochs have begun, shared by all clones."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class InterruptAt(Callback):
+    """Interrupts the n-th epoch that any of its nets begins, once."""
+
+    def __init__(self, epoch, counter):
+        self.epoch, self.counter = epoch, counter
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.counter.append(net)
+        if len(self.counter) == self.epoch:
+            raise KeyboardInterrupt
+
+
+def interrupting(epoch, n_components=3, **parameters):
+    """Make a transformer whose fit is interrupted, and the list of epochs begun."""
+    counter = Begun()
+    estimator = AutoEncoderTransformer(
+        n_components,
+        callbacks=[InterruptAt(epoch, counter)],
+        **{**SMALL, **LEARNS, **parameters},
+    )
+    return estimator, counter
+
+
+@pytest.mark.parametrize("where", ["first fit", "second fit"])
+def test_a_search_for_components_ends_at_once_and_leaves_nothing(where):
+    epoch = 2 if where == "first fit" else EPOCHS + 2
+    estimator, begun = interrupting(epoch, 0.5)
+    names = set(vars(estimator))
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X)
+    assert len(begun) == epoch
+    assert set(vars(estimator)) == names
+
+
+@pytest.mark.parametrize("threshold", ["train", "held_out"])
+def test_a_detector_ends_at_once_and_leaves_nothing(threshold):
+    epoch = 2 if threshold == "train" else 2 * EPOCHS + 2
+    estimator, begun = interrupting(epoch)
+    detector = AutoEncoderOutlierDetector(estimator, threshold=threshold, cv=3)
+    names = set(vars(detector))
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(X)
+    assert len(begun) == epoch
+    assert set(vars(detector)) == names
+
+
+def test_a_fitted_detector_stays_as_it_was():
+    detector = AutoEncoderOutlierDetector(AutoEncoderTransformer(3, **SMALL)).fit(X)
+    before = detector.score_samples(X)
+    detector.estimator = interrupting(2)[0]
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(X[:, :5])
+    np.testing.assert_array_equal(detector.score_samples(X), before)
+
+
+def test_extra_rows_leave_nothing():
+    estimator, _ = interrupting(2)
+    transformer = ExtraRowsTransformer(estimator, extra_rows=X[:9])
+    with pytest.raises(KeyboardInterrupt):
+        transformer.fit(X)
+    assert not hasattr(transformer, "transformer_")
+
+
+def test_a_cross_validation_ends():
+    estimator, begun = interrupting(EPOCHS + 2)
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_score(estimator, X, cv=3)
+    assert len(begun) == EPOCHS + 2
+
+
+def test_a_fit_of_a_pipeline_keeps_the_best_state_in_its_step():
+    estimator, _ = interrupting(3)
+    pipeline = make_pipeline(StandardScaler(), estimator)
+    with pytest.raises(KeyboardInterrupt, match="fit was interrupted after epoch 2"):
+        pipeline.fit(X)
+    assert pipeline[-1].best_epoch_ == 2
+
+
+# -- interrupts in one place or another ------------------------------------------------
+
+
+def test_an_interrupt_in_the_first_validation_is_not_swallowed(monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    estimator = copy.deepcopy(KINDS["from PCA"])
+    monkeypatch.setattr(AutoEncoderNet, "_validate", interrupt)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        estimator.fit(X)
+    assert "_fitted" not in vars(estimator)
+
+
+def test_no_weights_are_left_half_exchanged():
+    """The average is put into the module weight by weight, and taken out again."""
+    layers = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    average = WeightAverage(layers, 0.9)
+    with torch.no_grad():
+        for weight in layers.parameters():
+            weight.fill_(1.0)
+    average.update()
+    for method in (average.apply, average.unapply):
+        for at in range(12):
+            average.unapply() if method == average.apply else average.apply()
+            points = Points(at)
+            with points.traced(), suppress(KeyboardInterrupt):
+                method()
+            method()
+            shown = [weight.data_ptr() for weight in layers.parameters()]
+            assert shown == [w.data_ptr() for w in average.weights_in_module()]
+
+
+def test_a_state_is_kept_with_its_own_score_and_epoch():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    for at in range(40):
+        best = BestState(lambda: [layer.weight.data])
+        layer.weight.data.fill_(0.0)
+        best.start(layer, 0.0)
+        with Points(at).traced(), suppress(KeyboardInterrupt):
+            for epoch in range(1, 4):
+                layer.weight.data.fill_(epoch)
+                best.offer(layer, -float(epoch), epoch)
+        assert best.state["weight"].item() == best.epoch == -best.score
+
+
+@pytest.mark.parametrize("kind", ["ordered", "layer by layer", "mixture"])
+def test_phases_end_in_one_consistent_state(kind):
+    estimator = {
+        **GOING_ON,
+        "layer by layer": DenoisingAutoEncoderTransformer(
+            features="hidden",
+            pretrain="layerwise",
+            **{**SMALL, "hidden_layer_sizes": (8, 4)},
+        ),
+        "mixture": VAETransformer(3, prior="mixture", **LEARNS, **SMALL),
+    }[kind]
+    estimator = copy.deepcopy(estimator)
+    copy.deepcopy(estimator).fit(X)
+    for at in points_of(copy.deepcopy(estimator).fit, N_POINTS):
+        fitted = copy.deepcopy(estimator)
+        points = disturbed(fitted.fit, at)
+        if "_fitted" not in vars(fitted):
+            assert not points.stepped, points.where
+            continue
+        for net in fitted._fitted.nets:
+            assert net.unfinished_ is None
+            if net.best_epoch_ == 0:
+                continue
+            _, held_out = net.get_split_datasets(X)
+            loss, _, _ = net._validate(net.get_iterator(held_out))
+            recorded = net.history[net.best_epoch_ - 1]["valid_loss"]
+            assert loss == pytest.approx(recorded, rel=1e-6), points.where
+        assert np.isfinite(fitted.transform(X)).all()
+        again = pickle.loads(pickle.dumps(fitted))
+        np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
+        fitted.set_params(warm_start=True, max_epochs=1).fit(X)
+
+
+def test_a_second_interrupt_gives_up(monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    estimator, _ = interrupting(3)
+    names = set(vars(estimator))
+    monkeypatch.setattr(CodeMoments, "of", interrupt)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        estimator.fit(X)
+    assert set(vars(estimator)) == names
+
+
+def test_a_warm_start_goes_on_from_the_best_state():
+    estimator, _ = interrupting(EPOCHS + 3, warm_start=True)
+    estimator.fit(X)
+    with pytest.raises(KeyboardInterrupt, match="that of epoch 5, is kept"):
+        estimator.fit(X)
+    assert estimator.n_iter_ == EPOCHS + 2
+    assert estimator.fit(X).n_iter_ == 2 * EPOCHS + 2
