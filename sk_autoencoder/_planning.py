@@ -25,6 +25,7 @@ from sk_autoencoder._columns import (
     MixedColumns,
     Table,
 )
+from sk_autoencoder._comparison import is_same
 from sk_autoencoder._frame import CodeFrame
 from sk_autoencoder._net import AutoEncoderNet
 from sk_autoencoder._net_callbacks import EpochBar
@@ -229,11 +230,18 @@ def continued_plan(
     changed = {
         name: value
         for name, value in new.settings.items()
-        if name not in kept and value != plan.settings.get(name)
+        if name not in kept
+        and (name not in plan.settings or not is_same(value, plan.settings[name]))
     }
     if "lr_schedule" in changed:
         changed["lr"] = new.settings["lr"]  # the old schedule had moved it
     net.set_params(**changed)
+    callbacks = new.settings["callbacks"]
+    if "verbose" in changed or not _are_same_callbacks(
+        plan.settings["callbacks"], callbacks
+    ):
+        net.callbacks = changed["callbacks"] = callbacks
+        net.initialize_callbacks()
     net.module_.objective = new.objective
     natural = None if plan.units is None else CodeFrame.scaling(plan.units)
     return replace(
@@ -244,6 +252,16 @@ def continued_plan(
         frame=plan.frame if new.whiten else natural,
         settings={**plan.settings, **changed},
     )
+
+
+def _are_same_callbacks(old: list[Any], new: list[Any]) -> bool:
+    """Whether callbacks are the same objects; of our own progress bar any two are."""
+
+    def key(item: Any) -> Any:
+        name, callback = item if isinstance(item, tuple) else ("", item)
+        return name, EpochBar if isinstance(callback, EpochBar) else id(callback)
+
+    return list(map(key, old)) == list(map(key, new))
 
 
 def refuse_changes(estimator: Any, plan: Plan) -> None:
@@ -262,7 +280,7 @@ def refuse_changes(estimator: Any, plan: Plan) -> None:
 def _refuse_others(settings: Iterable[tuple[str, Any, Any]]) -> None:
     """Raise if a setting is not what it was: names, old values and new ones."""
     for name, old_value, value in settings:
-        if repr(old_value) != repr(value):
+        if not is_same(old_value, value):
             raise ValueError(
                 f"expected {name}={shortened(old_value)} as in the fit before, got "
                 f"{name}={shortened(value)}, because its weights go on. Pass "
@@ -361,7 +379,7 @@ def _resolve_network(estimator: Any) -> Network:
     if network is None:
         return MLP(**dense)
     for name, value in dense.items():
-        if repr(value) != repr(defaults[name]):
+        if not is_same(value, defaults[name]):
             raise ValueError(
                 f"expected {name}={defaults[name]!r} beside a network, got "
                 f"{name}={value!r} and network={network!r}. Set it in the network, or "

@@ -53,6 +53,7 @@ LAYERS = {
     "foundation": [
         "_atomic_file",
         "_axes",
+        "_comparison",
         "_exact",
         "_formats",
         "_frame",

@@ -1,0 +1,127 @@
+"""What may be set anew before a fit goes on, and what may not."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
+
+from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+from sk_autoencoder._comparison import is_same
+from sk_autoencoder.networks import MLP
+
+X = load_digits().data[:60, 8:24]
+SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
+
+
+class Counter(Callback):
+    """Counts epochs."""
+
+    def __init__(self):
+        self.epochs = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs += 1
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_callbacks_set_before_going_on_are_called(method):
+    reducer = AutoEncoderTransformer(3, warm_start=True, **SMALL).fit(X)
+    counter = Counter()
+    reducer.set_params(callbacks=[("counter", counter)])
+    getattr(reducer, method)(X)
+    assert counter.epochs == (2 if method == "fit" else 1)
+
+
+def test_callbacks_that_were_taken_away_are_silent():
+    first, second = Counter(), Counter()
+    reducer = AutoEncoderTransformer(
+        3, warm_start=True, callbacks=[first, second], **SMALL
+    ).fit(X)
+    reducer.set_params(callbacks=[second]).fit(X)
+    assert (first.epochs, second.epochs) == (2, 4)
+
+
+def test_callbacks_that_stay_are_not_made_anew():
+    counter = Counter()
+    reducer = AutoEncoderTransformer(
+        3, warm_start=True, callbacks=[counter], verbose=2, **SMALL
+    ).fit(X)
+    callbacks = reducer.net_.callbacks_
+    assert reducer.fit(X).net_.callbacks_ is callbacks
+    again = pickle.loads(pickle.dumps(reducer))
+    callbacks = again.net_.callbacks_
+    assert again.fit(X).net_.callbacks_ is callbacks
+    assert again.callbacks[0].epochs == 6
+
+
+def test_a_table_is_printed_from_when_it_is_asked_for(capsys):
+    reducer = AutoEncoderTransformer(3, warm_start=True, **SMALL).fit(X)
+    assert capsys.readouterr().out == ""
+    reducer.set_params(verbose=1).fit(X)
+    assert "train_loss" in capsys.readouterr().out
+    reducer.set_params(verbose=0).fit(X)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_fit_that_fails_leaves_the_callbacks_as_they_were():
+    class Broken(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise RuntimeError("broken")
+
+    reducer = AutoEncoderTransformer(3, warm_start=True, **SMALL).fit(X)
+    with pytest.raises(RuntimeError, match="broken"):
+        reducer.set_params(callbacks=[Broken()]).fit(X)
+    reducer.set_params(callbacks=None).fit(X)
+    assert reducer.n_iter_ == 4
+
+
+def test_a_weight_in_the_middle_of_many_columns_counts():
+    wide = np.tile(X, (1, 100))[:, :1200]
+    weights = np.ones(1200)
+    reducer = AutoEncoderTransformer(
+        3, column_weights=weights, **{**SMALL, "max_epochs": 0}
+    ).fit(wide)
+    other = weights.copy()
+    other[600] = 2.0
+    assert repr(weights) == repr(other)
+    reducer.set_params(column_weights=other)
+    with pytest.raises(ValueError, match=r"expected column_weights=array\(\[1\., 1\."):
+        reducer.partial_fit(wide)
+    reducer.set_params(column_weights=weights.tolist()).partial_fit(wide)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.arange(2000), list(range(2000))),
+        ((16, 8), [16, 8]),
+        ({"a": np.ones(3)}, {"a": [1.0, 1.0, 1.0]}),
+        (np.array([1.0, np.nan]), np.array([1.0, np.nan])),
+        (MLP((8,)), MLP([8])),
+        (1, 1.0),
+        (None, None),
+    ],
+)
+def test_equal_values_are_the_same(one, other):
+    assert is_same(one, other)
+    assert is_same(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.zeros(2000), np.r_[np.zeros(1000), 1.0, np.zeros(999)]),
+        (np.zeros(3), np.zeros(4)),
+        ({"a": 1}, {"b": 1}),
+        (MLP((8,)), MLP((9,))),
+        (MLP((8,)), DenoisingAutoEncoderTransformer()),
+        ("from_dtype", [0]),
+        (None, np.ones(2)),
+        (np.ones((2, 2)), np.ones(4)),
+    ],
+)
+def test_other_values_are_not(one, other):
+    assert not is_same(one, other)
+    assert not is_same(other, one)
