@@ -133,10 +133,17 @@ class UserNetwork(Network):
 
         Parameters
         ----------
-        n_components, n_outputs, generator
+        n_components, n_outputs : int
+            As for `build`.
+        generator : torch.Generator
             As for `build`.
         takes_logits : bool
             Whether the loss can be computed from logits.
+
+        Returns
+        -------
+        output : DecoderOutput
+            Both, and whether the range is known.
         """
         check_choice("outputs", self.outputs, OUTPUTS)
         told = _checked_range(self.output_range)
