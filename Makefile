@@ -117,6 +117,7 @@ bench: $(VENV)/.all  ## measure speed, memory and quality (takes its time)
 	$(BIN) benchmarks/bench_outliers.py
 	$(BIN) benchmarks/bench_quality.py --quick
 	$(BIN) benchmarks/bench_images.py
+	$(BIN) benchmarks/bench_user_network.py --rows 1000
 	$(BIN) benchmarks/bench_choices.py --seeds 1
 
 clean:  ## remove what the targets made, the environments too
