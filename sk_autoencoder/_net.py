@@ -33,6 +33,8 @@ __all__ = ["AutoEncoderNet"]
 
 VALIDATION_BATCH = 1024
 DEFAULT_PATIENCE = Patience()
+# Attributes that a run makes and takes away: buffers, functions, and the best state.
+OF_A_RUN = ("step_", "guard_", "best_", "_bars")
 
 # What an average is behind by, a 10th of the steps, costs a run of few epochs as much
 # as those steps would give: a network of sigmoids .015 of the explained variance after
@@ -130,6 +132,13 @@ class AutoEncoderNet(EpochLoop):
         self.start_share = start_share
         self.as_given = as_given
         self.make_step = make_step
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to a run: a callback may pickle the net in one."""
+        state = super().__getstate__()
+        for name in OF_A_RUN:
+            state.pop(name, None)
+        return {**state, "unfinished_": None}
 
     # -- what skorch calls to set up ------------------------------------------
 

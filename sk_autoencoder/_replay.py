@@ -6,6 +6,7 @@ once. What is recorded is the loss and its gradient, noise included; clipping, o
 and average follow as usual, a few kernels on one vector.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from sk_autoencoder._module import AutoEncoderModule
 from sk_autoencoder._net_training import FlatWeights, detached
 from sk_autoencoder._precision import products_in
+from sk_autoencoder._stack_level import caller_level
 
 __all__ = ["ReplayedStep", "cuda_graph"]
 
@@ -67,7 +69,8 @@ class ReplayedStep:
         Its gradient is written to, whole.
     precision : {"float32", "bf16"}
     record : callable (compute, generator) -> replay
-        `cuda_graph`. Where it fails, batches of that size are computed step by step.
+        `cuda_graph`. Where it fails, batches of that size are computed step by step,
+        with one UserWarning.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class ReplayedStep:
         self._module, self._flat = module, flat
         self._precision, self._record = precision, record
         self._objective = module.objective
+        self._has_warned = False
         self._steps: dict[tuple[int, bool], tuple[Tensor, Tensor, Compute]] = {}
 
     def __call__(self, x: Tensor, target: Tensor) -> Scores:
@@ -125,8 +129,18 @@ class ReplayedStep:
         state = module.generator.get_state()
         try:
             step = self._record(compute, module.generator)
-        except RuntimeError:
+        except RuntimeError as error:
             step = compute
+            if not self._has_warned:
+                self._has_warned = True
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                warnings.warn(
+                    "expected a training step that can be recorded as a CUDA graph, "
+                    f"got one that cannot, because: {reason}. It is computed step by "
+                    "step, which is slower and gives the same result.",
+                    UserWarning,
+                    stacklevel=caller_level(),
+                )
         module.generator.set_state(state)
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)

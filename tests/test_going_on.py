@@ -25,6 +25,29 @@ class Counter(Callback):
         self.epochs += 1
 
 
+class Pickler(Callback):
+    """Pickles the net after each epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        again = pickle.loads(pickle.dumps(net))
+        for one, other in zip(
+            again.module_.state_dict().values(),
+            net.module_.state_dict().values(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+        assert again.unfinished_ is None
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_a_net_can_be_pickled_by_a_callback(init):
+    watched, plain = (
+        AutoEncoderTransformer(3, init=init, callbacks=callbacks, **SMALL).fit(X)
+        for callbacks in ([Pickler()], None)
+    )
+    np.testing.assert_array_equal(watched.transform(X), plain.transform(X))
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_callbacks_set_before_going_on_are_called(method):
     reducer = AutoEncoderTransformer(3, warm_start=True, **SMALL).fit(X)

@@ -1,5 +1,7 @@
 """The step that a GPU replays, and bfloat16, as far as a CPU can show them."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,16 @@ def test_a_step_that_cannot_be_recorded_is_computed():
 
     settings = {**SMALL, "batch_norm": True}
     steps = VAETransformer(5, net_params={"make_step": None}, **settings).fit(X)
-    refused = VAETransformer(5, net_params=replaying(refuse), **settings).fit(X)
+    refused = VAETransformer(5, net_params=replaying(refuse), **settings)
+    message = (
+        "expected a training step that can be recorded as a CUDA graph, got one that "
+        "cannot, because: operation not permitted when stream is capturing. It is "
+        "computed step by step, which is slower and gives the same result."
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$") as caught:
+        refused.fit(X)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
     np.testing.assert_array_equal(refused.transform(X), steps.transform(X))
 
 
