@@ -509,7 +509,7 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
             "AutoEncoderOutlierDetector with the unknown 'predict'",
         ),
     ],
-    ids=str,
+    ids=range(8),
 )
 def test_values_of_other_estimators_are_checked(name, change, reason, saved, tmp_path):
     file = saved(name)

@@ -393,6 +393,14 @@ def test_the_module_knows_neither_torch_nor_the_estimators():
         if isinstance(node, ast.Import):
             imported |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            imported.add(node.module.partition(".")[0])
-    third_party = imported - {"__future__", "collections", "typing"}
-    assert third_party == {"numpy", "scipy", "sklearn"}
+            imported.add(node.module)
+    packages = {name.partition(".")[0] for name in imported}
+    assert packages - {"__future__", "collections", "typing"} == {
+        "numpy",
+        "scipy",
+        "sklearn",
+        "sk_autoencoder",
+    }
+    # The one module of ours knows of frames' names and of shapes, nothing else.
+    ours = {name for name in imported if name.startswith("sk_autoencoder")}
+    assert ours == {"sk_autoencoder._shapes"}
