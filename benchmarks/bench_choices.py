@@ -28,10 +28,11 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from sk_autoencoder import AutoEncoderTransformer, _planning
-from sk_autoencoder._budget import automatic_batch_size
+from sk_autoencoder import AutoEncoderTransformer
 from sk_autoencoder._columns import numeric
-from sk_autoencoder.objectives.reconstruct import Reconstruct
+from sk_autoencoder._fitting import resolve
+from sk_autoencoder._fitting.recipe import automatic_batch_size
+from sk_autoencoder._objectives.reconstruct import Reconstruct
 
 Measure = Callable[[Any, np.ndarray, int], float]
 
@@ -131,7 +132,7 @@ def error_at_noise(noise: float, X: np.ndarray, seed: int) -> float:
 def error_at_guard(guard: float, X: np.ndarray, seed: int) -> float:
     """Error where so many standard errors of gain are asked for."""
     train, test = train_test_split(X, random_state=seed)
-    with mock.patch.object(_planning, "GUARD", guard):
+    with mock.patch.object(resolve, "GUARD", guard):
         return held_out_error(
             train, test, numeric_scaling="standard", random_state=seed
         )

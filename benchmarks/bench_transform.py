@@ -36,7 +36,8 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sk_autoencoder import AutoEncoderTransformer, _inference
+from sk_autoencoder import AutoEncoderTransformer
+from sk_autoencoder._inference import chunks
 
 SIZES = (221, 256, 64)
 OTHER_SIZES = (64, 256, 128, 10)
@@ -152,7 +153,7 @@ def forward_passes(
     stock = NeuralNet(layers, criterion=nn.MSELoss, train_split=None, verbose=0)
     stock.initialize()
     codes, matrices = np.empty((len(X), SIZES[-1]), X.dtype), matrices_of(estimator)
-    chunk = _inference.CHUNK_ROWS
+    chunk = chunks.CHUNK_ROWS
     return {
         OURS: lambda: estimator.transform(X),
         OURS_OUT: lambda: estimator.transform(X, out=codes),
@@ -167,7 +168,7 @@ def forward_passes(
 def widths(X: np.ndarray, init: str, args: argparse.Namespace) -> dict[str, Turn]:
     """Return the turns that compare float64 rows with float32 rows."""
     estimator = fitted(X, SIZES, init, args)
-    layers, chunk = Standardised(estimator).eval(), _inference.CHUNK_ROWS
+    layers, chunk = Standardised(estimator).eval(), chunks.CHUNK_ROWS
     wide, wide_layers = X.astype(np.float64), copy.deepcopy(layers).double()
     return {
         f"{OURS}, float32": lambda: estimator.transform(X),
@@ -201,12 +202,12 @@ class Chunk:
     n_rows: int
 
     def __call__(self) -> None:
-        before = _inference.CHUNK_ROWS
-        _inference.CHUNK_ROWS = self.n_rows
+        before = chunks.CHUNK_ROWS
+        chunks.CHUNK_ROWS = self.n_rows
         try:
             self.estimator.transform(self.X)
         finally:
-            _inference.CHUNK_ROWS = before
+            chunks.CHUNK_ROWS = before
 
 
 def measure(

@@ -60,7 +60,7 @@ def own(frame: pd.DataFrame, seed: int, *, shorter: bool = False) -> pd.DataFram
 def epochs_of(n_rows: int, estimator: DenoisingAutoEncoderTransformer) -> int:
     """Return the most epochs of a fit of so many rows that is no imputer's."""
     # Private: the rule is not to be written down here a second time.
-    from sk_autoencoder._budget import automatic_batch_size, automatic_epochs
+    from sk_autoencoder._fitting.recipe import automatic_batch_size, automatic_epochs
 
     n_trained = int(n_rows * (1 - estimator.validation_fraction))
     return automatic_epochs(n_trained, automatic_batch_size(n_rows))

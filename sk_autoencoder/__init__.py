@@ -5,13 +5,13 @@ rows, and one that finds outliers by them; network specifications, datasets, met
 and plots from their modules.
 """
 
-from sk_autoencoder._autoencoder import AutoEncoderTransformer
-from sk_autoencoder._denoising import DenoisingAutoEncoderTransformer
-from sk_autoencoder._extra_rows import ExtraRowsTransformer
+from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
+from sk_autoencoder._estimators.denoising import DenoisingAutoEncoderTransformer
+from sk_autoencoder._estimators.extra_rows import ExtraRowsTransformer
+from sk_autoencoder._estimators.vae import VAETransformer
 from sk_autoencoder._load import load
-from sk_autoencoder._outlier import AutoEncoderOutlierDetector
-from sk_autoencoder._show_versions import show_versions
-from sk_autoencoder._vae import VAETransformer
+from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
+from sk_autoencoder._utils.versions import show_versions
 
 __all__ = [
     "AutoEncoderTransformer",

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from sk_autoencoder._outlier import AutoEncoderOutlierDetector
-from sk_autoencoder._outlier_packing import TRANSFORMERS, unpacked
-from sk_autoencoder._persistence import NOT_AS_WRITTEN, damaged, read
-from sk_autoencoder._values import first_line, shortened
+from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
+from sk_autoencoder._outliers.packing import TRANSFORMERS, unpacked
+from sk_autoencoder._saving.files import NOT_AS_WRITTEN, damaged, read
+from sk_autoencoder._utils.values import first_line, shortened
 
 __all__ = ["load"]
 

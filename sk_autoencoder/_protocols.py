@@ -2,7 +2,7 @@
 
 A *network* turns a signal into numbers and back. An *objective* says what
 corrupts the input, how the code is drawn, and what is added to the loss. *Columns*
-say how a column is scaled, decoded and scored. `_assembly.py` joins one of each.
+say how a column is scaled, decoded and scored. `_fitting/build.py` joins one of each.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from sk_autoencoder._exact import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import ExactBuffers
 
 __all__ = ["Columns", "Network", "Objective"]
 

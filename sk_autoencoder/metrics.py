@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, gen_batches
 
-from sk_autoencoder._shapes import refuse_foreign_frame
+from sk_autoencoder._utils.shapes import refuse_foreign_frame
 
 __all__ = ["explained_variance_ratio", "reconstruction_scorer"]
 

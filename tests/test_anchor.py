@@ -17,9 +17,9 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._axes import PrincipalAxes, RowsInUnits
-from sk_autoencoder._frame import CodeFrame
-from sk_autoencoder._net_training import Guard
+from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._training.selection import Guard
+from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits
 
 BOTH = [AutoEncoderTransformer, DenoisingAutoEncoderTransformer]
 DIGITS = load_digits().data

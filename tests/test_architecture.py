@@ -24,104 +24,53 @@ MAX_BODY_LINES = 60
 # that is in it: `networks.*` for networks/mlp.py.
 LAYERS = {
     "public": ["", "__main__"],
-    "plotting": ["plotting", "plotting.*"],
-    "wrappers": ["_extra_rows"],
     "loading": ["_load"],
-    "outlier": ["_outlier", "_outlier_*"],
-    "estimators": ["_autoencoder", "_denoising", "_vae", "_vae_*", "_ordered"],
-    "base": ["_base", "_base_*"],
-    "persistence": ["_persistence", "_codec"],
-    "state": ["_state", "_state_*"],
-    "fitting": ["_fitting", "_beside_pca", "_fewest", "_ordering", "_pretraining*"],
-    "planning": ["_planning", "_anchoring", "_as_given"],
-    "training": ["_training"],
-    "assembly": ["_assembly"],
-    "fused": ["_fused", "_dense", "_replay"],
+    "plotting": ["plotting", "plotting.*"],
+    "outliers": ["_outliers", "_outliers.*"],
+    "estimators": ["_estimators", "_estimators.*"],
+    "saving": ["_saving", "_saving.*"],
+    "fitting": ["_fitting", "_fitting.*"],
+    "inference": ["_inference", "_inference.*"],
+    "training": ["_training", "_training.*"],
+    "model": ["_model", "_model.*"],
     "networks": ["networks", "networks.*"],
-    "objectives": ["objectives", "objectives.*"],
+    "objectives": ["_objectives", "_objectives.*"],
     "columns": ["_columns", "_columns.*"],
-    "net": ["_net", "_net_*"],
-    "anchor": ["_anchor", "_places", "_prefixes"],
-    "moments": ["_moments"],
-    "density": ["_density"],
-    "inference": ["_inference", "_forward", "_forward_*"],
-    "module": ["_module"],
-    "budget": ["_budget"],
     "protocols": ["_protocols"],
-    "metrics": ["metrics", "metrics.*"],
+    "metrics": ["metrics"],
     "datasets": ["datasets", "datasets.*"],
-    "foundation": [
-        "_atomic_file",
-        "_axes",
-        "_comparison",
-        "_exact",
-        "_formats",
-        "_frame",
-        "_interrupts",
-        "_params",
-        "_precision",
-        "_random",
-        "_rows",
-        "_schedules",
-        "_shapes",
-        "_show_versions",
-        "_skeleton",
-        "_stack_level",
-        "_threads",
-        "_torch_defaults",
-        "_values",
-        "_sklearn_compat",
-        "exceptions",
-    ],
+    "utils": ["_utils", "_utils.*", "exceptions"],
 }
 
 # The arrows: a layer may import those named here, those that these may import, and so
 # on downwards. Two layers between which no path leads never meet: that is what keeps
-# networks, objectives and columns independent of each other. Modules of one layer may
-# import each other, but not in a circle.
+# the model, networks, objectives, and columns independent of each other. Modules of
+# one layer may import each other, but not in a circle.
 ARROWS = {
-    "public": [
-        "plotting",
-        "wrappers",
-        "loading",
-        "networks",
-        "datasets",
-        "metrics",
-    ],
-    "plotting": ["outlier", "metrics"],
-    "wrappers": ["columns"],
-    "loading": ["outlier"],
-    "outlier": ["estimators"],
-    "estimators": ["base", "density"],
-    "base": ["state", "persistence", "inference", "metrics"],
-    "persistence": ["fitting"],
-    "state": ["fitting"],
-    "fitting": ["planning", "training", "density"],
-    "planning": ["assembly", "budget"],
-    "training": ["assembly", "moments"],
-    "assembly": ["networks", "objectives", "fused"],
-    "fused": ["networks", "columns", "anchor", "net"],
+    "public": ["loading", "plotting", "networks", "datasets", "metrics"],
+    "loading": ["outliers"],
+    "plotting": ["outliers", "metrics"],
+    "outliers": ["estimators"],
+    "estimators": ["saving"],
+    "saving": ["fitting"],
+    "fitting": ["inference"],
+    "inference": ["training"],
+    "training": ["model", "networks", "objectives", "columns"],
+    "model": ["protocols"],
     "networks": ["protocols"],
     "objectives": ["protocols"],
     "columns": ["protocols"],
-    "net": ["module"],
-    "anchor": ["module"],
-    "moments": ["module"],
-    "density": ["objectives", "net"],
-    "inference": ["anchor", "networks", "columns"],
-    "module": ["protocols"],
-    "budget": ["foundation"],
-    "protocols": ["foundation"],
-    "metrics": ["foundation"],
-    "datasets": ["foundation"],
-    "foundation": [],
+    "protocols": ["utils"],
+    "metrics": ["utils"],
+    "datasets": ["utils"],
+    "utils": [],
 }
 
 # Libraries that only some layers or modules may import, be it inside a function.
 DOORS = {
-    "skorch": ["net"],
-    "pandas": ["columns", "datasets", "_sklearn_compat"],
-    "polars": ["columns", "datasets", "_sklearn_compat"],
+    "skorch": ["training"],
+    "pandas": ["columns", "datasets", "_utils.sklearn_compat"],
+    "polars": ["columns", "datasets", "_utils.sklearn_compat"],
     "matplotlib": ["plotting"],
 }
 
@@ -328,7 +277,7 @@ def sources() -> dict[str, str]:
 
 
 def test_reads_the_package(sources):
-    assert {"", "_base", "networks", "networks.mlp"} <= set(sources)
+    assert {"", "_estimators.base", "networks", "networks.mlp"} <= set(sources)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -342,9 +291,9 @@ def test_each_layer_has_its_arrows():
     assert {below for arrows in ARROWS.values() for below in arrows} <= set(LAYERS)
 
 
-@pytest.mark.parametrize("axis", ["networks", "objectives", "columns"])
+@pytest.mark.parametrize("axis", ["model", "networks", "objectives", "columns"])
 def test_axes_reach_neither_each_other_nor_torch_training(axis):
-    assert reachable(axis) == {axis, "protocols", "foundation"}
+    assert reachable(axis) == {axis, "protocols", "utils"}
 
 
 LONG_BODY = "def f():\n" + '    """Docs."""\n' + "    x = 1\n" * 61
@@ -353,28 +302,34 @@ WRONG = {
     "a new module": (without_layer, {"_clever": ""}, "_clever: expected a module"),
     "upwards": (
         against_arrows,
-        {"_net": "", "_module": "from sk_autoencoder._net import Net"},
-        "_module:1 imports _net: no arrow leads from module to net",
+        {
+            "_training.net": "",
+            "_model.module": "from sk_autoencoder._training.net import Net",
+        },
+        "_model.module:1 imports _training.net: no arrow leads from model to training",
     ),
     "upwards, relative": (
         against_arrows,
-        {"_net": "", "_module": "from . import _net"},
-        "_module:1 imports _net",
+        {"_training.net": "", "_model.module": "from .._training import net"},
+        "_model.module:1 imports _training.net",
     ),
     "upwards, inside a function": (
         against_arrows,
-        {"_net": "", "_module": "def f():\n    import sk_autoencoder._net"},
-        "_module:2 imports _net",
+        {
+            "_training.net": "",
+            "_model.module": "def f():\n    import sk_autoencoder._training.net",
+        },
+        "_model.module:2 imports _training.net",
     ),
     "from axis to axis": (
         against_arrows,
         {
             "networks": "",
-            "networks.mlp": "from ..objectives.denoise import swap",
-            "objectives": "",
-            "objectives.denoise": "",
+            "networks.mlp": "from .._objectives.denoise import swap",
+            "_objectives": "",
+            "_objectives.denoise": "",
         },
-        "networks.mlp:1 imports objectives.denoise: no arrow leads from networks",
+        "networks.mlp:1 imports _objectives.denoise: no arrow leads from networks",
     ),
     "the package from within": (
         against_arrows,
@@ -384,20 +339,21 @@ WRONG = {
     "a circle inside a layer": (
         in_a_circle,
         {
-            "_net_batches": "from sk_autoencoder._net_training import step",
-            "_net_training": "from sk_autoencoder import _net_batches",
+            "_training.batches": "from sk_autoencoder._training.selection import x",
+            "_training.selection": "from sk_autoencoder._training import batches",
         },
         "imports in a circle",
     ),
     "skorch": (
         through_the_wrong_door,
-        {"_base": "from skorch.callbacks import Callback"},
-        "_base:1 imports skorch: only net may",
+        {"_estimators.base": "from skorch.callbacks import Callback"},
+        "_estimators.base:1 imports skorch: only training may",
     ),
     "pandas, by name": (
         through_the_wrong_door,
-        {"_base": "import importlib\nimportlib.import_module('pandas')"},
-        "_base:2 imports pandas: only columns, datasets, _sklearn_compat may",
+        {"_estimators.base": "import importlib\nimportlib.import_module('pandas')"},
+        "_estimators.base:2 imports pandas: only columns, datasets, "
+        "_utils.sklearn_compat may",
     ),
     "a long module": (
         too_long,
@@ -411,16 +367,19 @@ WRONG = {
 RIGHT = {
     "downwards": (
         against_arrows,
-        {"_base": "from ._protocols import Network", "_protocols": ""},
+        {"_estimators.base": "from .._protocols import Network", "_protocols": ""},
     ),
     "a package gathers its modules": (
         in_a_circle,
         {"networks": "from .mlp import MLP", "networks.mlp": ""},
     ),
-    "skorch in the net": (through_the_wrong_door, {"_net_batches": "import skorch"}),
+    "skorch in the net": (
+        through_the_wrong_door,
+        {"_training.batches": "import skorch"},
+    ),
     "pandas behind the compat module": (
         through_the_wrong_door,
-        {"_sklearn_compat": "import pandas as pd"},
+        {"_utils.sklearn_compat": "import pandas as pd"},
     ),
     "a body just short enough": (
         too_long,

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 from sklearn.decomposition import PCA
 
-from sk_autoencoder import _planning
+from sk_autoencoder._fitting import resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -283,7 +283,7 @@ def test_other_settings_of_convolutions_are_those_of_network_and_training(
             seen.append(self)
             return super().fit(X)
 
-    monkeypatch.setattr(_planning, "automatic_epochs", lambda n_rows, batch_size: 1)
+    monkeypatch.setattr(resolve, "automatic_epochs", lambda n_rows, batch_size: 1)
     monkeypatch.setattr(bench, "AutoEncoderTransformer", Estimator)
     images = bench.digits(None).train[:60]
     ratio = bench.error_over_dense(images, 3, {"lr": 0.01, "kernel_size": 3})

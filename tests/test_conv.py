@@ -18,7 +18,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._random import make_generator
+from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder.metrics import reconstruction_scorer
 from sk_autoencoder.networks import ConvNet
 from sk_autoencoder.networks.conv import Reshape

@@ -235,7 +235,7 @@ def test_a_wrong_answer_in_a_session_fails():
 
 
 # Not for users, who meet an objective as a class of estimators.
-INTERNAL = {"sk_autoencoder.objectives"}
+INTERNAL = {"sk_autoencoder._objectives"}
 
 
 def public_modules() -> list[str]:

@@ -15,16 +15,22 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._codec import NETWORKS, RECORDS
-from sk_autoencoder._fitting import Fitted
-from sk_autoencoder._formats import ADDED, LEFT_OUT, NAMES_1, check_names, upgraded
-from sk_autoencoder._net import AutoEncoderNet
-from sk_autoencoder._outlier import KEPT as KEPT_OF_DETECTOR
-from sk_autoencoder._outlier_scorer import Scorer
-from sk_autoencoder._outlier_units import Units
-from sk_autoencoder._state import capture
-from sk_autoencoder._state_checks import NET_NAMES
-from sk_autoencoder._state_settings import CONSTRAINTS, NOT_SETTINGS
+from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._outliers.detector import KEPT as KEPT_OF_DETECTOR
+from sk_autoencoder._outliers.robust import Units
+from sk_autoencoder._outliers.scorer import Scorer
+from sk_autoencoder._saving.formats import (
+    ADDED,
+    LEFT_OUT,
+    NAMES_1,
+    check_names,
+    upgraded,
+)
+from sk_autoencoder._saving.serialize import NETWORKS, RECORDS
+from sk_autoencoder._saving.settings_checks import CONSTRAINTS, NOT_SETTINGS
+from sk_autoencoder._saving.state import capture
+from sk_autoencoder._saving.state_checks import NET_NAMES
+from sk_autoencoder._training.net import AutoEncoderNet
 
 X = load_iris().data
 SMALL = {"hidden_layer_sizes": (4,), "max_epochs": 1, "random_state": 0}
@@ -58,11 +64,11 @@ def test_every_name_is_one_of_0_1_0_or_has_the_value_that_keeps_its_results(kind
     expected = (set(OF_0_1_0[kind]) - LEFT_OUT.get(name, set())) | added
     new, gone = names_of(kind) - expected, expected - names_of(kind)
     assert not new, (
-        f"{name} has {new}, which 0.1.0 had not: give sk_autoencoder._formats.ADDED"
-        f"[{name!r}] the value under which a model of 0.1.0 gives what it gave"
+        f"{name} has {new}, which 0.1.0 had not: give ADDED in _saving/formats.py "
+        f"for {name!r} the value under which a model of 0.1.0 gives what it gave"
     )
     assert not gone, (
-        f"{name} has {gone} no more: name it in sk_autoencoder._formats.LEFT_OUT"
+        f"{name} has {gone} no more: name it in sk_autoencoder._saving.formats.LEFT_OUT"
         f"[{name!r}], or take it out of ADDED if it was never released"
     )
 
@@ -78,7 +84,7 @@ def test_every_argument_of_the_net_has_a_constraint():
     known = set(inspect.signature(AutoEncoderNet.__init__).parameters)
     assert known == (known & set(CONSTRAINTS)) | set(NOT_SETTINGS), (
         "an argument of AutoEncoderNet without a constraint: a file must not set it "
-        "unchecked. Give it one in sk_autoencoder._state_settings.CONSTRAINTS."
+        "unchecked. Give it one in sk_autoencoder._saving.settings_checks.CONSTRAINTS."
     )
 
 

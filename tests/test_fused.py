@@ -18,11 +18,11 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._columns import LIKELIHOODS
-from sk_autoencoder._fused import FusedStep, fused_step
-from sk_autoencoder._net_adam import FlatAdam
-from sk_autoencoder._net_training import FlatWeights
 from sk_autoencoder._protocols import Network
-from sk_autoencoder._random import make_generator
+from sk_autoencoder._training.adam import FlatAdam
+from sk_autoencoder._training.fast.fused import FusedStep, fused_step
+from sk_autoencoder._training.selection import FlatWeights
+from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 X = load_digits().data[:400]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from sk_autoencoder import _planning
+from sk_autoencoder._fitting import resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -24,7 +24,7 @@ PAGES = [*WITH_DATA, "plot_molecules.py"]
 @pytest.fixture
 def short(monkeypatch, tmp_path):
     """Train for one epoch, show nothing, and have no data set but the packages'."""
-    monkeypatch.setattr(_planning, "automatic_epochs", lambda n_rows, batch_size: 1)
+    monkeypatch.setattr(resolve, "automatic_epochs", lambda n_rows, batch_size: 1)
     monkeypatch.setattr(plt, "show", lambda: None)
     monkeypatch.setattr(_fashion_mnist, "DEBIAN", tmp_path / "nowhere")
     monkeypatch.delenv("SK_AUTOENCODER_DATA", raising=False)

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from skorch.callbacks import Callback
 
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
-from sk_autoencoder._comparison import is_same
+from sk_autoencoder._utils.comparison import is_same
 from sk_autoencoder.networks import MLP
 
 X = load_digits().data[:60, 8:24]

@@ -25,8 +25,8 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
-from sk_autoencoder._random import check_generator_state, check_numpy_state
-from sk_autoencoder._values import first_line, fits, shortened
+from sk_autoencoder._utils.random import check_generator_state, check_numpy_state
+from sk_autoencoder._utils.values import first_line, fits, shortened
 from sk_autoencoder.networks import ConvNet, RecurrentNet
 
 X = load_iris().data

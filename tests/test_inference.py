@@ -27,10 +27,10 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder import _forward as forward
-from sk_autoencoder import _inference as inference
 from sk_autoencoder._columns import NumericColumns
-from sk_autoencoder._forward_few import FEW_ROWS
+from sk_autoencoder._inference import chunks as inference
+from sk_autoencoder._inference import fast as forward
+from sk_autoencoder._inference.fast_few import FEW_ROWS
 from sk_autoencoder._protocols import Network
 
 DIGITS = load_digits().data
@@ -663,7 +663,7 @@ def test_small_networks_take_one_thread_and_give_the_others_back(
     own, monkeypatch, below, threads
 ):
     monkeypatch.setattr(inference, "ONE_THREAD_BELOW", below)
-    monkeypatch.setattr("sk_autoencoder._threads.ONE_THREAD_BELOW", below)
+    monkeypatch.setattr("sk_autoencoder._utils.threads.ONE_THREAD_BELOW", below)
     expected = own.transform(X)
     seen = []
     own.module_.encoder.register_forward_hook(

@@ -28,11 +28,11 @@ from sk_autoencoder import (
     ExtraRowsTransformer,
     VAETransformer,
 )
-from sk_autoencoder._moments import CodeMoments
-from sk_autoencoder._net import AutoEncoderNet
-from sk_autoencoder._net_adam import FlatAdam
-from sk_autoencoder._net_training import BestState, WeightAverage
-from sk_autoencoder._state import capture
+from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._saving.state import capture
+from sk_autoencoder._training.adam import FlatAdam
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.selection import BestState, WeightAverage
 
 X = load_digits().data[:90, 20:36]
 EPOCHS = 3

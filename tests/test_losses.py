@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 import sk_autoencoder
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
-from sk_autoencoder._fused import fast_step
-from sk_autoencoder._replay import ReplayedStep
+from sk_autoencoder._training.fast.cuda_graph import ReplayedStep
+from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder.networks import ConvNet, UserNetwork
 
 DIGITS = load_digits().data

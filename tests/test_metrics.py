@@ -403,4 +403,4 @@ def test_the_module_knows_neither_torch_nor_the_estimators():
     }
     # The one module of ours knows of frames' names and of shapes, nothing else.
     ours = {name for name in imported if name.startswith("sk_autoencoder")}
-    assert ours == {"sk_autoencoder._shapes"}
+    assert ours == {"sk_autoencoder._utils.shapes"}

@@ -60,12 +60,12 @@ def test_notebook_fixture_makes_tqdm_warn(notebook):
 
 
 def test_import_in_notebook_without_ipywidgets_does_not_warn(notebook):
-    fresh_copy("sk_autoencoder._net_callbacks")
+    fresh_copy("sk_autoencoder._training.callbacks")
     assert "tqdm.auto" not in sys.modules
 
 
 def test_progress_bar_in_notebook_without_ipywidgets_does_not_warn(notebook, capsys):
-    bar = fresh_copy("sk_autoencoder._net_callbacks").EpochBar()
+    bar = fresh_copy("sk_autoencoder._training.callbacks").EpochBar()
     bar.on_train_begin(types.SimpleNamespace(max_epochs=2))
     bar.on_train_end(None)
     assert type(bar.bar_).__module__ == "tqdm.std"

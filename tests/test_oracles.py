@@ -23,7 +23,7 @@ from sk_autoencoder._columns.likelihoods import (
     Gaussian,
     Isotropic,
 )
-from sk_autoencoder.objectives.denoise import (
+from sk_autoencoder._objectives.denoise import (
     Denoise,
     gaussian,
     group_numbers,
@@ -31,7 +31,7 @@ from sk_autoencoder.objectives.denoise import (
     salt_and_pepper,
     swap,
 )
-from sk_autoencoder.objectives.variational import Variational, kl_to_standard_normal
+from sk_autoencoder._objectives.variational import Variational, kl_to_standard_normal
 
 PLAIN = {"gradient_clip": None, "weight_average": None}
 

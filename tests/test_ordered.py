@@ -12,10 +12,10 @@ from sklearn.model_selection import train_test_split
 from sk_autoencoder import (
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
-    _fitting,
-    _net_batches,
 )
-from sk_autoencoder._ordering import train_prefixes
+from sk_autoencoder._fitting import fit as fit_module
+from sk_autoencoder._fitting.nested import train_prefixes
+from sk_autoencoder._training import batches
 
 K = 8
 TRAIN, TEST = train_test_split(load_digits().data, random_state=0)
@@ -214,15 +214,15 @@ def test_a_prefix_that_learns_nothing_is_pcas():
 def test_all_steps_of_a_fit_share_one_copy_of_the_rows(
     n_components, far_worse, monkeypatch
 ):
-    copies, copy = [], _net_batches._centred_copy
+    copies, copy = [], batches._centred_copy
 
     def counted(X, mean):
         copies.append(X)
         return copy(X, mean)
 
-    monkeypatch.setattr(_net_batches, "_centred_copy", counted)
+    monkeypatch.setattr(batches, "_centred_copy", counted)
     if far_worse:
-        monkeypatch.setattr(_fitting, "worse_than_pca", lambda *_: True)
+        monkeypatch.setattr(fit_module, "worse_than_pca", lambda *_: True)
     settings = {"hidden_layer_sizes": (8,), "max_epochs": 5, "random_state": 0}
     reducer = AutoEncoderTransformer(n_components, ordered=True, **settings).fit(TRAIN)
     assert reducer.fell_back_to_pca_ == far_worse
@@ -238,7 +238,7 @@ def test_prefixes_far_worse_than_pcas_make_the_code_pca(monkeypatch, capsys):
         net.module_.prefixes.axes.copy_(net.module_.prefixes.axes.flip(0))
         return errors
 
-    monkeypatch.setattr(_fitting, "train_prefixes", turn)
+    monkeypatch.setattr(fit_module, "train_prefixes", turn)
     reducer = AutoEncoderTransformer(
         4, ordered=True, whiten=True, max_epochs=10, random_state=0, verbose=1
     ).fit(TRAIN)

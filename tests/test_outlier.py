@@ -15,7 +15,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._outlier_units import UNSEEN
+from sk_autoencoder._outliers.robust import UNSEEN
 from sk_autoencoder.datasets import load_adult
 from sk_autoencoder.networks import ConvNet
 
@@ -364,7 +364,7 @@ def test_float32_stays_float32_and_sparse_rows_score_as_dense_ones():
 
 def test_units_are_measured_on_some_of_many_rows(monkeypatch):
     many = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X).score_samples(X)
-    monkeypatch.setattr("sk_autoencoder._outlier_scorer.ROWS_FOR_UNITS", 200)
+    monkeypatch.setattr("sk_autoencoder._outliers.scorer.ROWS_FOR_UNITS", 200)
     detector = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X)
     some = detector.score_samples(X)
     assert (some != many).all()
@@ -374,7 +374,7 @@ def test_units_are_measured_on_some_of_many_rows(monkeypatch):
 def test_rows_are_scored_by_chunks(monkeypatch):
     detector = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X)
     whole = detector.score_samples(X)
-    monkeypatch.setattr("sk_autoencoder._outlier_scorer.CHUNK_CELLS", 60)
+    monkeypatch.setattr("sk_autoencoder._outliers.scorer.CHUNK_CELLS", 60)
     np.testing.assert_allclose(detector.score_samples(X), whole, rtol=1e-9)
 
 

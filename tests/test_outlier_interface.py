@@ -394,7 +394,7 @@ def test_set_threshold_is_what_a_fit_would_have_chosen(threshold, tmp_path):
 
 def test_scores_of_many_rows_are_kept_as_quantiles(monkeypatch):
     full = DETECTOR(AE).fit(X)
-    monkeypatch.setattr("sk_autoencoder._outlier_threshold.MOST_SCORES", 50)
+    monkeypatch.setattr("sk_autoencoder._outliers.threshold.MOST_SCORES", 50)
     few = DETECTOR(AE).fit(X)
     assert len(few._training_scores) == 50
     assert few.offset_ == full.offset_

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from sk_autoencoder import AutoEncoderOutlierDetector
-from sk_autoencoder._outlier_units import Units, robust_unit
+from sk_autoencoder._outliers.robust import Units, robust_unit
 from sk_autoencoder.datasets import load_adult
 
 PEOPLE = load_adult().data[:2000]

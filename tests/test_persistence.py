@@ -20,9 +20,9 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._columns.dtypes import dtype_from_json
+from sk_autoencoder._objectives.denoise import masking
 from sk_autoencoder.datasets import load_adult
 from sk_autoencoder.networks import MLP
-from sk_autoencoder.objectives.denoise import masking
 
 X = load_digits().data[:200, 10:30]
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}

@@ -16,7 +16,7 @@ from torch import nn
 import sk_autoencoder
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 from sk_autoencoder._columns import ColumnStatistics
-from sk_autoencoder._pretraining_columns import LayerColumns
+from sk_autoencoder._fitting.pretrain_columns import LayerColumns
 from sk_autoencoder.networks import MLP, ConvNet, UserNetwork
 from sk_autoencoder.networks.mlp import ACTIVATIONS, Dropout
 

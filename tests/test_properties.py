@@ -15,14 +15,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sk_autoencoder._axes import PrincipalAxes, RowsInUnits
-from sk_autoencoder._codec import Decoder, Encoder
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._columns.table import Table
-from sk_autoencoder._frame import CodeFrame
-from sk_autoencoder._moments import CodeMoments
-from sk_autoencoder.objectives.denoise import swap
+from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._objectives.denoise import swap
+from sk_autoencoder._saving.serialize import Decoder, Encoder
+from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits
 
 EPS = np.finfo(np.float64).eps
 

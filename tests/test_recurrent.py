@@ -19,7 +19,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._random import make_generator
+from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder.metrics import reconstruction_scorer
 from sk_autoencoder.networks import RecurrentNet
 from sk_autoencoder.networks.series import in_one_piece

@@ -14,8 +14,8 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._net_batches import Batches, Rows
-from sk_autoencoder._replay import ReplayedStep
+from sk_autoencoder._training.batches import Batches, Rows
+from sk_autoencoder._training.fast.cuda_graph import ReplayedStep
 
 X = load_digits().data[:333].astype(np.float32)
 SMALL = {

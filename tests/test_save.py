@@ -23,7 +23,7 @@ from sk_autoencoder import (
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
 )
-from sk_autoencoder._atomic_file import PREFIX, SUFFIX, replace_file
+from sk_autoencoder._saving.atomic_file import PREFIX, SUFFIX, replace_file
 from sk_autoencoder.networks import MLP
 
 X = np.random.default_rng(0).normal(size=(40, 4))
@@ -428,7 +428,7 @@ def test_columns_of_dtypes_that_are_not_taken_back_are_refused(tmp_path):
 
 
 def test_a_description_without_end_is_refused(fitted, tmp_path, monkeypatch):
-    monkeypatch.setattr("sk_autoencoder._persistence.MOST_VALUES", 100)
+    monkeypatch.setattr("sk_autoencoder._saving.files.MOST_VALUES", 100)
     with pytest.raises(TypeError) as caught:
         fitted.save(tmp_path / "model")
     assert re.fullmatch(

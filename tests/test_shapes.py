@@ -21,7 +21,7 @@ from sk_autoencoder import (
     ExtraRowsTransformer,
     VAETransformer,
 )
-from sk_autoencoder._shapes import flat_rows
+from sk_autoencoder._utils.shapes import flat_rows
 from sk_autoencoder.metrics import explained_variance_ratio, reconstruction_scorer
 from sk_autoencoder.networks import ConvNet, UserNetwork
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sk_autoencoder
-from sk_autoencoder import _show_versions
+from sk_autoencoder._utils import versions
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,11 +44,11 @@ def test_show_versions_covers_what_the_package_requires():
     required = project["dependencies"] + extras["plot"] + extras["pandas"]
     required += extras["polars"]
     names = {re.match(r"[\w-]+", line)[0] for line in required}
-    assert names <= set(_show_versions.DEPENDENCIES)
+    assert names <= set(versions.DEPENDENCIES)
 
 
 def test_a_package_that_is_absent_is_reported(monkeypatch, capsys):
-    monkeypatch.setattr(_show_versions, "DEPENDENCIES", ("no-such-package",))
+    monkeypatch.setattr(versions, "DEPENDENCIES", ("no-such-package",))
     sk_autoencoder.show_versions()
     assert "no-such-package: not installed\n" in capsys.readouterr().out
 

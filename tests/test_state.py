@@ -20,7 +20,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._state import capture
+from sk_autoencoder._saving.state import capture
 from sk_autoencoder.networks import MLP
 
 X = load_digits().data[:300]

@@ -12,10 +12,10 @@ from sk_autoencoder._columns import MixedColumns, Table
 from sk_autoencoder._columns.codes import MOST_LOGITS, Codes
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import NumberColumn
-from sk_autoencoder._exact import in_dtype
-from sk_autoencoder._fused import FusedStep, fused_step
-from sk_autoencoder._net_training import FlatWeights
-from sk_autoencoder._random import make_generator
+from sk_autoencoder._training.fast.fused import FusedStep, fused_step
+from sk_autoencoder._training.selection import FlatWeights
+from sk_autoencoder._utils.float64_buffers import in_dtype
+from sk_autoencoder._utils.random import make_generator
 
 PLAIN, DENOISING = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 READING = {

@@ -18,9 +18,9 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder._objectives import Denoise
 from sk_autoencoder.datasets import load_adult
 from sk_autoencoder.exceptions import DivergenceError
-from sk_autoencoder.objectives import Denoise
 
 PLAIN, DENOISING = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 TINY = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}

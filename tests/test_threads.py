@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
-from sk_autoencoder._threads import numpy_like_torch, threads_for
+from sk_autoencoder._utils.threads import numpy_like_torch, threads_for
 
 X = load_digits().data[:100]
 SMALL = {

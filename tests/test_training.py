@@ -25,17 +25,17 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._budget import automatic_batch_size, automatic_epochs
-from sk_autoencoder._net import AutoEncoderNet
-from sk_autoencoder._net_batches import Batches, Rows, split_rows
-from sk_autoencoder._net_training import (
+from sk_autoencoder._fitting.recipe import automatic_batch_size, automatic_epochs
+from sk_autoencoder._objectives.reconstruct import Reconstruct
+from sk_autoencoder._training.batches import Batches, Rows, split_rows
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.selection import (
     BestState,
     Patience,
     WeightAverage,
 )
-from sk_autoencoder._schedules import schedule_factor
+from sk_autoencoder._utils.schedules import schedule_factor
 from sk_autoencoder.exceptions import DivergenceError
-from sk_autoencoder.objectives.reconstruct import Reconstruct
 
 X = load_digits().data[:400]
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}

@@ -14,8 +14,8 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from sk_autoencoder import VAETransformer
-from sk_autoencoder._assembly import LINEAR_SHARE
-from sk_autoencoder._density import LinearDensity, MixturePrior
+from sk_autoencoder._fitting.build import LINEAR_SHARE
+from sk_autoencoder._inference.density import LinearDensity, MixturePrior
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 8, "random_state": 0}
 LINEAR = {
@@ -341,7 +341,7 @@ def test_samples_without_noise_are_the_means_of_those_with_it(params):
 
 
 def test_samples_without_noise_of_the_linear_part_lie_on_the_axes(fitted, monkeypatch):
-    monkeypatch.setattr("sk_autoencoder._vae_density.LINEAR_SHARE", 1.0)
+    monkeypatch.setattr("sk_autoencoder._estimators.density.LINEAR_SHARE", 1.0)
     means = fitted.sample(100, random_state=0, noise=False)
     assert np.linalg.matrix_rank(means - means.mean(axis=0), tol=1e-4) == 2
     assert np.linalg.matrix_rank(fitted.sample(100, random_state=0)) == 6

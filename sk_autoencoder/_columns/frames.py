@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sk_autoencoder._rows import within_float64
-from sk_autoencoder._values import listed, shortened
+from sk_autoencoder._utils.chunks import within_float64
+from sk_autoencoder._utils.values import listed, shortened
 
 __all__ = [
     "RawColumn",

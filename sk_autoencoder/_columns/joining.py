@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from sk_autoencoder._columns.frames import kind_of
-from sk_autoencoder._shapes import refuse_foreign_frame
-from sk_autoencoder._values import listed, shortened
+from sk_autoencoder._utils.shapes import refuse_foreign_frame
+from sk_autoencoder._utils.values import listed, shortened
 
 __all__ = ["join_rows"]
 

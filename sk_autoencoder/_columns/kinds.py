@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from sk_autoencoder._columns.frames import RawColumn
-from sk_autoencoder._values import listed, shortened
+from sk_autoencoder._utils.values import listed, shortened
 
 __all__ = ["CategoryColumn", "EmptyColumn", "NumberColumn"]
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sk_autoencoder._columns.spread import HasVariance, normal_like
-from sk_autoencoder._exact import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import ExactBuffers
 
 __all__ = [
     "LIKELIHOODS",

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._exact import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import ExactBuffers
 
 __all__ = ["Part", "entropy", "inverse"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sk_autoencoder._rows import dense_rows, row_chunks
+from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 
 __all__ = ["ColumnStatistics"]
 

@@ -16,8 +16,8 @@ from sk_autoencoder._columns.frames import (
 )
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._columns.statistics import ColumnStatistics
-from sk_autoencoder._stack_level import caller_level
-from sk_autoencoder._values import listed, shortened
+from sk_autoencoder._utils.stack_level import caller_level
+from sk_autoencoder._utils.values import listed, shortened
 
 __all__ = ["Table"]
 

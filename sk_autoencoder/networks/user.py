@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder._torch_defaults import float32_by_default
-from sk_autoencoder._values import first_line
+from sk_autoencoder._utils.torch_compat import float32_by_default
+from sk_autoencoder._utils.values import first_line
 from sk_autoencoder.networks.mlp import Dropout, check_choice
 from sk_autoencoder.networks.ranges import UNBOUNDED, Range, output_range
 

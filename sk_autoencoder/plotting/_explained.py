@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._base import BaseAutoEncoder
-from sk_autoencoder._forward import Forward
-from sk_autoencoder._inference import sum_over_rows
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._inference.chunks import sum_over_rows
+from sk_autoencoder._inference.fast import Forward
 
 
 def explained_of_table(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sk_autoencoder._base import BaseAutoEncoder
-from sk_autoencoder._shapes import shape_of
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._utils.shapes import shape_of
 from sk_autoencoder.networks import ConvNet
 from sk_autoencoder.plotting._cells import has_only_numbers, is_frame
 

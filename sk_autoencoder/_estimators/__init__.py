@@ -1,0 +1,1 @@
+"""The transformers: parameters, methods, documentation."""

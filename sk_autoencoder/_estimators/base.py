@@ -1,0 +1,430 @@
+"""What the three estimators share: parameters, fitting, state."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
+
+from sk_autoencoder._columns import Table
+from sk_autoencoder._estimators.methods import DTYPES, UsesRows
+from sk_autoencoder._fitting.build import set_anchor
+from sk_autoencoder._fitting.fit import Fitted, plan_fit, plan_pass
+from sk_autoencoder._fitting.pca_comparison import compare_with_pca
+from sk_autoencoder._fitting.resolve import is_anchored, refuse_changes
+from sk_autoencoder._fitting.train import validation_errors
+from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._saving.files import write
+from sk_autoencoder._saving.state import capture, restore
+from sk_autoencoder._saving.transformer import TRANSIENT, refuse_own_class, to_values
+from sk_autoencoder._training.snapshot import NetSnapshot
+from sk_autoencoder._utils.chunks import within_float64
+from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
+from sk_autoencoder._utils.shapes import flat_rows, shape_of
+from sk_autoencoder._utils.sklearn_compat import (
+    Interval,
+    RealNotInt,
+    StrOptions,
+    _fit_context,
+)
+from sk_autoencoder._utils.torch_compat import torch_defaults
+from sk_autoencoder._utils.values import shortened
+from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
+from sk_autoencoder.networks.mlp import ACTIVATIONS
+
+__all__ = ["BaseAutoEncoder"]
+
+AUTO = StrOptions({"auto"})
+# Names of the losses that have no unit but what PCA makes of the training rows.
+MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
+
+
+class BaseAutoEncoder(UsesRows, ABC):
+    """Base of the three transformers; not to be used itself.
+
+    A leaf gives its parameters in `__init__`, and says which objective and which
+    likelihood they mean.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            None,
+        ],
+        "hidden_layer_sizes": ["array-like", AUTO],
+        "activation": [StrOptions(set(ACTIVATIONS)), torch.nn.Module],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "batch_norm": ["boolean"],
+        "network": [Network, None],
+        "numeric_scaling": [
+            StrOptions({"auto", "none", "standard", "minmax", "rank_gauss"})
+        ],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "allow_missing": ["boolean"],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
+        "column_weights": ["array-like", dict, None],
+        "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type, partial],
+        "lr": [Interval(Real, 0, None, closed="neither"), AUTO],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
+        "lr_schedule": [
+            StrOptions({"cosine"}),
+            Interval(Real, 0, 1, closed="right"),
+            callable,
+            None,
+        ],
+        "max_epochs": [Interval(Integral, 0, None, closed="left"), AUTO],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), AUTO],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), AUTO],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "precision": [StrOptions({"float32", "bf16"})],
+        "device": [str, torch.device],
+        "callbacks": [list, tuple, None],
+        "net_params": [dict, None],
+        "whiten": ["boolean"],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    _objects: ClassVar[dict[str, tuple[type, ...]]] = {
+        "network": (MLP, ConvNet, RecurrentNet),
+        "activation": (),
+    }
+
+    n_components: float | None
+    network: Network | None
+
+    def _validate_params(self) -> None:
+        """Validate parameters; a torch module gets advice of its own."""
+        given = self.network
+        kind = given if isinstance(given, type) else type(given)
+        if issubclass(kind, torch.nn.Module):
+            raise TypeError(
+                "expected network=None or a network specification, got "
+                f"network={shortened(given)} of torch. Pass "
+                "network=UserNetwork(encoder, decoder), of two modules."
+            )
+        super()._validate_params()
+
+    # -- what a leaf says of itself --------------------------------------------------
+
+    @abstractmethod
+    def _objective(self) -> Objective:
+        """Build the objective that the parameters mean."""
+
+    @abstractmethod
+    def _likelihood(self) -> str:
+        """Name the likelihood that the parameters mean."""
+
+    @property
+    def _loss_label(self) -> str:
+        """Say what the loss curves show, with its unit: an axis label."""
+        likelihood = self._likelihood()
+        if likelihood == "squared_error":
+            if is_anchored(self):
+                return "Squared error (PCA = 1)"
+            return "Mean squared error (scaled units)"
+        if likelihood in MEASURED_LOSSES:
+            unit = " (PCA = 1)" if self._is_fitted() and self._plan.pca_loss else ""
+            return MEASURED_LOSSES[likelihood] + unit
+        if getattr(self, "pretrain", None):
+            return "Cross-entropy (nats per feature); hidden layers: squared error"
+        return "Cross-entropy (nats per feature)"
+
+    def _is_stacked(self) -> bool:
+        """Tell whether the code is the hidden layers of a deep stack."""
+        return False
+
+    def _table_scaling(self) -> str:
+        stacked = self.numeric_scaling == "auto" and self._is_stacked()
+        return "standard" if stacked else self.numeric_scaling
+
+    def _check_fit(self) -> None:
+        """Warn of what the caller should know of a fit; the caller is four frames up.
+
+        Called by `fit` alone.
+        """
+
+    # -- fitting -----------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, *, X_val: Any = None) -> Self:
+        """Train the network to reconstruct the rows of X.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            At least two samples: numbers without NaN or infinity, and
+            what `categorical_features` and `allow_missing` allow. Sparse matrices, of
+            numbers alone, are made dense a batch at a time. With a network that has
+            an `input_shape`, an array of shape (n_samples, `*input_shape`) too: from
+            then on rows are given back in that shape.
+        y : Ignored
+            Not used, present for API consistency by convention.
+        X_val : {array-like, frame, sparse matrix} of shape \
+(n_validation_samples, n_features), default=None
+            A validation set of your own, at least two samples of the kind of X: for
+            samples that belong together, such as overlapping windows or the visits of
+            one patient, which a random `validation_fraction` would part. All of X is
+            then trained on, and early stopping and the comparison with PCA look at
+            X_val alone. None holds `validation_fraction` of X out. In a pipeline,
+            `Pipeline(..., transform_input=["X_val"])` brings it through the steps
+            before, with metadata routing enabled and `set_fit_request(X_val=True)`.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer. If `fit` raises, it is as it was before; an
+            interrupt is the one exception.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the user interrupts. From the first training step on, the best state so
+            far is kept: the transformer is fitted, and `warm_start=True` goes on from
+            there. Before that, in the search for a fractional `n_components`, and after
+            a second interrupt it is as it was.
+        ValueError
+            If X or a parameter is not valid.
+        sk_autoencoder.exceptions.DivergenceError
+            If the loss became NaN or infinite in the first epoch. Later on the
+            best finite state is kept, with a ConvergenceWarning.
+        """
+        interrupts = Interrupts()
+        with self._undisturbed(goes_on=self.warm_start):
+            before = self._before() if self.warm_start else None
+            rows, table = self._training_rows(X, before)
+            held_out = self._validation_rows(X_val, table)
+            fitting = plan_fit(
+                self, rows, table, before, held_out, interrupts=interrupts
+            )
+
+            def finish() -> None:
+                self._take(fitting.complete(), rows.dtype)
+                self._check_fit()
+                if not interrupts.caught:
+                    compare_with_pca(self._fitted, rows, held_out)
+
+            interrupts.run(finish)
+        if interrupts.caught:
+            raise KeyboardInterrupt(
+                f"fit was interrupted after epoch {self.n_iter_}: the best state so "
+                f"far, that of epoch {self.best_epoch_}, is kept and can be used. Call "
+                "fit again with warm_start=True to go on."
+            )
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one pass over the rows given, going on from where it stopped.
+
+        Weights and the optimiser's state go on. The mean and the scales follow the
+        rows until 10,000 have been seen, then they stay. No rows are held out. A table
+        with categories, missing cells or ranks is read as its first rows were: their
+        scales and categories stay. Levels that a pandas Categorical or a polars Enum
+        declares are known from the first rows on; others that come later are taken
+        for missing, with a warning.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            The next rows; at least two the first time.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer. If `partial_fit` raises, it is as it was before.
+        """
+        interrupts = Interrupts(keeps=False)
+        with self._undisturbed(goes_on=True):
+            before = self._before()
+            first = before is None
+            rows, table = self._training_rows(
+                X, before, reset=first, more_to_come=first
+            )
+            fitting = plan_pass(self, rows, table, before, interrupts=interrupts)
+            self._take(fitting.complete(), rows.dtype)
+        return self
+
+    def _before(self) -> Fitted | None:
+        """Give what to go on from, read as the parameters now say."""
+        if not self._is_fitted():
+            return None
+        fitted, table = self._fitted, self._table
+        refuse_changes(self, fitted.plan)
+        if table is None:
+            return fitted
+        table = replace(table, handle_unknown=self.handle_unknown)
+        return replace(fitted, plan=replace(fitted.plan, table=table))
+
+    def _training_rows(
+        self,
+        X: Any,
+        before: Fitted | None,
+        *,
+        reset: bool = True,
+        more_to_come: bool = False,
+    ) -> tuple[Any, Table | None]:
+        """Validate rows to fit on; say how they were read if not as numbers alone."""
+        X, self._row_shape = flat_rows(X, self.network)
+        table = before.plan.table if before else None
+        if before is None and self._is_table(X):
+            table = self._read_table(X, more_to_come=more_to_come)
+            table.warn_of_empty()
+        if before is None:
+            self.__dict__.pop("_told_levels", None)
+        if table is None:
+            return self._check_rows(X, fitting=True, reset=reset), None
+        new: dict[Any, set] = {}
+        rows = self._table_rows(X, table, first=reset, new_levels=new)
+        self._warn_of_levels(new)
+        return rows, table
+
+    def _validation_rows(self, X_val: Any, table: Table | None) -> Any:
+        """Validate the caller's validation set; None where there is none."""
+        if X_val is None:
+            return None
+        if not self.early_stopping:
+            raise ValueError(
+                "expected early_stopping=True with a validation set, got X_val and "
+                "early_stopping=False, which looks at none. Pass early_stopping=True, "
+                "or leave X_val out."
+            )
+        with validation_errors():
+            X_val, _ = flat_rows(X_val, self.network)
+            if table is None:
+                with within_float64():
+                    return validate_data(
+                        self,
+                        X_val,
+                        reset=False,
+                        accept_sparse="csr",
+                        dtype=DTYPES,
+                        ensure_min_samples=2,
+                    )
+            rows = self._table_rows(X_val, table)
+            if len(rows) < 2:
+                raise ValueError(
+                    f"Found array with {len(rows)} sample(s) (shape={rows.shape}) "
+                    "while a minimum of 2 is required."
+                )
+            return rows
+
+    def _take(self, fitted: Fitted, dtype: np.dtype) -> None:
+        """Set every public attribute with a trailing underscore."""
+        self._fitted, self._input_dtype = fitted, dtype
+        plan, net = fitted.plan, fitted.net
+        self.net_ = net
+        n_given = len(plan.shown) if plan.shown else plan.kept or plan.n_components
+        self._n_features_out = self.n_features_in_ if plan.fills else n_given
+        self.n_components_ = self._n_features_out
+        self.explained_variance_ratio_ = fitted.explained_variance_ratio
+        self.fell_back_to_pca_ = fitted.is_pca
+        self.mean_ = plan.statistics.mean if plan.table is None else plan.table.mean
+        self.device_ = str(net.device)
+        history = fitted.history
+        self.n_iter_ = len(history)
+        self.best_epoch_ = len(fitted.pretrained) + net.best_epoch_
+        self.loss_curve_ = [float(row["train_loss"]) for row in history]
+        validated = [row.get("valid_loss") for row in history]
+        self.validation_loss_curve_ = (
+            []
+            if all(loss is None for loss in validated)
+            else [np.nan if loss is None else float(loss) for loss in validated]
+        )
+
+    def _keep(self, n_components: int) -> Self:
+        """Show the first components only, from now on."""
+        fitted = self._fitted
+        plan = replace(fitted.plan, kept=n_components)
+        set_anchor(fitted.net.module_, plan)
+        self._take(replace(fitted, plan=plan), self._input_dtype)
+        self.n_components = n_components
+        return self
+
+    # -- state, tags --------------------------------------------------------
+
+    @contextmanager
+    def _undisturbed(self, *, goes_on: bool) -> Iterator[None]:
+        """Fit in torch's and numpy's default modes, and wholly or not at all.
+
+        Parameters
+        ----------
+        goes_on : bool
+            Whether the nets that are there may be trained further.
+        """
+        nets = self._fitted.nets if goes_on and self._is_fitted() else []
+        snapshots = [NetSnapshot(net).restore for net in nets]
+        with np.errstate(), torch_defaults(), all_or_nothing(self, snapshots):
+            yield
+
+    def save(self, path: str | os.PathLike, *, optimizer: bool = True) -> None:
+        """Write the fitted estimator to one file, without pickle.
+
+        `sk_autoencoder.load` reads it, on a machine without a GPU too, and with newer
+        versions. The file holds arrays and JSON, nothing that is run.
+
+        Parameters
+        ----------
+        path : path-like
+            A file that is there is replaced, once the new one is whole and on the
+            disk. Its mode is kept; a symbolic link is followed.
+        optimizer : bool, default=True
+            Whether to keep the optimiser's state, two numbers a weight, which only
+            `warm_start` and `partial_fit` need.
+
+        Raises
+        ------
+        TypeError
+            If a parameter, a category or an attribute is of a kind that cannot be
+            saved. Functions and classes of your own are named in the file, so that
+            lambdas and two of one name are refused: pass them to `load`.
+        OSError
+            If the file cannot be written. What was there before is there still.
+        """
+        self._check_is_fitted()
+        refuse_own_class(type(self))
+        write(path, type(self).__name__, to_values(self, optimizer=optimizer))
+
+    @property
+    def history_(self) -> Any:
+        """The history that skorch keeps: one dict an epoch."""
+        return self._fitted.history
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "_fitted" in state:
+            del state["net_"]
+            for name in TRANSIENT:
+                state.pop(name, None)
+            state["_fitted"] = capture(state["_fitted"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        captured = state.pop("_fitted", None)
+        super().__setstate__(state)
+        if captured is not None:
+            self._fitted = restore(captured)
+            self.net_ = self._fitted.net
+            self.device_ = str(self.net_.device)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = not self._asks_for_table()
+        tags.input_tags.allow_nan = self.allow_missing
+        tags.input_tags.three_d_array = shape_of(self.network) is not None
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,525 @@
+"""Joins network, objective and columns to a net, and refuses what does not fit."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._columns import (
+    LIKELIHOODS,
+    ColumnStatistics,
+    LossFunction,
+    MixedColumns,
+    NumberColumn,
+    NumericColumns,
+    NumericScale,
+    Table,
+)
+from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._model.nested_decoder import PrefixDecoder, PrefixModule
+from sk_autoencoder._model.pca_residual import (
+    AnchoredDecoder,
+    AnchoredEncoder,
+    AnchoredPosterior,
+)
+from sk_autoencoder._model.places import FromPlaces, InPlaces
+from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._training.fast.fused import fast_step
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._utils.pca import PrincipalAxes
+from sk_autoencoder._utils.random import Seeds, make_generator
+from sk_autoencoder._utils.values import first_line
+
+__all__ = [
+    "EXACT",
+    "LINEAR_SHARE",
+    "Plan",
+    "build_module",
+    "build_net",
+    "build_prefix_module",
+    "build_prefix_net",
+    "check_ranges",
+    "check_statistics",
+    "check_unit_interval",
+    "noise_variance",
+    "output_width",
+    "resolve_device",
+    "set_anchor",
+]
+
+# Share of the variance that is lost in float32: its squared rounding, and a margin.
+EXACT = 1e-11
+
+# Variance that probabilistic PCA leaves at least, in units of the features' mean one.
+LEAST_NOISE = 1e-6
+
+# Likelihoods that are normal densities around the decoder's output.
+NORMAL = ("gaussian", "isotropic")
+
+# Weight of probabilistic PCA in the density of a trained network that started as it.
+LINEAR_SHARE = 0.01
+
+# Beyond these float32 loses a column's values, or a product of two of them.
+SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
+
+# Beyond this float32 has no room for a column's mean, or for the unit of a column that
+# is scaled by itself.
+LARGEST_VALUE = 1e38
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a net is built from: resolved settings and statistics, no weights.
+
+    Attributes
+    ----------
+    network : Network
+    objective : Objective
+    scaling : {"none", "standard", "minmax"}
+        Not read where there is a table, which has its own.
+    likelihood : str
+        A key of `LIKELIHOODS`; for a table whether it is "gaussian", a density.
+    statistics : ColumnStatistics
+        Of the training rows.
+    n_components : int
+        Numbers in a code; for a stack it follows from the network.
+    stacked : bool
+        Whether the code is all hidden layers of a stack without bottleneck.
+    seeds : Seeds
+    device : str
+    axes : PrincipalAxes or None
+        Of the training rows in the units of the score, where the network starts as
+        PCA; at least as many as components.
+    units : ndarray of shape (n_components,) or None
+        Of the network's codes in the data's units, where they start as PCA's.
+    frame : CodeFrame or None
+        From the network's codes to the users'.
+    whiten : bool
+        Whether the frame decorrelates the codes.
+    ordered : bool
+        Whether every prefix of a code is decoded too.
+    kept : int or None
+        Components that users see; None is all.
+    shown : tuple of int or None
+        Positions of those that `transform` gives; None is all.
+    fills : bool
+        Whether `transform` gives rows with their missing cells filled.
+    mixture : bool
+        Whether the prior of the codes is a mixture fitted to them.
+    loss : callable or None
+        The user's own, for the likelihood "own".
+    pca_loss : float or None
+        Mean loss of the training rows by PCA, where it is the unit of the loss and does
+        not follow from the axes.
+    given_outputs : {"data", "logits"} or None
+        What the decoder of a network gives that is trained as given, in the units of
+        `scaling`; None where the network is standardized inside.
+    table : Table or None
+        How the columns become numbers, where they are not all numbers without gaps.
+    asked : dict
+        Parameters that say so, by name.
+    settings : dict
+        Further arguments of `AutoEncoderNet`.
+    """
+
+    network: Network
+    objective: Objective
+    scaling: str
+    likelihood: str
+    statistics: ColumnStatistics
+    n_components: int
+    stacked: bool
+    seeds: Seeds
+    device: str
+    axes: PrincipalAxes | None = None
+    units: np.ndarray | None = None
+    frame: CodeFrame | None = None
+    whiten: bool = False
+    ordered: bool = False
+    kept: int | None = None
+    shown: tuple[int, ...] | None = None
+    fills: bool = False
+    mixture: bool = False
+    loss: LossFunction | None = None
+    pca_loss: float | None = None
+    given_outputs: str | None = None
+    table: Table | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def as_given(self) -> bool:
+        """Whether the network works in the units of `scaling`, as it was given."""
+        return self.given_outputs is not None
+
+    @property
+    def scale(self) -> NumericScale:
+        """Units in which rows are scored."""
+        return NumericScale.of(
+            self.scaling,
+            self.statistics,
+            unit_interval=LIKELIHOODS[self.likelihood].needs_unit_interval,
+            as_given=self.as_given,
+        )
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the loss has units that only PCA's own loss gives."""
+        return LIKELIHOODS[self.likelihood].is_measured
+
+    @property
+    def needs_unit_interval(self) -> bool:
+        """Whether rows are probabilities, for the likelihood."""
+        return self.table is None and LIKELIHOODS[self.likelihood].needs_unit_interval
+
+    @property
+    def center(self) -> np.ndarray:
+        """What is taken off rows before they are rounded, (n_features,)."""
+        if self.as_given and self.table is None:
+            return self.scale.origin
+        return self.statistics.mean
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether rows are scored by normal densities."""
+        return self.likelihood in NORMAL
+
+    @property
+    def keeps_linear(self) -> bool:
+        """Whether probabilistic PCA stays a part of the density that is learnt.
+
+        It does not know the probabilities that levels of a category have.
+        """
+        return self.is_normal and self.axes is not None and self.table is None
+
+    def columns(self) -> NumericColumns | MixedColumns:
+        """Make the columns of the plan."""
+        if self.table is not None:
+            rows = self.statistics.n_rows if self.is_normal else None
+            return MixedColumns(
+                self.table,
+                density_rows=rows,
+                given_scaling=self.scaling if self.as_given else None,
+            )
+        return NumericColumns(
+            scaling=self.scaling,
+            likelihood=self.likelihood,
+            statistics=self.statistics,
+            loss=self.loss,
+            given_outputs=self.given_outputs,
+        )
+
+
+def build_net(plan: Plan) -> AutoEncoderNet:
+    """Build the net of a plan, with fresh weights, ready to train."""
+    check_statistics(plan, plan.statistics)
+    module = build_module(plan)
+    net = AutoEncoderNet(
+        module,
+        seeds=plan.seeds,
+        device=plan.device,
+        predict_nonlinearity=module.columns.decode,
+        **{
+            "make_step": fast_step,
+            "start_share": LINEAR_SHARE if plan.keeps_linear else 0.0,
+            "as_given": plan.as_given,
+            **plan.settings,
+        },
+    )
+    return net.initialize()
+
+
+def build_module(plan: Plan) -> AutoEncoderModule:
+    """Build the module of a plan, with fresh weights."""
+    columns = plan.columns()
+    if plan.stacked:
+        encoder, decoder = plan.network.build_stack(
+            n_inputs=columns.n_inputs,
+            n_outputs=columns.n_outputs,
+            generator=make_generator(plan.seeds.weights),
+        )
+    else:
+        encoder, decoder = _build_networks(
+            plan,
+            columns,
+            n_statistics=plan.objective.n_statistics(plan.n_components),
+            n_components=plan.n_components,
+        )
+    if plan.axes is not None:
+        anchor = AnchoredEncoder if plan.objective.is_plain else AnchoredPosterior
+        encoder = anchor(encoder)
+        decoder = AnchoredDecoder(decoder, to_raw=columns.to_raw)
+    module = AutoEncoderModule(
+        columns=columns,
+        encoder=encoder,
+        decoder=decoder,
+        objective=plan.objective,
+        frame=plan.frame,
+    )
+    if plan.shown is not None:
+        module.shown = torch.tensor(plan.shown)
+    set_anchor(module, plan)
+    if plan.axes is not None and not plan.objective.is_plain:
+        columns.set_variance(noise_variance(plan))
+    return module
+
+
+def _build_networks(
+    plan: Plan,
+    columns: NumericColumns | MixedColumns,
+    *,
+    n_statistics: int,
+    n_components: int,
+) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Build the encoder and the decoder of a plan, cells in place if need be."""
+    network, n_features = plan.network, len(plan.statistics.mean)
+    n_inputs, n_outputs = columns.n_inputs, columns.n_outputs
+    varies = plan.statistics.spread > 0
+    places: torch.Tensor | None = None
+    marked = torch.empty(0, dtype=torch.long)
+    if isinstance(columns, MixedColumns):
+        owner = columns.owner.cpu()
+        varies = np.isin(np.arange(n_features), owner.numpy())
+        if network.reads_cells:
+            _refuse_categories(plan)
+        if _in_places(plan):
+            places, marked = owner, columns.marked.cpu()
+            n_outputs = n_features
+            n_inputs = n_features * (2 if columns.masks else 1)
+    network.check(anchored=plan.axes is not None, varies=varies)
+    encoder, decoder = network.build(
+        n_inputs=n_inputs,
+        n_statistics=n_statistics,
+        n_components=n_components,
+        n_outputs=n_outputs,
+        generator=make_generator(plan.seeds.weights),
+    )
+    if places is None:
+        return encoder, decoder
+    empty = _constants(plan) if plan.as_given else None
+    encoder = InPlaces(encoder, places, n_features, marked, empty)
+    return encoder, FromPlaces(decoder, places)
+
+
+def _in_places(plan: Plan) -> bool:
+    """Tell whether the network of a table is given all cells, constant ones too."""
+    assert plan.table is not None
+    given = plan.as_given and not plan.table.has_categories
+    return plan.network.reads_cells or given
+
+
+def _constants(plan: Plan) -> torch.Tensor:
+    """Give what constant numbers are in the units of a network as given."""
+    assert plan.table is not None
+    shifts = [
+        column.to_network(plan.scaling)[1] if isinstance(column, NumberColumn) else 0.0
+        for column in plan.table.columns
+    ]
+    return torch.tensor(shifts, dtype=torch.float64)
+
+
+def output_width(plan: Plan) -> int:
+    """Give how many numbers the decoder of a plan gives for a row."""
+    if plan.table is not None and _in_places(plan):
+        return len(plan.statistics.mean)
+    return plan.columns().n_outputs
+
+
+def _refuse_categories(plan: Plan) -> None:
+    """Refuse columns of categories: no pixel or step is a number of levels."""
+    assert plan.table is not None
+    if plan.table.has_categories:
+        names = [c.name for c in plan.table.columns if hasattr(c, "levels")]
+        raise ValueError(
+            f"expected columns of numbers for network={plan.network!r}, got categories "
+            f"in {names}. Pass network=None, or rows without them."
+        )
+
+
+def noise_variance(plan: Plan) -> float:
+    """Give the variance that PCA leaves in a feature, as probabilistic PCA has it."""
+    assert plan.axes is not None
+    n_left = max(1, plan.axes.components.shape[1] - plan.n_components)
+    least = LEAST_NOISE * plan.axes.total / plan.axes.components.shape[1]
+    return max(plan.axes.residual(plan.n_components) / n_left, least) or 1.0
+
+
+def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
+    """Write the principal axes of a plan into its module, where it has any.
+
+    Parameters
+    ----------
+    module : AutoEncoderModule
+        Of the plan, its columns up to date.
+    plan : Plan
+    """
+    module.frame.set_frame(plan.frame)
+    module.kept = plan.kept
+    if plan.axes is None:
+        return
+    k, columns, encoder, decoder = _parts(plan, module)
+    components, deviations = plan.axes.components[:k], plan.axes.deviations[:k]
+    left = plan.axes.residual(k) / components.shape[1]
+    explained = deviations
+    if isinstance(encoder, AnchoredPosterior):
+        left = noise_variance(plan)
+        explained = encoder.set_posterior(components, deviations, left, columns.factor)
+    else:
+        encoder.set_axes(components, deviations, columns.factor)
+    n_rows = plan.statistics.n_rows
+    encoder.noise = plan.objective.network_noise(n_rows, columns.n_inputs)
+    # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
+    in_units = columns.is_squared_error or plan.is_normal or plan.is_measured
+    residual = left**0.5 if in_units and plan.table is None else 1.0
+    decoder.set_axes(components, explained, columns.exact["offset"], residual)
+    unit = left if columns.is_squared_error else plan.pca_loss
+    module.loss_unit = unit if unit is not None and unit > 0 else 1.0
+    if isinstance(columns, MixedColumns):
+        told = np.square(components * deviations[:, None]).sum(axis=0)
+        columns.set_left(np.maximum(columns.variances() - told, 0.0))
+        encoder.spread = columns.input_spread
+    if module.prefixes is not None:
+        _set_prefix_axes(plan, module, module.prefixes)
+
+
+def _parts(plan: Plan, module: AutoEncoderModule) -> tuple[int, Any, Any, Any]:
+    """Give the components, columns, encoder and decoder of an anchored module."""
+    return plan.n_components, module.columns, module.encoder, module.decoder
+
+
+def _set_prefix_axes(plan: Plan, module: AutoEncoderModule, prefixes: Any) -> None:
+    """Write the principal axes of a plan into a prefix decoder."""
+    assert plan.axes is not None
+    k, columns, _, decoder = _parts(plan, module)
+    left = np.array([plan.axes.residual(j + 1) for j in range(k)])
+    # No less than what float32 could tell: units are divided by.
+    left = np.maximum(left, EXACT * plan.axes.total or 1.0) / len(decoder.offset)
+    is_squared = columns.is_squared_error
+    units = np.sqrt(left) if is_squared else np.ones(k)
+    prefixes.set_axes(decoder.exact["axes"], decoder.exact["offset"], units)
+
+
+def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> PrefixModule:
+    """Build what a prefix decoder is trained in, and give the decoder to a module.
+
+    Parameters
+    ----------
+    plan : Plan
+    module : AutoEncoderModule
+        Of the plan, on its device.
+    """
+    k, columns, _, _ = _parts(plan, module)
+    _, network = _build_networks(plan, columns, n_statistics=k, n_components=2 * k)
+    decoder = PrefixDecoder(network, to_raw=columns.to_raw, n_components=k)
+    module.prefixes = decoder.to(columns.mean.device)
+    _set_prefix_axes(plan, module, decoder)
+    return PrefixModule(module, decoder)
+
+
+def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
+    """Build the net that trains a prefix decoder; see `build_prefix_module`."""
+    settings = {**plan.settings, "callbacks": [], "verbose": 0}
+    net = AutoEncoderNet(
+        build_prefix_module(plan, module),
+        seeds=plan.seeds,
+        device=plan.device,
+        **settings,
+    )
+    return net.initialize()
+
+
+def check_statistics(plan: Plan, statistics: ColumnStatistics) -> None:
+    """Refuse rows that the plan's likelihood or float32 cannot take.
+
+    Parameters
+    ----------
+    plan : Plan
+    statistics : ColumnStatistics
+        Of the rows: those of the plan, or others that come later.
+    """
+    if plan.needs_unit_interval:
+        check_unit_interval(plan, statistics.low.min(), statistics.high.max())
+    check_ranges(statistics, plan.table)
+
+
+def check_ranges(statistics: ColumnStatistics, table: Table | None) -> None:
+    """Refuse columns that float32 cannot hold.
+
+    Parameters
+    ----------
+    statistics : ColumnStatistics
+        Of rows of numbers, as they came or as the table gives them.
+    table : Table or None
+    """
+    if table is not None:
+        _check_range(table.widest_range, 1 / LARGEST_VALUE, LARGEST_VALUE)
+    with np.errstate(over="ignore"):
+        widest = float(np.max(statistics.high - statistics.low))
+    _check_range(widest, SMALLEST_RANGE, LARGEST_RANGE)
+    farthest = float(np.max(np.maximum(-statistics.low, statistics.high)))
+    if farthest > LARGEST_VALUE:
+        raise ValueError(
+            "expected columns whose ranges fit float32, no value beyond "
+            f"{LARGEST_VALUE:g}, got {farthest:g}. Scale X first, as with "
+            "StandardScaler."
+        )
+
+
+def _check_range(widest: float, least: float, most: float) -> None:
+    """Refuse a range that is too narrow, but for 0, or too wide."""
+    if not widest <= most or 0 < widest < least:
+        raise ValueError(
+            "expected columns whose ranges fit float32, the widest between "
+            f"{least:g} and {most:g}, got {widest:g}. Scale X first, as with "
+            "StandardScaler."
+        )
+
+
+def check_unit_interval(plan: Plan, low: float, high: float) -> None:
+    """Refuse rows that are no probabilities, where the plan's likelihood needs them.
+
+    Parameters
+    ----------
+    plan : Plan
+        One that `needs_unit_interval`.
+    low, high : float
+        The least and the largest value of the rows.
+    """
+    name = "likelihood" if plan.likelihood == "bernoulli" else "loss"
+    if plan.scaling == "standard":
+        raise ValueError(
+            f"expected targets in [0, 1] for {name}={plan.likelihood!r}, got "
+            "numeric_scaling='standard', which gives others. Pass "
+            "numeric_scaling='minmax' or 'none'."
+        )
+    if plan.scaling == "none" and not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"expected X in [0, 1] for {name}={plan.likelihood!r}, got values "
+            f"from {low:.6g} to {high:.6g}. Pass numeric_scaling='minmax', or "
+            f"another {name}."
+        )
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Find the device: "auto" is a CUDA device where there is one, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    reason = ""
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found)
+    except NotImplementedError:
+        # What torch says here goes on for sixty lines, about kernels.
+        reason = "this build of torch has no kernels for it"
+    except (RuntimeError, AssertionError) as error:
+        reason = first_line(error).removesuffix(".")
+    if not reason and found.type == "meta":
+        reason = "it holds no values"
+    if reason:
+        raise ValueError(
+            f"expected a device that torch can use here, got device={device!r}, "
+            f"because: {reason}. Pass device='auto' or device='cpu'."
+        )
+    return found

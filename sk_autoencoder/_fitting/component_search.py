@@ -1,0 +1,146 @@
+"""The fewest components that explain a share of the variance of held-out rows."""
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._columns import ColumnStatistics, Table
+from sk_autoencoder._fitting.build import Plan, build_net, check_statistics
+from sk_autoencoder._fitting.pca_init import axes_of, with_axes
+from sk_autoencoder._fitting.resolve import is_anchored, make_plan
+from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan
+from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._training.batches import Rows
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._utils.interrupts import Interrupts
+from sk_autoencoder._utils.pca import PrincipalAxes
+from sk_autoencoder._utils.stack_level import caller_level
+
+__all__ = ["fit_fewest"]
+
+Fit = tuple[Plan, AutoEncoderNet, CodeMoments]
+
+
+def fit_fewest(
+    estimator: Any,
+    X: Any,
+    statistics: ColumnStatistics,
+    table: Table | None = None,
+    X_val: Any = None,
+    *,
+    interrupts: Interrupts,
+) -> tuple[Fit, Rows]:
+    """Fit codes of several sizes and keep the smallest that explains enough.
+
+    PCA's number of components on the same rows is the most that is tried. Each fit
+    tells how much better than PCA its size does, and so which size to try next.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Its `n_components` is the share to explain, in (0, 1).
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    statistics : ColumnStatistics
+        Of the rows.
+    table : Table or None
+        How they were read, where they are not numbers alone.
+    X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
+        The caller's validation set, checked; None holds rows of X out.
+    interrupts : Interrupts
+        That keeps nothing: an interrupt ends all fits.
+
+    Returns
+    -------
+    fit : tuple of Plan, AutoEncoderNet and CodeMoments
+        The one that is kept.
+    rows : Rows
+        That all were trained on.
+    """
+    share = float(estimator.n_components)
+    plan = make_plan(
+        estimator, statistics, X.shape, table=table, validates=X_val is not None
+    )
+    check_statistics(plan, statistics)
+    axes = axes_of(plan, X)
+    rows = make_rows(plan, X, X_val)
+    most = _pca_count(axes, share)
+    short, enough = 0, most
+    kept: Fit | None = None
+    size = max(1, most // 2)
+    while kept is None or enough - short > 1:
+        sized = replace(plan, n_components=size)
+        if is_anchored(estimator):
+            sized = with_axes(sized, axes)
+        net = build_net(sized)
+        sized = with_pca_loss(sized, net, rows)
+        write_plan(net, sized)
+        moments = train(net, sized, rows, interrupts=interrupts)
+        explained = explained_held_out(net, rows)
+        if explained >= share or size == most:
+            kept, enough = (sized, net, moments), size
+            if explained < share:
+                _warn(share, explained, most)
+                break
+        else:
+            short = size
+        over_pca = (1 - explained) * axes.total / max(axes.residual(size), 1e-300)
+        size = _next_size(axes, share, over_pca, short, enough, kept is not None)
+    return kept, rows
+
+
+def _pca_count(axes: PrincipalAxes, share: float) -> int:
+    """Count the components that PCA needs on the same rows."""
+    explained = np.cumsum(np.square(axes.deviations)) / (axes.total or 1.0)
+    return min(int(np.searchsorted(explained, share, side="right")) + 1, len(explained))
+
+
+def _next_size(
+    axes: PrincipalAxes,
+    share: float,
+    over_pca: float,
+    short: int,
+    enough: int,
+    enough_is_fitted: bool,
+) -> int:
+    """Guess the size that is just enough, not too near an end of what is open."""
+    low, high = short + 1, enough - 1 if enough_is_fitted else enough
+    guess = low
+    while guess < high and over_pca * axes.residual(guess) > (1 - share) * axes.total:
+        guess += 1
+    margin = (high - low) // 4
+    return min(max(guess, low + margin), high - margin)
+
+
+def explained_held_out(
+    net: AutoEncoderNet, rows: Rows, *, every: bool = False
+) -> float:
+    """Explained variance of the held-out rows, in the units in which they are scored.
+
+    Of all rows, where none are held out, or `every` one is asked for.
+    """
+    _, held_out = (rows, None) if every else net.get_split_datasets(rows)
+    module, columns = net.module_, net.module_.columns
+    error = total = 0.0
+    with torch.inference_mode():
+        for x, _ in net.get_iterator(rows if held_out is None else held_out):
+            raw = module.decoder(module.network_code(x))
+            lost = columns.errors(raw, x) / columns.unit
+            error += lost.double().square().sum().item()
+            total += (
+                (columns.deviations(x) / columns.unit).double().square().sum().item()
+            )
+    return 1 - error / total if total > 0 else 1.0
+
+
+def _warn(share: float, explained: float, most: int) -> None:
+    """Say what was reached where even PCA's number of components is too few."""
+    warnings.warn(
+        f"expected held-out rows explained to n_components={share!r}, reached "
+        f"{explained:.4f} with {most} components, as many as PCA needs on the training "
+        "rows. Pass a larger share, or an int.",
+        UserWarning,
+        stacklevel=caller_level(),
+    )

@@ -1,0 +1,348 @@
+"""The steps of a fit: plan, train, order, whiten."""
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sk_autoencoder._columns import ColumnStatistics, Table
+from sk_autoencoder._fitting.build import (
+    Plan,
+    build_net,
+    build_prefix_net,
+    check_statistics,
+)
+from sk_autoencoder._fitting.component_search import fit_fewest
+from sk_autoencoder._fitting.nested import stay_pca, train_prefixes, worse_than_pca
+from sk_autoencoder._fitting.pca_init import with_more_rows
+from sk_autoencoder._fitting.pretrain import (
+    Pretraining,
+    joined_history,
+    pretrains,
+    refuse_pretraining,
+)
+from sk_autoencoder._fitting.resolve import continued_plan, fresh_plan
+from sk_autoencoder._fitting.train import (
+    make_rows,
+    train,
+    validation_errors,
+    with_pca_loss,
+    write_plan,
+)
+from sk_autoencoder._inference.density import MixturePrior, divergences
+from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._training.batches import Rows
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._utils.interrupts import Interrupts
+from sk_autoencoder._utils.stack_level import caller_level
+from sk_autoencoder._utils.threads import threads_for
+
+__all__ = ["Fitted", "Fitting", "plan_fit", "plan_pass"]
+
+# Rows after which `partial_fit` no longer moves the mean, the scales and the axes: a
+# network cannot follow units that keep changing, and these then know theirs to one
+# percent.
+ROWS_THAT_SET_THE_SCALES = 10_000
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit gives.
+
+    Attributes
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+    moments : CodeMoments
+        Of the codes of the training rows.
+    prefix_net : AutoEncoderNet or None
+        What trained the decoder of prefixes, where codes are ordered.
+    prefix_errors : ndarray of shape (n_components,) or None
+        Squared error of the training rows by each prefix.
+    kl : ndarray of shape (n_components,) or None
+        Divergence of the network's components from their prior, where they have one.
+    prior : MixturePrior or None
+        Of the codes, in place of the standard normal one.
+    pretrained : tuple of dict
+        Epochs in which the layers were trained one by one.
+    """
+
+    plan: Plan
+    net: AutoEncoderNet
+    moments: CodeMoments
+    prefix_net: AutoEncoderNet | None = None
+    prefix_errors: np.ndarray | None = None
+    kl: np.ndarray | None = None
+    prior: MixturePrior | None = None
+    pretrained: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def nets(self) -> list[AutoEncoderNet]:
+        """The nets that may be trained further."""
+        return [self.net] if self.prefix_net is None else [self.net, self.prefix_net]
+
+    @property
+    def history(self) -> Any:
+        """The history of the net, behind that of pretraining."""
+        return joined_history(self.pretrained, self.net.history)
+
+    @property
+    def is_pca(self) -> bool:
+        """Whether nothing that was learnt was better than PCA."""
+        return self.plan.axes is not None and self.net.best_epoch_ == 0
+
+    @property
+    def order(self) -> np.ndarray | None:
+        """Positions of the network's components, the most informative first.
+
+        Those of a network that is trained as given stay where they are.
+        """
+        if self.kl is None:
+            return None
+        if self.plan.as_given:
+            return np.arange(len(self.kl))
+        return np.argsort(-self.kl, kind="stable")
+
+    @property
+    def explained_variance_ratio(self) -> np.ndarray:
+        """What each component that users see adds to the explained variance, (k,)."""
+        if self.prefix_errors is None:
+            shares = self.moments.shares(self.plan.units)
+            shown = self.plan.shown
+            if shown is not None:
+                return shares[list(shown)]
+            return shares if self.order is None else shares[self.order]
+        return self.moments.gains(self.prefix_errors)[: self.plan.kept]
+
+
+class Fitting:
+    """A fit that is ready for its first training step.
+
+    Attributes
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan, which is written into it.
+    rows : Rows
+        To be trained on, around the plan's mean.
+    interrupts : Interrupts
+    before : Fitted or None
+        What the fit goes on from.
+    is_pass : bool
+        Whether it is one pass over some of many rows.
+    moments : CodeMoments or None
+        Where the net has been trained already.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        net: AutoEncoderNet,
+        rows: Rows,
+        interrupts: Interrupts,
+        *,
+        before: Fitted | None = None,
+        is_pass: bool = False,
+        pretrains: bool = False,
+        moments: CodeMoments | None = None,
+    ) -> None:
+        self.plan, self.net, self.rows = plan, net, rows
+        self.interrupts, self.before, self.is_pass = interrupts, before, is_pass
+        self.moments = moments
+        self._how: Any = {"epochs": 1, "hold_out": False} if is_pass else {}
+        self._pretraining: Pretraining | None = None
+        if pretrains:
+            self._pretraining = Pretraining(net, plan, **self._how)
+        self._prefix_net = None if before is None else before.prefix_net
+        self._stays_pca = False
+        if moments is None:
+            write_plan(net, plan)
+
+    def complete(self) -> Fitted:
+        """Train, order and whiten, as far as that is asked for.
+
+        Called again after an interrupt it trains nothing, and brings in order what
+        there is.
+        """
+        fitted = self._trained()
+        if not self.plan.objective.is_plain:
+            fitted = _with_posteriors(fitted, self.rows)
+        if self.plan.ordered:
+            fitted = self._with_prefixes(fitted)
+        return _whitened(fitted, self.rows) if self.plan.whiten else fitted
+
+    def _trained(self) -> Fitted:
+        """Train the layers one by one, where that is asked for, and then the net."""
+        plan, net, before, how = self.plan, self.net, self.before, self._how
+        pretrained: tuple[dict[str, Any], ...] = ()
+        if self._pretraining is not None:
+            pretrained = self._pretraining.run(self.rows, self.interrupts)
+        moments = self.moments
+        if moments is None:
+            moments = train(net, plan, self.rows, interrupts=self.interrupts, **how)
+        if before is None:
+            return Fitted(plan, net, moments, pretrained=pretrained)
+        errors = None
+        if self.is_pass and moments.scatter.ndim == before.moments.scatter.ndim:
+            moments, errors = before.moments.joined(moments), before.prefix_errors
+        return replace(before, plan=plan, moments=moments, prefix_errors=errors)
+
+    def _with_prefixes(self, fitted: Fitted) -> Fitted:
+        """Train what decodes prefixes."""
+        plan, net, rows = self.plan, self.net, self.rows
+        if self._prefix_net is None:
+            self._prefix_net = build_prefix_net(plan, net.module_)
+        errors = train_prefixes(
+            plan, net, self._prefix_net, rows, interrupts=self.interrupts, **self._how
+        )
+        if fitted.prefix_errors is not None:
+            errors = fitted.prefix_errors + errors
+        moments = fitted.moments
+        is_first = self.before is None and not self.is_pass
+        # Once decided it stays so: an interrupt may come in the midst of it.
+        self._stays_pca = self._stays_pca or (is_first and worse_than_pca(net, rows))
+        if self._stays_pca:
+            moments, errors = stay_pca(plan, net, rows)
+        return replace(
+            fitted, moments=moments, prefix_net=self._prefix_net, prefix_errors=errors
+        )
+
+
+def plan_fit(
+    estimator: Any,
+    X: Any,
+    table: Table | None = None,
+    before: Fitted | None = None,
+    X_val: Any = None,
+    *,
+    interrupts: Interrupts,
+) -> Fitting:
+    """Prepare the fit of an estimator's network to rows.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Only read.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Checked rows.
+    table : Table or None
+        How they were read, where they are not numbers alone.
+    before : Fitted or None
+        To go on from.
+    X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
+        The caller's validation set, checked; None holds rows of X out.
+    interrupts : Interrupts
+    """
+    _tell_doubt(estimator, X)
+    statistics = _statistics(X, table)
+    validates = X_val is not None
+    if before is not None:
+        plan = continued_plan(
+            estimator, before.plan, before.net, X.shape, validates=validates
+        )
+        check_statistics(plan, statistics)
+        _check_validation(plan, X_val)
+        rows = make_rows(plan, X, X_val)
+        return Fitting(plan, before.net, rows, interrupts, before=before)
+    refuse_pretraining(estimator)
+    if isinstance(estimator.n_components, float):
+        interrupts.keeps = False  # of several fits none is the one that was asked for
+        (plan, net, moments), rows = fit_fewest(
+            estimator, X, statistics, table, X_val, interrupts=interrupts
+        )
+        return Fitting(plan, net, rows, interrupts, moments=moments)
+    plan = fresh_plan(estimator, X, statistics, table, validates=validates)
+    _check_validation(plan, X_val)
+    net = build_net(plan)
+    rows = make_rows(plan, X, X_val)
+    plan = with_pca_loss(plan, net, rows)
+    return Fitting(plan, net, rows, interrupts, pretrains=pretrains(estimator))
+
+
+def plan_pass(
+    estimator: Any,
+    X: Any,
+    table: Table | None,
+    before: Fitted | None,
+    *,
+    interrupts: Interrupts,
+) -> Fitting:
+    """Prepare one pass over rows that are some of many.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Only read.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Checked rows.
+    table : Table or None
+        How they were read, where they are not numbers alone.
+    before : Fitted or None
+        Of the rows before; None for the first.
+    interrupts : Interrupts
+    """
+    statistics = _statistics(X, table)
+    if before is None:
+        refuse_pretraining(estimator)
+        _tell_doubt(estimator, X)
+        plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
+        net = build_net(plan)
+        rows = make_rows(plan, X)
+        plan = with_pca_loss(plan, net, rows)
+        first = pretrains(estimator)
+        return Fitting(plan, net, rows, interrupts, is_pass=True, pretrains=first)
+    plan = continued_plan(estimator, before.plan, before.net, X.shape)
+    check_statistics(plan, statistics)
+    # A table's scales and categories are those of its first rows.
+    if table is None and plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
+        plan = with_more_rows(plan, X, statistics)
+    rows = make_rows(plan, X)
+    return Fitting(plan, before.net, rows, interrupts, before=before, is_pass=True)
+
+
+def _tell_doubt(estimator: Any, X: Any) -> None:
+    """Warn the caller of `fit` of a network that is probably not meant so."""
+    network = estimator.network
+    doubt = None if network is None else network.doubt(X.shape[1])
+    if doubt is not None:
+        warnings.warn(doubt, UserWarning, stacklevel=caller_level())
+
+
+def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
+    """Order the components by what they tell, and fit the prior that is asked for."""
+    plan, net = fitted.plan, fitted.net
+    every = net.get_iterator(rows, training=False)
+    with threads_for(min(net.batch_size, len(rows)) * net.module_.n_weights()):
+        kl, codes = divergences(net.module_, every, plan.seeds.score)
+    prior = MixturePrior.of(codes, plan.seeds.score) if plan.mixture else None
+    fitted = replace(fitted, kl=kl, prior=prior)
+    assert fitted.order is not None
+    frame = CodeFrame.ordering(fitted.order)
+    net.module_.frame.set_frame(frame)
+    return replace(fitted, plan=replace(plan, frame=frame))
+
+
+def _whitened(fitted: Fitted, rows: Rows) -> Fitted:
+    """Decorrelate the codes."""
+    plan, moments = fitted.plan, fitted.moments
+    frame = CodeFrame.whitening(
+        moments.mean,
+        moments.covariance,
+        triangular=plan.ordered,
+        dtype=rows.source.dtype,
+    )
+    fitted.net.module_.frame.set_frame(frame)
+    return replace(fitted, plan=replace(plan, frame=frame))
+
+
+def _statistics(X: Any, table: Table | None) -> ColumnStatistics:
+    return ColumnStatistics.of(X) if table is None else table.statistics(X)
+
+
+def _check_validation(plan: Plan, X_val: Any) -> None:
+    """Refuse a validation set that the plan's likelihood or float32 cannot take."""
+    if X_val is not None:
+        with validation_errors():
+            check_statistics(plan, _statistics(X_val, plan.table))

@@ -1,0 +1,169 @@
+"""Ordered codes: the second training run, and what each prefix explains."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_autoencoder._fitting.build import Plan
+from sk_autoencoder._fitting.train import judge, moments_of
+from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._model.pca_residual import zero_last_layer
+from sk_autoencoder._training.batches import Rows
+from sk_autoencoder._training.callbacks import say
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.selection import beyond_chance
+from sk_autoencoder._utils.interrupts import Interrupts
+from sk_autoencoder._utils.threads import threads_for
+
+__all__ = ["stay_pca", "train_prefixes", "worse_than_pca"]
+
+# Share of PCA's error by which a prefix may be worse: where the encoder moves codes far
+# from principal scores, the whole code gains many times what a short prefix loses.
+TOLERANCE = 0.05
+WORSE = "A prefix of the codes is worse than PCA's on the held-out rows: PCA is kept."
+
+
+def train_prefixes(
+    plan: Plan,
+    net: AutoEncoderNet,
+    prefix_net: AutoEncoderNet,
+    rows: Rows,
+    *,
+    interrupts: Interrupts,
+    **how: Any,
+) -> np.ndarray:
+    """Train a prefix decoder on the codes of a trained net, unless interrupted.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the net.
+    net : AutoEncoderNet
+    prefix_net : AutoEncoderNet
+        Of the net's prefix decoder.
+    rows : Rows
+        That the net was trained on.
+    interrupts : Interrupts
+        Of the fit.
+    **how
+        Of `AutoEncoderNet.fit_loop`.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_components,)
+        Squared error of all rows from the first 1, 2, ... components, in the caller's
+        units, summed.
+    """
+    module = net.module_
+    work = min(net.batch_size, len(rows)) * prefix_net.module_.n_weights()
+    with threads_for(work):
+        if plan.n_components > 1:  # one component has no prefix
+            if interrupts.caught:
+                prefix_net.settle(rows, **how)
+            else:
+                prefix_net.partial_fit(rows, None, interrupts=interrupts, **how)
+            judge(prefix_net)
+            _set_gates(net, prefix_net.module_.decoder, rows)
+        prefix_net.module_.eval()
+        return _errors(module, net.get_iterator(rows, training=False))
+
+
+def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: Rows) -> None:
+    """Let the network be heard at the lengths where held-out rows gain by it."""
+    prefixes.gate.fill_(1)
+    _, held_out = net.get_split_datasets(rows)
+    if held_out is None or net.guard is None:
+        return
+    module, gains = net.module_, []
+    prefixes.eval()
+    with torch.inference_mode():
+        for x, _ in net.get_iterator(held_out):
+            code = module.network_code(x)
+            parts = [code[:, :j] for j in range(1, code.shape[1])]
+            each = [
+                module.columns.row_loss(prefixes.linear(part), x)
+                - module.columns.row_loss(prefixes(part), x)
+                for part in parts
+            ]
+            gains.append(torch.stack(each))
+    for j, gain in enumerate(torch.cat(gains, dim=1)):
+        prefixes.gate[j] = float(beyond_chance(gain, net.guard))
+
+
+def worse_than_pca(net: AutoEncoderNet, rows: Rows) -> bool:
+    """Tell whether any prefix of the held-out rows' codes is worse than PCA's.
+
+    As a rule it is not: what a network adds to principal scores is little beside them,
+    so that decoded by PCA alone they are as good as PCA's. False where no rows are held
+    out.
+    """
+    _, held_out = net.get_split_datasets(rows)
+    if held_out is None or net.best_epoch_ == 0:
+        return False
+    module: Any = net.module_
+    own: Any = 0.0
+    pca: Any = 0.0
+    with torch.inference_mode(), threads_for(len(held_out) * module.n_weights()):
+        for x, _ in net.get_iterator(held_out):
+            raws = _prefixes(module, module.network_code(x))
+            own = own + _losses(module, raws, x)
+            scores = module.encoder.linear(module.columns.encode(x))
+            raws = [
+                module.decoder.linear(scores[:, :j])
+                for j in range(1, scores.shape[1] + 1)
+            ]
+            pca = pca + _losses(module, raws, x)
+    # A loss of the user's own may be below zero.
+    return bool(np.any(own > pca + TOLERANCE * np.abs(pca)))
+
+
+def stay_pca(
+    plan: Plan, net: AutoEncoderNet, rows: Rows
+) -> tuple[CodeMoments, np.ndarray]:
+    """Make a module with prefixes PCA again; give the moments and errors of the rows.
+
+    Parameters
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan.
+    rows : Rows
+        That the net was trained on.
+    """
+    module: Any = net.module_
+    for part in (module.encoder, module.decoder, module.prefixes):
+        zero_last_layer(part.network)
+    net.start_from(module.state_dict())
+    say(net.callbacks_, WORSE)
+    every = net.get_iterator(rows, training=False)
+    with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
+        return moments_of(net, plan, rows), _errors(module, every)
+
+
+def _errors(module: AutoEncoderModule, batches: Any) -> np.ndarray:
+    """Sum the squared errors of every prefix, (n_components,)."""
+    total: Any = 0.0
+    with torch.inference_mode():
+        for x, _ in batches:
+            errors = [
+                module.columns.errors(raw, x).double().square().sum().item()
+                for raw in _prefixes(module, module.network_code(x))
+            ]
+            total = total + np.array(errors)
+    return np.asarray(total)
+
+
+def _prefixes(module: AutoEncoderModule, code: Tensor) -> list[Tensor]:
+    """Decode the first 1, 2, ... components of codes, and all of them."""
+    prefixes: Any = module.prefixes
+    raws = [prefixes(code[:, :j]) for j in range(1, code.shape[1])]
+    return [*raws, module.decoder(code)]
+
+
+def _losses(module: AutoEncoderModule, raws: list[Tensor], x: Tensor) -> np.ndarray:
+    """Sum the losses of centred rows, one sum for each of the decoder's outputs."""
+    losses = [module.columns.row_loss(raw, x).double().sum().item() for raw in raws]
+    return np.array(losses)

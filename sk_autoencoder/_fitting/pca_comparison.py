@@ -1,0 +1,119 @@
+"""A network that is trained as given, beside PCA on the validation samples."""
+
+import math
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._fitting.build import Plan, build_net
+from sk_autoencoder._fitting.component_search import explained_held_out
+from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._fitting.pca_init import anchored
+from sk_autoencoder._inference.density import BOUND_DRAWS, balanced_draws, log_density
+from sk_autoencoder._training.batches import Rows, split_rows
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._utils.stack_level import caller_level
+from sk_autoencoder._utils.threads import threads_for
+from sk_autoencoder.networks import MLP
+
+__all__ = ["compare_with_pca"]
+
+ADVICE = (
+    "Train it longer, give it another lr or other layers, or pass init='pca', which "
+    "starts as PCA and keeps what is better."
+)
+
+
+def compare_with_pca(fitted: Fitted, X: Any, X_val: Any = None) -> None:
+    """Warn if modules that were trained as given are worse than PCA.
+
+    Where no validation samples were held out there is nothing to be compared on.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        That it was fitted to.
+    X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
+        The caller's validation set; None holds samples of X out.
+    """
+    plan, net = fitted.plan, fitted.net
+    if not plan.as_given:
+        return
+    if X_val is None:
+        _, valid = split_rows(X.shape[0], net.validation_fraction, net.seeds.split)
+        if valid is None:
+            return
+        X_val = X[valid]
+    settings = {**plan.settings, "callbacks": [], "verbose": 0}
+    pca_plan = replace(
+        plan,
+        network=MLP(hidden_layer_sizes=()),
+        given_outputs=None,
+        frame=None,
+        pca_loss=None,
+        settings=settings,
+    )
+    pca_plan = anchored(pca_plan, X)
+    pca = build_net(pca_plan)
+    with threads_for(X_val.shape[0] * net.module_.n_weights()):
+        own = _score(plan, net, X_val)
+        linear = _score(pca_plan, pca, X_val)
+    message = _message(plan, own, linear)
+    if not own >= linear and message is not None:
+        warnings.warn(message, UserWarning, stacklevel=caller_level())
+
+
+def _score(plan: Plan, net: AutoEncoderNet, X: Any) -> float:
+    """Return how good a net is on samples that it was not trained on: higher is better.
+
+    The measure is what its class promises: the evidence lower bound for the variational
+    autoencoder, else explained variance, or the negative loss where that is no squared
+    error.
+    """
+    rows = Rows(X, mean=plan.center, device=net.device)
+    module: Any = net.module_
+    module.eval()
+    if plan.objective.is_plain and not _by_loss(plan):
+        return explained_held_out(net, rows, every=True)
+    noise = balanced_draws(BOUND_DRAWS, plan.n_components, plan.seeds.score)
+    scores = []
+    with torch.inference_mode():
+        for x, _ in net.get_iterator(rows):
+            if plan.objective.is_plain:
+                found = -module.columns.row_loss(
+                    module.decoder(module.network_code(x)), x
+                )
+            else:
+                found = log_density(module, x, noise, None, bound=True)
+            scores.append(found.double().cpu().numpy())
+    return float(np.concatenate(scores).mean())
+
+
+def _by_loss(plan: Plan) -> bool:
+    """Whether a loss of numbers that is no squared error decides."""
+    return plan.table is None and plan.likelihood != "squared_error"
+
+
+def _message(plan: Plan, own: float, linear: float) -> str | None:
+    """Return the warning with both numbers; None where they would look alike."""
+    if not plan.objective.is_plain:
+        form = "a network whose evidence lower bound on the validation samples is at "
+        form += "least probabilistic PCA's, {1:.4g} nats a sample, got {0:.4g}"
+    elif _by_loss(plan):
+        own, linear = -own, -linear
+        is_entropy = plan.likelihood == "binary_cross_entropy"
+        what, unit = (
+            ("cross-entropy", " nats a feature") if is_entropy else ("loss", "")
+        )
+        form = f"a network whose {what} on the validation samples is at most "
+        form += "PCA's, {1:.4g}" + unit + ", got {0:.4g}"
+    else:
+        form = "a network that explains as much of the variance of the validation "
+        form += "samples as PCA with as many components, {1:.3f}, got {0:.3f}"
+    if math.isfinite(own) and form.format(own, linear) == form.format(linear, own):
+        return None
+    return f"expected {form.format(own, linear)}. {ADVICE}"

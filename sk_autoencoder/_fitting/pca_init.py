@@ -1,0 +1,118 @@
+"""The principal axes in a plan: found in the rows, and moved by further rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._columns import ColumnStatistics, MixedColumns
+from sk_autoencoder._fitting.build import Plan
+from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._utils.chunks import row_chunks
+from sk_autoencoder._utils.float64_buffers import in_dtype
+from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits, ScoredRows
+
+__all__ = ["anchored", "axes_of", "with_axes", "with_more_rows"]
+
+
+def anchored(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
+    """Add the principal axes of the rows to a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The training rows.
+    n_more : int
+        Axes beyond the components, for rows that come later.
+    """
+    return with_axes(plan, axes_of(plan, X, n_more=n_more))
+
+
+def axes_of(plan: Plan, X: Any, *, n_more: int = 0) -> PrincipalAxes:
+    """Find the principal axes of the rows, as many as components and some more."""
+    rows: ScoredRows = _in_units(plan, X, plan.statistics)
+    if plan.table is not None:
+        rows = _EncodedRows(X, in_dtype(MixedColumns(plan.table), torch.float64))
+    n_axes = min(plan.n_components + n_more, max(rows.shape[1], plan.n_components))
+    return PrincipalAxes.of(rows, n_axes, plan.seeds.weights)
+
+
+@dataclass(frozen=True)
+class _EncodedRows:
+    """Rows of a table in the units of their score, what is missing as 0.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        As `Table` gives them.
+    encoder : MixedColumns
+        In float64.
+    """
+
+    X: np.ndarray
+    encoder: MixedColumns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.X), self.encoder.n_outputs
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for rows in row_chunks(*self.shape):
+            x = torch.from_numpy(self.X[rows]).double()
+            yield (self.encoder.deviations(x) / self.encoder.unit).numpy()
+
+    def columns(self) -> Iterator[np.ndarray]:
+        # Asked for where rows are few.
+        every = np.vstack(list(self))
+        for some in row_chunks(*every.T.shape):
+            yield every[:, some]
+
+
+def _in_units(plan: Plan, X: Any, statistics: ColumnStatistics) -> RowsInUnits:
+    """Give rows around their own mean, in the units in which the plan scores them."""
+    constant = plan.statistics.spread == 0
+    weight = np.where(constant, 0.0, 1 / plan.scale.unit)
+    return RowsInUnits(X, statistics.mean, weight)
+
+
+def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
+    """Add axes, and the frame in which codes are PCA's own.
+
+    Codes that are drawn have the units of their prior instead.
+    """
+    if not plan.objective.is_plain:
+        return replace(plan, axes=axes)
+    unit = plan.scale.unit[0] if plan.scaling == "none" else 1.0
+    if plan.table is not None:
+        unit = plan.table.unit
+    deviations = axes.deviations[: plan.n_components]
+    least = np.min(deviations, where=deviations > 0, initial=np.inf)
+    filled = np.where(deviations > 0, deviations, least if least < np.inf else 1.0)
+    units = filled * unit
+    frame = plan.frame if plan.whiten and plan.frame else CodeFrame.scaling(units)
+    return replace(plan, axes=axes, units=units, frame=frame)
+
+
+def with_more_rows(plan: Plan, X: Any, statistics: ColumnStatistics) -> Plan:
+    """Bring the statistics and the axes of a plan up to date with further rows.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the rows before.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    statistics : ColumnStatistics
+        Of these rows alone.
+    """
+    joined = plan.statistics.joined(statistics)
+    new = replace(plan, statistics=joined)
+    if plan.axes is None:
+        return new
+    rows = _in_units(new, X, statistics)
+    others = PrincipalAxes.of(rows, len(plan.axes.deviations), plan.seeds.weights)
+    gap = (statistics.mean - plan.statistics.mean) * rows.weight
+    axes = plan.axes.joined(others, gap, plan.scale.unit * rows.weight)
+    return with_axes(new, axes)

@@ -1,0 +1,487 @@
+"""Turns an estimator's parameters into a plan: every "auto" is resolved here."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._columns import (
+    ColumnStatistics,
+    LossFunction,
+    MixedColumns,
+    Table,
+)
+from sk_autoencoder._fitting.as_given import (
+    check_outputs,
+    is_user_network,
+    with_outputs,
+)
+from sk_autoencoder._fitting.build import EXACT, Plan, check_ranges, resolve_device
+from sk_autoencoder._fitting.pca_init import anchored
+from sk_autoencoder._fitting.recipe import (
+    CLIP_FROM_PCA,
+    EPOCHS_TO_FILL,
+    GUARD,
+    automatic_batch_size,
+    automatic_epochs,
+    optimizer_settings,
+)
+from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._protocols import Network
+from sk_autoencoder._training.callbacks import EpochBar
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.params import checked_net_params
+from sk_autoencoder._training.selection import Patience
+from sk_autoencoder._utils.comparison import is_same
+from sk_autoencoder._utils.random import seeds_from
+from sk_autoencoder._utils.stack_level import caller_level
+from sk_autoencoder._utils.values import shortened
+from sk_autoencoder.networks import MLP
+
+# Principal axes that `partial_fit` follows beyond twice the components: with all of
+# them it would find those of all rows exactly.
+MORE_AXES = 50
+
+# Parameters that say how rows become numbers.
+READING = ("categorical_features", "allow_missing", "column_weights")
+
+__all__ = [
+    "continued_plan",
+    "fresh_plan",
+    "is_anchored",
+    "make_plan",
+    "refuse_changes",
+    "resolve_init",
+]
+
+
+def make_plan(
+    estimator: Any,
+    statistics: ColumnStatistics,
+    shape: tuple[int, int],
+    *,
+    table: Table | None = None,
+    before: Plan | None = None,
+    more_to_come: bool = False,
+    validates: bool = False,
+) -> Plan:
+    """Resolve an estimator's parameters on the rows that it is to be fitted on.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+        Only read.
+    statistics : ColumnStatistics
+    shape : tuple of int
+        Of the training rows.
+    table : Table or None
+        How these were read, where they are not numbers alone.
+    before : Plan or None
+        Of the fit that goes on: its seeds are kept, and its number of components
+        where that depends on the rows.
+    more_to_come : bool
+        Whether these rows are the first of many: then their number limits nothing.
+    validates : bool
+        Whether there is a validation set beside them: then all are trained on.
+    """
+    check_ranges(statistics, table)  # before anything is computed of them
+    network = _resolve_network(estimator)
+    stacked = estimator._is_stacked()
+    if isinstance(estimator.n_components, float) and (stacked or more_to_come):
+        where = f"with features={estimator.features!r}" if stacked else "in partial_fit"
+        raise ValueError(
+            f"expected an int or None {where}, got n_components="
+            f"{estimator.n_components!r}: how many components explain a share is "
+            "found by fits on all rows. Pass an int, or call fit."
+        )
+    if stacked:
+        n_components = sum(network.stack_widths())
+    else:
+        width = shape[1] if table is None else MixedColumns(table).n_outputs
+        most = width if more_to_come else min(shape[0], width)
+        n_components = _resolve_components(estimator.n_components, most, before)
+    given = _is_as_given(estimator) if before is None else before.as_given
+    scaling = estimator.numeric_scaling
+    if scaling == "auto":
+        mixed = given and table is not None and table.has_categories
+        scaling = "standard" if stacked or mixed else "none"
+    device = resolve_device(estimator.device)
+    plan = Plan(
+        network=network,
+        objective=estimator._objective(),
+        scaling=scaling,
+        likelihood=_resolve_likelihood(estimator, table),
+        loss=_own_loss(estimator),
+        pca_loss=before.pca_loss if before else None,
+        statistics=statistics,
+        n_components=n_components,
+        stacked=stacked,
+        seeds=before.seeds if before else seeds_from(estimator.random_state),
+        device=str(device),
+        whiten=estimator.whiten,
+        ordered=_is_ordered(estimator),
+        shown=_shown(estimator, network) if stacked else None,
+        fills=_fills(estimator),
+        mixture=getattr(estimator, "prior", "") == "mixture",
+        given_outputs=None if before is None else before.given_outputs,
+        table=table,
+        asked={name: getattr(estimator, name) for name in READING},
+        settings=_net_settings(estimator, shape, device, validates),
+    )
+    check_outputs(plan)
+    return with_outputs(plan) if given and before is None else plan
+
+
+def fresh_plan(
+    estimator: Any,
+    X: Any,
+    statistics: ColumnStatistics,
+    table: Table | None = None,
+    *,
+    more_to_come: bool = False,
+    validates: bool = False,
+) -> Plan:
+    """Plan the fit of an estimator on rows, its principal axes included.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    statistics : ColumnStatistics
+        Of the rows.
+    table : Table or None
+        How they were read, where they are not numbers alone.
+    more_to_come : bool
+        Whether these rows are the first of many.
+    validates : bool
+        Whether there is a validation set beside them.
+    """
+    plan = make_plan(
+        estimator,
+        statistics,
+        X.shape,
+        table=table,
+        more_to_come=more_to_come,
+        validates=validates,
+    )
+    if not is_anchored(estimator):
+        return plan
+    n_more = plan.n_components + MORE_AXES if more_to_come else 0
+    plan = anchored(plan, X, n_more=n_more)
+    if estimator.max_epochs == "auto" and _leaves_nothing(plan):
+        plan = replace(plan, settings={**plan.settings, "max_epochs": 0})
+    return plan
+
+
+def _leaves_nothing(plan: Plan) -> bool:
+    """Whether PCA leaves nothing that float32 could learn.
+
+    A density has more to learn than the errors of reconstructions, such as how likely
+    the levels of a category are: unless nothing varies, exact ones are no reason not to
+    train it.
+    """
+    assert plan.axes is not None
+    total = plan.axes.total
+    left = plan.axes.residual(plan.n_components) if plan.objective.is_plain else total
+    return left <= EXACT * total
+
+
+def continued_plan(
+    estimator: Any,
+    plan: Plan,
+    net: AutoEncoderNet,
+    shape: tuple[int, int],
+    *,
+    validates: bool = False,
+) -> Plan:
+    """Bring the plan of a fitted estimator up to date, to train it further.
+
+    What the weights depend on must be as it was; the objective, the batches, the
+    learning rate and the stopping may have been set anew.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+    plan : Plan
+        Of the fit before.
+    net : AutoEncoderNet
+        Its net, which is brought up to date too.
+    shape : tuple of int
+        Of the training rows.
+    validates : bool
+        Whether there is a validation set beside them.
+    """
+    n_features = len(plan.statistics.mean)
+    if shape[1] != n_features:
+        raise ValueError(
+            f"expected the {n_features} features of the fit before, got X with "
+            f"{shape[1]}, because its weights go on. Pass warm_start=False and call "
+            "fit to start anew."
+        )
+    new = make_plan(
+        estimator,
+        plan.statistics,
+        shape,
+        table=plan.table,
+        before=plan,
+        validates=validates,
+    )
+    _refuse_others(_what_weights_depend_on(plan, new))
+    kept = {"optimizer", "optimizer__fused", "flatten", "callbacks"}
+    changed = {
+        name: value
+        for name, value in new.settings.items()
+        if name not in kept
+        and (name not in plan.settings or not is_same(value, plan.settings[name]))
+    }
+    if "lr_schedule" in changed:
+        changed["lr"] = new.settings["lr"]  # the old schedule had moved it
+    net.set_params(**changed)
+    callbacks = new.settings["callbacks"]
+    if "verbose" in changed or not _are_same_callbacks(
+        plan.settings["callbacks"], callbacks
+    ):
+        net.callbacks = changed["callbacks"] = callbacks
+        net.initialize_callbacks()
+    net.module_.objective = new.objective
+    natural = None if plan.units is None else CodeFrame.scaling(plan.units)
+    return replace(
+        plan,
+        objective=new.objective,
+        whiten=new.whiten,
+        mixture=new.mixture,
+        frame=plan.frame if new.whiten else natural,
+        settings={**plan.settings, **changed},
+    )
+
+
+def _are_same_callbacks(old: list[Any], new: list[Any]) -> bool:
+    """Whether callbacks are the same objects; of our own progress bar any two are."""
+
+    def key(item: Any) -> Any:
+        name, callback = item if isinstance(item, tuple) else ("", item)
+        return name, EpochBar if isinstance(callback, EpochBar) else id(callback)
+
+    return list(map(key, old)) == list(map(key, new))
+
+
+def refuse_changes(estimator: Any, plan: Plan) -> None:
+    """Refuse to go on from a fit that read its rows in another way.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+    plan : Plan
+        Of the fit before.
+    """
+    now = {name: getattr(estimator, name) for name in plan.asked}
+    _refuse_others((name, value, now[name]) for name, value in plan.asked.items())
+
+
+def _refuse_others(settings: Iterable[tuple[str, Any, Any]]) -> None:
+    """Raise if a setting is not what it was: names, old values and new ones."""
+    for name, old_value, value in settings:
+        if not is_same(old_value, value):
+            raise ValueError(
+                f"expected {name}={shortened(old_value)} as in the fit before, got "
+                f"{name}={shortened(value)}, because its weights go on. Pass "
+                "warm_start=False and call fit to start anew."
+            )
+
+
+def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, Any]]:
+    """Give the settings of two plans under the names that a user knows them by."""
+    if type(old.network) is type(new.network):
+        others = new.network.get_params()
+        for name, value in old.network.get_params().items():
+            yield name, value, others[name]
+    else:
+        yield "network", old.network, new.network
+    yield "numeric_scaling", old.scaling, new.scaling
+    yield "likelihood", old.likelihood, new.likelihood
+    yield "loss", old.loss, new.loss
+    yield "n_components", old.n_components, new.n_components
+    yield "ordered", old.ordered, new.ordered
+    yield "device", old.device, new.device
+    # Its state goes on: another class could not read it, and its settings, which may
+    # have been set anew, would be those of another.
+    yield "optimizer", old.settings["optimizer"], new.settings["optimizer"]
+
+
+def _resolve_components(
+    n_components: float | None, most: int, before: Plan | None
+) -> int:
+    """Resolve None as PCA does, and warn of a code that compresses nothing.
+
+    For a share to be explained it is the most components that can be wanted.
+    """
+    if n_components is None or isinstance(n_components, float):
+        return before.n_components if before else most
+    if before is None and n_components > most:
+        warnings.warn(
+            f"expected n_components of at most min(n_samples, n_features)={most}, got "
+            f"n_components={n_components}: such a code compresses nothing. Pass a "
+            "smaller one.",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
+    return int(n_components)
+
+
+def _resolve_likelihood(estimator: Any, table: Table | None) -> str:
+    """Name the likelihood; a table has one for each kind of column."""
+    likelihood = estimator._likelihood()
+    if table is not None and likelihood not in (
+        "squared_error",
+        "gaussian",
+        "isotropic",
+    ):
+        name = "likelihood" if likelihood == "bernoulli" else "loss"
+        raise ValueError(
+            f"expected {name}='auto' for a table whose columns have a likelihood each, "
+            f"got {name}={getattr(estimator, name)!r}. Pass 'auto', or encode the "
+            "columns first."
+        )
+    return likelihood
+
+
+def _own_loss(estimator: Any) -> LossFunction | None:
+    """Give the loss of the user's own, where there is one."""
+    loss = getattr(estimator, "loss", None)
+    return loss if callable(loss) else None
+
+
+def _shown(estimator: Any, network: Network) -> tuple[int, ...] | None:
+    """Resolve `layers` to the positions of their units in the code."""
+    layers, widths = estimator.layers, network.stack_widths()
+    if layers is None or estimator.features != "hidden":
+        return None
+    n_layers = len(widths)
+    chosen = np.asarray(layers)
+    known = chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size > 0
+    if not (known and np.all((chosen != 0) & (np.abs(chosen) <= n_layers))):
+        raise ValueError(
+            f"expected hidden layers from 1 to {n_layers}, or from -1 for the last, "
+            f"got layers={shortened(layers)}. Pass a list of ints, as "
+            f"layers=[{n_layers}]."
+        )
+    first = np.concatenate([[0], np.cumsum(widths)])
+    places = np.where(chosen > 0, chosen - 1, n_layers + chosen)
+    return tuple(
+        i for p in dict.fromkeys(places.tolist()) for i in range(first[p], first[p + 1])
+    )
+
+
+def _resolve_network(estimator: Any) -> Network:
+    """Give the network specification, from `network` or the dense parameters."""
+    network = estimator.network
+    defaults = MLP().get_params()
+    dense = {name: getattr(estimator, name) for name in defaults}
+    if network is None:
+        return MLP(**dense)
+    for name, value in dense.items():
+        if not is_same(value, defaults[name]):
+            raise ValueError(
+                f"expected {name}={defaults[name]!r} beside a network, got "
+                f"{name}={value!r} and network={network!r}. Set it in the network, or "
+                "pass network=None."
+            )
+    return network
+
+
+def _net_settings(
+    estimator: Any, shape: tuple[int, int], device: torch.device, validates: bool
+) -> dict[str, Any]:
+    """Resolve what concerns training to arguments of `AutoEncoderNet`."""
+    n_rows = shape[0]
+    splits = estimator.early_stopping and not validates
+    held_out = estimator.validation_fraction if splits else 0.0
+    n_trained = max(1, int(n_rows * (1 - held_out)))
+    batch_size = estimator.batch_size
+    if batch_size == "auto":
+        batch_size = automatic_batch_size(n_rows)
+    epochs = estimator.max_epochs
+    if epochs == "auto":
+        epochs = automatic_epochs(n_trained, batch_size)
+        if _fills(estimator):
+            epochs *= EPOCHS_TO_FILL
+    patience = estimator.n_iter_no_change
+    anchored = is_anchored(estimator)
+    return {
+        **optimizer_settings(
+            estimator.optimizer,
+            lr=estimator.lr,
+            weight_decay=estimator.weight_decay,
+            device=device,
+            lr_factor=_resolve_network(estimator).lr_factor,
+        ),
+        "max_epochs": epochs,
+        "batch_size": batch_size,
+        "validation_fraction": held_out,
+        "patience": Patience(None if patience == "auto" else patience),
+        "tol": estimator.tol,
+        "precision": estimator.precision,
+        "lr_schedule": estimator.lr_schedule,
+        "guard": GUARD if anchored else None,
+        "gradient_clip": CLIP_FROM_PCA if anchored else 1.0,
+        "callbacks": _resolve_callbacks(estimator),
+        "verbose": int(estimator.verbose == 1),
+        **checked_net_params(estimator),
+    }
+
+
+def _fills(estimator: Any) -> bool:
+    """Tell whether `transform` gives rows with their missing cells filled."""
+    return getattr(estimator, "features", "") == "reconstruction"
+
+
+def _is_ordered(estimator: Any) -> bool:
+    """Tell whether prefixes of codes are decoded; check that they can be."""
+    if not getattr(estimator, "ordered", False) or estimator._is_stacked():
+        return False
+    if resolve_init(estimator) != "pca":
+        what = ", which is 'random' for a UserNetwork" * (estimator.init == "auto")
+        raise ValueError(
+            f"expected init='pca' for ordered=True, got init={estimator.init!r}{what}: "
+            "only components that start as PCA's have an order. Pass init='pca'."
+        )
+    return True
+
+
+def resolve_init(estimator: Any) -> str:
+    """Return where training starts, "pca" or "random", as `init` means it."""
+    init: str = getattr(estimator, "init", "random")
+    if init != "auto":
+        return init
+    pretrained = getattr(estimator, "pretrain", None) is not None
+    is_random = pretrained or is_user_network(estimator.network)
+    return "random" if is_random else "pca"
+
+
+def is_anchored(estimator: Any) -> bool:
+    """Tell whether the network starts as PCA."""
+    return resolve_init(estimator) == "pca" and not estimator._is_stacked()
+
+
+def _is_as_given(estimator: Any) -> bool:
+    """Tell whether modules of the user's own are the whole model."""
+    return is_user_network(estimator.network) and not is_anchored(estimator)
+
+
+def _resolve_callbacks(estimator: Any) -> list[Any]:
+    """Check the user's callbacks, and add the progress bar that `verbose` asks for."""
+    callbacks = list(estimator.callbacks or [])
+    for item in callbacks:
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        if not hasattr(callback, "on_epoch_end"):
+            raise TypeError(
+                "expected skorch callbacks, or pairs of a name and one, got "
+                f"{shortened(item)} in callbacks={shortened(estimator.callbacks)}. "
+                "Pass instances of skorch.callbacks.Callback."
+            )
+    if estimator.verbose > 1:
+        callbacks.append(("epoch_bar", EpochBar()))
+    return callbacks

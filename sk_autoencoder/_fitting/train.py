@@ -1,0 +1,178 @@
+"""One training run of a net on checked rows, and a judgement of how it ended."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from sk_autoencoder._fitting.build import Plan, set_anchor
+from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._training.batches import Rows
+from sk_autoencoder._training.callbacks import say
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._utils.interrupts import Interrupts
+from sk_autoencoder._utils.stack_level import caller_level
+from sk_autoencoder._utils.threads import threads_for
+from sk_autoencoder.exceptions import DivergenceError
+
+__all__ = [
+    "judge",
+    "make_rows",
+    "moments_of",
+    "train",
+    "validation_errors",
+    "with_pca_loss",
+    "write_plan",
+]
+
+FELL_BACK = "No epoch beats PCA on the held-out rows beyond chance: PCA is kept."
+ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
+
+
+@contextmanager
+def validation_errors() -> Iterator[None]:
+    """Say of a ValueError in the block that X_val is what is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"expected X_val of the same kind as X, got another, because: {error}"
+        ) from error
+
+
+def make_rows(plan: Plan, X: Any, X_val: Any = None) -> Rows:
+    """Hold rows for all the steps of a fit: one copy, where one is needed.
+
+    Parameters
+    ----------
+    plan : Plan
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        To train on.
+    X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
+        The caller's validation set.
+    """
+    where: Any = {"mean": plan.center, "device": plan.device}
+    validation = None if X_val is None else Rows(X_val, **where)
+    return Rows(X, **where, validation=validation)
+
+
+def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: Rows) -> Plan:
+    """Try a loss on a few rows, and find its unit: what PCA makes of all of them.
+
+    Parameters
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan, before its first step: PCA, where it starts so.
+    rows : Rows
+        To train on, around the plan's mean.
+
+    Returns
+    -------
+    plan : Plan
+        Itself where the unit is known without.
+    """
+    if not plan.is_measured:
+        return plan
+    module: Any = net.module_
+    module.eval()
+    total = 0.0
+    with torch.no_grad(), threads_for(len(rows) * module.n_weights()):
+        for i, (x, _) in enumerate(net.get_iterator(rows, training=False)):
+            raw, _ = module(x)
+            if i == 0:
+                module.columns.check_loss(raw, x)
+            total += module.columns.row_loss(raw, x).double().sum().item()
+    if plan.axes is None or not total > 0:
+        return plan
+    return replace(plan, pca_loss=total / len(rows))
+
+
+def write_plan(net: AutoEncoderNet, plan: Plan) -> None:
+    """Bring a net up to date with its plan, before it is trained."""
+    net.module_.columns.set_statistics(plan.statistics)
+    set_anchor(net.module_, plan)
+
+
+def train(
+    net: AutoEncoderNet,
+    plan: Plan,
+    rows: Rows,
+    *,
+    interrupts: Interrupts,
+    **how: Any,
+) -> CodeMoments:
+    """Train a net, unless the fit was interrupted: then bring it in order.
+
+    Parameters
+    ----------
+    net : AutoEncoderNet
+    plan : Plan
+        The net's own, written into it.
+    rows : Rows
+        Around the plan's mean, on the net's device.
+    interrupts : Interrupts
+        Of the fit.
+    **how
+        Of `AutoEncoderNet.fit_loop`.
+
+    Returns
+    -------
+    moments : CodeMoments
+        Of all the rows, by the trained net.
+
+    Raises
+    ------
+    DivergenceError
+        If not one epoch gave a usable state.
+    """
+    module = net.module_
+    with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
+        if interrupts.caught:
+            net.settle(rows, **how)
+        else:
+            net.partial_fit(rows, None, interrupts=interrupts, **how)
+        judge(net)
+        if plan.axes is not None and net.history and net.best_epoch_ == 0:
+            say(net.callbacks_, FELL_BACK)
+        return moments_of(net, plan, rows)
+
+
+def moments_of(net: AutoEncoderNet, plan: Plan, rows: Rows) -> CodeMoments:
+    """Return the moments of the codes of rows, by a trained net.
+
+    Parameters
+    ----------
+    net : AutoEncoderNet
+        In evaluation mode.
+    plan : Plan
+        Of the net.
+    rows : Rows
+    """
+    every = net.get_iterator(rows, training=False)
+    moments = CodeMoments.of(net.module_, every, crossed=plan.whiten)
+    if plan.whiten and rows.source.dtype == np.float64:
+        moments = moments.with_codes_of(net.module_, rows.source)
+    return moments
+
+
+def judge(net: AutoEncoderNet) -> None:
+    """Warn of a run whose loss exploded; raise if it gave nothing."""
+    last, kept = len(net.history), net.best_epoch_
+    if not net.diverged_:
+        return
+    if kept == 0:
+        raise DivergenceError(
+            f"expected a finite loss, got NaN or infinity in epoch {last}, before any "
+            f"epoch gave a usable state. {ADVICE}"
+        )
+    message = (
+        f"The loss became NaN or infinite in epoch {last}: the weights of epoch "
+        f"{kept} are kept. {ADVICE}"
+    )
+    warnings.warn(message, ConvergenceWarning, stacklevel=caller_level())

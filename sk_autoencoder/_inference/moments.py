@@ -1,0 +1,175 @@
+"""What is known of the codes of the training rows once the network is trained."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+from sk_autoencoder._utils.float64_buffers import in_dtype
+
+__all__ = ["CodeMoments"]
+
+
+@dataclass(frozen=True)
+class CodeMoments:
+    """Moments of the network's codes, and what is lost in them.
+
+    Attributes
+    ----------
+    n_rows : int
+    mean : ndarray of shape (k,), float64
+    scatter : ndarray of shape (k, k) or (k,), float64
+        Sum of the products of deviations from the mean, or of their squares alone.
+    error, total : float
+        Squared error of the reconstructions, and squared distance of the rows from
+        their mean, in the caller's units, summed.
+    """
+
+    n_rows: int
+    mean: np.ndarray
+    scatter: np.ndarray
+    error: float
+    total: float
+
+    @classmethod
+    def of(
+        cls,
+        module: AutoEncoderModule,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        *,
+        crossed: bool,
+    ) -> "CodeMoments":
+        """Gather the moments of batches of centred rows.
+
+        Parameters
+        ----------
+        module : AutoEncoderModule
+            In evaluation mode.
+        batches : iterable of (x, x)
+            At least one.
+        crossed : bool
+            Whether to gather the products of different components too.
+        """
+        found: CodeMoments | None = None
+        with torch.inference_mode():
+            for x, _ in batches:
+                part = cls._of_batch(module, x, crossed)
+                found = part if found is None else found.joined(part)
+        assert found is not None
+        return found
+
+    @classmethod
+    def _of_batch(
+        cls, module: AutoEncoderModule, x: Tensor, crossed: bool
+    ) -> "CodeMoments":
+        code = module.network_code(x)
+        errors = module.columns.errors(module.decoder(code), x)
+        error = errors.double().square().sum().item()
+        total = module.columns.deviations(x).double().square().sum().item()
+        return cls._of_codes(code, crossed, error, total)
+
+    @classmethod
+    def _of_codes(
+        cls, code: Tensor, crossed: bool, error: float, total: float
+    ) -> "CodeMoments":
+        u = code.double().cpu().numpy()
+        mean = u.mean(axis=0)
+        u = u - mean
+        scatter = u.T @ u if crossed else np.square(u).sum(axis=0)
+        return cls(len(u), mean, scatter, error, total)
+
+    def with_codes_of(self, module: AutoEncoderModule, X: Any) -> "CodeMoments":
+        """Return these moments with those of the codes of the same rows in float64.
+
+        As `transform` computes them: along an axis on which rows hardly vary, codes of
+        rounded rows are noise.
+
+        Parameters
+        ----------
+        module : AutoEncoderModule
+            In evaluation mode.
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            Not centered.
+        """
+        module = in_dtype(module, torch.float64)
+        mean, found = module.columns.mean, None
+        with torch.inference_mode():
+            for rows in row_chunks(*X.shape):
+                x = torch.from_numpy(np.array(dense_rows(X, rows), np.float64))
+                code = module.network_code(x.to(mean.device) - mean)
+                part = self._of_codes(code, self.scatter.ndim == 2, 0.0, 0.0)
+                found = part if found is None else found.joined(part)
+        assert found is not None
+        return replace(found, error=self.error, total=self.total)
+
+    def joined(self, other: "CodeMoments") -> "CodeMoments":
+        """Moments of both sets of rows together.
+
+        References
+        ----------
+        Chan, Golub and LeVeque (1983), Algorithms for computing the sample
+        variance.
+        """
+        n_rows = self.n_rows + other.n_rows
+        weight = other.n_rows / n_rows
+        gap = other.mean - self.mean
+        product = np.outer(gap, gap) if self.scatter.ndim == 2 else np.square(gap)
+        between = product * (self.n_rows * weight)
+        return CodeMoments(
+            n_rows,
+            self.mean + gap * weight,
+            self.scatter + other.scatter + between,
+            self.error + other.error,
+            self.total + other.total,
+        )
+
+    @property
+    def variances(self) -> np.ndarray:
+        """Variances of the codes, (k,)."""
+        squares = np.diag(self.scatter) if self.scatter.ndim == 2 else self.scatter
+        return squares / self.n_rows
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance of the codes, as PCA reckons it, or their variances alone."""
+        return self.scatter / max(1, self.n_rows - 1)
+
+    @property
+    def explained(self) -> float:
+        """Explained variance ratio; 1 if nothing varies and nothing is lost."""
+        if self.total == 0:
+            return 1.0 if self.error == 0 else 0.0
+        return 1 - self.error / self.total
+
+    def shares(self, units: np.ndarray | None) -> np.ndarray:
+        """Share the explained variance out by the variance of each component, (k,).
+
+        Parameters
+        ----------
+        units : ndarray of shape (k,) or None
+            Of the components, in the data's; None for 1.
+        """
+        variances = self.variances
+        if units is not None:
+            variances = variances * np.square(units)
+        whole = variances.sum()
+        if whole == 0:
+            return np.zeros_like(variances)
+        return self.explained * variances / whole
+
+    def gains(self, errors: np.ndarray) -> np.ndarray:
+        """Give what each component adds to the explained variance, (k,).
+
+        Parameters
+        ----------
+        errors : ndarray of shape (k,)
+            Squared errors of the same rows from the first 1, 2, ... components.
+        """
+        if self.total == 0:
+            return np.zeros_like(errors)
+        return -np.diff(errors, prepend=self.total) / self.total

@@ -1,0 +1,117 @@
+"""The forward pass."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._model.latent_map import CodeFrame, FrameLayer
+from sk_autoencoder._protocols import Columns, Objective
+
+__all__ = ["AutoEncoderModule"]
+
+
+class AutoEncoderModule(nn.Module):
+    """An encoder and a decoder between two faces of the columns.
+
+    It takes *centred* rows, `x - mean`, as the batches bring them. `network_code` is
+    never random. What users see of rows and codes is computed by `_forward.Forward`,
+    which reads this module.
+
+    **Shape**: rows (n, n_features); codes (n, n_components).
+
+    Parameters
+    ----------
+    columns : Columns
+    encoder, decoder : torch.nn.Module
+    objective : Objective
+    frame : CodeFrame or None
+        From the encoder's codes to the users'.
+
+    Attributes
+    ----------
+    loss_unit : float
+        What the reconstruction's loss is divided by.
+    prefixes : torch.nn.Module or None
+        Decodes the first j components of codes, (n, j).
+    kept : int or None
+        How many components users see; None is all.
+    shown : Tensor or None
+        Positions of the components that are given out, of those that are needed to
+        decode; None is all.
+    """
+
+    shown: Tensor | None
+
+    generator: torch.Generator
+
+    def __init__(
+        self,
+        *,
+        columns: Columns,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        objective: Objective,
+        frame: CodeFrame | None = None,
+    ) -> None:
+        super().__init__()
+        self.columns = columns
+        self.encoder = encoder
+        self.decoder = decoder
+        self.objective = objective
+        self.frame = FrameLayer(frame)
+        self.loss_unit = 1.0
+        self.prefixes: nn.Module | None = None
+        self.kept: int | None = None
+        self.register_buffer("shown", None, persistent=False)
+        self._drawing: list[Any] = [
+            m for m in self.modules() if hasattr(m, "generator")
+        ]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run centred rows (n, n_features) through, corrupted in training mode.
+
+        Returns
+        -------
+        raw : Tensor of shape (n, n_outputs)
+            The decoder's output, not yet rows.
+        statistics : Tensor of shape (n, n_statistics)
+            The encoder's output, not yet a code.
+        """
+        if self.training:
+            inputs = self.objective.corrupt(x, self.columns, self.generator)
+            statistics = self.encoder(inputs)
+        else:
+            statistics = self.statistics(x)
+        code = self.objective.draw(statistics, self.generator)
+        return self.decoder(code), statistics
+
+    def terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+        """Terms of the loss by name, each a mean over the rows."""
+        raw, statistics = output
+        reconstruction = self.columns.loss(raw, x) / self.loss_unit
+        return {"reconstruction": reconstruction, **self.objective.terms(statistics)}
+
+    def row_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+        """Score each centred row, (n,), by what `forward` gives for it."""
+        raw, statistics = output
+        reconstruction = self.columns.row_loss(raw, x) / self.loss_unit
+        return reconstruction + self.objective.row_terms(statistics)
+
+    def network_code(self, x: Tensor) -> Tensor:
+        """Turn centred rows into the network's own codes."""
+        return self.objective.code(self.statistics(x))
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """Give the encoder's output for centred rows without noise."""
+        return self.encoder(self.columns.encode(x))
+
+    def use_generator(self, generator: torch.Generator) -> None:
+        """Draw all noise, dropout included, from this generator from now on."""
+        self.generator = generator
+        for part in self._drawing:
+            part.generator = generator
+
+    def n_weights(self) -> int:
+        """Count the trainable numbers."""
+        return sum(weight.numel() for weight in self.parameters())

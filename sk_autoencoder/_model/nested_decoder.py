@@ -1,0 +1,167 @@
+"""Ordered codes: rows from the first j components alone, for every j.
+
+The network is trained as ever, and stays as it is. A second decoder then learns to
+reconstruct rows from prefixes of their codes. It is told how long a prefix is, and
+starts at what PCA's decoder makes of it.
+
+References
+----------
+Rippel, Gelbart and Adams (2014), Learning ordered representations with nested dropout,
+ICML.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._model.pca_residual import exact_product, zero_last_layer
+from sk_autoencoder._protocols import Columns, Objective
+from sk_autoencoder._utils.float64_buffers import ExactBuffers
+
+__all__ = ["PrefixDecoder", "PrefixModule"]
+
+# NOTE[DIFF] Nested dropout trains encoder and decoder on prefixes at once. Here the
+# encoder is left alone: the whole code then reconstructs as well as without an order.
+
+
+class PrefixDecoder(ExactBuffers):
+    """Rows from prefixes of codes.
+
+    **Shape**: codes (n, j) for any j up to n_components, to (n, n_outputs).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        From (n, 2 * n_components), a code with zeros behind the prefix and a mask of
+        ones over it, to (n, n_outputs). Its last layer is set to zero.
+    to_raw : callable
+        From the units of the score to what the likelihood takes from a decoder.
+    n_components : int
+
+    Attributes
+    ----------
+    gate : Tensor of shape (n_components,)
+        Whether the network is heard for prefixes of length 1, 2, and so on: 1 or 0.
+    """
+
+    axes: Tensor
+    offset: Tensor
+    units: Tensor
+    gate: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        to_raw: Callable[[Tensor], Tensor],
+        n_components: int,
+    ) -> None:
+        super().__init__()
+        self.network = zero_last_layer(network)
+        self.to_raw = to_raw
+        self.register_buffer("gate", torch.ones(n_components, dtype=torch.float32))
+
+    def set_axes(self, axes: np.ndarray, offset: np.ndarray, units: np.ndarray) -> None:
+        """Set the linear part.
+
+        Parameters
+        ----------
+        axes : ndarray of shape (n_components, n_outputs)
+            Of the anchored decoder.
+        offset : ndarray of shape (n_outputs,)
+        units : ndarray of shape (n_components,)
+            Of what the network adds to prefixes of length 1, 2, and so on.
+        """
+        self.write("axes", axes)
+        self.write("offset", offset)
+        self.write("units", units)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Decode the first components (n, j) of codes."""
+        j = code.shape[1]
+        if not self.gate[j - 1]:
+            return self.linear(code)
+        lengths = torch.full((len(code),), j, device=code.device)
+        return self.decode(nn.functional.pad(code, (0, len(self.axes) - j)), lengths)
+
+    def linear(self, code: Tensor) -> Tensor:
+        """Decode the first components (n, j) of codes as PCA does."""
+        axes = self.axes[: code.shape[1]]
+        return self.to_raw(exact_product(self.offset, code, axes))
+
+    def decode(self, code: Tensor, lengths: Tensor) -> Tensor:
+        """Decode a prefix of each code (n, n_components), of lengths (n,) from 1."""
+        positions = torch.arange(code.shape[1], device=code.device)
+        mask = (positions < lengths.unsqueeze(1)).to(code)
+        prefix = code * mask
+        learnt = self.network(torch.cat([prefix, mask], dim=1))
+        return self.linear(prefix) + learnt * self.units[lengths - 1].unsqueeze(1)
+
+
+class PrefixModule(nn.Module):
+    """Training of a prefix decoder on the codes of a trained module.
+
+    It stands where an `AutoEncoderModule` stands to the net. Each row is reconstructed
+    from a prefix of random length, and its error is divided by what PCA makes on
+    average with as many components: long prefixes count as much as short ones.
+
+    Parameters
+    ----------
+    trained : AutoEncoderModule
+        In evaluation mode; not changed, and no part of this module.
+    decoder : PrefixDecoder
+    """
+
+    generator: torch.Generator
+
+    def __init__(self, trained: AutoEncoderModule, decoder: PrefixDecoder) -> None:
+        super().__init__()
+        self._trained = (trained,)
+        self.decoder = decoder
+        self.objective = Objective()
+        self._drawing: list[Any] = [
+            m for m in decoder.modules() if hasattr(m, "generator")
+        ]
+
+    @property
+    def columns(self) -> Columns:
+        """Columns of the trained module."""
+        return self._trained[0].columns
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run centred rows through; give raw rows and the lengths of the prefixes."""
+        with torch.no_grad():
+            code = self._trained[0].network_code(x)
+        lengths = torch.randint(
+            1,
+            code.shape[1],
+            (len(code),),
+            generator=self.generator,
+            device=code.device,
+        )
+        return self.decoder.decode(code, lengths), lengths
+
+    def terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+        """Give the one term of the loss, a mean over the rows."""
+        return {"reconstruction": self.row_loss(output, x).mean()}
+
+    def row_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+        """Score each centred row, (n,), by what `forward` gives for it."""
+        raw, lengths = output
+        losses = self._trained[0].columns.row_loss(raw, x)
+        return losses / self.decoder.units[lengths - 1].square()
+
+    def use_generator(self, generator: torch.Generator) -> None:
+        """Draw lengths and dropout from this generator from now on."""
+        self.generator = generator
+        for part in self._drawing:
+            part.generator = generator
+
+    def n_weights(self) -> int:
+        """Count the numbers that a row is multiplied by."""
+        own = sum(weight.numel() for weight in self.parameters())
+        return own + self._trained[0].n_weights()

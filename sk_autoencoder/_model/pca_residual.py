@@ -1,0 +1,233 @@
+"""The anchor: an encoder and a decoder that start out as PCA.
+
+    u  = y W' / deviations + g(inputs)
+    y^ = (u * deviations) W + residual * h(u)
+
+y are the rows in the units of their score, W the principal axes, g and h the networks.
+Their last layers start at zero: before the first step the pair is PCA. W stays as it
+is; what is learnt is what PCA leaves.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._utils.float64_buffers import ExactBuffers
+
+__all__ = [
+    "AnchoredDecoder",
+    "AnchoredEncoder",
+    "AnchoredPosterior",
+    "exact_product",
+    "zero_last_layer",
+]
+
+
+class AnchoredEncoder(ExactBuffers):
+    """Principal scores of unit variance, and what a network adds.
+
+    **Shape**: (n, n_inputs) to (n, n_components).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        g; its last layer is set to zero.
+
+    Attributes
+    ----------
+    noise : float
+        Deviation of the normal noise on g's input in training, in units of `spread`: g
+        then learns what holds beyond the training rows. The linear part sees the rows
+        as they are.
+    spread : Tensor of shape (n_inputs,) or None
+        Of the inputs; None is 1 for all.
+    """
+
+    axes: Tensor
+    spread: Tensor | None
+    generator: torch.Generator | None = None
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = zero_last_layer(network)
+        self.noise = 0.0
+        self.register_buffer("spread", None)
+
+    def set_axes(
+        self, components: np.ndarray, deviations: np.ndarray, factor: np.ndarray
+    ) -> None:
+        """Set the linear part.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_components, n_features)
+        deviations : ndarray of shape (n_components,)
+            0 where the rank is exhausted: there only the network speaks.
+        factor : ndarray of shape (n_inputs,)
+            From inputs to the units of the score. Inputs beyond the features are for
+            the network alone.
+        """
+        beyond = len(factor) - components.shape[1]
+        components = np.pad(components, [(0, 0), (0, beyond)])
+        inverse = np.divide(
+            1.0, deviations, out=np.zeros_like(deviations), where=deviations > 0
+        )
+        self.write("axes", (components * inverse[:, None] * factor).T.copy())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encode inputs (n, n_inputs)."""
+        learnt = self.network(self.seen(inputs))
+        return exact_product(learnt, inputs, self.axes)
+
+    def linear(self, inputs: Tensor) -> Tensor:
+        """Give the principal scores alone."""
+        return inputs @ self.axes
+
+    def seen(self, inputs: Tensor) -> Tensor:
+        """Give what the network sees of inputs."""
+        if not (self.training and self.noise):
+            return inputs
+        noise = torch.empty_like(inputs).normal_(generator=self.generator)
+        if self.spread is not None:
+            noise.mul_(self.spread)
+        return noise.mul_(self.noise).add_(inputs)
+
+
+class AnchoredPosterior(AnchoredEncoder):
+    """The posterior of probabilistic PCA, and what a network adds.
+
+    **Shape**: (n, n_inputs) to (n, 2 n_components), means and log variances.
+
+    References
+    ----------
+    Tipping and Bishop (1999), Probabilistic principal component analysis, JRSS B 61.
+    """
+
+    log_variance: Tensor
+
+    def set_posterior(
+        self,
+        components: np.ndarray,
+        deviations: np.ndarray,
+        noise: float,
+        factor: np.ndarray,
+    ) -> np.ndarray:
+        """Set the linear part; give the deviations of what the components explain.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_components, n_features)
+        deviations : ndarray of shape (n_components,)
+        noise : float
+            Variance that is left in each feature, above 0.
+        factor : ndarray of shape (n_inputs,)
+            From inputs to the units of the score.
+        """
+        variances = np.square(deviations)
+        explained = np.sqrt(np.maximum(variances - noise, 0.0))
+        # Where there is nothing to explain the posterior is the prior.
+        seen = np.where(explained > 0, variances, noise)
+        with np.errstate(divide="ignore"):
+            self.set_axes(
+                components, np.where(explained > 0, seen / explained, 0.0), factor
+            )
+        axes = self.exact["axes"]
+        self.write("axes", np.hstack([axes, np.zeros_like(axes)]))
+        logs = np.log(noise / seen)
+        self.write("log_variance", np.concatenate([np.zeros_like(logs), logs]))
+        return explained
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encode inputs (n, n_inputs)."""
+        learnt = self.network(self.seen(inputs)) + self.log_variance
+        return exact_product(learnt, inputs, self.axes)
+
+
+class AnchoredDecoder(ExactBuffers):
+    """PCA's reconstruction, and what a network adds.
+
+    **Shape**: (n, n_components) to (n, n_outputs).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        h; its last layer is set to zero.
+    to_raw : callable
+        From the units of the score to what the likelihood takes from a decoder.
+    """
+
+    axes: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, network: nn.Module, *, to_raw: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__()
+        self.network = zero_last_layer(network)
+        self.to_raw = to_raw
+        self.residual = 1.0
+
+    def set_axes(
+        self,
+        components: np.ndarray,
+        deviations: np.ndarray,
+        offset: np.ndarray,
+        residual: float,
+    ) -> None:
+        """Set the linear part.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_components, n_outputs)
+        deviations : ndarray of shape (n_components,)
+        offset : ndarray of shape (n_outputs,)
+            The mean row, in the units of the score.
+        residual : float
+            Unit of what the network adds.
+        """
+        self.write("axes", components * deviations[:, None])
+        self.write("offset", offset)
+        self.residual = residual
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Decode codes (n, n_components) of unit variance."""
+        return torch.add(self.linear(code), self.network(code), alpha=self.residual)
+
+    def linear(self, code: Tensor) -> Tensor:
+        """Give PCA's reconstruction from the first components (n, j), or from all."""
+        axes = self.axes[: code.shape[1]]
+        return self.to_raw(exact_product(self.offset, code, axes))
+
+
+def exact_product(start: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:
+    """Give start + rows matrix in the matrix's own precision, whatever is cast.
+
+    Parameters
+    ----------
+    start : Tensor of shape (n_out,) or (n, n_out)
+    rows : Tensor of shape (n, n_in)
+    matrix : Tensor of shape (n_in, n_out)
+    """
+    if not torch.is_autocast_enabled(rows.device.type):
+        return torch.addmm(start, rows, matrix)
+    with torch.autocast(rows.device.type, enabled=False):
+        return torch.addmm(start.to(matrix), rows.to(matrix), matrix)
+
+
+def zero_last_layer(network: nn.Module) -> nn.Module:
+    """Set the weights of a network's last layer to zero: it gives 0 for any input.
+
+    A network may know better how to do that: then it has `give_zero`.
+    """
+    give_zero: Any = getattr(network, "give_zero", None)
+    if give_zero is not None:
+        give_zero()
+        return network
+    layers = [part for part in network.modules() if part._parameters]
+    with torch.no_grad():
+        for weight in layers[-1].parameters(recurse=False):
+            weight.zero_()
+    return network

@@ -1,0 +1,154 @@
+"""What a detector asks of the transformers that it is made of, ours or others.
+
+Ours are asked for cells and codes without being validated again, and read tables. Any
+other transformer gets a matrix of numbers, and is asked for `transform` and
+`inverse_transform`.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+from sk_autoencoder._columns import Table
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._estimators.density import HasDensity
+from sk_autoencoder._inference.chunks import apply_to_rows
+from sk_autoencoder._inference.fast import Forward
+from sk_autoencoder._utils.values import shortened
+
+__all__ = [
+    "MOST_ERROR",
+    "allows_nan",
+    "cell_errors",
+    "codes_of",
+    "has_density",
+    "log_density",
+    "seed",
+    "table_of",
+]
+
+# Of a cell of which there is no finite one; its unit is finite too.
+MOST_ERROR = float(np.finfo(np.float64).max) / 8
+
+
+def table_of(estimator: Any) -> Table | None:
+    """Return how a fitted transformer reads tables; None where it takes numbers."""
+    return estimator._table if isinstance(estimator, BaseAutoEncoder) else None
+
+
+def allows_nan(estimator: Any) -> bool:
+    """Whether a transformer takes missing cells; a pipeline if all its steps do."""
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps]
+        return all(s is None or s == "passthrough" or allows_nan(s) for s in steps)
+    return get_tags(estimator).input_tags.allow_nan
+
+
+def has_density(estimator: Any) -> bool:
+    """Whether a transformer has a density of samples."""
+    if isinstance(estimator, BaseAutoEncoder):
+        return isinstance(estimator, HasDensity)
+    return hasattr(estimator, "score_samples")
+
+
+def seed(estimator: Any, word: int) -> None:
+    """Set every `random_state` of a transformer and its parts, each to another number.
+
+    Parameters
+    ----------
+    estimator : transformer
+    word : int
+        In 32 bits.
+    """
+    names = sorted(
+        name
+        for name in estimator.get_params(deep=True)
+        if name == "random_state" or name.endswith("__random_state")
+    )
+    estimator.set_params(**{name: (word >> 1) ^ i for i, name in enumerate(names)})
+
+
+def cell_errors(
+    estimator: Any, rows: np.ndarray, seen: np.ndarray, is_category: np.ndarray
+) -> np.ndarray:
+    """Compute the size of the error of each cell, (n_samples, n_features) of float64.
+
+    Parameters
+    ----------
+    estimator : transformer
+        Fitted.
+    rows : ndarray of shape (n_samples, n_features)
+        As they are.
+    seen : ndarray of shape (n_samples, n_features)
+        As the transformer is to see them.
+    is_category : ndarray of bool of shape (n_features,)
+
+    Returns
+    -------
+    errors : ndarray of shape (n_samples, n_features)
+        NaN where a cell is missing; `MOST_ERROR` where there is no reconstruction.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        errors = np.abs(rows - _reconstructed(estimator, seen)).astype(np.float64)
+    errors[np.isnan(errors) & ~np.isnan(rows)] = MOST_ERROR
+    np.minimum(errors, MOST_ERROR, out=errors)
+    if is_category.any():
+        module = estimator.net_.module_
+        squares = apply_to_rows(
+            lambda forward, x, out: forward.squares(x),
+            module,
+            seen,
+            dtype=np.dtype(np.float64),
+        )
+        errors[:, is_category] = np.sqrt(squares[:, is_category])
+    return errors
+
+
+def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:
+    """Encode rows, (n_samples, n_components)."""
+    if isinstance(estimator, BaseAutoEncoder):
+        return apply_to_rows(Forward.encode, estimator.net_.module_, seen)
+    codes = _as_matrix(estimator.transform(seen))
+    if codes.ndim != 2 or codes.dtype.kind not in "fiub":
+        raise ValueError(
+            "expected a transformer whose transform returns numbers of shape "
+            "(n_samples, n_components) for measure='latent', got an array of shape "
+            f"{codes.shape} and dtype {codes.dtype} from "
+            f"estimator={short(estimator)}. Pass measure='reconstruction'."
+        )
+    return codes
+
+
+def log_density(estimator: Any, seen: np.ndarray) -> np.ndarray:
+    """Compute the log density of rows, (n_samples,) in nats."""
+    if isinstance(estimator, HasDensity):
+        return estimator._log_density(seen)
+    with np.errstate(all="ignore"):  # as far off as numbers go
+        return estimator.score_samples(seen)
+
+
+def _reconstructed(estimator: Any, seen: np.ndarray) -> np.ndarray:
+    if isinstance(estimator, BaseAutoEncoder):
+        return apply_to_rows(Forward.reconstruct, estimator.net_.module_, seen)
+    rows = _as_matrix(estimator.inverse_transform(estimator.transform(seen)))
+    if rows.shape != seen.shape or rows.dtype.kind not in "fiub":
+        raise ValueError(
+            "expected a transformer whose inverse_transform returns numbers of shape "
+            f"{seen.shape}, that of the rows, got an array of shape {rows.shape} and "
+            f"dtype {rows.dtype} from estimator={short(estimator)}. Pass one that "
+            "undoes its transform."
+        )
+    return rows
+
+
+def _as_matrix(values: Any) -> np.ndarray:
+    """Return an array of what a transformer gives: that, a frame, a sparse matrix."""
+    return values.toarray() if sparse.issparse(values) else np.asarray(values)
+
+
+def short(estimator: Any) -> str:
+    """Write an estimator in one line."""
+    return shortened(" ".join(repr(estimator).split()), quoted=False)

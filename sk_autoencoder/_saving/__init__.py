@@ -1,0 +1,1 @@
+"""A fitted estimator as arrays and JSON, and back."""

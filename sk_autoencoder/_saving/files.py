@@ -1,0 +1,283 @@
+"""An estimator in one file: safetensors for arrays, JSON for everything else.
+
+Nothing in such a file is run when it is read. Its header says how large each array is,
+and is checked against the size of the file before anything is allocated.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from sk_autoencoder._saving.atomic_file import replace_file
+from sk_autoencoder._saving.formats import FORMAT, check_names, upgraded_state
+from sk_autoencoder._saving.serialize import Decoder, Encoder, names_of_own
+from sk_autoencoder._utils.values import MOST_LISTED, first_line, shortened
+
+__all__ = ["NOT_AS_WRITTEN", "damaged", "read", "write"]
+
+# What comes of values that `write` would not have written.
+NOT_AS_WRITTEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    Warning,  # where the caller has made errors of them
+)
+LIBRARIES = ("torch", "scikit-learn", "numpy", "skorch")
+# A header may hold so many bytes, values and arrays: read, it takes less than 200 MB of
+# memory whatever it says. A table of 400,000 names of levels, or a history of 50,000
+# epochs, has half as many.
+MOST_BYTES = 24_000_000
+MOST_VALUES = 1_000_000
+MOST_ARRAYS = 20_000
+# Numbers that a fit, a history or a generator is made of, by their names in the format.
+DTYPES = {
+    "BOOL": np.dtype("?"),
+    "U8": np.dtype("u1"),
+    "I8": np.dtype("i1"),
+    "U16": np.dtype("<u2"),
+    "I16": np.dtype("<i2"),
+    "U32": np.dtype("<u4"),
+    "I32": np.dtype("<i4"),
+    "U64": np.dtype("<u8"),
+    "I64": np.dtype("<i8"),
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+# Whole numbers with more bits than a count, an identifier or a seed has.
+MOST_BITS = 64
+
+
+def write(path: str | os.PathLike, name: str, state: Mapping[str, Any]) -> None:
+    """Write a state to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that is there is replaced.
+    name : str
+        Class of the estimator.
+    state : mapping
+        Of names to what a file can hold.
+
+    Raises
+    ------
+    TypeError
+        If a value is of a kind that a file cannot hold, or is too large a description.
+    OSError
+        If the file cannot be written: there is then what was there before.
+    """
+    encoder = Encoder()
+    header = {
+        "format": FORMAT,
+        "class": name,
+        "versions": {library: version(library) for library in LIBRARIES},
+        "state": encoder.encode(dict(state), "state"),
+    }
+    text = json.dumps(header)
+    reason = _beyond_limits(text) or _too_many(len(encoder.arrays))
+    if reason:
+        raise TypeError(
+            f"expected an estimator that a file can describe, got {name} with "
+            f"{reason}. Pickle it instead, or fit to fewer levels or for fewer epochs."
+        )
+    replace_file(path, _parts(encoder.arrays, text))
+
+
+def _parts(arrays: Mapping[str, np.ndarray], text: str) -> Any:
+    """Give a file's bytes part by part: in the format of safetensors."""
+    # Numbers of eight bytes first, so that each lies at a multiple of its size.
+    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    entries: dict[str, Any] = {"__metadata__": {"sk_autoencoder": text}}
+    start = 0
+    for name in order:
+        array = arrays[name]
+        stop = start + array.nbytes
+        entries[name] = {
+            "dtype": NAMES[array.dtype.newbyteorder("<")],
+            "shape": list(array.shape),
+            "data_offsets": [start, stop],
+        }
+        start = stop
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    yield len(header).to_bytes(8, "little") + header
+    for name in order:
+        array = np.ascontiguousarray(arrays[name])
+        yield array.astype(array.dtype.newbyteorder("<"), copy=False).data.cast("B")
+
+
+def read(
+    path: str | os.PathLike, custom: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Read a file that `write` has written.
+
+    Parameters
+    ----------
+    path : path-like
+    custom : mapping of str to object
+        The user's own functions and classes, by name.
+
+    Returns
+    -------
+    name : str
+        Class of the estimator.
+    state : dict
+        Under the names of today, whatever the file's format.
+
+    Raises
+    ------
+    ValueError
+        If the file is not whole, not of this format, or names what `custom` lacks.
+    OSError
+        If there is no such file, it is a folder, or it may not be read.
+    """
+    size = _check_file(path)
+    try:
+        with safe_open(os.fsdecode(path), framework="numpy") as file:
+            header = _header(path, file.metadata())
+            arrays = _arrays(file, size)
+    except (SafetensorError, OverflowError) as error:
+        raise damaged(path, first_line(error)) from error
+    except NOT_AS_WRITTEN as error:
+        if isinstance(error, CorruptFileError):
+            raise
+        raise damaged(path, first_line(error)) from error
+    missing = sorted(names_of_own(header["state"]) - custom.keys())
+    if missing:
+        names = [shortened(name, quoted=False) for name in missing[:MOST_LISTED]]
+        more = ", ..." if len(missing) > MOST_LISTED else ""
+        raise ValueError(
+            f"expected your own {', '.join(names)}{more}, which the file names and "
+            f"does not hold, got custom={shortened(dict(custom))}. Pass custom={{"
+            f"{', '.join(f'{n!r}: {n}' for n in names)}{more}}}."
+        )
+    name = header["class"]
+    try:
+        state = Decoder(arrays, custom, header["format"]).decode_all(header["state"])
+        if header["format"] < FORMAT:
+            state = upgraded_state(name, state)
+    except NOT_AS_WRITTEN as error:
+        raise damaged(path, first_line(error)) from error
+    return name, state
+
+
+def _check_file(path: str | os.PathLike) -> int:
+    """Refuse what is no file that can be read, or has too long a header.
+
+    Returns
+    -------
+    size : int
+        In bytes.
+    """
+    shown = repr(os.fspath(path))
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(
+            f"expected a file that save has written, got a folder, path={shown}. Pass "
+            "the path of the file in it."
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise damaged(path, "it is no regular file")
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+    except PermissionError as error:
+        raise PermissionError(
+            f"expected a file that may be read, got path={shown}. Ask for the right to "
+            "read it, as by chmod u+r."
+        ) from error
+    if length > min(status.st_size, MOST_BYTES):
+        raise damaged(path, f"its header is said to have {length} bytes")
+    return status.st_size
+
+
+def _arrays(file: Any, size: int) -> dict[str, np.ndarray]:
+    """Read the arrays of an open file of so many bytes, once their kinds are known."""
+    names = list(file.keys())
+    reason = _too_many(len(names))
+    if reason:
+        raise ValueError(reason)
+    for name in names:
+        part = file.get_slice(name)
+        if part.get_dtype() not in DTYPES:
+            raise ValueError(f"an array of {part.get_dtype()} numbers")
+    return {name: file.get_tensor(name) for name in names}
+
+
+def _header(path: str | os.PathLike, metadata: Mapping[str, str] | None) -> dict:
+    """Read the JSON of a file, and check its format number."""
+    text = (metadata or {}).get("sk_autoencoder")
+    if text is None:
+        raise damaged(path, "it holds no estimator of sk_autoencoder")
+    reason = _beyond_limits(text)
+    if reason:
+        raise damaged(path, f"its header has {reason}")
+    try:
+        header = json.loads(text, parse_int=_bounded_int)
+        number = header["format"]
+    except (ValueError, KeyError, RecursionError, TypeError) as error:
+        reason = f"its header cannot be read: {first_line(error)}"
+        raise damaged(path, reason) from error
+    if type(number) is not int or not 1 <= number <= FORMAT:
+        raise CorruptFileError(
+            f"expected a file of format 1 to {FORMAT}, got format {shortened(number)} "
+            f"in {os.fspath(path)!r}. Read it with the version of sk_autoencoder that "
+            "wrote it, or a newer one."
+        )
+    check_names("a header", header, ("format", "class", "versions", "state"))
+    if not isinstance(header["class"], str):
+        raise ValueError(f"a class called {shortened(header['class'])}")
+    return header
+
+
+def _beyond_limits(text: str) -> str | None:
+    """Say in what a header's JSON is too much to be read in bounded memory."""
+    if len(text) > MOST_BYTES:
+        return f"{len(text)} characters, beyond {MOST_BYTES}"
+    if not text.isascii():
+        return "characters beyond ASCII"
+    n_values = sum(text.count(mark) for mark in ",:[{")
+    if n_values > MOST_VALUES:
+        return f"{n_values} values, beyond {MOST_VALUES}"
+    return None
+
+
+def _too_many(n_arrays: int) -> str | None:
+    """Say whether there are too many arrays."""
+    return (
+        f"{n_arrays} arrays, beyond {MOST_ARRAYS}" if n_arrays > MOST_ARRAYS else None
+    )
+
+
+def _bounded_int(digits: str) -> int:
+    """Make a whole number of at most so many bits."""
+    # Three bits and a bit a digit: too many digits are not even read.
+    if len(digits) > MOST_BITS or int(digits).bit_length() > MOST_BITS:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)
+
+
+class CorruptFileError(ValueError):
+    """Raised where a file is not one that `save` has written."""
+
+
+def damaged(path: str | os.PathLike, what: str) -> CorruptFileError:
+    """Make the error of a file that cannot be read."""
+    return CorruptFileError(
+        f"expected a file that save has written, got {os.fspath(path)!r}, because: "
+        f"{what}. Save the estimator again, or look for a whole copy."
+    )

@@ -1,0 +1,209 @@
+"""The state of a net as plain arrays: what pickle, joblib and deepcopy keep.
+
+A net is built again from its plan and these arrays. Nothing here knows a device:
+what was trained on a GPU comes back on the CPU where there is none.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._columns.spread import HasVariance
+from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_device
+from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._saving.optimizer_checks import check_optimizer
+from sk_autoencoder._saving.state_checks import check_arrays, check_model, need
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._utils.torch_compat import torch_defaults
+
+__all__ = ["capture", "restore", "without_optimizer"]
+
+
+def capture(fitted: Fitted) -> dict[str, Any]:
+    """Copy what a fit gave into arrays, plain numbers and specifications.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Between two runs: the averaged weights are in the module.
+
+    Returns
+    -------
+    state : dict
+    """
+    prefixes = fitted.prefix_net
+    return {
+        "plan": fitted.plan,
+        "moments": fitted.moments,
+        "net": _capture_net(fitted.net),
+        "prefix_net": None if prefixes is None else _capture_net(prefixes),
+        "prefix_errors": fitted.prefix_errors,
+        "kl": fitted.kl,
+        "prior": fitted.prior,
+        "pretrained": fitted.pretrained,
+    }
+
+
+def restore(state: dict[str, Any], *, trusted: bool = True) -> Fitted:
+    """Build the nets of a plan and write a state into them.
+
+    Parameters
+    ----------
+    state : dict
+        From `capture`. The device of its plan is used where it is there, the CPU else.
+    trusted : bool
+        Whether it is from `capture` for sure; else everything is checked first.
+
+    Raises
+    ------
+    ValueError
+        If a state that is not trusted is none that `capture` gives.
+    """
+    with torch_defaults():
+        return _restore(state, trusted)
+
+
+def _restore(state: dict[str, Any], trusted: bool) -> Fitted:
+    if not trusted:
+        check_model(state)
+    plan = state["plan"]
+    try:
+        resolve_device(plan.device)
+    except ValueError:
+        plan = replace(plan, device="cpu")
+    net = build_net(plan)
+    nets = {"net": net}
+    if state["prefix_net"] is not None:
+        nets["prefix_net"] = build_prefix_net(plan, net.module_)
+    if not trusted:
+        for name, part in nets.items():
+            _check_against(part, state[name])
+    for name, part in reversed(nets.items()):
+        _fill_net(part, state[name])
+    names = ("moments", "prefix_errors", "kl", "prior")
+    parts = {name: state[name] for name in names}
+    # States that were saved before there was pretraining lack it.
+    pretrained = state.get("pretrained", ())
+    return Fitted(
+        plan, net, prefix_net=nets.get("prefix_net"), pretrained=pretrained, **parts
+    )
+
+
+def _check_against(net: AutoEncoderNet, state: dict[str, Any]) -> None:
+    """Refuse a state of other arrays than those of a net that was just built."""
+    module = net.module_.state_dict()
+    check_arrays("module", state["module"], module)
+    for name, tensor in module.items():
+        _check_numbers(name, state["module"][name], _to_array(tensor))
+    for name, least in least_values(net.module_).items():
+        need((state["module"][name] >= least).all(), f"{name} below {least:g}")
+    raw, given = net.average_.raw_weights(), state["raw_weights"]
+    need(isinstance(given, list) and len(given) == len(raw), "weights of another net")
+    weights = {str(i): weight for i, weight in enumerate(raw)}
+    check_arrays("weights", dict(zip(weights, given, strict=True)), weights)
+    for array in given:
+        need(np.isfinite(array).all(), "weights that are not finite")
+    check_optimizer(net.stepper_, state["optimizer"])
+
+
+def _check_numbers(name: str, array: np.ndarray, built: np.ndarray) -> None:
+    """Refuse numbers that are not finite, and positions that are others.
+
+    What is not finite by design, such as the range of a category, is so in a net that
+    was just built.
+    """
+    if array.dtype.kind == "f":
+        same = np.array_equal(np.isfinite(array), np.isfinite(built))
+        need(same, f"{name} with numbers that are not finite")
+    elif name.endswith("num_batches_tracked"):
+        need((array >= 0).all(), f"{name} below 0")
+    else:
+        need(np.array_equal(array, built), f"{name} of other columns")
+
+
+def least_values(module: torch.nn.Module) -> dict[str, float]:
+    """Return the least values of what a module divides by, by their names in its state.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    """
+    least = {}
+    for prefix, part in module.named_modules():
+        if isinstance(part, HasVariance):
+            names: tuple[str, ...] = ("running", "variance")
+            value = HasVariance.FLOOR
+        elif isinstance(part, torch.nn.modules.batchnorm._NormBase):
+            names, value = ("running_var",), 0.0
+        else:
+            continue
+        for name in names:
+            if getattr(part, name) is not None:
+                # float32 rounds the floor itself down.
+                least[f"{prefix}.{name}"] = value * (1 - 1e-6)
+    return least
+
+
+def without_optimizer(state: dict[str, Any]) -> dict[str, Any]:
+    """Leave what the optimisers remember out of a state."""
+    kept = dict(state)
+    for name in ("net", "prefix_net"):
+        if kept[name] is not None:
+            groups = kept[name]["optimizer"]["param_groups"]
+            bare = {"state": {}, "param_groups": groups}
+            kept[name] = {**kept[name], "optimizer": bare}
+    return kept
+
+
+def _capture_net(net: AutoEncoderNet) -> dict[str, Any]:
+    """Copy the state of one net."""
+    return {
+        "module": _map_tensors(net.module_.state_dict(), _to_array),
+        "raw_weights": _map_tensors(net.average_.raw_weights(), _to_array),
+        "steps": net.average_.steps,
+        "optimizer": _map_tensors(net.stepper_.state_dict(), _to_array),
+        "order": _to_array(net.order_.get_state()),
+        "noise": _to_array(net.noise_.get_state()),
+        "device": torch.device(net.device).type,
+        "history": [dict(row) for row in net.history],
+        "best_epoch": net.best_epoch_,
+    }
+
+
+def _fill_net(net: AutoEncoderNet, state: dict[str, Any]) -> None:
+    """Write the state of one net into a net that was just built."""
+    device = torch.device(net.device)
+    net.module_.load_state_dict(_map_tensors(state["module"], _to_tensor))
+    raw = [
+        weight.to(device) for weight in _map_tensors(state["raw_weights"], _to_tensor)
+    ]
+    net.average_.load_raw_weights(raw, state["steps"])
+    net.stepper_.load_state_dict(_map_tensors(state["optimizer"], _to_tensor))
+    net.order_.set_state(_to_tensor(state["order"]))
+    if device.type == state["device"]:
+        net.noise_.set_state(_to_tensor(state["noise"]))
+    net.history.extend(state["history"])
+    net.best_epoch_ = state["best_epoch"]
+    net.module_.eval()
+
+
+def _to_array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy().copy()
+
+
+def _to_tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array.copy())
+
+
+def _map_tensors(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Apply a function to every tensor or array in nested dicts and lists."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: _map_tensors(item, function) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_map_tensors(item, function) for item in value)
+    return value

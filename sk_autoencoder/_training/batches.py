@@ -1,0 +1,190 @@
+"""Rows in memory and the batches cut from them.
+
+A batch is one gather from one array. On the CPU that array is the caller's own,
+where it is float32 and in C order: nothing is copied, nothing is written to, and
+a memory map is read as the batches need it. float64 costs one float32 copy, a GPU
+one copy on the device, and a sparse matrix is made dense a batch at a time.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+
+__all__ = ["Batches", "Rows", "split_rows"]
+
+
+class Rows(torch.utils.data.Dataset):
+    """Training rows, given out centred, float32 and on the device.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Never written to.
+    mean : ndarray of shape (n_features,), float64
+        Taken off every row, before it is rounded where X is float64.
+    device : torch.device or str
+    resident : bool or None
+        Whether to keep dense rows as a tensor on the device; None does so on every
+        device but the CPU.
+    validation : Rows or None
+        The validation set that belongs to these rows, if the caller gave one: then
+        all rows are trained on.
+
+    Attributes
+    ----------
+    source : ndarray or CSR matrix of shape (n_samples, n_features)
+        X as it came.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        *,
+        mean: np.ndarray,
+        device: torch.device | str = "cpu",
+        resident: bool | None = None,
+        validation: "Rows | None" = None,
+    ) -> None:
+        self.validation = validation
+        self.device = torch.device(device)
+        resident = self.device.type != "cpu" if resident is None else resident
+        self.source, self.n_features = X, X.shape[1]
+        self._mean = torch.from_numpy(mean.astype(np.float32))
+        self._sparse = sparse.issparse(X)
+        self._sparse_mean = mean.astype(X.dtype)
+        self._centred = not self._sparse and (X.dtype != np.float32 or resident)
+        if self._centred:
+            X = _centred_copy(X, mean)
+        elif not self._sparse:
+            # `take` copies the whole of an array in another order, at every call.
+            X = np.ascontiguousarray(X)
+        self._array: Any = X
+        self._mean = self._mean.to(self.device)
+        if resident and not self._sparse:
+            self._array = torch.from_numpy(X).to(self.device)
+
+    def __len__(self) -> int:
+        return int(self._array.shape[0])
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
+        """One row twice, as input and as target: for loaders other than ours."""
+        row = self.take(np.array([i]))[0]
+        return row, row
+
+    def place(self, indices: np.ndarray) -> np.ndarray | Tensor:
+        """Put indices where the rows are: one copy for an epoch's batches."""
+        if isinstance(self._array, Tensor):
+            return torch.from_numpy(indices).to(self.device)
+        return indices
+
+    def take(self, indices: np.ndarray | Tensor) -> Tensor:
+        """Gather rows, (len(indices), n_features), centred. A fresh tensor.
+
+        Parameters
+        ----------
+        indices : ndarray or Tensor of int
+            From `place`, whole or in part.
+        """
+        if isinstance(self._array, Tensor):
+            return self._array.index_select(0, torch.as_tensor(indices).to(self.device))
+        if self._sparse:
+            # As dense rows of the same dtype, to the bit.
+            dense = dense_rows(self._array, indices) - self._sparse_mean
+            return torch.from_numpy(dense.astype(np.float32)).to(self.device)
+        rows = torch.from_numpy(self._array.take(indices, axis=0))
+        return rows if self._centred else rows.sub_(self._mean)
+
+
+def _centred_copy(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Copy X - mean to float32, subtracting before rounding, a chunk at a time."""
+    centred = np.empty(X.shape, dtype=np.float32)
+    # Only a table's constant columns, which nobody reads, may be too large.
+    with np.errstate(over="ignore"):
+        for rows in row_chunks(*X.shape):
+            centred[rows] = X[rows] - mean
+    return centred
+
+
+class Batches:
+    """Batches (x, x) of some rows, in their order or in a fresh random one.
+
+    A last batch of one row would be useless to batch normalisation and to swap
+    noise: it joins the batch before.
+
+    Parameters
+    ----------
+    rows : Rows
+    indices : ndarray of int
+    batch_size : int
+    generator : torch.Generator or None
+        Draws a new order for each pass; None keeps the order.
+    n_drawn : int or None
+        Rows of a pass in a random order; those beyond `indices`, of which there are at
+        least half as many, come twice. None is each row once.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        indices: np.ndarray,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        n_drawn: int | None = None,
+    ) -> None:
+        self.rows, self.indices = rows, indices
+        self.batch_size, self.generator = batch_size, generator
+        self.n_drawn = len(indices) if n_drawn is None else n_drawn
+
+    def __len__(self) -> int:
+        n, size = self.n_drawn, self.batch_size
+        count = -(-n // size)
+        return count - 1 if count > 1 and size > 1 and n % size == 1 else count
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        indices = self.indices
+        if self.generator is not None:
+            order = torch.randperm(len(indices), generator=self.generator)
+            if self.n_drawn > len(order):
+                again = torch.randperm(len(indices), generator=self.generator)
+                order = torch.cat([order, again[: self.n_drawn - len(order)]])
+            indices = indices[order.numpy()]
+        placed = self.rows.place(indices)
+        for i in range(count := len(self)):
+            start = i * self.batch_size
+            stop = len(indices) if i == count - 1 else start + self.batch_size
+            x = self.rows.take(placed[start:stop])
+            yield x, x
+
+
+def split_rows(
+    n_rows: int, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Draw the rows held out for validation.
+
+    Parameters
+    ----------
+    n_rows : int
+    fraction : float
+        Share held out, rounded up; 0 holds out none.
+    seed : int
+        The same split for the same seed and number of rows.
+
+    Returns
+    -------
+    train, valid : ndarray of int32
+        `valid` is None where fewer than two rows would be left to train on.
+    """
+    n_valid = int(np.ceil(fraction * n_rows))
+    every = np.arange(n_rows, dtype=np.int32)
+    if n_valid == 0 or n_rows - n_valid < 2:
+        return every, None
+    held_out = np.zeros(n_rows, dtype=bool)
+    generator = np.random.default_rng(seed)
+    held_out[generator.choice(n_rows, n_valid, replace=False, shuffle=False)] = True
+    return every[~held_out], every[held_out]

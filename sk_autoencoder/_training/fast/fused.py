@@ -1,0 +1,240 @@
+"""One training step of a dense autoencoder by hand: loss and gradient of a batch.
+
+With inputs x, encoder g, decoder h and, where the network starts as PCA, the linear
+parts A and D around them,
+
+    u   = g(x) + x A            (without a start from PCA: u = g(x))
+    raw = f(o + u D) + r h(u)   (without: raw = h(u))
+
+f is the columns' `to_raw`, r the unit of what is learnt. From E, the gradient of
+the loss by raw,
+
+    du  = r E dh/du + (E f'(o + u D)) D'
+
+and the gradients by the weights of g and h are those of dense layers
+(`_dense.DensePass`), for du and r E. A, D and o are not trained. All noise is drawn by
+the module's own parts, in the same order as in its forward pass: both ways of training
+take the same steps, to rounding.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._columns import OwnLoss
+from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._model.pca_residual import (
+    AnchoredDecoder,
+    AnchoredEncoder,
+    AnchoredPosterior,
+)
+from sk_autoencoder._training.fast.cuda_graph import ReplayedStep
+from sk_autoencoder._training.fast.dense import DenseLayer, DensePass, dense_layers
+from sk_autoencoder._training.selection import FlatWeights
+
+__all__ = ["FusedStep", "fast_step", "fused_step"]
+
+Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
+
+
+def fast_step(
+    module: nn.Module, flat: FlatWeights, precision: str
+) -> "FusedStep | ReplayedStep | None":
+    """Find a way to a batch's gradient that is faster than autograd on its own.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Its weights are those of `flat`.
+    flat : FlatWeights
+    precision : {"float32", "bf16"}
+
+    Returns
+    -------
+    step : FusedStep, ReplayedStep or None
+        None where there is none.
+    """
+    if type(module) is not AutoEncoderModule:
+        return None
+    kind = flat.vector.device.type
+    if kind == "cuda":
+        if isinstance(getattr(module.columns, "likelihood", None), OwnLoss):
+            return None  # it may compute otherwise at every call
+        return ReplayedStep(module, flat, precision)
+    return fused_step(module, flat) if (kind, precision) == ("cpu", "float32") else None
+
+
+def fused_step(module: nn.Module, flat: FlatWeights) -> "FusedStep | None":
+    """Make the fused step of a module; None where autograd has to do it."""
+    if type(module) is not AutoEncoderModule:
+        return None
+    if not module.columns.has_gradient:
+        return None
+    if not module.objective.has_gradient or _has_hooks(module):
+        return None
+    networks = _Networks.of(module)
+    if networks is None or not networks.hold_all(flat.parameters):
+        return None
+    return FusedStep(module, flat, networks)
+
+
+class _Networks(NamedTuple):
+    """The dense layers of both networks, and the linear parts around them."""
+
+    encoder: list[DenseLayer]
+    decoder: list[DenseLayer]
+    anchor: tuple[AnchoredEncoder, AnchoredDecoder] | None
+
+    @classmethod
+    def of(cls, module: AutoEncoderModule) -> "_Networks | None":
+        """Take a module apart; None where it is not so built."""
+        encoder, decoder = module.encoder, module.decoder
+        networks, anchor = (encoder, decoder), None
+        if isinstance(encoder, AnchoredEncoder) and isinstance(
+            decoder, AnchoredDecoder
+        ):
+            networks, anchor = (encoder.network, decoder.network), (encoder, decoder)
+        first, last = map(dense_layers, networks)
+        if first is None or last is None:
+            return None
+        # What these give is written over: nobody behind them may still need it.
+        written = [last, first] if anchor else [last]
+        if any(layers[-1].activation is not None for layers in written):
+            return None
+        return cls(first, last, anchor)
+
+    def hold_all(self, parameters: Iterable[Tensor]) -> bool:
+        """Tell whether these are the weights, each in one layer, and all trained."""
+        linears = [layer.linear for layer in [*self.encoder, *self.decoder]]
+        weights = [weight for x in linears for weight in (x.weight, x.bias)]
+        every = set(parameters)
+        trained = all(weight.requires_grad for weight in every)
+        return trained and len(weights) == len(every) and set(weights) == every
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Tell whether somebody listens to the passes of autograd."""
+    if any(parameter._backward_hooks for parameter in module.parameters()):
+        return True
+    return any(
+        part._forward_hooks
+        or part._forward_pre_hooks
+        or part._backward_hooks
+        or part._backward_pre_hooks
+        for part in module.modules()
+    )
+
+
+class FusedStep:
+    """Loss and gradient of a batch, without a graph.
+
+    Parameters
+    ----------
+    module : AutoEncoderModule
+        Of dense layers, with or without a start from PCA.
+    flat : FlatWeights
+        Its gradient is written to, whole.
+    networks : _Networks
+        Of the module.
+    """
+
+    def __init__(
+        self,
+        module: AutoEncoderModule,
+        flat: FlatWeights,
+        networks: _Networks,
+    ) -> None:
+        self._module = module
+        self._columns = module.columns
+        self._networks = networks
+        places = zip(
+            flat.split(flat.vector.data), flat.split(flat.gradient), strict=True
+        )
+        self._views: dict[Tensor, tuple[Tensor, Tensor]] = dict(
+            zip(flat.parameters, places, strict=True)
+        )
+        self._passes: dict[int, tuple[DensePass, DensePass]] = {}
+
+    def __call__(self, x: Tensor, target: Tensor) -> tuple[float, dict[str, float]]:
+        """Write the gradient of the mean loss of centred rows; give that loss.
+
+        Parameters
+        ----------
+        x, target : Tensor of shape (n, n_features)
+            Often one tensor.
+
+        Returns
+        -------
+        loss : float
+        terms : dict
+            Empty where the loss is the only one.
+        """
+        module = self._module
+        inputs = module.objective.corrupt(x, module.columns, module.generator)
+        inputs = inputs.detach()  # a user's noise may come with a graph
+        if self._networks.anchor is not None:
+            return self._anchored(*self._networks.anchor, inputs, target)
+        encoder, decoder = self._buffered(x.shape[0])
+        code, back = self._draw(encoder.forward(inputs))
+        loss, gradient = self._score(decoder.forward(code), target)
+        to_code = decoder.backward(gradient, to_inputs=True)
+        assert to_code is not None
+        return self._end(encoder, loss, to_code, back)
+
+    def _anchored(
+        self,
+        outer: AnchoredEncoder,
+        inner: AnchoredDecoder,
+        inputs: Tensor,
+        target: Tensor,
+    ) -> tuple[float, dict[str, float]]:
+        """Take the step with the linear parts around the networks."""
+        columns = self._columns
+        encoder, decoder = self._buffered(inputs.shape[0])
+        statistics = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
+        if isinstance(outer, AnchoredPosterior):
+            statistics += outer.log_variance
+        code, back = self._draw(statistics)
+        linear = torch.addmm(inner.offset, code, inner.axes)
+        raw = torch.add(
+            columns.to_raw(linear), decoder.forward(code), alpha=inner.residual
+        )
+        loss, gradient = self._score(raw, target)
+        to_code = decoder.backward(gradient * inner.residual, to_inputs=True)
+        assert to_code is not None
+        slope = columns.through_raw(gradient, linear)
+        return self._end(encoder, loss, to_code.addmm_(slope, inner.axes.t()), back)
+
+    def _draw(self, statistics: Tensor) -> tuple[Tensor, Back | None]:
+        """Give the codes to decode, and the way back where they were drawn."""
+        module = self._module
+        if module.objective.is_plain:
+            return statistics, None
+        return module.objective.draw_by_hand(statistics, module.generator)
+
+    def _end(
+        self, encoder: DensePass, loss: float, to_code: Tensor, back: Back | None
+    ) -> tuple[float, dict[str, float]]:
+        """Take the gradient by the codes through the encoder; give loss and terms."""
+        terms: dict[str, float] = {}
+        if back is not None:
+            to_code, parts = back(to_code)
+            terms = {"reconstruction": loss, **parts}
+            loss = self._module.objective.total(terms)
+        encoder.backward(to_code, to_inputs=False)
+        return loss, terms
+
+    def _score(self, raw: Tensor, target: Tensor) -> tuple[float, Tensor]:
+        unit = self._module.loss_unit
+        return self._columns.loss_and_gradient(raw, target, unit)
+
+    def _buffered(self, n_rows: int) -> tuple[DensePass, DensePass]:
+        """Give the layers with buffers: one set a size, the last batch's apart."""
+        if n_rows not in self._passes:
+            self._passes[n_rows] = (
+                DensePass(self._networks.encoder, self._views, n_rows),
+                DensePass(self._networks.decoder, self._views, n_rows),
+            )
+        return self._passes[n_rows]

@@ -1,0 +1,58 @@
+"""Factors that change from epoch to epoch: of the learning rate, of the noise."""
+
+import math
+from collections.abc import Callable
+
+from sk_autoencoder._utils.values import first_line, shortened
+
+__all__ = ["Schedule", "schedule_factor"]
+
+Schedule = str | float | Callable[[int], float] | None
+
+
+def schedule_factor(
+    schedule: Schedule, epoch: int, max_epochs: int, *, name: str = "lr_schedule"
+) -> float:
+    """Give the factor of an epoch, counted from 0.
+
+    Parameters
+    ----------
+    schedule : None, float, "cosine" or callable
+        Constant; multiplied after each epoch; half a cosine to zero over
+        `max_epochs`; or a function of the epoch.
+    epoch, max_epochs : int
+    name : str
+        Of the parameter, for the error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is callable, but no function from an epoch to a factor.
+    """
+    if schedule is None:
+        return 1.0
+    if callable(schedule):
+        return _called(schedule, epoch, name)
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, epoch / max(1, max_epochs))))
+    return float(schedule) ** epoch
+
+
+def _called(schedule: Callable[[int], float], epoch: int, name: str) -> float:
+    """Call a function of the epoch, and check what it returns."""
+    cause: Exception | None = None
+    try:
+        factor = float(schedule(epoch))
+        reason = f"it returned {factor!r} for epoch {epoch}"
+    except (TypeError, ValueError) as error:
+        # A function of another kind, as a class of torch's schedulers.
+        factor, cause = math.nan, error
+        reason = f"with epoch {epoch} it raised: {first_line(error)}"
+    if math.isfinite(factor):
+        return factor
+    kind = ValueError if cause is None else TypeError
+    raise kind(
+        f"expected {name}=None, a float in (0, 1], 'cosine' or a function from an "
+        f"epoch to a finite factor, got {name}={shortened(schedule)}, because "
+        f"{reason}. Pass such a function, as lambda epoch: 0.95**epoch."
+    ) from cause

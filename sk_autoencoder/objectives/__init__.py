@@ -1,7 +1,0 @@
-"""Objectives: what corrupts the input, how the code is drawn, what is minimised."""
-
-from sk_autoencoder.objectives.denoise import Denoise
-from sk_autoencoder.objectives.reconstruct import Reconstruct
-from sk_autoencoder.objectives.variational import Variational
-
-__all__ = ["Denoise", "Reconstruct", "Variational"]
