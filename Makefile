@@ -78,7 +78,7 @@ test-slow: $(VENV)/.all  ## run the slow tests
 	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow
 
 test-fuzz: $(VENV)/.all  ## load 100,000 files that were tampered with (an hour)
-	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow tests/test_hostile_files.py
+	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow tests/saving/test_hostile_files.py
 
 test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported versions
 	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "not slow"

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 __all__ = ["show_versions"]
 
 # What runs when the package is imported or trains, then what only extras bring, then
-# what installs. tests/test_show_versions.py compares with pyproject.toml.
+# what installs. tests/utils/test_show_versions.py compares with pyproject.toml.
 DEPENDENCIES = (
     "torch",
     "scikit-learn",

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from sk_autoencoder.datasets import make_porto_seguro
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 try:
     import porto_models

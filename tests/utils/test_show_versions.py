@@ -11,7 +11,7 @@ import pytest
 import sk_autoencoder
 from sk_autoencoder._utils import versions
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from numpydoc.validate import validate
 
 import sk_autoencoder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # ----------------------------------------------------------------------- snippets

@@ -8,7 +8,7 @@ import pytest
 
 import sk_autoencoder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KINDS = {"added", "changed", "deprecated", "removed", "fixed", "security"}
 
 

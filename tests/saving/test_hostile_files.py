@@ -927,7 +927,7 @@ FEW_OF_0_1_0 = ("autoencoder_pca", "denoising_hidden", "vae", "detector_held_out
 
 def fuzz(folder, seed, number):
     """Run the fuzzer in a process of its own; return what it counted."""
-    script = Path(__file__).parent / "fuzz_files.py"
+    script = Path(__file__).parents[1] / "fuzz_files.py"
     command = [sys.executable, str(script), str(folder), str(seed), str(number)]
     own = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=own)

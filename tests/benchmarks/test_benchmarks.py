@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sk_autoencoder._fitting import resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture

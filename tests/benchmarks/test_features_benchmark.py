@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 pd = pytest.importorskip("pandas")
 pytest.importorskip("matplotlib")
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture

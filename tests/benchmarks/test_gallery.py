@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sk_autoencoder._fitting import resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
-EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 WITH_DATA = ["plot_dense_images.py", "plot_latent_3d.py", "plot_conv_images.py"]
 PAGES = [*WITH_DATA, "plot_molecules.py"]
 

@@ -1,6 +1,7 @@
 """What goes into a detector: missing cells, any transformer, progress, a threshold."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -419,8 +420,8 @@ def test_set_threshold_refuses_shares_outside_of_their_range(share):
 def test_set_threshold_asks_for_a_fit_and_for_scores():
     with pytest.raises(ValueError, match="is not fitted yet"):
         DETECTOR().set_threshold(0.2)
-    path = f"{__file__[: -len('test_outlier_interface.py')]}files_0_1_0"
-    old = sk_autoencoder.load(f"{path}/detector.safetensors")
+    folder = Path(__file__).parents[1] / "saving" / "files_0_1_0"
+    old = sk_autoencoder.load(folder / "detector.safetensors")
     assert old.get_params()["verbose"] == 0
     with raises(
         ValueError,
