@@ -24,11 +24,13 @@ export MPLBACKEND := Agg
 
 ONE_THREAD := OMP_NUM_THREADS=1
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+# The tests of `make test`; the others have targets of their own.
+SUITE := not slow and not benchmark
 SOURCES := sk_autoencoder tests benchmarks docs
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-slow test-fuzz test-oldest coverage lint format docs
-.PHONY: bench clean
+.PHONY: help venv demo test test-benchmarks test-slow test-fuzz test-oldest coverage
+.PHONY: lint format docs bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -71,8 +73,11 @@ demo: $(VENV)/.demo  ## compare the transformers with PCA on a real table (minut
 	$(ONE_THREAD) $(BIN) benchmarks/demo.py --output demo_output
 	@echo "table and pictures: demo_output/"
 
-test: $(VENV)/.all  ## run every test but the slow ones, doctests and documentation too
-	$(ONE_THREAD) $(BIN) $(PYTEST) -m "not slow"
+test: $(VENV)/.all  ## run every test but those below, doctests and documentation too
+	$(ONE_THREAD) $(BIN) $(PYTEST) -m "$(SUITE)"
+
+test-benchmarks: $(VENV)/.all  ## run the tests of the benchmarks and of the gallery
+	$(ONE_THREAD) $(BIN) $(PYTEST) -m "benchmark and not slow" tests/benchmarks
 
 test-slow: $(VENV)/.all  ## run the slow tests
 	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow
@@ -81,11 +86,11 @@ test-fuzz: $(VENV)/.all  ## load 100,000 files that were tampered with (an hour)
 	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow tests/saving/test_hostile_files.py
 
 test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported versions
-	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "not slow"
+	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "$(SUITE)"
 
 # Not part of .ci/run: before Python 3.14 the tests take 1.5 to 1.9 times as long with it.
 coverage: $(VENV)/.all  ## run the tests, and print how much of the package they run
-	$(ONE_THREAD) $(BIN) $(PYTEST) -m "not slow" --cov --cov-report=term
+	$(ONE_THREAD) $(BIN) $(PYTEST) -m "$(SUITE)" --cov --cov-report=term
 
 lint: $(VENV)/.all  ## check style, types, spelling and docstrings
 	$(BIN) -m ruff check $(SOURCES)

@@ -6,7 +6,7 @@ function from sources to complaints, tried first on small wrong packages.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 
 PACKAGE = "sk_autoencoder"
 ROOT = Path(__file__).parents[1] / PACKAGE
+TESTS = Path(__file__).parents[1] / "tests"
 
 MAX_MODULE_LINES = 400
 MAX_BODY_LINES = 60
@@ -65,6 +66,11 @@ ARROWS = {
     "datasets": ["utils"],
     "utils": [],
 }
+
+# Folders of tests that no room of the package has.
+MORE_FOLDERS = {"benchmarks", "contract", "integration"}
+# Tests outside the folders: they are run before all others.
+RUN_FIRST = {"test_architecture.py", "test_files_0_1_0.py"}
 
 # Libraries that only some layers or modules may import, be it inside a function.
 DOORS = {
@@ -258,6 +264,31 @@ def printing(sources: dict[str, str]) -> list[str]:
     ]
 
 
+def rooms(modules: Iterable[str]) -> set[str]:
+    """Names of the folders of tests that a package of these modules has."""
+    folders = {name.partition(".")[0] for name in modules if "." in name}
+    return {folder.lstrip("_") for folder in folders} | {"metrics"}
+
+
+def out_of_place(tests: Iterable[str], modules: Iterable[str]) -> list[str]:
+    """Complain of tests that are in no room's folder, and of rooms without tests."""
+    expected = rooms(modules) | MORE_FOLDERS
+    complaints, found = [], set()
+    for path in tests:
+        folder, _, name = path.rpartition("/")
+        if folder in expected:
+            found.add(folder)
+        elif name.startswith("test_") and path not in RUN_FIRST:
+            complaints.append(
+                f"tests/{path}: expected a folder that is named after a room of the "
+                f"package, or one of {', '.join(sorted(MORE_FOLDERS))}."
+            )
+    return complaints + [
+        f"tests/{folder}: expected tests of that room, got none."
+        for folder in sorted(rooms(modules) - found)
+    ]
+
+
 RULES = [
     without_layer,
     against_arrows,
@@ -289,6 +320,34 @@ def test_the_package_keeps(rule, sources):
 def test_each_layer_has_its_arrows():
     assert list(LAYERS) == list(ARROWS)
     assert {below for arrows in ARROWS.values() for below in arrows} <= set(LAYERS)
+
+
+def test_tests_mirror_the_package(sources):
+    tests = [str(path.relative_to(TESTS).as_posix()) for path in TESTS.rglob("*.py")]
+    complaints = out_of_place(tests, sources)
+    assert not complaints, "\n" + "\n".join(complaints)
+
+
+def test_misplaced_and_missing_tests_are_found():
+    modules = ["", "_load", "metrics", "_model", "_model.module"]
+    right = ["conftest.py", "model/test_module.py", "metrics/test_metrics.py"]
+    assert out_of_place([*right, "contract/test_state.py"], modules) == []
+    (flat,) = out_of_place([*right, "test_module.py"], modules)
+    assert flat.startswith("tests/test_module.py: expected a folder")
+    (unknown,) = out_of_place([*right, "clever/test_module.py"], modules)
+    assert unknown.startswith("tests/clever/test_module.py: expected a folder")
+    (missing,) = out_of_place(right[::2], modules)
+    assert missing == "tests/model: expected tests of that room, got none."
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in (TESTS / "benchmarks").glob("*.py"))
+)
+def test_tests_of_benchmarks_run_apart(name):
+    text = (TESTS / "benchmarks" / name).read_text(encoding="utf-8")
+    # `make test` tries the demo, which is what a newcomer starts with.
+    is_apart = "\npytestmark = pytest.mark.benchmark\n" in text
+    assert is_apart != (name == "test_demo.py")
 
 
 @pytest.mark.parametrize("axis", ["model", "networks", "objectives", "columns"])

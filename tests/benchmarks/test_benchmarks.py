@@ -14,6 +14,8 @@ from sklearn.decomposition import PCA
 from sk_autoencoder._fitting import resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
+pytestmark = pytest.mark.benchmark
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 

@@ -12,6 +12,8 @@ from sklearn.linear_model import LogisticRegression
 pd = pytest.importorskip("pandas")
 pytest.importorskip("matplotlib")
 
+pytestmark = pytest.mark.benchmark
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 

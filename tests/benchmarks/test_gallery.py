@@ -16,6 +16,8 @@ from sklearn.datasets import load_digits
 from sk_autoencoder._fitting import resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
+pytestmark = pytest.mark.benchmark
+
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 WITH_DATA = ["plot_dense_images.py", "plot_latent_3d.py", "plot_conv_images.py"]
 PAGES = [*WITH_DATA, "plot_molecules.py"]

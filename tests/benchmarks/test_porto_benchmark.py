@@ -25,6 +25,8 @@ try:
 finally:
     sys.path.remove(str(BENCHMARKS))
 
+pytestmark = pytest.mark.benchmark
+
 SCALE = 0.004  # four epochs of an autoencoder, of six units a layer
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.benchmark
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 # Epochs after which a network has left its start, where the order of the batches alone
 # decides: on the plateau of the sigmoids it is worth .1, later .04, over two seeds .02.
