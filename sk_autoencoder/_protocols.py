@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from sk_autoencoder._utils.float64_buffers import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
 __all__ = ["Columns", "Network", "Objective"]
 
@@ -34,20 +34,20 @@ class Network(BaseEstimator, ABC):
         Whether it matters which cell of a row stands where. `build` is then told as
         many outputs as there are features, constant ones included, and as many inputs,
         or twice as many: then marks of the missing cells follow, in the same order.
-    lr_factor : float
+    lr_scale : float
         What the recipe's learning rate is multiplied by.
     """
 
     input_shape: Sequence[int] | None = None
     reads_cells: ClassVar[bool] = False
-    lr_factor: ClassVar[float] = 1.0
+    lr_scale: ClassVar[float] = 1.0
 
     @abstractmethod
     def build(
         self,
         *,
         n_inputs: int,
-        n_statistics: int,
+        n_encoder_outputs: int,
         n_components: int,
         n_outputs: int,
         generator: torch.Generator,
@@ -58,7 +58,7 @@ class Network(BaseEstimator, ABC):
         ----------
         n_inputs : int
             Numbers in a row, as the columns encode it.
-        n_statistics : int
+        n_encoder_outputs : int
             Numbers that the encoder gives for a row; `n_components`, or more where
             the objective draws the code from a distribution.
         n_components : int
@@ -71,22 +71,22 @@ class Network(BaseEstimator, ABC):
         Returns
         -------
         encoder, decoder : torch.nn.Module
-            (n, n_inputs) to (n, n_statistics); (n, n_components) to
+            (n, n_inputs) to (n, n_encoder_outputs); (n, n_components) to
             (n, n_outputs).
         """
 
-    def check(self, *, anchored: bool, varies: np.ndarray) -> None:
+    def check(self, *, starts_from_pca: bool, varies: np.ndarray) -> None:
         """Refuse what the network does not go with, with advice that names its own.
 
         Parameters
         ----------
-        anchored : bool
+        starts_from_pca : bool
             Whether PCA, which sees whole rows, is to stand beside the network.
         varies : ndarray of bool of shape (n_features,)
             Which cells of a row differ between training rows.
         """
 
-    def doubt(self, n_features: int) -> str | None:
+    def warning_for(self, n_features: int) -> str | None:
         """Say what is probably not meant, though it can be built; None where nothing.
 
         `fit` warns of it. `build` must not: it is called whenever a file is read.
@@ -160,13 +160,13 @@ class Objective:
         Whether the code is the encoder's output, and the reconstruction's the only term
         of the loss.
     has_gradient : bool
-        Whether it is plain, or has `draw_by_hand`.
+        Whether it is plain, or has `rsample_with_vjp`.
     """
 
     is_plain: ClassVar[bool] = True
     has_gradient: ClassVar[bool] = True
 
-    def n_statistics(self, n_components: int) -> int:
+    def n_encoder_outputs(self, n_components: int) -> int:
         """Say how many numbers the encoder gives for a code of `n_components`."""
         return n_components
 
@@ -190,8 +190,8 @@ class Objective:
         """
         return columns.encode(x)
 
-    def network_noise(self, n_rows: int, n_inputs: int) -> float:
-        """Give the deviation of the normal noise on what an anchored network sees.
+    def encoder_input_noise(self, n_rows: int, n_inputs: int) -> float:
+        """Give the deviation of the normal noise on what a network beside PCA sees.
 
         Parameters
         ----------
@@ -224,7 +224,7 @@ class Objective:
         """Give what a row's loss has beside its reconstruction, (n,) or 0."""
         return 0.0
 
-    def draw_by_hand(
+    def rsample_with_vjp(
         self, statistics: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, float]]]]:
         """Do what `draw` and `terms` do, without a graph.
@@ -245,7 +245,7 @@ class Objective:
         return terms["reconstruction"]
 
 
-class Columns(ExactBuffers, ABC):
+class Columns(Float64Buffers, ABC):
     """The columns of a table: how each is scaled, decoded and scored.
 
     Inside the network rows are *centred*: the training mean is taken off before

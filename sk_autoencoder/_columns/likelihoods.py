@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sk_autoencoder._columns.spread import HasVariance, normal_like
-from sk_autoencoder._utils.float64_buffers import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
 __all__ = [
     "LIKELIHOODS",
@@ -127,7 +127,7 @@ class Likelihood(nn.Module):
         """Refuse, with advice, a loss that cannot be trained on such a batch."""
 
 
-class MeasuredLoss(ExactBuffers, Likelihood):
+class MeasuredLoss(Float64Buffers, Likelihood):
     """Base of the losses that depend on the units of the errors.
 
     Inside, a row is in the units of the score, which with `numeric_scaling="none"` are
@@ -237,7 +237,9 @@ class OwnLoss(MeasuredLoss):
     def _seen(self, y: Tensor) -> Tensor:
         if not self.needs_float64:
             return y * self.factor + self.shift
-        factor, shift = (self.precise(name, torch.float64) for name in FACTOR_AND_SHIFT)
+        factor, shift = (
+            self.get_tensor(name, torch.float64) for name in FACTOR_AND_SHIFT
+        )
         return y.double() * factor + shift
 
     def _by_row(self, losses: Any, raw: Tensor) -> Tensor:

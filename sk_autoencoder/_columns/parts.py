@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._utils.float64_buffers import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
 __all__ = ["Part", "entropy", "inverse"]
 
@@ -23,7 +23,7 @@ __all__ = ["Part", "entropy", "inverse"]
 LEAST_ENTROPY = 0.05
 
 
-class Part(ExactBuffers):
+class Part(Float64Buffers):
     """Base of the parts.
 
     Parameters

@@ -16,10 +16,10 @@ from sklearn.utils.validation import validate_data
 
 from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.methods import DTYPES, UsesRows
-from sk_autoencoder._fitting.build import set_anchor
+from sk_autoencoder._fitting.build import install_pca
 from sk_autoencoder._fitting.fit import Fitted, plan_fit, plan_pass
 from sk_autoencoder._fitting.pca_comparison import compare_with_pca
-from sk_autoencoder._fitting.resolve import is_anchored, refuse_changes
+from sk_autoencoder._fitting.resolve import refuse_changes, starts_from_pca
 from sk_autoencoder._fitting.train import validation_errors
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._saving.files import write
@@ -132,7 +132,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         """Say what the loss curves show, with its unit: an axis label."""
         likelihood = self._likelihood()
         if likelihood == "squared_error":
-            if is_anchored(self):
+            if starts_from_pca(self):
                 return "Squared error (PCA = 1)"
             return "Mean squared error (scaled units)"
         if likelihood in MEASURED_LOSSES:
@@ -350,7 +350,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         """Show the first components only, from now on."""
         fitted = self._fitted
         plan = replace(fitted.plan, kept=n_components)
-        set_anchor(fitted.net.module_, plan)
+        install_pca(fitted.net.module_, plan)
         self._take(replace(fitted, plan=plan), self._input_dtype)
         self.n_components = n_components
         return self

@@ -114,7 +114,7 @@ class HasDensity(BaseAutoEncoder):
             far = ~found.isfinite()
             if far.any():
                 # float32 overflows long before the log density does.
-                found[far] = network(forward.precise.module, x[far].double())
+                found[far] = network(forward.in_float64.module, x[far].double())
             if linear is not None:
                 unit = forward.module.columns.unit.double()
                 beside = linear.log_prob(x.double() / unit) - unit.log().sum()

@@ -16,13 +16,13 @@ from sk_autoencoder._columns import (
     NumericScale,
     Table,
 )
-from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._model.module import AutoEncoderModule
-from sk_autoencoder._model.nested_decoder import PrefixDecoder, PrefixModule
+from sk_autoencoder._model.nested_decoder import NestedDecoder, NestedModule
 from sk_autoencoder._model.pca_residual import (
-    AnchoredDecoder,
-    AnchoredEncoder,
-    AnchoredPosterior,
+    PCAResidualDecoder,
+    PCAResidualEncoder,
+    PCAResidualPosterior,
 )
 from sk_autoencoder._model.places import FromPlaces, InPlaces
 from sk_autoencoder._protocols import Network, Objective
@@ -46,7 +46,7 @@ __all__ = [
     "noise_variance",
     "output_width",
     "resolve_device",
-    "set_anchor",
+    "install_pca",
 ]
 
 # Share of the variance that is lost in float32: its squared rounding, and a margin.
@@ -94,10 +94,10 @@ class Plan:
         PCA; at least as many as components.
     units : ndarray of shape (n_components,) or None
         Of the network's codes in the data's units, where they start as PCA's.
-    frame : CodeFrame or None
+    latent_map : LatentMap or None
         From the network's codes to the users'.
     whiten : bool
-        Whether the frame decorrelates the codes.
+        Whether the latent map decorrelates the codes.
     ordered : bool
         Whether every prefix of a code is decoded too.
     kept : int or None
@@ -135,7 +135,7 @@ class Plan:
     device: str
     axes: PrincipalAxes | None = None
     units: np.ndarray | None = None
-    frame: CodeFrame | None = None
+    latent_map: LatentMap | None = None
     whiten: bool = False
     ordered: bool = False
     kept: int | None = None
@@ -244,23 +244,23 @@ def build_module(plan: Plan) -> AutoEncoderModule:
         encoder, decoder = _build_networks(
             plan,
             columns,
-            n_statistics=plan.objective.n_statistics(plan.n_components),
+            n_encoder_outputs=plan.objective.n_encoder_outputs(plan.n_components),
             n_components=plan.n_components,
         )
     if plan.axes is not None:
-        anchor = AnchoredEncoder if plan.objective.is_plain else AnchoredPosterior
-        encoder = anchor(encoder)
-        decoder = AnchoredDecoder(decoder, to_raw=columns.to_raw)
+        kind = PCAResidualEncoder if plan.objective.is_plain else PCAResidualPosterior
+        encoder = kind(encoder)
+        decoder = PCAResidualDecoder(decoder, to_raw=columns.to_raw)
     module = AutoEncoderModule(
         columns=columns,
         encoder=encoder,
         decoder=decoder,
         objective=plan.objective,
-        frame=plan.frame,
+        latent_map=plan.latent_map,
     )
     if plan.shown is not None:
         module.shown = torch.tensor(plan.shown)
-    set_anchor(module, plan)
+    install_pca(module, plan)
     if plan.axes is not None and not plan.objective.is_plain:
         columns.set_variance(noise_variance(plan))
     return module
@@ -270,7 +270,7 @@ def _build_networks(
     plan: Plan,
     columns: NumericColumns | MixedColumns,
     *,
-    n_statistics: int,
+    n_encoder_outputs: int,
     n_components: int,
 ) -> tuple[torch.nn.Module, torch.nn.Module]:
     """Build the encoder and the decoder of a plan, cells in place if need be."""
@@ -288,10 +288,10 @@ def _build_networks(
             places, marked = owner, columns.marked.cpu()
             n_outputs = n_features
             n_inputs = n_features * (2 if columns.masks else 1)
-    network.check(anchored=plan.axes is not None, varies=varies)
+    network.check(starts_from_pca=plan.axes is not None, varies=varies)
     encoder, decoder = network.build(
         n_inputs=n_inputs,
-        n_statistics=n_statistics,
+        n_encoder_outputs=n_encoder_outputs,
         n_components=n_components,
         n_outputs=n_outputs,
         generator=make_generator(plan.seeds.weights),
@@ -346,7 +346,7 @@ def noise_variance(plan: Plan) -> float:
     return max(plan.axes.residual(plan.n_components) / n_left, least) or 1.0
 
 
-def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
+def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
     """Write the principal axes of a plan into its module, where it has any.
 
     Parameters
@@ -355,21 +355,21 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
         Of the plan, its columns up to date.
     plan : Plan
     """
-    module.frame.set_frame(plan.frame)
+    module.latent_map.set_map(plan.latent_map)
     module.kept = plan.kept
     if plan.axes is None:
         return
     k, columns, encoder, decoder = _parts(plan, module)
-    components, deviations = plan.axes.components[:k], plan.axes.deviations[:k]
+    components, std = plan.axes.components[:k], plan.axes.std[:k]
     left = plan.axes.residual(k) / components.shape[1]
-    explained = deviations
-    if isinstance(encoder, AnchoredPosterior):
+    explained = std
+    if isinstance(encoder, PCAResidualPosterior):
         left = noise_variance(plan)
-        explained = encoder.set_posterior(components, deviations, left, columns.factor)
+        explained = encoder.set_posterior(components, std, left, columns.factor)
     else:
-        encoder.set_axes(components, deviations, columns.factor)
+        encoder.set_axes(components, std, columns.factor)
     n_rows = plan.statistics.n_rows
-    encoder.noise = plan.objective.network_noise(n_rows, columns.n_inputs)
+    encoder.noise = plan.objective.encoder_input_noise(n_rows, columns.n_inputs)
     # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
     in_units = columns.is_squared_error or plan.is_normal or plan.is_measured
     residual = left**0.5 if in_units and plan.table is None else 1.0
@@ -377,7 +377,7 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
     unit = left if columns.is_squared_error else plan.pca_loss
     module.loss_unit = unit if unit is not None and unit > 0 else 1.0
     if isinstance(columns, MixedColumns):
-        told = np.square(components * deviations[:, None]).sum(axis=0)
+        told = np.square(components * std[:, None]).sum(axis=0)
         columns.set_left(np.maximum(columns.variances() - told, 0.0))
         encoder.spread = columns.input_spread
     if module.prefixes is not None:
@@ -385,7 +385,7 @@ def set_anchor(module: AutoEncoderModule, plan: Plan) -> None:
 
 
 def _parts(plan: Plan, module: AutoEncoderModule) -> tuple[int, Any, Any, Any]:
-    """Give the components, columns, encoder and decoder of an anchored module."""
+    """Return components, columns, encoder and decoder of a module with PCA."""
     return plan.n_components, module.columns, module.encoder, module.decoder
 
 
@@ -401,7 +401,7 @@ def _set_prefix_axes(plan: Plan, module: AutoEncoderModule, prefixes: Any) -> No
     prefixes.set_axes(decoder.exact["axes"], decoder.exact["offset"], units)
 
 
-def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> PrefixModule:
+def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> NestedModule:
     """Build what a prefix decoder is trained in, and give the decoder to a module.
 
     Parameters
@@ -411,11 +411,11 @@ def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> PrefixModule:
         Of the plan, on its device.
     """
     k, columns, _, _ = _parts(plan, module)
-    _, network = _build_networks(plan, columns, n_statistics=k, n_components=2 * k)
-    decoder = PrefixDecoder(network, to_raw=columns.to_raw, n_components=k)
+    _, network = _build_networks(plan, columns, n_encoder_outputs=k, n_components=2 * k)
+    decoder = NestedDecoder(network, to_raw=columns.to_raw, n_components=k)
     module.prefixes = decoder.to(columns.mean.device)
     _set_prefix_axes(plan, module, decoder)
-    return PrefixModule(module, decoder)
+    return NestedModule(module, decoder)
 
 
 def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:

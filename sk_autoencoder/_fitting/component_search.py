@@ -10,7 +10,7 @@ import torch
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import Plan, build_net, check_statistics
 from sk_autoencoder._fitting.pca_init import axes_of, with_axes
-from sk_autoencoder._fitting.resolve import is_anchored, make_plan
+from sk_autoencoder._fitting.resolve import make_plan, starts_from_pca
 from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan
 from sk_autoencoder._inference.moments import CodeMoments
 from sk_autoencoder._training.batches import Rows
@@ -72,7 +72,7 @@ def fit_fewest(
     size = max(1, most // 2)
     while kept is None or enough - short > 1:
         sized = replace(plan, n_components=size)
-        if is_anchored(estimator):
+        if starts_from_pca(estimator):
             sized = with_axes(sized, axes)
         net = build_net(sized)
         sized = with_pca_loss(sized, net, rows)
@@ -93,7 +93,7 @@ def fit_fewest(
 
 def _pca_count(axes: PrincipalAxes, share: float) -> int:
     """Count the components that PCA needs on the same rows."""
-    explained = np.cumsum(np.square(axes.deviations)) / (axes.total or 1.0)
+    explained = np.cumsum(np.square(axes.std)) / (axes.total or 1.0)
     return min(int(np.searchsorted(explained, share, side="right")) + 1, len(explained))
 
 

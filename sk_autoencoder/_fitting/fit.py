@@ -32,7 +32,7 @@ from sk_autoencoder._fitting.train import (
 )
 from sk_autoencoder._inference.density import MixturePrior, divergences
 from sk_autoencoder._inference.moments import CodeMoments
-from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._training.batches import Rows
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
@@ -235,7 +235,7 @@ def plan_fit(
         The caller's validation set, checked; None holds rows of X out.
     interrupts : Interrupts
     """
-    _tell_doubt(estimator, X)
+    _warn_of_network(estimator, X)
     statistics = _statistics(X, table)
     validates = X_val is not None
     if before is not None:
@@ -286,7 +286,7 @@ def plan_pass(
     statistics = _statistics(X, table)
     if before is None:
         refuse_pretraining(estimator)
-        _tell_doubt(estimator, X)
+        _warn_of_network(estimator, X)
         plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
         net = build_net(plan)
         rows = make_rows(plan, X)
@@ -302,12 +302,12 @@ def plan_pass(
     return Fitting(plan, before.net, rows, interrupts, before=before, is_pass=True)
 
 
-def _tell_doubt(estimator: Any, X: Any) -> None:
+def _warn_of_network(estimator: Any, X: Any) -> None:
     """Warn the caller of `fit` of a network that is probably not meant so."""
     network = estimator.network
-    doubt = None if network is None else network.doubt(X.shape[1])
-    if doubt is not None:
-        warnings.warn(doubt, UserWarning, stacklevel=caller_level())
+    message = None if network is None else network.warning_for(X.shape[1])
+    if message is not None:
+        warnings.warn(message, UserWarning, stacklevel=caller_level())
 
 
 def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
@@ -319,22 +319,22 @@ def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
     prior = MixturePrior.of(codes, plan.seeds.score) if plan.mixture else None
     fitted = replace(fitted, kl=kl, prior=prior)
     assert fitted.order is not None
-    frame = CodeFrame.ordering(fitted.order)
-    net.module_.frame.set_frame(frame)
-    return replace(fitted, plan=replace(plan, frame=frame))
+    latent_map = LatentMap.ordering(fitted.order)
+    net.module_.latent_map.set_map(latent_map)
+    return replace(fitted, plan=replace(plan, latent_map=latent_map))
 
 
 def _whitened(fitted: Fitted, rows: Rows) -> Fitted:
     """Decorrelate the codes."""
     plan, moments = fitted.plan, fitted.moments
-    frame = CodeFrame.whitening(
+    latent_map = LatentMap.whitening(
         moments.mean,
         moments.covariance,
         triangular=plan.ordered,
         dtype=rows.source.dtype,
     )
-    fitted.net.module_.frame.set_frame(frame)
-    return replace(fitted, plan=replace(plan, frame=frame))
+    fitted.net.module_.latent_map.set_map(latent_map)
+    return replace(fitted, plan=replace(plan, latent_map=latent_map))
 
 
 def _statistics(X: Any, table: Table | None) -> ColumnStatistics:

@@ -11,7 +11,7 @@ import torch
 from sk_autoencoder._fitting.build import Plan, build_net
 from sk_autoencoder._fitting.component_search import explained_held_out
 from sk_autoencoder._fitting.fit import Fitted
-from sk_autoencoder._fitting.pca_init import anchored
+from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._inference.density import BOUND_DRAWS, balanced_draws, log_density
 from sk_autoencoder._training.batches import Rows, split_rows
 from sk_autoencoder._training.net import AutoEncoderNet
@@ -53,11 +53,11 @@ def compare_with_pca(fitted: Fitted, X: Any, X_val: Any = None) -> None:
         plan,
         network=MLP(hidden_layer_sizes=()),
         given_outputs=None,
-        frame=None,
+        latent_map=None,
         pca_loss=None,
         settings=settings,
     )
-    pca_plan = anchored(pca_plan, X)
+    pca_plan = with_pca(pca_plan, X)
     pca = build_net(pca_plan)
     with threads_for(X_val.shape[0] * net.module_.n_weights()):
         own = _score(plan, net, X_val)

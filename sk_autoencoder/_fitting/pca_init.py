@@ -9,15 +9,15 @@ import torch
 
 from sk_autoencoder._columns import ColumnStatistics, MixedColumns
 from sk_autoencoder._fitting.build import Plan
-from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits, ScoredRows
 
-__all__ = ["anchored", "axes_of", "with_axes", "with_more_rows"]
+__all__ = ["axes_of", "with_axes", "with_more_rows", "with_pca"]
 
 
-def anchored(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
+def with_pca(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
     """Add the principal axes of the rows to a plan.
 
     Parameters
@@ -79,7 +79,7 @@ def _in_units(plan: Plan, X: Any, statistics: ColumnStatistics) -> RowsInUnits:
 
 
 def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
-    """Add axes, and the frame in which codes are PCA's own.
+    """Add axes, and the latent map in which codes are PCA's own.
 
     Codes that are drawn have the units of their prior instead.
     """
@@ -88,12 +88,14 @@ def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
     unit = plan.scale.unit[0] if plan.scaling == "none" else 1.0
     if plan.table is not None:
         unit = plan.table.unit
-    deviations = axes.deviations[: plan.n_components]
-    least = np.min(deviations, where=deviations > 0, initial=np.inf)
-    filled = np.where(deviations > 0, deviations, least if least < np.inf else 1.0)
+    std = axes.std[: plan.n_components]
+    least = np.min(std, where=std > 0, initial=np.inf)
+    filled = np.where(std > 0, std, least if least < np.inf else 1.0)
     units = filled * unit
-    frame = plan.frame if plan.whiten and plan.frame else CodeFrame.scaling(units)
-    return replace(plan, axes=axes, units=units, frame=frame)
+    latent_map = (
+        plan.latent_map if plan.whiten and plan.latent_map else LatentMap.scaling(units)
+    )
+    return replace(plan, axes=axes, units=units, latent_map=latent_map)
 
 
 def with_more_rows(plan: Plan, X: Any, statistics: ColumnStatistics) -> Plan:
@@ -112,7 +114,7 @@ def with_more_rows(plan: Plan, X: Any, statistics: ColumnStatistics) -> Plan:
     if plan.axes is None:
         return new
     rows = _in_units(new, X, statistics)
-    others = PrincipalAxes.of(rows, len(plan.axes.deviations), plan.seeds.weights)
+    others = PrincipalAxes.of(rows, len(plan.axes.std), plan.seeds.weights)
     gap = (statistics.mean - plan.statistics.mean) * rows.weight
     axes = plan.axes.joined(others, gap, plan.scale.unit * rows.weight)
     return with_axes(new, axes)

@@ -63,7 +63,7 @@ def optimizer_settings(
     lr: float | str,
     weight_decay: float | str,
     device: torch.device,
-    lr_factor: float = 1.0,
+    lr_scale: float = 1.0,
 ) -> dict[str, Any]:
     """Resolve the optimiser's parameters to those of a skorch net.
 
@@ -75,13 +75,13 @@ def optimizer_settings(
         torch class's own default.
     device : torch.device
         Decides whether torch's fused step exists.
-    lr_factor : float
+    lr_scale : float
         Of the network, for the recipe's learning rate.
     """
     settings: dict[str, Any] = {}
     if isinstance(optimizer, str):
         if lr == "auto":
-            lr = LEARNING_RATES[optimizer] * lr_factor
+            lr = LEARNING_RATES[optimizer] * lr_scale
         if weight_decay == "auto":
             weight_decay = WEIGHT_DECAYS[optimizer]
         if device.type in ("cpu", "cuda"):

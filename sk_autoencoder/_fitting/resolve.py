@@ -20,7 +20,7 @@ from sk_autoencoder._fitting.as_given import (
     with_outputs,
 )
 from sk_autoencoder._fitting.build import EXACT, Plan, check_ranges, resolve_device
-from sk_autoencoder._fitting.pca_init import anchored
+from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._fitting.recipe import (
     CLIP_FROM_PCA,
     EPOCHS_TO_FILL,
@@ -29,7 +29,7 @@ from sk_autoencoder._fitting.recipe import (
     automatic_epochs,
     optimizer_settings,
 )
-from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.callbacks import EpochBar
 from sk_autoencoder._training.net import AutoEncoderNet
@@ -51,7 +51,7 @@ READING = ("categorical_features", "allow_missing", "column_weights")
 __all__ = [
     "continued_plan",
     "fresh_plan",
-    "is_anchored",
+    "starts_from_pca",
     "make_plan",
     "refuse_changes",
     "resolve_init",
@@ -167,10 +167,10 @@ def fresh_plan(
         more_to_come=more_to_come,
         validates=validates,
     )
-    if not is_anchored(estimator):
+    if not starts_from_pca(estimator):
         return plan
     n_more = plan.n_components + MORE_AXES if more_to_come else 0
-    plan = anchored(plan, X, n_more=n_more)
+    plan = with_pca(plan, X, n_more=n_more)
     if estimator.max_epochs == "auto" and _leaves_nothing(plan):
         plan = replace(plan, settings={**plan.settings, "max_epochs": 0})
     return plan
@@ -247,13 +247,13 @@ def continued_plan(
         net.callbacks = changed["callbacks"] = callbacks
         net.initialize_callbacks()
     net.module_.objective = new.objective
-    natural = None if plan.units is None else CodeFrame.scaling(plan.units)
+    natural = None if plan.units is None else LatentMap.scaling(plan.units)
     return replace(
         plan,
         objective=new.objective,
         whiten=new.whiten,
         mixture=new.mixture,
-        frame=plan.frame if new.whiten else natural,
+        latent_map=plan.latent_map if new.whiten else natural,
         settings={**plan.settings, **changed},
     )
 
@@ -409,14 +409,14 @@ def _net_settings(
         if _fills(estimator):
             epochs *= EPOCHS_TO_FILL
     patience = estimator.n_iter_no_change
-    anchored = is_anchored(estimator)
+    from_pca = starts_from_pca(estimator)
     return {
         **optimizer_settings(
             estimator.optimizer,
             lr=estimator.lr,
             weight_decay=estimator.weight_decay,
             device=device,
-            lr_factor=_resolve_network(estimator).lr_factor,
+            lr_scale=_resolve_network(estimator).lr_scale,
         ),
         "max_epochs": epochs,
         "batch_size": batch_size,
@@ -425,8 +425,8 @@ def _net_settings(
         "tol": estimator.tol,
         "precision": estimator.precision,
         "lr_schedule": estimator.lr_schedule,
-        "guard": GUARD if anchored else None,
-        "gradient_clip": CLIP_FROM_PCA if anchored else 1.0,
+        "guard": GUARD if from_pca else None,
+        "gradient_clip": CLIP_FROM_PCA if from_pca else 1.0,
         "callbacks": _resolve_callbacks(estimator),
         "verbose": int(estimator.verbose == 1),
         **checked_net_params(estimator),
@@ -461,14 +461,14 @@ def resolve_init(estimator: Any) -> str:
     return "random" if is_random else "pca"
 
 
-def is_anchored(estimator: Any) -> bool:
+def starts_from_pca(estimator: Any) -> bool:
     """Tell whether the network starts as PCA."""
     return resolve_init(estimator) == "pca" and not estimator._is_stacked()
 
 
 def _is_as_given(estimator: Any) -> bool:
     """Tell whether modules of the user's own are the whole model."""
-    return is_user_network(estimator.network) and not is_anchored(estimator)
+    return is_user_network(estimator.network) and not starts_from_pca(estimator)
 
 
 def _resolve_callbacks(estimator: Any) -> list[Any]:

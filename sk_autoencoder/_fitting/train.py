@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from sk_autoencoder._fitting.build import Plan, set_anchor
+from sk_autoencoder._fitting.build import Plan, install_pca
 from sk_autoencoder._inference.moments import CodeMoments
 from sk_autoencoder._training.batches import Rows
 from sk_autoencoder._training.callbacks import say
@@ -96,7 +96,7 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: Rows) -> Plan:
 def write_plan(net: AutoEncoderNet, plan: Plan) -> None:
     """Bring a net up to date with its plan, before it is trained."""
     net.module_.columns.set_statistics(plan.statistics)
-    set_anchor(net.module_, plan)
+    install_pca(net.module_, plan)
 
 
 def train(

@@ -124,8 +124,8 @@ class LinearDensity:
         cls, axes: PrincipalAxes, n_components: int, noise: float
     ) -> "LinearDensity":
         """Keep so many axes, with what they explain beyond the noise."""
-        deviations = axes.deviations[:n_components]
-        variances = np.maximum(np.square(deviations), noise)
+        std = axes.std[:n_components]
+        variances = np.maximum(np.square(std), noise)
         return cls(axes.components[:n_components], variances, noise)
 
     def log_prob(self, y: Tensor) -> Tensor:

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sk_autoencoder._columns import NumericColumns
-from sk_autoencoder._model.latent_map import FrameLayer
+from sk_autoencoder._model.latent_map import LatentMapLayer
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import (
-    AnchoredDecoder,
-    AnchoredEncoder,
-    AnchoredPosterior,
+    PCAResidualDecoder,
+    PCAResidualEncoder,
+    PCAResidualPosterior,
 )
 from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.float64_buffers import in_dtype
@@ -73,13 +73,15 @@ class Forward:
             # Columns of other kinds take part in decoding, with buffers of their own.
             module = in_dtype(module, dtype)
         self._module, self._dtype = module, dtype
-        columns, frame = module.columns, module.frame
+        columns, latent_map = module.columns, module.latent_map
         self._columns: _Numeric | _AnyColumns
         if type(columns) is NumericColumns:
             self._columns = _Numeric(columns, dtype)
         else:
             self._columns = _AnyColumns(columns)
-        self._frame = None if frame.frame is None else _Frame(frame, dtype)
+        self._latent_map = (
+            None if latent_map.map is None else _LatentMap(latent_map, dtype)
+        )
         self._parts: dict[str, Step] = {}
 
     @property
@@ -106,8 +108,8 @@ class Forward:
         module = self._module
         statistics = self._part("encoder")(self._columns.encode(x, keep), None)
         code = module.objective.code(statistics)
-        if self._frame is not None:
-            code = self._frame.to_users(code, out if module.kept is None else None)
+        if self._latent_map is not None:
+            code = self._latent_map.to_users(code, out if module.kept is None else None)
         return code if module.kept is None else code[:, : module.kept]
 
     def decode(self, code: Tensor, out: Tensor | None = None) -> Tensor:
@@ -121,7 +123,7 @@ class Forward:
         return self.decode(self._code(x, None), out)
 
     @cached_property
-    def precise(self) -> "Forward":
+    def in_float64(self) -> "Forward":
         """The same in float64, for rows that are too large for float32."""
         if self._dtype == torch.float64:
             return self
@@ -135,7 +137,7 @@ class Forward:
         errors = self._errors(x).double()
         if self._dtype != torch.float64 and not math.isfinite(errors.sum().item()):
             far = ~errors.isfinite().all(dim=1)
-            errors[far] = self.precise._errors(x[far].double())
+            errors[far] = self.in_float64._errors(x[far].double())
         return _bounded(errors)
 
     def _errors(self, x: Tensor) -> Tensor:
@@ -152,10 +154,13 @@ class Forward:
     def _raw(self, code: Tensor, out: Tensor | None) -> Tensor:
         """Run the decoder on the users' codes; its output is not yet rows."""
         name = "decoder"
-        if self._frame is not None:
-            if code.shape[1] < self._frame.width and self._module.prefixes is not None:
+        if self._latent_map is not None:
+            if (
+                code.shape[1] < self._latent_map.width
+                and self._module.prefixes is not None
+            ):
                 name = "prefixes"
-            code = self._frame.to_networks(code)
+            code = self._latent_map.to_networks(code)
         return self._part(name)(code, out)
 
     def _part(self, name: str) -> Step:
@@ -207,7 +212,7 @@ class _Numeric:
     def deviations(self, x: Tensor) -> Tensor:
         if not self._columns.as_given:
             return x
-        return x + self._columns.precise("from_mean", self._dtype)
+        return x + self._columns.get_tensor("from_mean", self._dtype)
 
     def by_column(self, squares: Tensor) -> Tensor:
         return squares
@@ -228,19 +233,19 @@ class _Numeric:
 
     @cached_property
     def mean(self) -> Tensor:
-        return self._columns.precise("mean", self._dtype)
+        return self._columns.get_tensor("mean", self._dtype)
 
     @cached_property
     def _weight(self) -> Tensor:
-        return self._columns.precise("input_weight", self._dtype)
+        return self._columns.get_tensor("input_weight", self._dtype)
 
     @cached_property
     def _unit(self) -> Tensor:
-        return self._columns.precise("output_unit", self._dtype)
+        return self._columns.get_tensor("output_unit", self._dtype)
 
     @cached_property
     def _offset(self) -> Tensor | None:
-        offset = self._columns.precise("offset", self._dtype)
+        offset = self._columns.get_tensor("offset", self._dtype)
         return offset if offset.any() else None
 
 
@@ -261,40 +266,40 @@ class _AnyColumns:
         return self._columns.decode(raw)
 
 
-class _Frame:
-    """The map of a `FrameLayer` that has a frame, and its inverse."""
+class _LatentMap:
+    """The map of a `LatentMapLayer` that has a map, and its inverse."""
 
-    def __init__(self, layer: FrameLayer, dtype: torch.dtype) -> None:
+    def __init__(self, layer: LatentMapLayer, dtype: torch.dtype) -> None:
         self._layer, self._dtype = layer, dtype
         self.width = layer.width
         self._shifted, self._users, self._networks = _Room(), _Room(), _Room()
 
     def to_users(self, code: Tensor, out: Tensor | None) -> Tensor:
         out = self._users.like(code) if out is None else out
-        if self._forth.ndim == 1:
-            return torch.sub(code, self._shift, out=out).mul_(self._forth)
-        shifted = torch.sub(code, self._shift, out=self._shifted.like(code))
-        return torch.mm(shifted, self._forth, out=out)
+        if self._matrix.ndim == 1:
+            return torch.sub(code, self._map_offset, out=out).mul_(self._matrix)
+        shifted = torch.sub(code, self._map_offset, out=self._shifted.like(code))
+        return torch.mm(shifted, self._matrix, out=out)
 
     def to_networks(self, code: Tensor) -> Tensor:
         j, out = code.shape[1], self._networks.like(code)
-        if self._back.ndim == 1:
-            torch.mul(code, self._back[:j], out=out)
+        if self._inverse.ndim == 1:
+            torch.mul(code, self._inverse[:j], out=out)
         else:
-            torch.mm(code, self._back[:j, :j], out=out)
-        return out.add_(self._shift[:j])
+            torch.mm(code, self._inverse[:j, :j], out=out)
+        return out.add_(self._map_offset[:j])
 
     @cached_property
-    def _shift(self) -> Tensor:
-        return self._layer.precise("shift", self._dtype)
+    def _map_offset(self) -> Tensor:
+        return self._layer.get_tensor("offset", self._dtype)
 
     @cached_property
-    def _forth(self) -> Tensor:
-        return self._layer.precise("forth", self._dtype)
+    def _matrix(self) -> Tensor:
+        return self._layer.get_tensor("matrix", self._dtype)
 
     @cached_property
-    def _back(self) -> Tensor:
-        return self._layer.precise("back", self._dtype)
+    def _inverse(self) -> Tensor:
+        return self._layer.get_tensor("inverse", self._dtype)
 
 
 # -- the networks ---------------------------------------------------------------------
@@ -361,11 +366,11 @@ def _in_place(part: nn.Module) -> Callable[[Tensor], Any] | None:
 
 
 class _Encoder:
-    """What `AnchoredEncoder` does in use."""
+    """What `PCAResidualEncoder` does in use."""
 
-    def __init__(self, encoder: AnchoredEncoder, dtype: torch.dtype) -> None:
+    def __init__(self, encoder: PCAResidualEncoder, dtype: torch.dtype) -> None:
         self._network = _step(encoder.network, dtype)
-        self._axes = encoder.precise("axes", dtype)
+        self._axes = encoder.get_tensor("axes", dtype)
         self._room = _Room()
 
     def __call__(self, x: Tensor, out: Tensor | None) -> Tensor:
@@ -374,23 +379,23 @@ class _Encoder:
 
 
 class _Posterior(_Encoder):
-    """What `AnchoredPosterior` does in use."""
+    """What `PCAResidualPosterior` does in use."""
 
-    def __init__(self, encoder: AnchoredPosterior, dtype: torch.dtype) -> None:
+    def __init__(self, encoder: PCAResidualPosterior, dtype: torch.dtype) -> None:
         super().__init__(encoder, dtype)
-        self._log_variance = encoder.precise("log_variance", dtype)
+        self._log_variance = encoder.get_tensor("log_variance", dtype)
 
     def __call__(self, x: Tensor, out: Tensor | None) -> Tensor:
         return super().__call__(x, out).add_(self._log_variance)
 
 
 class _Decoder:
-    """What `AnchoredDecoder` does."""
+    """What `PCAResidualDecoder` does."""
 
-    def __init__(self, decoder: AnchoredDecoder, dtype: torch.dtype) -> None:
+    def __init__(self, decoder: PCAResidualDecoder, dtype: torch.dtype) -> None:
         self._network = _step(decoder.network, dtype)
-        self._axes = decoder.precise("axes", dtype)
-        self._offset = decoder.precise("offset", dtype)
+        self._axes = decoder.get_tensor("axes", dtype)
+        self._offset = decoder.get_tensor("offset", dtype)
         self._to_raw, self._residual = decoder.to_raw, decoder.residual
         self._room = _Room()
 
@@ -418,8 +423,8 @@ class _SideBySide:
 KNOWN: dict[type[nn.Module], Callable[[Any, torch.dtype], Step]] = {
     nn.Linear: _Dense,
     nn.Sequential: _InARow,
-    AnchoredEncoder: _Encoder,
-    AnchoredPosterior: _Posterior,
-    AnchoredDecoder: _Decoder,
+    PCAResidualEncoder: _Encoder,
+    PCAResidualPosterior: _Posterior,
+    PCAResidualDecoder: _Decoder,
     HiddenActivations: _SideBySide,
 }

@@ -19,9 +19,9 @@ from torch import nn
 from sk_autoencoder._columns import Likelihood, NumericColumns
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import (
-    AnchoredDecoder,
-    AnchoredEncoder,
-    AnchoredPosterior,
+    PCAResidualDecoder,
+    PCAResidualEncoder,
+    PCAResidualPosterior,
 )
 from sk_autoencoder.networks.mlp import LEAKY_SLOPE, Dropout, is_plain_activation
 
@@ -54,36 +54,36 @@ def encode_few(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     ------
     UnknownPart
     """
-    columns, frame = module.columns, module.frame
+    columns, latent_map = module.columns, module.latent_map
     if type(columns) is not NumericColumns or module.shown is not None:
         raise UnknownPart
-    inputs = x - columns.exact_array("mean", x.dtype)
-    inputs *= columns.exact_array("input_weight", x.dtype)
+    inputs = x - columns.get_array("mean", x.dtype)
+    inputs *= columns.get_array("input_weight", x.dtype)
     code = _through(module.encoder, inputs)
     if not module.objective.is_plain:
         code = module.objective.code(torch.from_numpy(code)).numpy()
-    if frame.frame is not None:
-        code = code - frame.exact_array("shift", x.dtype)
-        forth = frame.exact_array("forth", x.dtype)
-        code = code * forth if forth.ndim == 1 else code @ forth
+    if latent_map.map is not None:
+        code = code - latent_map.get_array("offset", x.dtype)
+        matrix = latent_map.get_array("matrix", x.dtype)
+        code = code * matrix if matrix.ndim == 1 else code @ matrix
     return code if module.kept is None else code[:, : module.kept]
 
 
 def decode_few(module: AutoEncoderModule, code: np.ndarray) -> np.ndarray:
     """Turn codes (n, n_components) into rows (n, n_features): see `encode_few`."""
-    columns, frame = module.columns, module.frame
+    columns, latent_map = module.columns, module.latent_map
     if type(columns) is not NumericColumns or not _is_identity(columns.likelihood):
         raise UnknownPart
-    if frame.frame is not None:
-        if code.shape[1] != frame.width:
+    if latent_map.map is not None:
+        if code.shape[1] != latent_map.width:
             raise UnknownPart
-        back = frame.exact_array("back", code.dtype)
-        code = code * back if back.ndim == 1 else code @ back
-        code += frame.exact_array("shift", code.dtype)
+        inverse = latent_map.get_array("inverse", code.dtype)
+        code = code * inverse if inverse.ndim == 1 else code @ inverse
+        code += latent_map.get_array("offset", code.dtype)
     raw = _through(module.decoder, code)
-    rows = raw - columns.exact_array("offset", code.dtype)
-    rows *= columns.exact_array("output_unit", code.dtype)
-    rows += columns.exact_array("mean", code.dtype)
+    rows = raw - columns.get_array("offset", code.dtype)
+    rows *= columns.get_array("output_unit", code.dtype)
+    rows += columns.get_array("mean", code.dtype)
     return rows
 
 
@@ -117,14 +117,14 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
         for each in part:
             x = _through(each, x)
         return x
-    if kind in (AnchoredEncoder, AnchoredPosterior):
-        y = _through(part.network, x) + x @ part.exact_array("axes", x.dtype)
-        if kind is AnchoredPosterior:
-            y += part.exact_array("log_variance", x.dtype)
+    if kind in (PCAResidualEncoder, PCAResidualPosterior):
+        y = _through(part.network, x) + x @ part.get_array("axes", x.dtype)
+        if kind is PCAResidualPosterior:
+            y += part.get_array("log_variance", x.dtype)
         return y
-    if kind is AnchoredDecoder:
-        linear = x @ part.exact_array("axes", x.dtype)
-        linear += part.exact_array("offset", x.dtype)
+    if kind is PCAResidualDecoder:
+        linear = x @ part.get_array("axes", x.dtype)
+        linear += part.get_array("offset", x.dtype)
         return linear + part.residual * _through(part.network, x)
     raise UnknownPart
 

@@ -1,4 +1,4 @@
-"""The frame of the codes: from what the network calls a code to what users see."""
+"""The latent map: from what the network calls a code to what users see."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,36 +7,36 @@ import numpy as np
 from scipy import linalg
 from torch import Tensor
 
-from sk_autoencoder._utils.float64_buffers import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["CodeFrame", "FrameLayer"]
+__all__ = ["LatentMap", "LatentMapLayer"]
 
 
 @dataclass(frozen=True)
-class CodeFrame:
-    """An affine map of codes, and its inverse: z = (u - shift) @ forth.
+class LatentMap:
+    """An affine map of codes, and its inverse: z = (u - offset) @ matrix.
 
     Attributes
     ----------
-    shift : ndarray of shape (k,)
-    forth, back : ndarray of shape (k,) or (k, k)
+    offset : ndarray of shape (k,)
+    matrix, inverse : ndarray of shape (k,) or (k, k)
         One factor a component, or a matrix.
     """
 
-    shift: np.ndarray
-    forth: np.ndarray
-    back: np.ndarray
+    offset: np.ndarray
+    matrix: np.ndarray
+    inverse: np.ndarray
 
     @classmethod
-    def scaling(cls, units: np.ndarray) -> "CodeFrame":
-        """Give each component its unit, which is positive."""
+    def scaling(cls, units: np.ndarray) -> "LatentMap":
+        """Multiply each component by its unit, which is positive."""
         return cls(np.zeros_like(units), units, 1 / units)
 
     @classmethod
-    def ordering(cls, order: np.ndarray) -> "CodeFrame":
+    def ordering(cls, order: np.ndarray) -> "LatentMap":
         """Put components into an order; the first of it comes first."""
-        forth = np.eye(len(order))[:, order]
-        return cls(np.zeros(len(order)), forth, forth.T)
+        matrix = np.eye(len(order))[:, order]
+        return cls(np.zeros(len(order)), matrix, matrix.T)
 
     @classmethod
     def whitening(
@@ -46,7 +46,7 @@ class CodeFrame:
         *,
         triangular: bool = False,
         dtype: Any = np.float32,
-    ) -> "CodeFrame":
+    ) -> "LatentMap":
         """Decorrelate codes of this mean and covariance, each to unit variance.
 
         Parameters
@@ -70,54 +70,54 @@ class CodeFrame:
         least = max(np.finfo(dtype).eps, 1e6 * np.finfo(np.float64).eps)
         alive = variances > variances.max() * len(mean) * least
         roots = np.sqrt(np.where(alive, variances, 1.0))
-        forth = (vectors * np.where(alive, 1 / roots, 0.0)) @ vectors.T
-        back = (vectors * np.where(alive, roots, 0.0)) @ vectors.T
+        matrix = (vectors * np.where(alive, 1 / roots, 0.0)) @ vectors.T
+        inverse = (vectors * np.where(alive, roots, 0.0)) @ vectors.T
         if triangular:
-            forth, back = _triangular(back, least)
-        return cls(mean, forth, back)
+            matrix, inverse = _triangular(inverse, least)
+        return cls(mean, matrix, inverse)
 
 
-def _triangular(back: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Give an upper triangular R with R' R = back' back, and its inverse, first.
+def _triangular(inverse: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the inverse of an upper triangular R with R' R = inverse' inverse, and R.
 
     A component that is fixed by those before it, but for a share of `least`, becomes 0.
     """
-    upper = linalg.qr(back, mode="r")[0]
+    upper = linalg.qr(inverse, mode="r")[0]
     upper *= np.where(np.diag(upper) < 0, -1.0, 1.0)[:, None]
     peaks = np.diag(upper)
     dead = peaks <= peaks.max() * least
     upper[dead] = 0.0
     filled = upper + np.diag(dead.astype(float))
-    inverse = linalg.solve_triangular(filled, np.eye(len(upper)))
-    inverse[:, dead] = 0.0
-    return inverse, upper
+    matrix = linalg.solve_triangular(filled, np.eye(len(upper)))
+    matrix[:, dead] = 0.0
+    return matrix, upper
 
 
-class FrameLayer(ExactBuffers):
-    """The numbers of a frame, inside a module; none leaves codes as they are.
+class LatentMapLayer(Float64Buffers):
+    """The numbers of a latent map, inside a module; none leaves codes as they are.
 
     Parameters
     ----------
-    frame : CodeFrame or None
+    latent_map : LatentMap or None
     """
 
-    shift: Tensor
-    forth: Tensor
-    back: Tensor
+    offset: Tensor
+    matrix: Tensor
+    inverse: Tensor
 
-    def __init__(self, frame: CodeFrame | None = None) -> None:
+    def __init__(self, latent_map: LatentMap | None = None) -> None:
         super().__init__()
-        self.set_frame(frame)
+        self.set_map(latent_map)
 
-    def set_frame(self, frame: CodeFrame | None) -> None:
-        """Put a frame in place of the one before."""
-        self.frame = frame
-        if frame is not None:
-            self.write("shift", frame.shift)
-            self.write("forth", frame.forth)
-            self.write("back", frame.back)
+    def set_map(self, latent_map: LatentMap | None) -> None:
+        """Put a latent map in place of the one before."""
+        self.map = latent_map
+        if latent_map is not None:
+            self.write("offset", latent_map.offset)
+            self.write("matrix", latent_map.matrix)
+            self.write("inverse", latent_map.inverse)
 
     @property
     def width(self) -> int:
-        """Components in a code, where there is a frame."""
-        return 0 if self.frame is None else len(self.frame.shift)
+        """Components in a code, where there is a map."""
+        return 0 if self.map is None else len(self.map.offset)

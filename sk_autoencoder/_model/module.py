@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder._model.latent_map import CodeFrame, FrameLayer
+from sk_autoencoder._model.latent_map import LatentMap, LatentMapLayer
 from sk_autoencoder._protocols import Columns, Objective
 
 __all__ = ["AutoEncoderModule"]
@@ -25,7 +25,7 @@ class AutoEncoderModule(nn.Module):
     columns : Columns
     encoder, decoder : torch.nn.Module
     objective : Objective
-    frame : CodeFrame or None
+    latent_map : LatentMap or None
         From the encoder's codes to the users'.
 
     Attributes
@@ -52,14 +52,14 @@ class AutoEncoderModule(nn.Module):
         encoder: nn.Module,
         decoder: nn.Module,
         objective: Objective,
-        frame: CodeFrame | None = None,
+        latent_map: LatentMap | None = None,
     ) -> None:
         super().__init__()
         self.columns = columns
         self.encoder = encoder
         self.decoder = decoder
         self.objective = objective
-        self.frame = FrameLayer(frame)
+        self.latent_map = LatentMapLayer(latent_map)
         self.loss_unit = 1.0
         self.prefixes: nn.Module | None = None
         self.kept: int | None = None
@@ -75,7 +75,7 @@ class AutoEncoderModule(nn.Module):
         -------
         raw : Tensor of shape (n, n_outputs)
             The decoder's output, not yet rows.
-        statistics : Tensor of shape (n, n_statistics)
+        statistics : Tensor of shape (n, n_encoder_outputs)
             The encoder's output, not yet a code.
         """
         if self.training:

@@ -20,15 +20,15 @@ from torch import Tensor, nn
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import exact_product, zero_last_layer
 from sk_autoencoder._protocols import Columns, Objective
-from sk_autoencoder._utils.float64_buffers import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["PrefixDecoder", "PrefixModule"]
+__all__ = ["NestedDecoder", "NestedModule"]
 
 # NOTE[DIFF] Nested dropout trains encoder and decoder on prefixes at once. Here the
 # encoder is left alone: the whole code then reconstructs as well as without an order.
 
 
-class PrefixDecoder(ExactBuffers):
+class NestedDecoder(Float64Buffers):
     """Rows from prefixes of codes.
 
     **Shape**: codes (n, j) for any j up to n_components, to (n, n_outputs).
@@ -71,7 +71,7 @@ class PrefixDecoder(ExactBuffers):
         Parameters
         ----------
         axes : ndarray of shape (n_components, n_outputs)
-            Of the anchored decoder.
+            Of the decoder that starts as PCA.
         offset : ndarray of shape (n_outputs,)
         units : ndarray of shape (n_components,)
             Of what the network adds to prefixes of length 1, 2, and so on.
@@ -102,7 +102,7 @@ class PrefixDecoder(ExactBuffers):
         return self.linear(prefix) + learnt * self.units[lengths - 1].unsqueeze(1)
 
 
-class PrefixModule(nn.Module):
+class NestedModule(nn.Module):
     """Training of a prefix decoder on the codes of a trained module.
 
     It stands where an `AutoEncoderModule` stands to the net. Each row is reconstructed
@@ -113,12 +113,12 @@ class PrefixModule(nn.Module):
     ----------
     trained : AutoEncoderModule
         In evaluation mode; not changed, and no part of this module.
-    decoder : PrefixDecoder
+    decoder : NestedDecoder
     """
 
     generator: torch.Generator
 
-    def __init__(self, trained: AutoEncoderModule, decoder: PrefixDecoder) -> None:
+    def __init__(self, trained: AutoEncoderModule, decoder: NestedDecoder) -> None:
         super().__init__()
         self._trained = (trained,)
         self.decoder = decoder

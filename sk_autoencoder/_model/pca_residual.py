@@ -1,7 +1,7 @@
-"""The anchor: an encoder and a decoder that start out as PCA.
+"""PCA and what it leaves: an encoder and a decoder that start out as PCA.
 
-    u  = y W' / deviations + g(inputs)
-    y^ = (u * deviations) W + residual * h(u)
+    u  = y W' / std + g(inputs)
+    y^ = (u * std) W + residual * h(u)
 
 y are the rows in the units of their score, W the principal axes, g and h the networks.
 Their last layers start at zero: before the first step the pair is PCA. W stays as it
@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder._utils.float64_buffers import ExactBuffers
+from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
 __all__ = [
-    "AnchoredDecoder",
-    "AnchoredEncoder",
-    "AnchoredPosterior",
+    "PCAResidualDecoder",
+    "PCAResidualEncoder",
+    "PCAResidualPosterior",
     "exact_product",
     "zero_last_layer",
 ]
 
 
-class AnchoredEncoder(ExactBuffers):
+class PCAResidualEncoder(Float64Buffers):
     """Principal scores of unit variance, and what a network adds.
 
     **Shape**: (n, n_inputs) to (n, n_components).
@@ -57,14 +57,14 @@ class AnchoredEncoder(ExactBuffers):
         self.register_buffer("spread", None)
 
     def set_axes(
-        self, components: np.ndarray, deviations: np.ndarray, factor: np.ndarray
+        self, components: np.ndarray, std: np.ndarray, factor: np.ndarray
     ) -> None:
         """Set the linear part.
 
         Parameters
         ----------
         components : ndarray of shape (n_components, n_features)
-        deviations : ndarray of shape (n_components,)
+        std : ndarray of shape (n_components,)
             0 where the rank is exhausted: there only the network speaks.
         factor : ndarray of shape (n_inputs,)
             From inputs to the units of the score. Inputs beyond the features are for
@@ -72,9 +72,7 @@ class AnchoredEncoder(ExactBuffers):
         """
         beyond = len(factor) - components.shape[1]
         components = np.pad(components, [(0, 0), (0, beyond)])
-        inverse = np.divide(
-            1.0, deviations, out=np.zeros_like(deviations), where=deviations > 0
-        )
+        inverse = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
         self.write("axes", (components * inverse[:, None] * factor).T.copy())
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -96,7 +94,7 @@ class AnchoredEncoder(ExactBuffers):
         return noise.mul_(self.noise).add_(inputs)
 
 
-class AnchoredPosterior(AnchoredEncoder):
+class PCAResidualPosterior(PCAResidualEncoder):
     """The posterior of probabilistic PCA, and what a network adds.
 
     **Shape**: (n, n_inputs) to (n, 2 n_components), means and log variances.
@@ -111,7 +109,7 @@ class AnchoredPosterior(AnchoredEncoder):
     def set_posterior(
         self,
         components: np.ndarray,
-        deviations: np.ndarray,
+        std: np.ndarray,
         noise: float,
         factor: np.ndarray,
     ) -> np.ndarray:
@@ -120,13 +118,13 @@ class AnchoredPosterior(AnchoredEncoder):
         Parameters
         ----------
         components : ndarray of shape (n_components, n_features)
-        deviations : ndarray of shape (n_components,)
+        std : ndarray of shape (n_components,)
         noise : float
             Variance that is left in each feature, above 0.
         factor : ndarray of shape (n_inputs,)
             From inputs to the units of the score.
         """
-        variances = np.square(deviations)
+        variances = np.square(std)
         explained = np.sqrt(np.maximum(variances - noise, 0.0))
         # Where there is nothing to explain the posterior is the prior.
         seen = np.where(explained > 0, variances, noise)
@@ -146,7 +144,7 @@ class AnchoredPosterior(AnchoredEncoder):
         return exact_product(learnt, inputs, self.axes)
 
 
-class AnchoredDecoder(ExactBuffers):
+class PCAResidualDecoder(Float64Buffers):
     """PCA's reconstruction, and what a network adds.
 
     **Shape**: (n, n_components) to (n, n_outputs).
@@ -173,7 +171,7 @@ class AnchoredDecoder(ExactBuffers):
     def set_axes(
         self,
         components: np.ndarray,
-        deviations: np.ndarray,
+        std: np.ndarray,
         offset: np.ndarray,
         residual: float,
     ) -> None:
@@ -182,13 +180,13 @@ class AnchoredDecoder(ExactBuffers):
         Parameters
         ----------
         components : ndarray of shape (n_components, n_outputs)
-        deviations : ndarray of shape (n_components,)
+        std : ndarray of shape (n_components,)
         offset : ndarray of shape (n_outputs,)
             The mean row, in the units of the score.
         residual : float
             Unit of what the network adds.
         """
-        self.write("axes", components * deviations[:, None])
+        self.write("axes", components * std[:, None])
         self.write("offset", offset)
         self.residual = residual
 

@@ -22,8 +22,8 @@ class Reconstruct(Objective):
     NOISE: ClassVar[float] = 0.2
     ROWS_A_COLUMN: ClassVar[float] = 50.0
 
-    def network_noise(self, n_rows: int, n_inputs: int) -> float:
-        """Blur what an anchored network sees, less where rows are many.
+    def encoder_input_noise(self, n_rows: int, n_inputs: int) -> float:
+        """Blur what a network beside PCA sees, less where rows are many.
 
         Noise stands for the rows that are not there. It falls from `NOISE` with the
         root of the rows a column; at `ROWS_A_COLUMN` it is down to seven tenths.

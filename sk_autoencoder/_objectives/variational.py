@@ -80,7 +80,7 @@ class Variational(Objective):
             return self
         return replace(self, beta=self.beta * (epoch + 1) / (self.warmup + 1))
 
-    def n_statistics(self, n_components: int) -> int:
+    def n_encoder_outputs(self, n_components: int) -> int:
         """Two numbers a component: mean and log variance."""
         return 2 * n_components
 
@@ -113,7 +113,7 @@ class Variational(Objective):
         """Give what a row's loss has beside its reconstruction, (n,)."""
         return self.beta * kl_to_standard_normal(*split_statistics(statistics))
 
-    def draw_by_hand(
+    def rsample_with_vjp(
         self, statistics: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, float]]]]:
         """Draw codes, and say how a gradient by them goes on; see `Objective`."""

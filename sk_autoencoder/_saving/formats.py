@@ -1,20 +1,33 @@
 """The names in a file, by format: what 0.1.0 wrote, and what has come since.
 
 Format 1 is that of 0.1.0, format 2 that of today. A file of format 1 has exactly the
-names of `NAMES_1`; `ADDED` and `LEFT_OUT` bring it up to date, and from there on both
-formats are checked in the same way, against the names of today's classes.
+names of `NAMES_1`; `RENAMED`, `ADDED` and `LEFT_OUT` bring it up to date. From there
+on both formats are checked in the same way, against the names of today's classes.
 
 Whoever adds a constructor parameter, or a field to one of the dataclasses, adds its
 name here to `ADDED`, with the value under which a model of 0.1.0 gives what it gave.
+Whoever renames a class or a field, or a buffer of the trained module, adds both names
+to `RENAMED`.
 """
 
 import copy
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sk_autoencoder._utils.values import shortened
 
-__all__ = ["ADDED", "FORMAT", "LEFT_OUT", "NAMES_1", "check_names", "upgraded"]
+__all__ = [
+    "ADDED",
+    "FORMAT",
+    "LEFT_OUT",
+    "NAMES_1",
+    "RENAMED",
+    "check_names",
+    "upgraded",
+    "upgraded_array",
+    "upgraded_class",
+]
 
 FORMAT = 2
 
@@ -97,8 +110,27 @@ NAMES_1: dict[str, frozenset[str]] = {
 # Names that a file of either format need not have.
 OPTIONAL = ("_sklearn_output_config", "feature_names_in_")
 
+# Names of 0.1.0, and what they are called today. "classes" are records, "fields" those
+# of a class under its old name, and "arrays" patterns of names in a module's state.
+RENAMED: dict[str, dict[str, Any]] = {
+    "classes": {
+        "CodeFrame": "LatentMap",
+    },
+    "fields": {
+        "CodeFrame": {"shift": "offset", "forth": "matrix", "back": "inverse"},
+        "Plan": {"frame": "latent_map"},
+        "PrincipalAxes": {"deviations": "std", "tail": "residual_variance"},
+    },
+    "arrays": {
+        r"frame\.shift": "latent_map.offset",
+        r"frame\.forth": "latent_map.matrix",
+        r"frame\.back": "latent_map.inverse",
+    },
+}
+
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
-# What holds for a class holds for its fitted estimators too.
+# What holds for a class holds for its fitted estimators too. Keys are the old names of
+# classes, values those of today.
 ADDED: dict[str, dict[str, Any]] = {
     "AutoEncoderOutlierDetector": {"verbose": 0},
     "AutoEncoderOutlierDetector, fitted": {"_training_scores": None},
@@ -156,9 +188,25 @@ def upgraded(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     is_fitted = kind.endswith(", fitted")
     check_names(kind, values, NAMES_1[kind], OPTIONAL if is_fitted else ())
     left_out = LEFT_OUT.get(kind, frozenset())
-    kept = {name: value for name, value in values.items() if name not in left_out}
+    today = RENAMED["fields"].get(kind, {})
+    kept = {
+        today.get(name, name): value
+        for name, value in values.items()
+        if name not in left_out
+    }
     added = {**ADDED.get(kind.removesuffix(", fitted"), {}), **ADDED.get(kind, {})}
     return {**kept, **copy.deepcopy(added)}
+
+
+def upgraded_class(name: str) -> str:
+    """Return what a class of 0.1.0 is called today.
+
+    Parameters
+    ----------
+    name : str
+        Of any class; one that kept its name is returned as it is.
+    """
+    return RENAMED["classes"].get(name, name)
 
 
 def upgraded_state(name: str, state: Any) -> dict[str, Any]:
@@ -191,8 +239,25 @@ def _upgraded_model(model: Any) -> dict[str, Any]:
     model = upgraded("Fitted", _dict("a model", model))
     for name in ("net", "prefix_net"):
         if model[name] is not None:
-            model[name] = upgraded("Net", _dict("a net", model[name]))
+            net = upgraded("Net", _dict("a net", model[name]))
+            arrays = _dict("arrays of a module", net["module"])
+            named = {upgraded_array(key): array for key, array in arrays.items()}
+            model[name] = {**net, "module": named}
     return model
+
+
+def upgraded_array(name: Any) -> Any:
+    """Return what an array of a module's state is called today.
+
+    Parameters
+    ----------
+    name : object
+        From a file; what is no name is returned as it is.
+    """
+    for pattern, today in RENAMED["arrays"].items():
+        if isinstance(name, str) and re.fullmatch(pattern, name):
+            return re.sub(pattern, today, name)
+    return name
 
 
 def _upgraded_estimator(value: Any) -> dict[str, Any] | None:

@@ -21,10 +21,16 @@ from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberCol
 from sk_autoencoder._fitting.build import Plan
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._inference.moments import CodeMoments
-from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives import Denoise, Reconstruct, Variational
 from sk_autoencoder._protocols import Network
-from sk_autoencoder._saving.formats import FORMAT, NAMES_1, check_names, upgraded
+from sk_autoencoder._saving.formats import (
+    FORMAT,
+    NAMES_1,
+    check_names,
+    upgraded,
+    upgraded_class,
+)
 from sk_autoencoder._training.selection import Patience
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds, check_numpy_state
@@ -40,7 +46,7 @@ RECORDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         CategoryColumn,
-        CodeFrame,
+        LatentMap,
         CodeMoments,
         ColumnStatistics,
         Denoise,
@@ -291,14 +297,16 @@ class Decoder:
 
     def _record(self, value: dict, depth: int) -> Any:
         name = _text(value["$record"], "the name of a record")
-        if name not in RECORDS:
+        known = upgraded_class(name) if self._is_old else name
+        if known not in RECORDS or (self._is_old and name not in NAMES_1):
             raise ValueError(f"a record called {shortened(name)}")
-        hints = field_types(RECORDS[name])
+        kind = RECORDS[known]
+        hints = field_types(kind)
         fields = self._fields(name, value["fields"], depth, hints)
         for field, item in fields.items():
             if not fits(item, hints[field]):
                 raise ValueError(f"a {name} of {field}={shortened(item)}")
-        return RECORDS[name](**fields)
+        return kind(**fields)
 
     def _network(self, value: dict, depth: int) -> Network:
         name = _text(value["$network"], "the name of a network")

@@ -270,11 +270,11 @@ def _check_code(plan: Plan) -> None:
             plan.units.shape == (k,) and (plan.units > 0).all(),
             "units of other components",
         )
-    if plan.frame is not None:
-        shapes = {plan.frame.forth.shape, plan.frame.back.shape}
+    if plan.latent_map is not None:
+        shapes = {plan.latent_map.matrix.shape, plan.latent_map.inverse.shape}
         need(
-            plan.frame.shift.shape == (k,) and shapes in ({(k,)}, {(k, k)}),
-            "a frame of other components",
+            plan.latent_map.offset.shape == (k,) and shapes in ({(k,)}, {(k, k)}),
+            "a latent map of other components",
         )
 
 
@@ -286,13 +286,13 @@ def _check_axes(plan: Plan) -> None:
     width = plan.statistics.mean.size
     if plan.table is not None:
         width = MixedColumns(plan.table).n_outputs
-    n_axes = len(axes.deviations) if axes.deviations.ndim == 1 else -1
+    n_axes = len(axes.std) if axes.std.ndim == 1 else -1
     need(
         axes.components.shape == (n_axes, width) and n_axes >= plan.n_components,
         "principal axes of other columns",
     )
     need(
-        axes.n_rows >= 1 and (axes.deviations >= 0).all() and axes.tail >= 0,
+        axes.n_rows >= 1 and (axes.std >= 0).all() and axes.residual_variance >= 0,
         "principal axes of negative variance",
     )
     need(not plan.stacked, "principal axes of a stack")

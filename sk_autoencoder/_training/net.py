@@ -49,7 +49,7 @@ class AutoEncoderNet(EpochLoop):
 
     Parameters
     ----------
-    module : AutoEncoderModule or PrefixModule
+    module : AutoEncoderModule or NestedModule
     seeds : Seeds
         Of the order of the batches, the noise and the validation rows.
     gradient_clip : float or None, default=1.0

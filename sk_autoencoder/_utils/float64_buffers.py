@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ExactBuffers", "in_dtype"]
+__all__ = ["Float64Buffers", "in_dtype"]
 
 M = TypeVar("M", bound=nn.Module)
 
 
-class ExactBuffers(nn.Module):
+class Float64Buffers(nn.Module):
     """A module that remembers what its buffers were set to, in float64.
 
     Training and float32 rows use the rounded buffers, float64 rows the values
@@ -39,16 +39,16 @@ class ExactBuffers(nn.Module):
         else:
             buffer.copy_(rounded)
 
-    def precise(self, name: str, dtype: torch.dtype) -> Tensor:
+    def get_tensor(self, name: str, dtype: torch.dtype) -> Tensor:
         """Give a buffer in a dtype, as precisely as it is known."""
         buffer = self._buffers[name]
         assert buffer is not None
         if buffer.dtype == dtype:
             return buffer
-        exact = torch.from_numpy(self.exact_array(name, np.dtype(np.float64)))
+        exact = torch.from_numpy(self.get_array(name, np.dtype(np.float64)))
         return exact.to(buffer.device, dtype)
 
-    def exact_array(self, name: str, dtype: np.dtype) -> np.ndarray:
+    def get_array(self, name: str, dtype: np.dtype) -> np.ndarray:
         """Give a buffer as an array likewise; not to be written to.
 
         One that was changed since by other means, such as `load_state_dict`, counts as
@@ -81,7 +81,7 @@ def in_dtype(module: M, dtype: torch.dtype) -> M:
     with torch.inference_mode(False), torch.no_grad():
         copied = copy.deepcopy(module).to(dtype)
         for part, source in zip(copied.modules(), module.modules(), strict=True):
-            if isinstance(part, ExactBuffers) and isinstance(source, ExactBuffers):
+            if isinstance(part, Float64Buffers) and isinstance(source, Float64Buffers):
                 for name in part.exact:
-                    part._buffers[name] = source.precise(name, dtype).clone()
+                    part._buffers[name] = source.get_tensor(name, dtype).clone()
     return copied

@@ -78,16 +78,16 @@ class PrincipalAxes:
     n_rows : int
     components : ndarray of shape (n_axes, n_features), float64
         Orthonormal, the largest entry of each positive; 0 beyond the rank.
-    deviations : ndarray of shape (n_axes,), float64
+    std : ndarray of shape (n_axes,), float64
         Standard deviation along each axis, largest first; 0 beyond the rank.
-    tail : float
+    residual_variance : float
         Sum of the variances along all further axes.
     """
 
     n_rows: int
     components: np.ndarray
-    deviations: np.ndarray
-    tail: float
+    std: np.ndarray
+    residual_variance: float
 
     @classmethod
     def of(cls, rows: "ScoredRows", n_axes: int, seed: int = 0) -> "PrincipalAxes":
@@ -160,10 +160,10 @@ class PrincipalAxes:
         rank = int(np.count_nonzero(variances[:n_axes]))
         components = np.zeros((n_axes, directions.shape[1]))
         components[:rank] = _positive_peaks(directions[order[:rank]])
-        deviations = np.zeros(n_axes)
-        deviations[:rank] = np.sqrt(variances[:rank])
-        tail = float(variances[n_axes:].sum()) + unseen
-        return cls(n_rows, components, deviations, tail)
+        std = np.zeros(n_axes)
+        std[:rank] = np.sqrt(variances[:rank])
+        residual_variance = float(variances[n_axes:].sum()) + unseen
+        return cls(n_rows, components, std, residual_variance)
 
     def joined(
         self,
@@ -195,10 +195,12 @@ class PrincipalAxes:
         _, deviations, directions = linalg.svd(stack, full_matrices=False)
         # Constant columns have no share in what is lost.
         varied = np.square(factor[factor > 0])
-        own_tail = self.tail * (varied.mean() if len(varied) else 1.0)
-        lost = (own_tail * self.n_rows + other.tail * other.n_rows) / n_rows
+        own_tail = self.residual_variance * (varied.mean() if len(varied) else 1.0)
+        lost = (
+            own_tail * self.n_rows + other.residual_variance * other.n_rows
+        ) / n_rows
         variances = np.square(deviations) / n_rows
-        n_axes = len(self.deviations)
+        n_axes = len(self.std)
         merged = self._sorted(
             variances, directions, n_rows, n_axes, float(lost), squared=False
         )
@@ -209,11 +211,11 @@ class PrincipalAxes:
 
     def _factor(self) -> np.ndarray:
         """Give as many rows as axes, with the scatter of all."""
-        return np.sqrt(self.n_rows) * self.deviations[:, None] * self.components
+        return np.sqrt(self.n_rows) * self.std[:, None] * self.components
 
     def residual(self, n_components: int) -> float:
         """Variance that so many axes leave, summed over the features."""
-        return self.tail + float(np.square(self.deviations[n_components:]).sum())
+        return self.residual_variance + float(np.square(self.std[n_components:]).sum())
 
     @property
     def total(self) -> float:

@@ -117,7 +117,7 @@ class ConvNet(Network):
         self,
         *,
         n_inputs: int,
-        n_statistics: int,
+        n_encoder_outputs: int,
         n_components: int,
         n_outputs: int,
         generator: torch.Generator,
@@ -138,7 +138,7 @@ class ConvNet(Network):
             n_flat = math.prod(last)
         sizes = (n_flat, *self.hidden_layer_sizes)
         encoder += self._dense(sizes, generator)
-        encoder.append(dense(sizes[-1], n_statistics, generator))
+        encoder.append(dense(sizes[-1], n_encoder_outputs, generator))
         sizes = (n_components, *reversed(self.hidden_layer_sizes))
         decoder = self._dense((*sizes, math.prod(last)), generator)
         # Convolutions after repeated pixels take a fifth to a quarter less time so, as
@@ -151,8 +151,8 @@ class ConvNet(Network):
         decoder.append(nn.Flatten())
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
-    def doubt(self, n_features: int) -> str | None:
-        """Say whether channels seem to come last; see `Network.doubt`."""
+    def warning_for(self, n_features: int) -> str | None:
+        """Say whether channels seem to come last; see `Network.warning_for`."""
         shape = () if self.input_shape is None else tuple(self.input_shape)
         # Other numbers of features are errors, which tell the same.
         if not _looks_turned(shape) or math.prod(shape) != n_features:

@@ -92,7 +92,7 @@ class MLP(Network):
         self,
         *,
         n_inputs: int,
-        n_statistics: int,
+        n_encoder_outputs: int,
         n_components: int,
         n_outputs: int,
         generator: torch.Generator,
@@ -100,7 +100,7 @@ class MLP(Network):
         """Build the mirrored encoder and decoder; see `Network.build`."""
         sizes = self._sizes(BOTTLENECK_SIZES)
         encoder = self._layers((n_inputs, *sizes), generator)
-        encoder.append(linear((n_inputs, *sizes)[-1], n_statistics, generator))
+        encoder.append(linear((n_inputs, *sizes)[-1], n_encoder_outputs, generator))
         mirrored = (n_components, *reversed(sizes))
         decoder = self._layers(mirrored, generator)
         decoder.append(linear(mirrored[-1], n_outputs, generator))

@@ -106,7 +106,7 @@ class RecurrentNet(Network):
     """
 
     reads_cells: ClassVar[bool] = True
-    lr_factor: ClassVar[float] = 2.5
+    lr_scale: ClassVar[float] = 2.5
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class RecurrentNet(Network):
         self,
         *,
         n_inputs: int,
-        n_statistics: int,
+        n_encoder_outputs: int,
         n_components: int,
         n_outputs: int,
         generator: torch.Generator,
@@ -156,7 +156,7 @@ class RecurrentNet(Network):
             frame=frame,
             layers=layers,
             dropout=self._dropout(),
-            output=dense(widths[-1], n_statistics, generator),
+            output=dense(widths[-1], n_encoder_outputs, generator),
             masked=masked,
         )
         ends = [n_components, *reversed(sizes), width]
@@ -168,11 +168,11 @@ class RecurrentNet(Network):
         counts = (n_read * n_channels, self.n_future * n_channels)
         return encoder, WrittenBack(past, future, counts)
 
-    def check(self, *, anchored: bool, varies: np.ndarray) -> None:
+    def check(self, *, starts_from_pca: bool, varies: np.ndarray) -> None:
         """Refuse what leaves nothing to predict; see `Network.check`."""
         if not self.n_future:
             return
-        if anchored:
+        if starts_from_pca:
             raise ValueError(
                 f"expected init='random' for n_future={self.n_future!r}, got "
                 "init='pca', which sees the steps that are to be predicted. Pass "

@@ -88,8 +88,8 @@ def in_one_piece(weights: Sequence[Tensor]) -> list[Tensor]:
 class SeriesEncoder(nn.Module):
     """From series to codes: the state after the last frame, of each direction.
 
-    **Shape**: (n, n_steps * n_channels), steps first, to (n, n_statistics); `masked`
-    rows go on with as many marks, 1 where a cell is missing.
+    **Shape**: (n, n_steps * n_channels), steps first, to (n, n_encoder_outputs);
+    `masked` rows go on with as many marks, 1 where a cell is missing.
 
     Parameters
     ----------

@@ -163,7 +163,7 @@ class UserNetwork(Network):
         self,
         *,
         n_inputs: int,
-        n_statistics: int,
+        n_encoder_outputs: int,
         n_components: int,
         n_outputs: int,
         generator: torch.Generator,
@@ -176,10 +176,10 @@ class UserNetwork(Network):
                 f"got X with {n_inputs} features. Pass an input_shape whose product is "
                 "X.shape[1]."
             )
-        encoder = _own(self.encoder, "encoder", n_inputs, n_statistics, generator)
+        encoder = _own(self.encoder, "encoder", n_inputs, n_encoder_outputs, generator)
         decoder = _own(self.decoder, "decoder", n_components, n_outputs, generator)
         parts = (
-            UsersPart(encoder, shape, n_statistics),
+            UsersPart(encoder, shape, n_encoder_outputs),
             UsersPart(decoder, None, n_outputs),
         )
         _try(parts[0], "encoder", n_inputs)

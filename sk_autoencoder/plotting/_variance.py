@@ -316,7 +316,7 @@ def _pca_in_training(plan: Plan, k: int) -> np.ndarray | None:
     # Decoded, the categories of a table are no longer what the axes explain.
     if plan.axes is None or plan.table is not None:
         return None
-    along = plan.axes.deviations[:k, None] * plan.axes.components[:k]
+    along = plan.axes.std[:k, None] * plan.axes.components[:k]
     gains = np.square(along * plan.scale.unit).sum(axis=1)
     total = np.square(plan.statistics.spread).sum()
     if total == 0:

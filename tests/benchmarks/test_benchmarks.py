@@ -205,7 +205,7 @@ def test_the_convolutions_by_hand_are_those_of_conv_net(script):
     )
     encoder, decoder = network.build(
         n_inputs=784,
-        n_statistics=conv.CODE,
+        n_encoder_outputs=conv.CODE,
         n_components=conv.CODE,
         n_outputs=784,
         generator=torch.Generator().manual_seed(0),

@@ -19,7 +19,7 @@ from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._columns.table import Table
 from sk_autoencoder._inference.moments import CodeMoments
-from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives.denoise import swap
 from sk_autoencoder._saving.serialize import Decoder, Encoder
 from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits
@@ -108,7 +108,7 @@ def test_joined_moments_equal_those_of_all_rows(parts, crossed):
 
 def scatter_of(axes):
     """Put the covariance together again from the axes."""
-    return (axes.components.T * np.square(axes.deviations)) @ axes.components
+    return (axes.components.T * np.square(axes.std)) @ axes.components
 
 
 @given(parts_of_rows(), st.data())
@@ -131,8 +131,8 @@ def test_joined_principal_axes_equal_those_of_all_rows(parts, data):
     np.testing.assert_allclose(scatter_of(joined), covariance, 0, atol)
     np.testing.assert_allclose(joined.total, np.trace(covariance), 0, atol)
     assert joined.n_rows == len(X)
-    assert (np.diff(joined.deviations) <= 0).all()
-    rank = np.count_nonzero(joined.deviations)
+    assert (np.diff(joined.std) <= 0).all()
+    rank = np.count_nonzero(joined.std)
     held = joined.components[:rank]
     np.testing.assert_allclose(held @ held.T, np.eye(rank), 0, 1e-12)
 
@@ -351,13 +351,13 @@ def latent_maps(draw, kind):
     k = draw(st.integers(1, 5))
     if kind == "scaling":
         units = draw(hnp.arrays(np.float64, k, elements=st.floats(1e-3, 1e3)))
-        return CodeFrame.scaling(units), k
+        return LatentMap.scaling(units), k
     if kind == "ordering":
         order = draw(st.permutations(range(k)))
-        return CodeFrame.ordering(np.array(order)), k
+        return LatentMap.ordering(np.array(order)), k
     mean, covariance = draw(moments_of_codes(k))
     triangular = kind == "triangular"
-    return CodeFrame.whitening(mean, covariance, triangular=triangular), k
+    return LatentMap.whitening(mean, covariance, triangular=triangular), k
 
 
 @st.composite
@@ -368,14 +368,22 @@ def moments_of_codes(draw, k):
     return mean, root @ root.T + np.eye(k)
 
 
-def apply_map(frame, codes):
-    moved = codes - frame.shift
-    return moved * frame.forth if frame.forth.ndim == 1 else moved @ frame.forth
+def apply_map(latent_map, codes):
+    moved = codes - latent_map.offset
+    return (
+        moved * latent_map.matrix
+        if latent_map.matrix.ndim == 1
+        else moved @ latent_map.matrix
+    )
 
 
-def invert_map(frame, codes):
-    moved = codes * frame.back if frame.back.ndim == 1 else codes @ frame.back
-    return moved + frame.shift
+def invert_map(latent_map, codes):
+    moved = (
+        codes * latent_map.inverse
+        if latent_map.inverse.ndim == 1
+        else codes @ latent_map.inverse
+    )
+    return moved + latent_map.offset
 
 
 @pytest.mark.parametrize("kind", ["scaling", "ordering", "whitening", "triangular"])
@@ -392,11 +400,11 @@ def test_a_latent_map_and_its_inverse_leave_codes_as_they_are(kind, data):
 @given(st.data(), st.integers(1, 5), st.booleans())
 def test_whitening_makes_the_covariance_the_identity(data, k, triangular):
     mean, covariance = data.draw(moments_of_codes(k))
-    frame = CodeFrame.whitening(mean, covariance, triangular=triangular)
-    white = frame.forth.T @ covariance @ frame.forth
+    latent_map = LatentMap.whitening(mean, covariance, triangular=triangular)
+    white = latent_map.matrix.T @ covariance @ latent_map.matrix
     np.testing.assert_allclose(white, np.eye(k), 0, 1e-11)
     if triangular:  # component j depends on the first j codes alone
-        np.testing.assert_array_equal(np.tril(frame.forth, -1), 0)
+        np.testing.assert_array_equal(np.tril(latent_map.matrix, -1), 0)
 
 
 # ------------------------------------------------------------------- swap noise

@@ -68,9 +68,9 @@ def own(fitted):
 class Strange(Network):
     """Parts that no fast path knows, among them one that writes to its input."""
 
-    def build(self, *, n_inputs, n_statistics, n_components, n_outputs, generator):
+    def build(self, *, n_inputs, n_encoder_outputs, n_components, n_outputs, generator):
         encoder = nn.Sequential(nn.PReLU(), nn.Linear(n_inputs, 12), nn.GELU("tanh"))
-        encoder.append(nn.Sequential(nn.Softplus(), nn.Linear(12, n_statistics)))
+        encoder.append(nn.Sequential(nn.Softplus(), nn.Linear(12, n_encoder_outputs)))
         decoder = nn.Sequential(nn.Hardtanh(-99, 99, inplace=True))
         decoder.append(nn.Sequential(nn.Linear(n_components, 9, bias=False), nn.ELU(2)))
         decoder.append(nn.Linear(9, n_outputs))
@@ -83,9 +83,9 @@ class Strange(Network):
 class Unusual(Network):
     """Known parts, but for their parameters."""
 
-    def build(self, *, n_inputs, n_statistics, n_components, n_outputs, generator):
+    def build(self, *, n_inputs, n_encoder_outputs, n_components, n_outputs, generator):
         encoder = nn.Sequential(nn.Linear(n_inputs, 9), nn.GELU("tanh"))
-        encoder.append(nn.Linear(9, n_statistics))
+        encoder.append(nn.Linear(9, n_encoder_outputs))
         decoder = nn.Sequential(nn.Linear(n_components, 9, bias=False), nn.ELU(2))
         decoder.append(nn.Linear(9, n_outputs))
         for part in [*encoder, *decoder]:
@@ -138,22 +138,24 @@ def any_kind(request):
 def by_module(estimator, rows, method):
     """What the torch module itself gives, in float64 but for its rounded statistics."""
     module = copy.deepcopy(estimator.module_).double()
-    frame, x = module.frame, torch.from_numpy(rows.astype(np.float64))
+    latent_map, x = module.latent_map, torch.from_numpy(rows.astype(np.float64))
     with torch.no_grad():
         if method == "encode":
             code = module.network_code(x - module.columns.mean)
-            if frame.frame is not None:
-                code = code - frame.shift
+            if latent_map.map is not None:
+                code = code - latent_map.offset
                 code = (
-                    code * frame.forth if frame.forth.ndim == 1 else code @ frame.forth
+                    code * latent_map.matrix
+                    if latent_map.matrix.ndim == 1
+                    else code @ latent_map.matrix
                 )
             return code[:, : module.kept]
         decoder = module.decoder
-        if frame.frame is not None:
-            j, back = x.shape[1], frame.back
-            decoder = module.prefixes if j < frame.width else decoder
+        if latent_map.map is not None:
+            j, back = x.shape[1], latent_map.inverse
+            decoder = module.prefixes if j < latent_map.width else decoder
             x = x * back[:j] if back.ndim == 1 else x @ back[:j, :j]
-            x = x + frame.shift[:j]
+            x = x + latent_map.offset[:j]
         return module.columns.decode(decoder(x))
 
 

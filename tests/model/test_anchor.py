@@ -17,7 +17,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._model.latent_map import CodeFrame
+from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._training.selection import Guard
 from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits
 
@@ -121,7 +121,7 @@ def test_axes_of_parts_join_to_those_of_all():
     parts = [PrincipalAxes.of(units(part), d) for part in (first, second)]
     joined = parts[0].joined(parts[1], gap, np.ones(d))
     whole = PrincipalAxes.of(units(rows), d)
-    np.testing.assert_allclose(joined.deviations, whole.deviations, atol=1e-9)
+    np.testing.assert_allclose(joined.std, whole.std, atol=1e-9)
     assert joined.n_rows == len(rows)
     assert joined.total == pytest.approx(rows.var(axis=0).sum())
     assert joined.residual(3) == pytest.approx(whole.residual(3))
@@ -138,7 +138,7 @@ def test_axes_join_in_new_units():
     expected = (
         PCA().fit(rows * weight).explained_variance_ * (len(rows) - 1) / len(rows)
     )
-    np.testing.assert_allclose(np.square(joined.deviations), expected)
+    np.testing.assert_allclose(np.square(joined.std), expected)
 
 
 def test_few_axes_of_many_columns_leave_what_pca_leaves():
@@ -158,7 +158,7 @@ def test_many_rows_of_many_columns_are_iterated_to_nearly_pca():
     axes = PrincipalAxes.of(units(rows), 5)
     pca = PCA(5, svd_solver="full").fit(rows)
     expected = np.sqrt(pca.explained_variance_ * 1099 / 1100)
-    np.testing.assert_allclose(axes.deviations, expected, rtol=1e-3)
+    np.testing.assert_allclose(axes.std, expected, rtol=1e-3)
     assert axes.total == pytest.approx(rows.var(axis=0).sum())
 
 
@@ -347,12 +347,14 @@ def test_a_whitening_frame_and_its_inverse(triangular):
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4))
     covariance = np.cov(codes.T)
-    frame = CodeFrame.whitening(codes.mean(axis=0), covariance, triangular=triangular)
-    white = (codes - frame.shift) @ frame.forth
+    latent_map = LatentMap.whitening(
+        codes.mean(axis=0), covariance, triangular=triangular
+    )
+    white = (codes - latent_map.offset) @ latent_map.matrix
     np.testing.assert_allclose(np.cov(white.T), np.eye(4), atol=1e-12)
-    np.testing.assert_allclose(white @ frame.back + frame.shift, codes)
+    np.testing.assert_allclose(white @ latent_map.inverse + latent_map.offset, codes)
     if triangular:
-        np.testing.assert_allclose(np.tril(frame.forth, -1), 0, atol=1e-12)
+        np.testing.assert_allclose(np.tril(latent_map.matrix, -1), 0, atol=1e-12)
 
 
 # -- explained variance ---------------------------------------------------------------

@@ -49,7 +49,9 @@ def test_leaky_relu_codes_are_those_of_the_module(n, dtype):
     with torch.no_grad():
         centred = torch.from_numpy(X[:n]) - torch.from_numpy(fitted.mean_)
         code = module.network_code(centred)
-        expected = ((code - module.frame.shift) * module.frame.forth).numpy()
+        expected = (
+            (code - module.latent_map.offset) * module.latent_map.matrix
+        ).numpy()
     found = fitted.transform(rows)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.ptp(expected))
     assert any(type(part) is nn.LeakyReLU for part in module.modules())

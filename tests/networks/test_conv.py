@@ -31,7 +31,7 @@ FAST = {"max_epochs": 2, "random_state": 0}
 def build(network, n_inputs, n_components=3):
     return network.build(
         n_inputs=n_inputs,
-        n_statistics=n_components,
+        n_encoder_outputs=n_components,
         n_components=n_components,
         n_outputs=n_inputs,
         generator=make_generator(0),
@@ -227,13 +227,13 @@ def test_channels_that_seem_to_come_last_are_told(shape, advice, tmp_path):
 )
 def test_other_shapes_are_taken_as_they_are(shape):
     # Eight channels of 16 x 4 are unusual, and nobody's mistake.
-    assert ConvNet(shape).doubt(math.prod(shape)) is None
+    assert ConvNet(shape).warning_for(math.prod(shape)) is None
 
 
 def test_what_is_an_error_is_no_doubt():
-    assert ConvNet((8, 8, 3)).doubt(192) is not None
+    assert ConvNet((8, 8, 3)).warning_for(192) is not None
     for shape in [(8, 8, 3), (8, 8, "3"), (8,), None]:
-        assert ConvNet(shape).doubt(64) is None
+        assert ConvNet(shape).warning_for(64) is None
 
 
 def test_a_wrong_number_of_features_tells_of_channels_that_seem_to_come_last():

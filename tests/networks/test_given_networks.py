@@ -47,8 +47,8 @@ def dense(sizes, *last):
 
 def network(kind=AutoEncoderTransformer, *last, d=64, seed=0, **parameters):
     torch.manual_seed(seed)
-    n_statistics = 2 * K if kind is VAETransformer else K
-    pair = dense((d, 16, n_statistics)), dense((K, 16, d), *last)
+    n_encoder_outputs = 2 * K if kind is VAETransformer else K
+    pair = dense((d, 16, n_encoder_outputs)), dense((K, 16, d), *last)
     return UserNetwork(*pair, **parameters)
 
 
@@ -88,7 +88,7 @@ def test_start_is_auto_and_without_own_modules_that_is_pca(kind):
         for init in ("auto", "pca")
     )
     np.testing.assert_array_equal(auto.transform(X), pca.transform(X))
-    assert auto.module_.encoder.__class__.__name__.startswith("Anchored")
+    assert auto.module_.encoder.__class__.__name__.startswith("PCAResidual")
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])

@@ -46,7 +46,7 @@ X = waves()
 def build(network, n_features, *, masked=False, n_components=3):
     return network.build(
         n_inputs=n_features * (1 + masked),
-        n_statistics=n_components,
+        n_encoder_outputs=n_components,
         n_components=n_components,
         n_outputs=n_features,
         generator=make_generator(0),

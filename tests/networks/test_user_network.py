@@ -66,7 +66,7 @@ def modules():
 
 
 @pytest.mark.parametrize(
-    ("kind", "n_statistics"),
+    ("kind", "n_encoder_outputs"),
     [
         (AutoEncoderTransformer, 3),
         (DenoisingAutoEncoderTransformer, 3),
@@ -74,9 +74,9 @@ def modules():
     ],
 )
 def test_every_objective_trains_and_leaves_the_modules_alone(
-    kind, n_statistics, tmp_path
+    kind, n_encoder_outputs, tmp_path
 ):
-    network = UserNetwork(OutputFirst(64, n_statistics), OutputFirst(3, 64))
+    network = UserNetwork(OutputFirst(64, n_encoder_outputs), OutputFirst(3, 64))
     before = copy.deepcopy(network.encoder.state_dict())
     estimator = kind(3, network=network, max_epochs=30, random_state=0).fit(X)
     assert estimator.transform(X).shape == (300, 3)

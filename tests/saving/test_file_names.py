@@ -23,8 +23,10 @@ from sk_autoencoder._saving.formats import (
     ADDED,
     LEFT_OUT,
     NAMES_1,
+    RENAMED,
     check_names,
     upgraded,
+    upgraded_array,
 )
 from sk_autoencoder._saving.serialize import NETWORKS, RECORDS
 from sk_autoencoder._saving.settings_checks import CONSTRAINTS, NOT_SETTINGS
@@ -44,22 +46,33 @@ def names_of(kind):
     return {*kind._get_param_names(), *kept}
 
 
+def names_1(name):
+    """Names of a class in files of 0.1.0, those that were renamed by today's."""
+    today = RENAMED["fields"].get(name, {})
+    return frozenset(today.get(field, field) for field in NAMES_1[name])
+
+
+OLD_NAMES = {today: name for name, today in RENAMED["classes"].items()}
 UNITS_1 = {"middle", "unit", "unseen", "levels"}
 # What 0.1.0 had of each class, by the class.
 OF_0_1_0 = {
     **{kind: NAMES_1[kind.__name__] for kind in TRANSFORMERS},
     **{kind: NAMES_1[name] for name, kind in NETWORKS.items()},
-    **{kind: NAMES_1[name] for name, kind in RECORDS.items() if name in NAMES_1},
+    **{
+        kind: names_1(OLD_NAMES.get(name, name))
+        for name, kind in RECORDS.items()
+        if OLD_NAMES.get(name, name) in NAMES_1
+    },
     AutoEncoderOutlierDetector: NAMES_1["AutoEncoderOutlierDetector, fitted"],
-    Fitted: NAMES_1["Fitted"],
+    Fitted: names_1("Fitted"),
     Units: UNITS_1,
-    Scorer: (NAMES_1["Scorer"] - UNITS_1) | {"units"},
+    Scorer: (names_1("Scorer") - UNITS_1) | {"units"},
 }
 
 
 @pytest.mark.parametrize("kind", OF_0_1_0, ids=lambda kind: kind.__name__)
 def test_every_name_is_one_of_0_1_0_or_has_the_value_that_keeps_its_results(kind):
-    name = kind.__name__
+    name = OLD_NAMES.get(kind.__name__, kind.__name__)
     added = ADDED.get(name, {}).keys() | ADDED.get(f"{name}, fitted", {}).keys()
     expected = (set(OF_0_1_0[kind]) - LEFT_OUT.get(name, set())) | added
     new, gone = names_of(kind) - expected, expected - names_of(kind)
@@ -162,3 +175,19 @@ def test_names_added_later_are_filled_in(monkeypatch):
     assert first["later"] is not second["later"]
     with pytest.raises(ValueError, match=r"^Seeds with the unknown 'later'$"):
         upgraded("Seeds", first)
+
+
+def test_renamed_names_are_names_of_0_1_0_under_which_nothing_is_known_today():
+    for name, today in RENAMED["classes"].items():
+        assert name in NAMES_1
+        assert name not in RECORDS
+        assert today not in NAMES_1
+    for name, fields in RENAMED["fields"].items():
+        assert fields.keys() <= NAMES_1[name]
+        assert not set(fields.values()) & NAMES_1[name] - fields.keys()
+
+
+def test_arrays_of_a_users_network_keep_their_names():
+    own = ["encoder.frame.shift", "decoder.frame.back", "encoder.columns.unit"]
+    assert [upgraded_array(name) for name in own] == own
+    assert upgraded_array("frame.shift") == "latent_map.offset"

@@ -50,9 +50,14 @@ class Custom(Network):
         self.code = code
         self.last = last
 
-    def build(self, *, n_inputs, n_statistics, n_components, n_outputs, generator):
+    def build(self, *, n_inputs, n_encoder_outputs, n_components, n_outputs, generator):
         middle, code, last = copy.deepcopy((self.middle, self.code, self.last))
-        encoder = nn.Linear(n_inputs, 8), *middle, nn.Linear(8, n_statistics), *code
+        encoder = (
+            nn.Linear(n_inputs, 8),
+            *middle,
+            nn.Linear(8, n_encoder_outputs),
+            *code,
+        )
         decoder = nn.Linear(n_components, n_outputs), *last
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 

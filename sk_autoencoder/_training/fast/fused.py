@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from sk_autoencoder._columns import OwnLoss
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import (
-    AnchoredDecoder,
-    AnchoredEncoder,
-    AnchoredPosterior,
+    PCAResidualDecoder,
+    PCAResidualEncoder,
+    PCAResidualPosterior,
 )
 from sk_autoencoder._training.fast.cuda_graph import ReplayedStep
 from sk_autoencoder._training.fast.dense import DenseLayer, DensePass, dense_layers
@@ -85,25 +85,25 @@ class _Networks(NamedTuple):
 
     encoder: list[DenseLayer]
     decoder: list[DenseLayer]
-    anchor: tuple[AnchoredEncoder, AnchoredDecoder] | None
+    pca: tuple[PCAResidualEncoder, PCAResidualDecoder] | None
 
     @classmethod
     def of(cls, module: AutoEncoderModule) -> "_Networks | None":
         """Take a module apart; None where it is not so built."""
         encoder, decoder = module.encoder, module.decoder
-        networks, anchor = (encoder, decoder), None
-        if isinstance(encoder, AnchoredEncoder) and isinstance(
-            decoder, AnchoredDecoder
+        networks, pca = (encoder, decoder), None
+        if isinstance(encoder, PCAResidualEncoder) and isinstance(
+            decoder, PCAResidualDecoder
         ):
-            networks, anchor = (encoder.network, decoder.network), (encoder, decoder)
+            networks, pca = (encoder.network, decoder.network), (encoder, decoder)
         first, last = map(dense_layers, networks)
         if first is None or last is None:
             return None
         # What these give is written over: nobody behind them may still need it.
-        written = [last, first] if anchor else [last]
+        written = [last, first] if pca else [last]
         if any(layers[-1].activation is not None for layers in written):
             return None
-        return cls(first, last, anchor)
+        return cls(first, last, pca)
 
     def hold_all(self, parameters: Iterable[Tensor]) -> bool:
         """Tell whether these are the weights, each in one layer, and all trained."""
@@ -174,8 +174,8 @@ class FusedStep:
         module = self._module
         inputs = module.objective.corrupt(x, module.columns, module.generator)
         inputs = inputs.detach()  # a user's noise may come with a graph
-        if self._networks.anchor is not None:
-            return self._anchored(*self._networks.anchor, inputs, target)
+        if self._networks.pca is not None:
+            return self._with_pca(*self._networks.pca, inputs, target)
         encoder, decoder = self._buffered(x.shape[0])
         code, back = self._draw(encoder.forward(inputs))
         loss, gradient = self._score(decoder.forward(code), target)
@@ -183,10 +183,10 @@ class FusedStep:
         assert to_code is not None
         return self._end(encoder, loss, to_code, back)
 
-    def _anchored(
+    def _with_pca(
         self,
-        outer: AnchoredEncoder,
-        inner: AnchoredDecoder,
+        outer: PCAResidualEncoder,
+        inner: PCAResidualDecoder,
         inputs: Tensor,
         target: Tensor,
     ) -> tuple[float, dict[str, float]]:
@@ -194,7 +194,7 @@ class FusedStep:
         columns = self._columns
         encoder, decoder = self._buffered(inputs.shape[0])
         statistics = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
-        if isinstance(outer, AnchoredPosterior):
+        if isinstance(outer, PCAResidualPosterior):
             statistics += outer.log_variance
         code, back = self._draw(statistics)
         linear = torch.addmm(inner.offset, code, inner.axes)
@@ -212,7 +212,7 @@ class FusedStep:
         module = self._module
         if module.objective.is_plain:
             return statistics, None
-        return module.objective.draw_by_hand(statistics, module.generator)
+        return module.objective.rsample_with_vjp(statistics, module.generator)
 
     def _end(
         self, encoder: DensePass, loss: float, to_code: Tensor, back: Back | None
