@@ -151,10 +151,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         return "standard" if stacked else self.numeric_scaling
 
     def _check_fit(self) -> None:
-        """Warn of what the caller should know of a fit; the caller is four frames up.
-
-        Called by `fit` alone.
-        """
+        """Warn of what the caller should know of a fit; called by `fit` alone."""
 
     # -- fitting -----------------------------------------------------------------
 

@@ -41,6 +41,7 @@ from sk_autoencoder._saving.transformer import (
     check_own_names,
     refuse_own_class,
 )
+from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.interrupts import all_or_nothing
 from sk_autoencoder._utils.params import ChecksObjects
 from sk_autoencoder._utils.shapes import flat_rows, shaped
@@ -446,17 +447,18 @@ default="combined"
         """Validate rows of numbers."""
         reader = self._template()
         ours = isinstance(reader, BaseAutoEncoder)
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr"
-            if ours or get_tags(reader).input_tags.sparse
-            else False,
-            dtype=DTYPES,
-            ensure_all_finite="allow-nan" if self._takes_missing() else True,
-            ensure_min_samples=2 if reset else 1,
-        )
+        with within_float64():
+            return validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr"
+                if ours or get_tags(reader).input_tags.sparse
+                else False,
+                dtype=DTYPES,
+                ensure_all_finite="allow-nan" if self._takes_missing() else True,
+                ensure_min_samples=2 if reset else 1,
+            )
 
     def _takes_missing(self) -> bool:
         return self.estimator is None or allows_nan(self.estimator)

@@ -280,8 +280,7 @@ class AutoEncoderNet(EpochLoop):
                     if self._run_epoch(epoch, batches, held_out, on_epoch):
                         break
         except KeyboardInterrupt:
-            if not self._stopped_by_callback():
-                raise
+            raise  # the net is to be settled
         except BaseException:
             self.interrupted_ = True
             self._end_run(train)
@@ -365,18 +364,31 @@ class AutoEncoderNet(EpochLoop):
         # what validation scores and callbacks save is what the run will give.
         with self.average_.applied():
             self.run_single_epoch(held_out, False, "valid", self.validation_step)
-            self.notify("on_epoch_end", **on_epoch)
+            is_stopped = self._end_epoch(on_epoch)
             row = self.history[-1]
             score = row["valid_loss"] if held_out is not None else row["train_loss"]
             self.diverged_ = not math.isfinite(row["train_loss"] + score)
             if not self.diverged_:
                 self.best_.offer(self.module_, score, epoch)
-        return self.diverged_ or (
-            held_out is not None
-            and self.patience.is_over(
-                epoch=epoch, best_epoch=self.best_.epoch, steps_an_epoch=len(batches)
-            )
+        if is_stopped or self.diverged_ or held_out is None:
+            return is_stopped or self.diverged_
+        return self.patience.is_over(
+            epoch=epoch, best_epoch=self.best_.epoch, steps_an_epoch=len(batches)
         )
+
+    def _end_epoch(self, on_epoch: dict[str, Any]) -> bool:
+        """Call the callbacks at the end of an epoch; return whether one stops here.
+
+        skorch's way to stop is an interrupt. The epoch itself counts: what validation
+        has recorded comes before the callbacks of users.
+        """
+        try:
+            self.notify("on_epoch_end", **on_epoch)
+        except KeyboardInterrupt:
+            if not self._stopped_by_callback():
+                raise
+            return True
+        return False
 
     def _end_run(self, train: Dataset) -> None:
         """Leave the best state in the module, and keep what a further run needs.
@@ -430,7 +442,7 @@ class AutoEncoderNet(EpochLoop):
         self.module_.use_generator(self.noise_)
 
     def _stopped_by_callback(self) -> bool:
-        """Tell skorch's way of stopping early from a user's interrupt."""
+        """Return whether skorch stops early, and not a user by an interrupt."""
         return any(
             isinstance(cb, EarlyStopping) and cb.misses_ >= cb.patience
             for _, cb in self.callbacks_

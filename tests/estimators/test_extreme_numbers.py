@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     VAETransformer,
@@ -292,6 +293,40 @@ def test_whole_numbers_beyond_float64_are_told(kind, number):
     for method in (reducer.transform, reducer.score, reducer.reconstruction_error):
         with pytest.raises(ValueError, match=message):
             method(rows)
+
+
+def with_large_number(kind, number):
+    X = with_column(lambda x: x).astype(object)
+    X[3, 1] = number
+    if kind == "array":
+        return X
+    return pd.DataFrame(X) if kind == "frame" else as_mixed(X)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**5000)], ids=["400", "5000"])
+@pytest.mark.parametrize("kind", ["array", "frame", "mixed"])
+def test_detector_tells_of_whole_numbers_beyond_float64(kind, number):
+    where = " in column 'y'" if kind == "mixed" else "( in column 1)?"
+    message = (
+        r"^expected columns whose values fit float64, none beyond 1\.79769e\+308, got "
+        rf"X with a larger whole number{where}\. Scale X first, or drop the column\.$"
+    )
+    detector = AutoEncoderOutlierDetector(
+        AutoEncoderTransformer(2, **SMALL), random_state=0
+    )
+    rows = with_large_number(kind, number)
+    with pytest.raises(ValueError, match=message):
+        detector.fit(rows)
+    detector.fit(with_large_number(kind, 0.0))
+    for method in (detector.predict, detector.score_samples, detector.explain):
+        with pytest.raises(ValueError, match=message):
+            method(rows)
+
+
+@pytest.mark.parametrize("kind", ["array", "frame", "mixed"])
+def test_default_detector_tells_of_whole_numbers_beyond_float64(kind):
+    with pytest.raises(ValueError, match="fit float64, none beyond 1"):
+        AutoEncoderOutlierDetector(random_state=0).fit(with_large_number(kind, 10**400))
 
 
 def test_codes_beyond_float64_are_told():

@@ -353,6 +353,50 @@ def test_skorchs_early_stopping_is_not_an_interrupt():
     assert reducer.fit(X).n_iter_ < 6
 
 
+class StopAt(EarlyStopping):
+    """Ends training after an epoch, whatever its losses."""
+
+    def __init__(self, epoch):
+        super().__init__(patience=1)
+        self.epoch = epoch
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            self.misses_ = self.patience
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize("hooked", [True, False])
+def test_epoch_at_which_a_callback_stops_counts(early_stopping, hooked):
+    settings = {"init": "random", "early_stopping": early_stopping, **SMALL}
+    others = [BatchWatcher()] if hooked else []
+    stopped = AutoEncoderTransformer(
+        5, callbacks=[*others, StopAt(3)], max_epochs=9, **settings
+    ).fit(X)
+    expected = AutoEncoderTransformer(
+        5, callbacks=others, max_epochs=3, **settings
+    ).fit(X)
+    assert stopped.n_iter_ == stopped.best_epoch_ == 3
+    np.testing.assert_array_equal(stopped.transform(X), expected.transform(X))
+    stopped.partial_fit(X)
+    expected.partial_fit(X)
+    np.testing.assert_array_equal(stopped.transform(X), expected.transform(X))
+
+
+def test_user_interrupt_beside_a_stopping_callback_ends_the_fit():
+    class Interrupt(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    reducer = AutoEncoderTransformer(
+        5, callbacks=[EarlyStopping(), Interrupt()], max_epochs=4, **SMALL
+    )
+    with pytest.raises(KeyboardInterrupt, match="fit was interrupted after epoch 2"):
+        reducer.fit(X)
+
+
 def test_verbose_prints_a_table_or_a_bar_or_nothing(capfd):
     AutoEncoderTransformer(5, max_epochs=2, **SMALL).fit(X)
     quiet = capfd.readouterr()
