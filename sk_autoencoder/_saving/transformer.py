@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 
 from sk_autoencoder._saving.formats import OPTIONAL, check_names
 from sk_autoencoder._saving.settings_checks import check_setting_names
@@ -28,6 +29,8 @@ __all__ = [
 KEPT = ("_input_dtype", "_row_shape", "n_features_in_")
 # What the caller has been told: of no use to who reads the file.
 TRANSIENT = ("_told_levels",)
+# What `set_fit_request` has set: an object of scikit-learn's, plain values in a file.
+REQUESTS = "_metadata_request"
 
 
 def to_values(estimator: Any, *, optimizer: bool = True) -> dict[str, Any]:
@@ -49,16 +52,50 @@ def to_values(estimator: Any, *, optimizer: bool = True) -> dict[str, Any]:
     state = {name: getattr(estimator, name) for name in kind._get_param_names()}
     _refuse_settings(state["net_params"] or {})
     if not estimator._is_fitted():
-        check_own_names(estimator, {*state, *OPTIONAL})
-        return state
+        check_own_names(estimator, {*state, *OPTIONAL, REQUESTS})
+        return {**state, **_requests_of(estimator)}
     fitted = estimator._fitted
     _refuse_settings(fitted.plan.settings)
     kept = {name: own[name] for name in (*KEPT, *OPTIONAL) if name in own}
     following = vars(_from_model(kind, fitted, {**state, **kept}))
-    check_own_names(estimator, {*OPTIONAL, *TRANSIENT, *following})
+    check_own_names(estimator, {*OPTIONAL, *TRANSIENT, REQUESTS, *following})
     captured = capture(fitted)
     model = captured if optimizer else without_optimizer(captured)
-    return {**state, **kept, "_fitted": model}
+    return {**state, **kept, **_requests_of(estimator), "_fitted": model}
+
+
+def _requests_of(estimator: Any) -> dict[str, Any]:
+    """Return which metadata an estimator requests, where that was set, by name."""
+    if REQUESTS not in vars(estimator):
+        return {}
+    return {REQUESTS: {"fit": dict(estimator.get_metadata_routing().fit.requests)}}
+
+
+def _set_requests(estimator: Any, requests: Any) -> None:
+    """Request the metadata that a file names, as its user had done.
+
+    Parameters
+    ----------
+    estimator : transformer
+    requests : dict
+        From `_requests_of`, or not.
+    """
+    need(
+        isinstance(requests, dict)
+        and requests.keys() == {"fit"}
+        and isinstance(requests["fit"], dict)
+        and requests["fit"].keys() == {"X_val"},
+        f"requests of metadata {shortened(requests)}",
+    )
+    value = requests["fit"]["X_val"]
+    is_alias = isinstance(value, str) and value.isidentifier()
+    need(
+        value is None or isinstance(value, bool) or is_alias,
+        f"a request of metadata X_val={shortened(value)}",
+    )
+    # Without it, scikit-learn's setter refuses to be called.
+    with config_context(enable_metadata_routing=True):
+        estimator.set_fit_request(X_val=value)
 
 
 def refuse_own_class(kind: type) -> None:
@@ -139,7 +176,7 @@ def from_values(kind: Any, state: Any) -> Any:
     names = kind._get_param_names()
     is_fitted = "_fitted" in state
     kept = ("_fitted", *KEPT) if is_fitted else ()
-    check_names(kind.__name__, state, (*names, *kept), OPTIONAL)
+    check_names(kind.__name__, state, (*names, *kept), (*OPTIONAL, REQUESTS))
     estimator = kind.__new__(kind)
     vars(estimator).update({name: state[name] for name in names})
     estimator._validate_params()
@@ -147,6 +184,8 @@ def from_values(kind: Any, state: Any) -> Any:
     attributes = {name: state[name] for name in OPTIONAL if name in state}
     _check_output(attributes)
     vars(estimator).update(attributes)
+    if REQUESTS in state:
+        _set_requests(estimator, state[REQUESTS])
     if not is_fitted:
         return estimator
     fitted = restore(state["_fitted"], trusted=False)

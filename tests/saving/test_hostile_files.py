@@ -394,6 +394,31 @@ VALUES = {
         ),
         "an output that set_output has not",
     ),
+    "requests of another method": (
+        lambda file: file.add(
+            "_metadata_request", {"$dict": [["transform", {"$dict": []}]]}
+        ),
+        "requests of metadata {'transform': {}}",
+    ),
+    "requests of other metadata": (
+        lambda file: file.add(
+            "_metadata_request",
+            {"$dict": [["fit", {"$dict": [["sample_weight", True]]}]]},
+        ),
+        "requests of metadata {'fit': {'sample_weight': True}}",
+    ),
+    "a request by a number": (
+        lambda file: file.add(
+            "_metadata_request", {"$dict": [["fit", {"$dict": [["X_val", 3]]}]]}
+        ),
+        "a request of metadata X_val=3",
+    ),
+    "a request by no name": (
+        lambda file: file.add(
+            "_metadata_request", {"$dict": [["fit", {"$dict": [["X_val", "a b"]]}]]}
+        ),
+        "a request of metadata X_val='a b'",
+    ),
     "an objective of another class": (
         lambda file: file.put(
             {

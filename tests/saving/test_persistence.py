@@ -10,11 +10,15 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 import torch
 from sklearn.datasets import load_digits
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 import sk_autoencoder
 from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     VAETransformer,
@@ -159,6 +163,46 @@ def test_names_in_a_frame_and_output_are_kept(tmp_path):
     same(reducer.transform(frame), again.transform(frame))
     with pytest.raises(ValueError, match="feature names"):
         again.transform(frame.rename(columns={"c0": "other"}))
+
+
+@pytest.mark.parametrize("value", [True, False, None, "validation"])
+@pytest.mark.parametrize("cls", [PLAIN, DENOISING, VAETransformer])
+def test_requests_of_metadata_are_kept(cls, value, tmp_path):
+    reducer = cls(3, **{**SMALL, "max_epochs": 0})
+    with sklearn.config_context(enable_metadata_routing=True):
+        reducer.set_fit_request(X_val=value)
+    reducer.set_output(transform="pandas").fit(X).save(tmp_path / "model")
+    again = sk_autoencoder.load(tmp_path / "model")
+    assert not sklearn.get_config()["enable_metadata_routing"]
+    assert again.get_metadata_routing().fit.requests == {"X_val": value}
+    pd.testing.assert_frame_equal(again.transform(X), reducer.transform(X))
+    again.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
+
+
+def test_requests_of_a_detectors_estimator_are_kept(tmp_path):
+    reducer = PLAIN(3, **{**SMALL, "max_epochs": 0})
+    with sklearn.config_context(enable_metadata_routing=True):
+        reducer.set_fit_request(X_val=True)
+    detector = AutoEncoderOutlierDetector(reducer).fit(X)
+    detector.save(tmp_path / "model")
+    again = sk_autoencoder.load(tmp_path / "model")
+    for estimator in (again.estimator, *again.estimators_):
+        assert estimator.get_metadata_routing().fit.requests == {"X_val": True}
+    same(again.score_samples(X), detector.score_samples(X))
+
+
+def test_pipeline_of_a_loaded_transformer_hands_it_its_validation_set(tmp_path):
+    with sklearn.config_context(enable_metadata_routing=True):
+        reducer = PLAIN(3, **SMALL).set_fit_request(X_val=True).fit(X)
+        reducer.save(tmp_path / "model")
+        again = sk_autoencoder.load(tmp_path / "model")
+        pipeline = Pipeline(
+            [("scale", StandardScaler()), ("reduce", again)], transform_input=["X_val"]
+        )
+        pipeline.fit(X, X_val=X[:7])
+    batches = again.history_[0]["batches"][0] | again.history_[0]["batches"][-1]
+    assert (batches["train_batch_size"], batches["valid_batch_size"]) == (len(X), 7)
 
 
 def test_what_is_ones_own_is_named_and_asked_for(tmp_path):
