@@ -125,7 +125,7 @@ def test_every_attribute_comes_back(name, tmp_path):
     loaded = sk_autoencoder.load(tmp_path / "model")
     assert vars(loaded).keys() == vars(estimator).keys(), (
         "an attribute that fit sets and load does not: set it in `_take`, or name it "
-        "in KEPT of _base_files or _outlier"
+        "in KEPT of _saving/transformer.py or of _outliers/detector.py"
     )
     for attribute, value in vars(estimator).items():
         own = getattr(loaded, attribute)

@@ -11,10 +11,10 @@ the loss by raw,
 
     du  = r E dh/du + (E f'(o + u D)) D'
 
-and the gradients by the weights of g and h are those of dense layers
-(`_dense.DensePass`), for du and r E. A, D and o are not trained. All noise is drawn by
-the module's own parts, in the same order as in its forward pass: both ways of training
-take the same steps, to rounding.
+and the gradients by the weights of g and h are those of dense layers, for du and r E
+(`DensePass` in `_training/fast/dense.py`). A, D and o are not trained. All noise is
+drawn by the module's own parts, in the same order as in its forward pass: both ways of
+training take the same steps, to rounding.
 """
 
 from collections.abc import Callable, Iterable
