@@ -75,7 +75,7 @@ class Network(BaseEstimator, ABC):
             (n, n_outputs).
         """
 
-    def check(self, *, starts_from_pca: bool, varies: np.ndarray) -> None:
+    def validate(self, *, starts_from_pca: bool, varies: np.ndarray) -> None:
         """Refuse what the network does not go with, with advice that names its own.
 
         Parameters
@@ -87,7 +87,7 @@ class Network(BaseEstimator, ABC):
         """
 
     def warning_for(self, n_features: int) -> str | None:
-        """Say what is probably not meant, though it can be built; None where nothing.
+        """Return what is probably not meant, though it can be built, or None.
 
         `fit` warns of it. `build` must not: it is called whenever a file is read.
 
@@ -167,7 +167,7 @@ class Objective:
     has_gradient: ClassVar[bool] = True
 
     def n_encoder_outputs(self, n_components: int) -> int:
-        """Say how many numbers the encoder gives for a code of `n_components`."""
+        """Return how many numbers the encoder gives for a code of `n_components`."""
         return n_components
 
     def corrupt(
@@ -191,7 +191,7 @@ class Objective:
         return columns.encode(x)
 
     def encoder_input_noise(self, n_rows: int, n_inputs: int) -> float:
-        """Give the deviation of the normal noise on what a network beside PCA sees.
+        """Return the standard deviation of the noise on what a network beside PCA sees.
 
         Parameters
         ----------
@@ -208,26 +208,26 @@ class Objective:
         """Give the objective of a layer whose columns are hidden units."""
         return self
 
-    def draw(self, statistics: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the code that is decoded in training and validation."""
-        return self.code(statistics)
+    def rsample(self, encoder_output: Tensor, generator: torch.Generator) -> Tensor:
+        """Sample the code that is decoded in training and validation."""
+        return self.mode(encoder_output)
 
-    def code(self, statistics: Tensor) -> Tensor:
-        """Give the one code that `transform` returns. Never random."""
-        return statistics
+    def mode(self, encoder_output: Tensor) -> Tensor:
+        """Return the one code that `transform` returns. Never random."""
+        return encoder_output
 
-    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
-        """Give further terms of the loss by name, each a mean over the rows."""
+    def loss_terms(self, encoder_output: Tensor) -> dict[str, Tensor]:
+        """Return further terms of the loss by name, each a mean over the rows."""
         return {}
 
-    def row_terms(self, statistics: Tensor) -> Tensor | float:
-        """Give what a row's loss has beside its reconstruction, (n,) or 0."""
+    def per_sample_terms(self, encoder_output: Tensor) -> Tensor | float:
+        """Return what a row's loss has beside its reconstruction, (n,) or 0."""
         return 0.0
 
     def rsample_with_vjp(
-        self, statistics: Tensor, generator: torch.Generator
+        self, encoder_output: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, float]]]]:
-        """Do what `draw` and `terms` do, without a graph.
+        """Do what `rsample` and `loss_terms` do, without a graph.
 
         Only objectives that are not plain need it.
 
@@ -236,12 +236,12 @@ class Objective:
         code : Tensor of shape (n, n_components)
         back : callable
             From the gradient of the reconstruction's loss by the code, which may be
-            overwritten, to that of the whole loss by `statistics`, and the terms.
+            overwritten, to that of the whole loss by `encoder_output`, and the terms.
         """
         raise NotImplementedError
 
-    def total(self, terms: Mapping[str, Any]) -> Any:
-        """Join the terms to the scalar that is minimised."""
+    def combine(self, terms: Mapping[str, Any]) -> Any:
+        """Combine the terms to the scalar that is minimized."""
         return terms["reconstruction"]
 
 
@@ -317,7 +317,7 @@ class Columns(Float64Buffers, ABC):
         """Score centred rows `x` by the decoder's output: a mean over the rows."""
 
     @abstractmethod
-    def row_loss(self, raw: Tensor, x: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each of the centred rows, (n,); their mean is the loss."""
 
     @abstractmethod

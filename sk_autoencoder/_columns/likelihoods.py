@@ -76,7 +76,7 @@ class Likelihood(nn.Module):
         """Score a batch; lower is better."""
         return F.mse_loss(raw, y)
 
-    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
         return F.mse_loss(raw, y, reduction="none").mean(dim=1)
 
@@ -163,7 +163,7 @@ class MeasuredLoss(Float64Buffers, Likelihood):
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch; lower is better."""
-        return self.row_loss(raw, y).mean()
+        return self.per_sample_loss(raw, y).mean()
 
 
 class Huber(MeasuredLoss):
@@ -186,7 +186,7 @@ class Huber(MeasuredLoss):
         errors = (raw - y) * self.factor
         return errors, errors.clamp(-self.DELTA, self.DELTA)
 
-    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
         errors, slopes = self._errors(raw, y)
         # e * e / 2 where nothing is cut off, DELTA * (|e| - DELTA / 2) elsewhere.
@@ -230,7 +230,7 @@ class OwnLoss(MeasuredLoss):
             self.function.eval()
         return self
 
-    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
         return self._by_row(self.function(self._seen(raw), self._seen(y)), raw)
 
@@ -341,7 +341,7 @@ class BinaryCrossEntropy(Likelihood):
         inside = torch.where((y >= low) & (y <= high), gradient, 0.0)
         return torch.ops.aten.logit_backward(inside, y.clamp(low, high))
 
-    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
         losses = F.binary_cross_entropy_with_logits(
             raw, y.clamp(0, 1), reduction="none"
@@ -392,7 +392,7 @@ class Gaussian(HasVariance, Likelihood):
     def _log_scale(variance: Tensor) -> Tensor:
         return 0.5 * torch.log(2 * math.pi * variance).sum()
 
-    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; lower is better."""
         return self._row_scores(raw, y, self.running)
 
@@ -438,13 +438,13 @@ class Bernoulli(BinaryCrossEntropy):
         """Score a batch, in nats a row; lower is better."""
         return super().loss(raw, y) * raw.shape[1]
 
-    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; lower is better."""
-        return super().row_loss(raw, y) * raw.shape[1]
+        return super().per_sample_loss(raw, y) * raw.shape[1]
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; higher is better."""
-        return -self.row_loss(raw, y)
+        return -self.per_sample_loss(raw, y)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw zeros and ones."""
@@ -461,7 +461,7 @@ class BinaryCrossEntropyOfProbabilities(BinaryCrossEntropy):
         """Score a batch; lower is better."""
         return self._of_cells(raw, y).mean()
 
-    def row_loss(self, raw: Tensor, y: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
         return self._of_cells(raw, y).mean(dim=1)
 

@@ -186,7 +186,7 @@ class MixedColumns(Columns):
 
     # -- scores ----------------------------------------------------------------------
 
-    def row_loss(self, raw: Tensor, x: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each row, (n,); a missing cell counts for nothing."""
         losses = raw.new_zeros(raw.shape[0])
         for part, own in self._split(raw):
@@ -195,7 +195,7 @@ class MixedColumns(Columns):
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score a batch of rows: a mean over them."""
-        return self.row_loss(raw, x).mean()
+        return self.per_sample_loss(raw, x).mean()
 
     def loss_and_gradient(
         self, raw: Tensor, x: Tensor, unit: float

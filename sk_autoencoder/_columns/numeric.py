@@ -230,9 +230,9 @@ class NumericColumns(Columns):
         """Score a batch of centred rows by the decoder's output."""
         return self.likelihood.loss(raw, self.target(x))
 
-    def row_loss(self, raw: Tensor, x: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each of the centred rows by the decoder's output."""
-        return self.likelihood.row_loss(raw, self.target(x))
+        return self.likelihood.per_sample_loss(raw, self.target(x))
 
     def loss_and_gradient(
         self, raw: Tensor, x: Tensor, unit: float

@@ -155,7 +155,7 @@ class HasDensity(BaseAutoEncoder):
 
         def both(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
             module = forward.module
-            mean, log_variance = split_statistics(module.statistics(x))
+            mean, log_variance = split_statistics(module.encoder_output(x))
             return torch.cat([mean, torch.exp(0.5 * log_variance)], dim=1)
 
         rows = self._check_rows(X)

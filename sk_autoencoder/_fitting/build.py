@@ -288,7 +288,7 @@ def _build_networks(
             places, marked = owner, columns.marked.cpu()
             n_outputs = n_features
             n_inputs = n_features * (2 if columns.masks else 1)
-    network.check(starts_from_pca=plan.axes is not None, varies=varies)
+    network.validate(starts_from_pca=plan.axes is not None, varies=varies)
     encoder, decoder = network.build(
         n_inputs=n_inputs,
         n_encoder_outputs=n_encoder_outputs,

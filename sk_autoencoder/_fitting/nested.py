@@ -84,8 +84,8 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: Rows) -> None:
             code = module.network_code(x)
             parts = [code[:, :j] for j in range(1, code.shape[1])]
             each = [
-                module.columns.row_loss(prefixes.linear(part), x)
-                - module.columns.row_loss(prefixes(part), x)
+                module.columns.per_sample_loss(prefixes.linear(part), x)
+                - module.columns.per_sample_loss(prefixes(part), x)
                 for part in parts
             ]
             gains.append(torch.stack(each))
@@ -165,5 +165,7 @@ def _prefixes(module: AutoEncoderModule, code: Tensor) -> list[Tensor]:
 
 def _losses(module: AutoEncoderModule, raws: list[Tensor], x: Tensor) -> np.ndarray:
     """Sum the losses of centred rows, one sum for each of the decoder's outputs."""
-    losses = [module.columns.row_loss(raw, x).double().sum().item() for raw in raws]
+    losses = [
+        module.columns.per_sample_loss(raw, x).double().sum().item() for raw in raws
+    ]
     return np.array(losses)

@@ -84,7 +84,7 @@ def _score(plan: Plan, net: AutoEncoderNet, X: Any) -> float:
     with torch.inference_mode():
         for x, _ in net.get_iterator(rows):
             if plan.objective.is_plain:
-                found = -module.columns.row_loss(
+                found = -module.columns.per_sample_loss(
                     module.decoder(module.network_code(x)), x
                 )
             else:

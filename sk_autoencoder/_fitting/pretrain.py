@@ -221,7 +221,7 @@ def _outputs(layer: AutoEncoderNet, rows: Rows) -> np.ndarray:
     module, found, start = layer.module_, np.empty((0, 0)), 0
     with torch.inference_mode(), threads_for(len(rows) * module.n_weights()):
         for x, _ in layer.get_iterator(rows, training=False):
-            part = module.statistics(x).cpu().numpy()
+            part = module.encoder_output(x).cpu().numpy()
             if not start:
                 found = np.empty((len(rows), part.shape[1]), dtype=part.dtype)
             found[start : start + len(part)] = part

@@ -54,7 +54,7 @@ class LayerColumns(NumericColumns):
         """Score a batch of centred outputs by what a decoder gives."""
         return F.mse_loss(self.decode(raw), self.encode(x)) / self._variance
 
-    def row_loss(self, raw: Tensor, x: Tensor) -> Tensor:
+    def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each of the centred outputs of a layer, (n,)."""
         return self.errors(raw, x).square().mean(dim=1) / self._variance
 

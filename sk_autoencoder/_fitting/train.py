@@ -87,7 +87,7 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: Rows) -> Plan:
             raw, _ = module(x)
             if i == 0:
                 module.columns.check_loss(raw, x)
-            total += module.columns.row_loss(raw, x).double().sum().item()
+            total += module.columns.per_sample_loss(raw, x).double().sum().item()
     if plan.axes is None or not total > 0:
         return plan
     return replace(plan, pca_loss=total / len(rows))

@@ -205,7 +205,7 @@ def log_density(
     ----------
     Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, ICLR.
     """
-    mean, log_variance = split_statistics(module.statistics(x))
+    mean, log_variance = split_statistics(module.encoder_output(x))
     deviation = torch.exp(0.5 * log_variance)
     ratios = []
     for draw in noise.to(mean):
@@ -239,12 +239,12 @@ def divergences(
     generator = make_generator(seed, module.columns.mean.device)
     with torch.inference_mode():
         for x, _ in batches:
-            statistics = module.statistics(x)
-            total = total + kl_by_component(*split_statistics(statistics)).double().sum(
-                0
-            )
+            encoder_output = module.encoder_output(x)
+            total = total + kl_by_component(
+                *split_statistics(encoder_output)
+            ).double().sum(0)
             if n_rows < MOST_CODES:
-                drawn.append(module.objective.draw(statistics, generator).cpu())
+                drawn.append(module.objective.rsample(encoder_output, generator).cpu())
             n_rows += len(x)
     assert isinstance(total, Tensor)
     codes = torch.cat(drawn)[:MOST_CODES].double().numpy()

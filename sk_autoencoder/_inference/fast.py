@@ -106,8 +106,8 @@ class Forward:
     def _code(self, x: Tensor, out: Tensor | None, *, keep: bool = False) -> Tensor:
         """Turn centred rows into codes that can be decoded."""
         module = self._module
-        statistics = self._part("encoder")(self._columns.encode(x, keep), None)
-        code = module.objective.code(statistics)
+        encoder_output = self._part("encoder")(self._columns.encode(x, keep), None)
+        code = module.objective.mode(encoder_output)
         if self._latent_map is not None:
             code = self._latent_map.to_users(code, out if module.kept is None else None)
         return code if module.kept is None else code[:, : module.kept]

@@ -61,7 +61,7 @@ def encode_few(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     inputs *= columns.get_array("input_weight", x.dtype)
     code = _through(module.encoder, inputs)
     if not module.objective.is_plain:
-        code = module.objective.code(torch.from_numpy(code)).numpy()
+        code = module.objective.mode(torch.from_numpy(code)).numpy()
     if latent_map.map is not None:
         code = code - latent_map.get_array("offset", x.dtype)
         matrix = latent_map.get_array("matrix", x.dtype)

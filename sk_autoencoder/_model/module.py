@@ -75,35 +75,38 @@ class AutoEncoderModule(nn.Module):
         -------
         raw : Tensor of shape (n, n_outputs)
             The decoder's output, not yet rows.
-        statistics : Tensor of shape (n, n_encoder_outputs)
+        encoder_output : Tensor of shape (n, n_encoder_outputs)
             The encoder's output, not yet a code.
         """
         if self.training:
             inputs = self.objective.corrupt(x, self.columns, self.generator)
-            statistics = self.encoder(inputs)
+            encoder_output = self.encoder(inputs)
         else:
-            statistics = self.statistics(x)
-        code = self.objective.draw(statistics, self.generator)
-        return self.decoder(code), statistics
+            encoder_output = self.encoder_output(x)
+        code = self.objective.rsample(encoder_output, self.generator)
+        return self.decoder(code), encoder_output
 
-    def terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
         """Terms of the loss by name, each a mean over the rows."""
-        raw, statistics = output
+        raw, encoder_output = output
         reconstruction = self.columns.loss(raw, x) / self.loss_unit
-        return {"reconstruction": reconstruction, **self.objective.terms(statistics)}
+        return {
+            "reconstruction": reconstruction,
+            **self.objective.loss_terms(encoder_output),
+        }
 
-    def row_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
         """Score each centred row, (n,), by what `forward` gives for it."""
-        raw, statistics = output
-        reconstruction = self.columns.row_loss(raw, x) / self.loss_unit
-        return reconstruction + self.objective.row_terms(statistics)
+        raw, encoder_output = output
+        reconstruction = self.columns.per_sample_loss(raw, x) / self.loss_unit
+        return reconstruction + self.objective.per_sample_terms(encoder_output)
 
     def network_code(self, x: Tensor) -> Tensor:
         """Turn centred rows into the network's own codes."""
-        return self.objective.code(self.statistics(x))
+        return self.objective.mode(self.encoder_output(x))
 
-    def statistics(self, x: Tensor) -> Tensor:
-        """Give the encoder's output for centred rows without noise."""
+    def encoder_output(self, x: Tensor) -> Tensor:
+        """Return the encoder's output for centred rows without noise."""
         return self.encoder(self.columns.encode(x))
 
     def use_generator(self, generator: torch.Generator) -> None:

@@ -145,14 +145,14 @@ class NestedModule(nn.Module):
         )
         return self.decoder.decode(code, lengths), lengths
 
-    def terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
         """Give the one term of the loss, a mean over the rows."""
-        return {"reconstruction": self.row_loss(output, x).mean()}
+        return {"reconstruction": self.per_sample_loss(output, x).mean()}
 
-    def row_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
         """Score each centred row, (n,), by what `forward` gives for it."""
         raw, lengths = output
-        losses = self._trained[0].columns.row_loss(raw, x)
+        losses = self._trained[0].columns.per_sample_loss(raw, x)
         return losses / self.decoder.units[lengths - 1].square()
 
     def use_generator(self, generator: torch.Generator) -> None:

@@ -20,9 +20,9 @@ __all__ = [
 LOG_VARIANCE_RANGE = (-20.0, 20.0)
 
 
-def split_statistics(statistics: Tensor) -> tuple[Tensor, Tensor]:
+def split_statistics(encoder_output: Tensor) -> tuple[Tensor, Tensor]:
     """Split (n, 2 k) into the posterior's means and log variances, (n, k) each."""
-    mean, log_variance = statistics.chunk(2, dim=1)
+    mean, log_variance = encoder_output.chunk(2, dim=1)
     return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
 
 
@@ -84,40 +84,40 @@ class Variational(Objective):
         """Two numbers a component: mean and log variance."""
         return 2 * n_components
 
-    def draw(self, statistics: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw codes from the posterior, reparametrised."""
-        mean, log_variance = split_statistics(statistics)
+    def rsample(self, encoder_output: Tensor, generator: torch.Generator) -> Tensor:
+        """Sample codes from the posterior, reparametrised."""
+        mean, log_variance = split_statistics(encoder_output)
         noise = torch.randn(
             mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
         )
         return mean + noise * torch.exp(0.5 * log_variance)
 
-    def code(self, statistics: Tensor) -> Tensor:
-        """Give the posterior mean."""
-        return split_statistics(statistics)[0]
+    def mode(self, encoder_output: Tensor) -> Tensor:
+        """Return the posterior mean."""
+        return split_statistics(encoder_output)[0]
 
-    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
-        """Give the divergence from the prior, "kl", in nats a row."""
-        mean, log_variance = split_statistics(statistics)
+    def loss_terms(self, encoder_output: Tensor) -> dict[str, Tensor]:
+        """Return the divergence from the prior, "kl", in nats a row."""
+        mean, log_variance = split_statistics(encoder_output)
         if not self.free_bits:
             return {"kl": kl_to_standard_normal(mean, log_variance).mean()}
         each = kl_by_component(mean, log_variance).mean(dim=0)
         return {"kl": each.sum(), "paid": each.clamp(min=self.free_bits).sum()}
 
-    def total(self, terms: Mapping[str, Any]) -> Any:
-        """Join both terms."""
+    def combine(self, terms: Mapping[str, Any]) -> Any:
+        """Combine both terms."""
         kl = terms["paid"] if "paid" in terms else terms["kl"]
         return terms["reconstruction"] + self.beta * kl
 
-    def row_terms(self, statistics: Tensor) -> Tensor | float:
-        """Give what a row's loss has beside its reconstruction, (n,)."""
-        return self.beta * kl_to_standard_normal(*split_statistics(statistics))
+    def per_sample_terms(self, encoder_output: Tensor) -> Tensor | float:
+        """Return what a row's loss has beside its reconstruction, (n,)."""
+        return self.beta * kl_to_standard_normal(*split_statistics(encoder_output))
 
     def rsample_with_vjp(
-        self, statistics: Tensor, generator: torch.Generator
+        self, encoder_output: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, float]]]]:
         """Draw codes, and say how a gradient by them goes on; see `Objective`."""
-        mean, log_variance = split_statistics(statistics)
+        mean, log_variance = split_statistics(encoder_output)
         noise = torch.randn(
             mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
         )
@@ -134,7 +134,7 @@ class Variational(Objective):
             by_log = gradient * noise * (0.5 * spread)
             by_log += (0.5 * share) * paid * (spread.square() - 1)
             low, high = LOG_VARIANCE_RANGE
-            raw = statistics[:, mean.shape[1] :]
+            raw = encoder_output[:, mean.shape[1] :]
             by_log *= (raw >= low) & (raw <= high)
             return torch.cat([gradient + share * paid * mean, by_log], dim=1), terms
 

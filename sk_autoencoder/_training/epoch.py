@@ -149,8 +149,8 @@ class EpochLoop(NeuralNet):
         """Write the gradient of a batch; see `Step`."""
         module = self.module_
         with products_in(self.precision, self.device):
-            terms = module.terms(module(x), target)
-        loss = module.objective.total(terms)
+            terms = module.loss_terms(module(x), target)
+        loss = module.objective.combine(terms)
         self._zero_grad_optimizer()
         loss.backward()
         return loss.detach(), detached(terms)
@@ -163,10 +163,10 @@ class EpochLoop(NeuralNet):
         with torch.no_grad():
             for x, target in batches:
                 output = module(x)
-                terms = module.terms(output, target)
-                totals.add(module.objective.total(terms), detached(terms), x.shape[0])
+                terms = module.loss_terms(output, target)
+                totals.add(module.objective.combine(terms), detached(terms), x.shape[0])
                 if self._is_shared():
-                    rows.append(module.row_loss(output, target))
+                    rows.append(module.per_sample_loss(output, target))
         module.use_generator(self.noise_)
         loss, means, n_rows = totals.means()
         return self._joined_loss(torch.cat(rows)) if rows else loss, means, n_rows
@@ -185,7 +185,9 @@ class EpochLoop(NeuralNet):
         module = self.module_
         module.use_generator(self._validation_noise())
         with torch.no_grad():
-            losses = [module.row_loss(module(x), target) for x, target in batches]
+            losses = [
+                module.per_sample_loss(module(x), target) for x, target in batches
+            ]
         module.use_generator(self.noise_)
         return torch.cat(losses)
 
@@ -215,8 +217,8 @@ class EpochLoop(NeuralNet):
         self, y_pred: Any, y_true: Tensor, X: Any = None, training: bool = False
     ) -> Tensor:
         """Score a batch by the module's own terms."""
-        terms = self.module_.terms(y_pred, y_true)
-        return self.module_.objective.total(terms)
+        terms = self.module_.loss_terms(y_pred, y_true)
+        return self.module_.objective.combine(terms)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute a batch's loss and its clipped gradient."""

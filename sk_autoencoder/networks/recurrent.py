@@ -168,8 +168,8 @@ class RecurrentNet(Network):
         counts = (n_read * n_channels, self.n_future * n_channels)
         return encoder, WrittenBack(past, future, counts)
 
-    def check(self, *, starts_from_pca: bool, varies: np.ndarray) -> None:
-        """Refuse what leaves nothing to predict; see `Network.check`."""
+    def validate(self, *, starts_from_pca: bool, varies: np.ndarray) -> None:
+        """Refuse what leaves nothing to predict; see `Network.validate`."""
         if not self.n_future:
             return
         if starts_from_pca:

@@ -161,7 +161,7 @@ def test_the_loss_is_cross_entropy_and_squared_error_of_cells_that_are_there():
         logs = special.log_softmax(logits, axis=1)
         picked = logs[there, code[there].to_numpy(int)]
         expected[there] -= picked / stats.entropy(shares)
-    rows = columns.eval().row_loss(raw, x).numpy()
+    rows = columns.eval().per_sample_loss(raw, x).numpy()
     np.testing.assert_allclose(rows, expected / 5, rtol=1e-9)
 
 
@@ -244,7 +244,7 @@ def test_the_step_by_hand_has_the_gradient_of_autograd(reducer, how):
         by_hand = flat.gradient.clone()
         flat.gradient.zero_()
         module.use_generator(make_generator(2))
-        expected = module.objective.total(module.terms(module(x), target))
+        expected = module.objective.combine(module.loss_terms(module(x), target))
         expected.backward()
         assert loss == pytest.approx(expected.item(), rel=1e-12)
         rounding = 1e-12 * flat.gradient.abs().max().item()

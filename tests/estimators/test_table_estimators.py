@@ -141,7 +141,7 @@ def test_weights_count_in_training_a_density_and_not_in_the_density():
     np.testing.assert_allclose(uneven.score_samples(frame), even.score_samples(frame))
     x = torch.from_numpy(even._table.matrix(frame)).float()
     modules = even.module_, uneven.module_
-    losses = [m.row_loss(m(x), x).mean().item() for m in modules]
+    losses = [m.per_sample_loss(m(x), x).mean().item() for m in modules]
     assert losses[1] != pytest.approx(losses[0], rel=0.05)
 
 

@@ -221,7 +221,7 @@ def test_the_gradient_by_hand_is_that_of_autograd(activation):
     found, gradient = columns.loss_and_gradient(raw.detach().clone(), centred, 3.0)
     assert found == pytest.approx(loss.item() / 3)
     torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-8)
-    rows = columns.row_loss(raw, centred)
+    rows = columns.per_sample_loss(raw, centred)
     assert rows.shape == (7,)
     assert rows.mean().item() == pytest.approx(loss.item())
 

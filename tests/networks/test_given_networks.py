@@ -584,7 +584,7 @@ def test_probabilities_and_logits_are_told_apart(kind, loss, last, outputs, is_l
     else:
         cells = F.binary_cross_entropy(raw.clamp(0, 1), target, reduction="none")
     cells = cells.sum(dim=1) if kind is VAETransformer else cells.mean(dim=1)
-    check_close(columns.row_loss(raw, target), cells)
+    check_close(columns.per_sample_loss(raw, target), cells)
     check_close(columns.loss(raw, target), cells.mean())
     if kind is VAETransformer:
         drawn = estimator.sample(50, random_state=0)

@@ -302,7 +302,7 @@ def test_gaussian_likelihood_by_hand():
     # Training has a variance of its own, which goes on where it stopped.
     ones = -stats.norm(raw, 1).logpdf(y).sum()
     assert likelihood.loss(raw, y).item() == pytest.approx(ones)
-    assert likelihood.row_loss(raw, y).item() == pytest.approx(ones)
+    assert likelihood.per_sample_loss(raw, y).item() == pytest.approx(ones)
 
 
 def test_the_isotropic_likelihood_has_one_variance():
@@ -394,7 +394,7 @@ def test_beta_zero_is_an_autoencoder_and_a_large_one_shuts_the_code():
 
 def test_total_joins_the_terms_with_beta():
     terms = {"reconstruction": torch.tensor(2.0), "kl": torch.tensor(3.0)}
-    assert Variational(0.5).total(terms).item() == pytest.approx(2 + 0.5 * 3)
+    assert Variational(0.5).combine(terms).item() == pytest.approx(2 + 0.5 * 3)
 
 
 def test_bernoulli_samples_are_zeros_and_ones():

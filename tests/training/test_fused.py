@@ -99,8 +99,8 @@ def check_gradients(estimator):
         by_hand = flat.gradient.clone()
         flat.gradient.zero_()
         module.use_generator(make_generator(2))
-        expected_terms = module.terms(module(x), target)
-        expected = module.objective.total(expected_terms)
+        expected_terms = module.loss_terms(module(x), target)
+        expected = module.objective.combine(expected_terms)
         expected.backward()
         assert loss == pytest.approx(expected.item(), rel=1e-12)
         if module.objective.is_plain:

@@ -149,8 +149,8 @@ class ReplayedStep:
     def _compute(self, x: Tensor, target: Tensor) -> Scores:
         module = self._module
         with products_in(self._precision, x.device, cache=False):
-            terms = module.terms(module(x), target)
-        loss = module.objective.total(terms)
+            terms = module.loss_terms(module(x), target)
+        loss = module.objective.combine(terms)
         self._flat.gradient.zero_()
         loss.backward()
         return loss.detach(), detached(terms)

@@ -193,10 +193,10 @@ class FusedStep:
         """Take the step with the linear parts around the networks."""
         columns = self._columns
         encoder, decoder = self._buffered(inputs.shape[0])
-        statistics = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
+        encoder_output = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
         if isinstance(outer, PCAResidualPosterior):
-            statistics += outer.log_variance
-        code, back = self._draw(statistics)
+            encoder_output += outer.log_variance
+        code, back = self._draw(encoder_output)
         linear = torch.addmm(inner.offset, code, inner.axes)
         raw = torch.add(
             columns.to_raw(linear), decoder.forward(code), alpha=inner.residual
@@ -207,12 +207,12 @@ class FusedStep:
         slope = columns.through_raw(gradient, linear)
         return self._end(encoder, loss, to_code.addmm_(slope, inner.axes.t()), back)
 
-    def _draw(self, statistics: Tensor) -> tuple[Tensor, Back | None]:
+    def _draw(self, encoder_output: Tensor) -> tuple[Tensor, Back | None]:
         """Give the codes to decode, and the way back where they were drawn."""
         module = self._module
         if module.objective.is_plain:
-            return statistics, None
-        return module.objective.rsample_with_vjp(statistics, module.generator)
+            return encoder_output, None
+        return module.objective.rsample_with_vjp(encoder_output, module.generator)
 
     def _end(
         self, encoder: DensePass, loss: float, to_code: Tensor, back: Back | None
@@ -222,7 +222,7 @@ class FusedStep:
         if back is not None:
             to_code, parts = back(to_code)
             terms = {"reconstruction": loss, **parts}
-            loss = self._module.objective.total(terms)
+            loss = self._module.objective.combine(terms)
         encoder.backward(to_code, to_inputs=False)
         return loss, terms
 
