@@ -35,6 +35,7 @@ from sk_autoencoder._utils.values import first_line
 __all__ = [
     "EXACT",
     "LINEAR_SHARE",
+    "SETTINGS_OF_PREFIX_NETS",
     "Plan",
     "build_module",
     "build_net",
@@ -54,6 +55,9 @@ EXACT = 1e-11
 
 # Variance that probabilistic PCA leaves at least, in units of the features' mean one.
 LEAST_NOISE = 1e-6
+
+# The user's callbacks know the whole network, not its parts.
+SETTINGS_OF_PREFIX_NETS: dict[str, Any] = {"callbacks": [], "verbose": 0}
 
 # Likelihoods that are normal densities around the decoder's output.
 NORMAL = ("gaussian", "isotropic")
@@ -420,7 +424,7 @@ def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> NestedModule:
 
 def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
     """Build the net that trains a prefix decoder; see `build_prefix_module`."""
-    settings = {**plan.settings, "callbacks": [], "verbose": 0}
+    settings = {**plan.settings, **SETTINGS_OF_PREFIX_NETS}
     net = AutoEncoderNet(
         build_prefix_module(plan, module),
         seeds=plan.seeds,

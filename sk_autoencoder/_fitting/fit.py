@@ -240,7 +240,12 @@ def plan_fit(
     validates = X_val is not None
     if before is not None:
         plan = continued_plan(
-            estimator, before.plan, before.net, X.shape, validates=validates
+            estimator,
+            before.plan,
+            before.net,
+            X.shape,
+            prefix_net=before.prefix_net,
+            validates=validates,
         )
         check_statistics(plan, statistics)
         _check_validation(plan, X_val)
@@ -293,7 +298,9 @@ def plan_pass(
         plan = with_pca_loss(plan, net, rows)
         first = pretrains(estimator)
         return Fitting(plan, net, rows, interrupts, is_pass=True, pretrains=first)
-    plan = continued_plan(estimator, before.plan, before.net, X.shape)
+    plan = continued_plan(
+        estimator, before.plan, before.net, X.shape, prefix_net=before.prefix_net
+    )
     check_statistics(plan, statistics)
     # A table's scales and categories are those of its first rows.
     if table is None and plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:

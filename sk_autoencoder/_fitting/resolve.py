@@ -19,7 +19,13 @@ from sk_autoencoder._fitting.as_given import (
     is_user_network,
     with_outputs,
 )
-from sk_autoencoder._fitting.build import EXACT, Plan, check_ranges, resolve_device
+from sk_autoencoder._fitting.build import (
+    EXACT,
+    SETTINGS_OF_PREFIX_NETS,
+    Plan,
+    check_ranges,
+    resolve_device,
+)
 from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._fitting.recipe import (
     CLIP_FROM_PCA,
@@ -32,9 +38,11 @@ from sk_autoencoder._fitting.recipe import (
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.callbacks import EpochBar
+from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.params import checked_net_params
 from sk_autoencoder._training.selection import Patience
+from sk_autoencoder._training.settings import update_settings
 from sk_autoencoder._utils.comparison import is_same
 from sk_autoencoder._utils.random import seeds_from
 from sk_autoencoder._utils.stack_level import caller_level
@@ -195,12 +203,14 @@ def continued_plan(
     net: AutoEncoderNet,
     shape: tuple[int, int],
     *,
+    prefix_net: AutoEncoderNet | None = None,
     validates: bool = False,
 ) -> Plan:
     """Bring the plan of a fitted estimator up to date, to train it further.
 
     What the weights depend on must be as it was; the objective, the batches, the
-    learning rate and the stopping may have been set anew.
+    learning rate and the stopping may have been set anew, or taken away: then they are
+    as by default.
 
     Parameters
     ----------
@@ -211,6 +221,8 @@ def continued_plan(
         Its net, which is brought up to date too.
     shape : tuple of int
         Of the training rows.
+    prefix_net : AutoEncoderNet or None
+        What trains the decoder of prefixes, brought up to date likewise.
     validates : bool
         Whether there is a validation set beside them.
     """
@@ -230,22 +242,13 @@ def continued_plan(
         validates=validates,
     )
     _refuse_others(_what_weights_depend_on(plan, new))
-    kept = {"optimizer", "optimizer__fused", "flatten", "callbacks"}
-    changed = {
-        name: value
-        for name, value in new.settings.items()
-        if name not in kept
-        and (name not in plan.settings or not is_same(value, plan.settings[name]))
-    }
-    if "lr_schedule" in changed:
-        changed["lr"] = new.settings["lr"]  # the old schedule had moved it
-    net.set_params(**changed)
-    callbacks = new.settings["callbacks"]
-    if "verbose" in changed or not _are_same_callbacks(
-        plan.settings["callbacks"], callbacks
-    ):
-        net.callbacks = changed["callbacks"] = callbacks
-        net.initialize_callbacks()
+    settings = update_settings(
+        net, plan.settings, new.settings, {"make_step": fast_step}
+    )
+    if prefix_net is not None:
+        theirs = {**new.settings, **SETTINGS_OF_PREFIX_NETS}
+        old = {**plan.settings, **SETTINGS_OF_PREFIX_NETS}
+        update_settings(prefix_net, old, theirs, {})
     net.module_.objective = new.objective
     natural = None if plan.units is None else LatentMap.scaling(plan.units)
     return replace(
@@ -254,18 +257,8 @@ def continued_plan(
         whiten=new.whiten,
         mixture=new.mixture,
         latent_map=plan.latent_map if new.whiten else natural,
-        settings={**plan.settings, **changed},
+        settings=settings,
     )
-
-
-def _are_same_callbacks(old: list[Any], new: list[Any]) -> bool:
-    """Whether callbacks are the same objects; of our own progress bar any two are."""
-
-    def key(item: Any) -> Any:
-        name, callback = item if isinstance(item, tuple) else ("", item)
-        return name, EpochBar if isinstance(callback, EpochBar) else id(callback)
-
-    return list(map(key, old)) == list(map(key, new))
 
 
 def refuse_changes(estimator: Any, plan: Plan) -> None:
@@ -309,6 +302,8 @@ def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, An
     # Its state goes on: another class could not read it, and its settings, which may
     # have been set anew, would be those of another.
     yield "optimizer", old.settings["optimizer"], new.settings["optimizer"]
+    groups = "optimizer__param_groups"
+    yield groups, old.settings.get(groups), new.settings.get(groups)
 
 
 def _resolve_components(

@@ -310,6 +310,7 @@ class AutoEncoderNet(EpochLoop):
 
     def _begin_run(self, train: Dataset, held_out: Any, epochs: int) -> None:
         self.diverged_ = self.interrupted_ = False
+        self.average_.set_decay(self.weight_average)
         self.average_.apply()
         self.module_.use_generator(self.noise_)
         self._first_epoch = len(self.history)

@@ -125,6 +125,18 @@ class WeightAverage:
         # None while the two are exchanged: an interrupt may come in between.
         self._applied: bool | None = False
 
+    def set_decay(self, decay: float | None) -> None:
+        """Average by another decay from here on, starting from what has been kept."""
+        if decay == self.decay:
+            return
+        self.unapply()
+        if decay is None:
+            torch._foreach_copy_(self._weights, self._average)
+            self._average = []
+        elif self.decay is None:
+            self._average, self.steps = [w.clone() for w in self._weights], 0
+        self.decay = decay
+
     def update(self) -> None:
         """Move the average after a step of the optimiser."""
         if self.decay is None:

@@ -1,13 +1,16 @@
 """What may be set anew before a fit goes on, and what may not."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from skorch.callbacks import Callback
 
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._utils.comparison import is_same
 from sk_autoencoder.networks import MLP
 
@@ -148,3 +151,130 @@ def test_equal_values_are_the_same(one, other):
 def test_other_values_are_not(one, other):
     assert not is_same(one, other)
     assert not is_same(other, one)
+
+
+# -- settings that are taken away ------------------------------------------------------
+
+ADAM_BETAS = {"optimizer__betas": (0.5, 0.6)}
+
+
+def continued(first, second, **common):
+    """Fit with some parameters, go on with others; and the same with others throughout.
+
+    The second state is reached by the first step of a fit of no epochs.
+    """
+    reducer = AutoEncoderTransformer(3, **{**SMALL, **common, "max_epochs": 0})
+    reducer.set_params(warm_start=True, **first).fit(X)
+    reducer.set_params(max_epochs=2, **second).fit(X)
+    plain = AutoEncoderTransformer(3, **{**SMALL, **common, "max_epochs": 0})
+    plain.set_params(warm_start=True, **second).fit(X)
+    plain.set_params(max_epochs=2).fit(X)
+    return reducer, plain
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"net_params": ADAM_BETAS}, {"net_params": None}),
+        ({"net_params": {"weight_average": 0.01}}, {"net_params": {}}),
+        ({"net_params": {"weight_average": None}}, {"net_params": None}),
+        ({"net_params": None}, {"net_params": {"weight_average": None}}),
+        ({"net_params": {"gradient_clip": 0.01}}, {"net_params": None}),
+        (
+            {"optimizer": partial(torch.optim.SGD, momentum=0.9, nesterov=True)},
+            {"optimizer": torch.optim.SGD},
+        ),
+        (
+            {"optimizer": partial(torch.optim.RMSprop, alpha=0.5, eps=0.1)},
+            {"optimizer": partial(torch.optim.RMSprop, eps=0.1)},
+        ),
+        (
+            {"optimizer": torch.optim.AdamW, "weight_decay": 10.0},
+            {"optimizer": torch.optim.AdamW, "weight_decay": "auto"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("how", ["same object", "copy"])
+def test_settings_taken_away_are_defaults_again(first, second, how):
+    reducer, plain = continued(first, second, init="random")
+    np.testing.assert_array_equal(reducer.transform(X), plain.transform(X))
+    # Different settings would have been seen.
+    other, _ = continued(first, first, init="random")
+    assert not np.array_equal(other.transform(X), plain.transform(X))
+    if how == "copy":
+        reducer, plain = (pickle.loads(pickle.dumps(one)) for one in (reducer, plain))
+    reducer.partial_fit(X)
+    np.testing.assert_array_equal(
+        reducer.transform(X), plain.partial_fit(X).transform(X)
+    )
+
+
+def test_way_to_a_gradient_is_the_fast_one_again():
+    found = []
+
+    def make_step(module, flat, precision):
+        found.append(module)
+
+    reducer = AutoEncoderTransformer(
+        3, warm_start=True, net_params={"make_step": make_step}, **SMALL
+    ).fit(X)
+    assert len(found) == 1
+    reducer.set_params(net_params=None).fit(X)
+    assert len(found) == 1
+    assert reducer.net_.make_step is fast_step
+
+
+def test_argument_of_a_part_of_the_net_is_taken_away():
+    reducer = AutoEncoderTransformer(
+        3, warm_start=True, net_params={"iterator_train__anything": 3}, **SMALL
+    ).fit(X)
+    assert reducer.net_.get_params_for("iterator_train") == {"anything": 3}
+    reducer.set_params(net_params=None).fit(X)
+    assert reducer.net_.get_params_for("iterator_train") == {}
+
+
+def test_average_that_is_taken_away_leaves_what_was_kept():
+    reducer = AutoEncoderTransformer(
+        3, init="random", early_stopping=False, warm_start=True, **SMALL
+    ).fit(X)
+    before = reducer.transform(X)
+    reducer.set_params(net_params={"weight_average": None}, max_epochs=0).fit(X)
+    np.testing.assert_array_equal(reducer.transform(X), before)
+    assert reducer.net_.average_.raw_weights() == []
+
+
+def test_fit_that_fails_leaves_the_settings_as_they_were():
+    class Broken(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise RuntimeError("broken")
+
+    first = {"weight_average": 0.5, **ADAM_BETAS}
+    reducer, plain = (
+        AutoEncoderTransformer(3, warm_start=True, net_params=first, **SMALL).fit(X)
+        for _ in range(2)
+    )
+    reducer.set_params(net_params=None, callbacks=[Broken()])
+    with pytest.raises(RuntimeError, match="broken"):
+        reducer.fit(X)
+    reducer.set_params(net_params=first, callbacks=None).fit(X)
+    np.testing.assert_array_equal(reducer.transform(X), plain.fit(X).transform(X))
+
+
+def test_groups_of_weights_cannot_be_set_anew():
+    groups = {"optimizer__param_groups": [("encoder*", {"lr": 0.1})]}
+    reducer = AutoEncoderTransformer(
+        3, optimizer=torch.optim.SGD, warm_start=True, net_params=groups, **SMALL
+    ).fit(X)
+    reducer.set_params(net_params=None)
+    with pytest.raises(ValueError, match=r"^expected optimizer__param_groups=\[\('enc"):
+        reducer.fit(X)
+
+
+def test_prefixes_are_trained_by_the_settings_of_now():
+    reducer = AutoEncoderTransformer(3, ordered=True, warm_start=True, **SMALL).fit(X)
+    reducer.set_params(max_epochs=5, lr=0.01, batch_size=16, net_params=None)
+    again = pickle.loads(pickle.dumps(reducer))
+    prefix_net = reducer.fit(X)._fitted.prefix_net
+    assert len(prefix_net.history) == 2 + 5
+    assert prefix_net.callbacks == []
+    np.testing.assert_array_equal(reducer.transform(X), again.fit(X).transform(X))
