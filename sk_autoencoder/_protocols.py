@@ -255,8 +255,8 @@ class Columns(Float64Buffers, ABC):
     ----------
     mean : Tensor of shape (n_features,)
         Training mean, in the caller's units.
-    unit : Tensor of shape (n_outputs,) or (1,)
-        Of the score, in units of `deviations`.
+    loss_scale : Tensor of shape (n_outputs,) or (1,)
+        Of the score, in units of `centered_targets`.
     factor : ndarray of shape (n_inputs,)
         From inputs to the units of the score.
     n_inputs, n_outputs : int
@@ -264,11 +264,11 @@ class Columns(Float64Buffers, ABC):
     is_squared_error : bool
         Whether the loss is PCA's own, up to a factor.
     has_gradient : bool
-        Whether `loss_and_gradient` and `through_raw` are there.
+        Whether `loss_and_gradient` and `link_vjp` are there.
     """
 
     mean: Tensor
-    unit: Tensor
+    loss_scale: Tensor
     factor: np.ndarray
     n_inputs: int
     n_outputs: int
@@ -280,11 +280,11 @@ class Columns(Float64Buffers, ABC):
         """Turn centred rows (n, n_features) into inputs (n, n_inputs)."""
 
     @abstractmethod
-    def deviations(self, x: Tensor) -> Tensor:
+    def centered_targets(self, x: Tensor) -> Tensor:
         """Turn centred rows into what `errors` is a part of: rows less their mean."""
 
     @abstractmethod
-    def by_column(self, squares: Tensor) -> Tensor:
+    def sum_by_column(self, squares: Tensor) -> Tensor:
         """Sum squared `errors` over what belongs to a column, (n, n_features)."""
 
     @abstractmethod
@@ -293,15 +293,15 @@ class Columns(Float64Buffers, ABC):
 
     @abstractmethod
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give centred rows less their reconstruction; see `deviations`."""
+        """Give centred rows less their reconstruction; see `centered_targets`."""
 
     @abstractmethod
-    def to_raw(self, y: Tensor) -> Tensor:
+    def link(self, y: Tensor) -> Tensor:
         """Turn rows in the units of the score into what a decoder would give."""
 
     @abstractmethod
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
-        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+    def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
 
     @abstractmethod
     def loss_and_gradient(
@@ -332,7 +332,7 @@ class Columns(Float64Buffers, ABC):
         """Draw rows, in caller's units, given the decoder's output."""
 
     @abstractmethod
-    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set what depends on the trained network, from all training rows.
 
         Parameters
@@ -343,16 +343,16 @@ class Columns(Float64Buffers, ABC):
         """
 
     @abstractmethod
-    def extremes(self) -> tuple[Tensor, Tensor]:
-        """Give the least and greatest of centred rows in training, (n_features,) each.
+    def value_range(self) -> tuple[Tensor, Tensor]:
+        """Return the least and greatest of centered rows in training, (n_features,).
 
         NaN for columns that are no numbers.
         """
 
     @abstractmethod
-    def spreads(self) -> Tensor:
-        """Give the deviations in training, (n_features,); 0 for what is no number."""
+    def std(self) -> Tensor:
+        """Return the standard deviations in training, (n_features,), else 0."""
 
     @abstractmethod
-    def hidden(self, x: Tensor, keep: Tensor) -> Tensor:
-        """Give centred rows that tell nothing where `keep` is false."""
+    def mask(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Return centred rows that are missing where `keep` is false."""

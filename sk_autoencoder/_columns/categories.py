@@ -7,24 +7,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sk_autoencoder._columns.groups import ColumnGroup, entropy, inverse
 from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._columns.likelihoods import BinaryCrossEntropy
-from sk_autoencoder._columns.parts import Part, entropy, inverse
 
-__all__ = ["OneHots", "Pairs"]
+__all__ = ["OneHotColumns", "BinaryColumns"]
 
 # Logits beyond this are as good as certain, and safe to exponentiate.
 LARGEST_LOGIT = 30.0
 LEAST = BinaryCrossEntropy.LEAST
 
 
-class Pairs(Part):
+class BinaryColumns(ColumnGroup):
     """Columns of two levels, scored by cross-entropy.
 
     Parameters
     ----------
     cells, weights
-        See `Part`.
+        See `ColumnGroup`.
     columns : sequence of CategoryColumn
     """
 
@@ -44,14 +44,14 @@ class Pairs(Part):
         self.weight_units = np.array([entropy(column.shares) for column in columns])
         self.write("share", share)
         self.write("spread", spread)
-        self.factor = self.roots
-        self.write("to_plain", spread * inverse(self.roots))
+        self.factor = self.sqrt_weights
+        self.write("to_plain", spread * inverse(self.sqrt_weights))
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Standardise; see `Part`."""
+        """Standardise; see `ColumnGroup`."""
         return ((x - self.share) / self.spread).nan_to_num_(0.0)
 
-    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give the cross-entropy in nats."""
         losses = F.binary_cross_entropy_with_logits(
             raw, x.nan_to_num(0.0), reduction="none"
@@ -61,16 +61,16 @@ class Pairs(Part):
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Give the cross-entropy and its gradient."""
         slope = (raw.sigmoid() - x).masked_fill_(x.isnan(), 0.0)
-        return self.cells(raw, x), slope * self.weight
+        return self.cell_losses(raw, x), slope * self.weight
 
-    def to_raw(self, y: Tensor) -> Tensor:
+    def link(self, y: Tensor) -> Tensor:
         """Give logits of probabilities kept away from 0 and 1."""
-        return BinaryCrossEntropy.to_raw(y * self.to_plain + self.share)
+        return BinaryCrossEntropy.link(y * self.to_plain + self.share)
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
-        """Undo `to_raw` for gradients; beyond its bounds it is flat."""
+    def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Undo `link` for gradients; beyond its bounds it is flat."""
         share = y * self.to_plain + self.share
-        return BinaryCrossEntropy.through_raw(gradient, share) * self.to_plain
+        return BinaryCrossEntropy.link_vjp(gradient, share) * self.to_plain
 
     def expected(self, raw: Tensor) -> Tensor:
         """Give the inputs of the probabilities."""
@@ -86,13 +86,13 @@ class Pairs(Part):
         return torch.bernoulli(raw.sigmoid().float(), generator=generator).to(raw)
 
 
-class OneHots(Part):
+class OneHotColumns(ColumnGroup):
     """Columns of a few levels, a number for each, scored by cross-entropy.
 
     Parameters
     ----------
     cells, weights
-        See `Part`.
+        See `ColumnGroup`.
     columns : sequence of CategoryColumn
     """
 
@@ -105,33 +105,33 @@ class OneHots(Part):
         sizes = np.array([len(column.levels) for column in columns])
         super().__init__(cells, weights, int(sizes.sum()))
         share = np.concatenate([column.shares for column in columns])
-        owner = np.repeat(np.arange(len(sizes)), sizes)
+        column_index = np.repeat(np.arange(len(sizes)), sizes)
         spread = np.sqrt([1 - np.square(column.shares).sum() for column in columns])
         self.weight_units = np.array([entropy(column.shares) for column in columns])
         self._sizes = sizes.tolist()
-        self.register_buffer("owner", torch.from_numpy(owner))
+        self.register_buffer("column_index", torch.from_numpy(column_index))
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.register_buffer("starts", torch.from_numpy(starts))
         self.write("share", share)
-        self.write("spread", spread[owner])
-        self.write("members", np.eye(len(sizes))[owner])
-        roots = self.roots[owner]
+        self.write("spread", spread[column_index])
+        self.write("members", np.eye(len(sizes))[column_index])
+        roots = self.sqrt_weights[column_index]
         self.factor = roots
-        self.write("to_plain", spread[owner] * inverse(roots))
+        self.write("to_plain", spread[column_index] * inverse(roots))
 
-    owner: Tensor
+    column_index: Tensor
     starts: Tensor
     share: Tensor
     spread: Tensor
     members: Tensor
     to_plain: Tensor
 
-    def owners(self) -> np.ndarray:
-        """Say to which column of the table each input belongs, (d,)."""
-        return self.index[self.owner].numpy()
+    def column_indices(self) -> np.ndarray:
+        """Return the index of the column that each input belongs to, (d,)."""
+        return self.index[self.column_index].numpy()
 
     def input_spread(self) -> np.ndarray:
-        """Give the deviations of the inputs in training, (d,)."""
+        """Return the standard deviations of the inputs in training, (d,)."""
         share = self.exact["share"]
         return np.sqrt(share * (1 - share)) / self.exact["spread"]
 
@@ -145,7 +145,7 @@ class OneHots(Part):
     def inputs(self, x: Tensor) -> Tensor:
         """Give one-hots around their mean, all of a column of unit variance."""
         _, there, hot = self._hot(x)
-        hot -= self.share * there[:, self.owner]
+        hot -= self.share * there[:, self.column_index]
         return hot.div_(self.spread)
 
     def _logits(self, raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,7 +156,7 @@ class OneHots(Part):
             sums = safe.to(self.members).exp() @ self.members
         return safe, sums.log()
 
-    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give the cross-entropy in nats."""
         places, there, _ = self._hot(x)
         logits, sums = self._logits(raw)
@@ -166,23 +166,25 @@ class OneHots(Part):
         """Give the cross-entropy and its gradient."""
         places, there, hot = self._hot(x)
         logits, sums = self._logits(raw)
-        slope = (logits - sums[:, self.owner]).exp_() * there[:, self.owner] - hot
+        slope = (logits - sums[:, self.column_index]).exp_() * there[
+            :, self.column_index
+        ] - hot
         losses = (sums - logits.gather(1, places)) * there
-        return losses, slope * self.weight[self.owner]
+        return losses, slope * self.weight[self.column_index]
 
-    def to_raw(self, y: Tensor) -> Tensor:
+    def link(self, y: Tensor) -> Tensor:
         """Give log probabilities that are kept away from 0 and 1."""
         return (y * self.to_plain + self.share).clamp(LEAST, 1 - LEAST).log()
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
-        """Undo `to_raw` for gradients; beyond its bounds it is flat."""
+    def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Undo `link` for gradients; beyond its bounds it is flat."""
         share = y * self.to_plain + self.share
         inside = (share >= LEAST) & (share <= 1 - LEAST)
         return torch.where(inside, gradient * self.to_plain / share, 0.0)
 
     def _probabilities(self, raw: Tensor) -> Tensor:
         logits, sums = self._logits(raw)
-        return (logits - sums[:, self.owner]).exp()
+        return (logits - sums[:, self.column_index]).exp()
 
     def expected(self, raw: Tensor) -> Tensor:
         """Give the inputs of the probabilities."""

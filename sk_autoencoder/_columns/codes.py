@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sk_autoencoder._columns.groups import ColumnGroup, entropy, inverse
 from sk_autoencoder._columns.kinds import CategoryColumn
-from sk_autoencoder._columns.parts import Part, entropy, inverse
 
-__all__ = ["Codes", "code_width"]
+__all__ = ["RandomCodeColumn", "code_width"]
 
 # Share of a column's variance that PCA is taken to leave at least.
 LEAST_LEFT = 0.05
@@ -26,7 +26,7 @@ def code_width(n_levels: int) -> int:
     return math.ceil(4 * math.log2(n_levels))
 
 
-class Codes(Part):
+class RandomCodeColumn(ColumnGroup):
     """One column of many levels, each a fixed random code of a few numbers.
 
     The decoder gives a direction t; level l has the logit log share_l + t . code_l.
@@ -36,7 +36,7 @@ class Codes(Part):
     Parameters
     ----------
     cells, weights
-        See `Part`.
+        See `ColumnGroup`.
     columns : sequence of CategoryColumn
         One.
 
@@ -64,20 +64,20 @@ class Codes(Part):
         spread = np.sqrt(1 - np.square(mean).sum())
         self.write("codes", (codes - mean) / spread)
         self.write("log_share", np.log(column.shares))
-        root = float(self.roots[0])
+        root = float(self.sqrt_weights[0])
         self.factor = np.full(self.n_outputs, root)
-        self._to_plain = float(inverse(self.roots)[0])
+        self._to_plain = float(inverse(self.sqrt_weights)[0])
         self.gain = float(self.n_outputs)
 
     codes: Tensor
     log_share: Tensor
 
-    def owners(self) -> np.ndarray:
-        """Say to which column of the table each input belongs, (d,)."""
+    def column_indices(self) -> np.ndarray:
+        """Return the index of the column that each input belongs to, (d,)."""
         return np.repeat(self.index.numpy(), self.n_outputs)
 
     def input_spread(self) -> np.ndarray:
-        """Give the deviations of the inputs in training, (d,)."""
+        """Return the standard deviations of the inputs in training, (d,)."""
         shares = np.exp(self.exact["log_share"])
         return np.sqrt(shares @ np.square(self.exact["codes"]))
 
@@ -90,7 +90,7 @@ class Codes(Part):
         level, there = self._levels(x)
         return self.codes[level] * there.unsqueeze(1)
 
-    def set_left(self, left: np.ndarray) -> None:
+    def set_residual_variance(self, left: np.ndarray) -> None:
         """Trust PCA's codes as far as they are near the true ones."""
         share = left.sum() * self._to_plain**2
         self.gain = self.n_outputs / max(share, LEAST_LEFT)
@@ -123,7 +123,7 @@ class Codes(Part):
         with torch.autocast(raw.device.type, enabled=False):
             return torch.addmm(log_share, raw.to(codes), codes.t())
 
-    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give the cross-entropy in nats."""
         if not self.training:
             return self._by_rows(self._cells, raw, x)
@@ -146,12 +146,12 @@ class Codes(Part):
         there = there.unsqueeze(1)
         return -own * there, slope * there * self.weight
 
-    def to_raw(self, y: Tensor) -> Tensor:
+    def link(self, y: Tensor) -> Tensor:
         """Weigh a code that PCA gives by how far it is to be trusted."""
         return y * (self.gain * self._to_plain)
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
-        """Undo `to_raw` for gradients."""
+    def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Undo `link` for gradients."""
         return gradient * (self.gain * self._to_plain)
 
     def expected(self, raw: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["dtype_from_json", "dtype_to_json", "library_of"]
+__all__ = ["dtype_from_json", "dtype_to_json", "dtype_library"]
 
 # Numbers, booleans, texts and objects; of texts the length is part of the name.
 NUMPY = re.compile(r"[<>|=]([biuf]\d{1,2}|O|[USTO]\d{1,6})")
@@ -72,7 +72,7 @@ POLARS = frozenset(
 )
 
 
-def library_of(dtype: Any) -> str:
+def dtype_library(dtype: Any) -> str:
     """Name the library of a dtype: "numpy", "pandas" or "polars"; "" for others."""
     if isinstance(dtype, np.dtype):
         return "numpy"
@@ -85,7 +85,7 @@ def dtype_to_json(dtype: Any) -> dict[str, Any] | None:
     """Describe a dtype of numpy, pandas or polars; None for anything else."""
     if isinstance(dtype, np.dtype):
         return {"numpy": dtype.str} if NUMPY.fullmatch(dtype.str) else None
-    library = library_of(dtype)
+    library = dtype_library(dtype)
     if library == "pandas":
         return _of_pandas(dtype)
     return _of_polars(dtype) if library == "polars" else None

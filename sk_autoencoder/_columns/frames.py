@@ -15,14 +15,14 @@ from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.values import listed, shortened
 
 __all__ = [
-    "RawColumn",
+    "ColumnData",
     "TableFormat",
     "copied",
     "has_categories",
     "index_of",
     "is_frame",
     "is_pandas",
-    "kind_of",
+    "library_of",
     "read_columns",
 ]
 
@@ -31,7 +31,7 @@ NUMBERS, BOOLEANS, STRINGS = "iuf", "b", "OUST"
 
 
 @dataclass(frozen=True)
-class RawColumn:
+class ColumnData:
     """A column as it came.
 
     Attributes
@@ -62,29 +62,29 @@ class RawColumn:
             return np.array([value is None for value in self.values], dtype=bool)
         return np.isnan(self.values)
 
-    def as_categories(self) -> "RawColumn":
+    def as_categories(self) -> "ColumnData":
         """Give the column as one of categories, whatever its dtype says."""
         if self.values.dtype.kind == "O":
-            return RawColumn(self.name, self.values, True, order=self.order)
+            return ColumnData(self.name, self.values, True, order=self.order)
         values = self.values.astype(object)
         values[self.missing] = None
-        return RawColumn(self.name, values, True)
+        return ColumnData(self.name, values, True)
 
-    def as_numbers(self) -> "RawColumn":
+    def as_numbers(self) -> "ColumnData":
         """Give booleans, or no values at all, as numbers; anything else as it is."""
         if self.values.dtype.kind != "O":
             return self
         if {type(value) for value in self.values} - {bool, np.bool_, type(None)}:
             return self
-        return RawColumn(self.name, self.values.astype(np.float64), False, True)
+        return ColumnData(self.name, self.values.astype(np.float64), False, True)
 
 
 def is_frame(X: Any) -> bool:
     """Tell whether this is a pandas or polars frame."""
-    return kind_of(X) != "array"
+    return library_of(X) != "array"
 
 
-def kind_of(X: Any) -> str:
+def library_of(X: Any) -> str:
     """Name the library of a frame, "pandas" or "polars"; all else is an "array"."""
     # Whoever has a frame has imported its library.
     for name in ("pandas", "polars"):
@@ -96,7 +96,7 @@ def kind_of(X: Any) -> str:
 
 def is_pandas(X: Any) -> bool:
     """Tell whether a frame is one of pandas."""
-    return kind_of(X) == "pandas"
+    return library_of(X) == "pandas"
 
 
 def copied(X: Any) -> Any:
@@ -124,7 +124,7 @@ def _typed_and_not(X: Any) -> tuple[Any, Any]:
     return X[names[~objects].tolist()][:1], X[names[objects].tolist()]
 
 
-def read_columns(X: Any) -> Iterator[RawColumn]:
+def read_columns(X: Any) -> Iterator[ColumnData]:
     """Read a frame, or an array of shape (n_samples, n_features), column by column.
 
     Raises
@@ -132,7 +132,7 @@ def read_columns(X: Any) -> Iterator[RawColumn]:
     TypeError
         If a column holds dates, or values of several types.
     """
-    kind = kind_of(X)
+    kind = library_of(X)
     for i, name in enumerate(_names(X)):
         if kind == "pandas":
             yield _from_pandas(name, X.iloc[:, i])
@@ -169,7 +169,7 @@ class TableFormat:
                 f"expected columns of different names, got X with [{listed(repeated)}] "
                 "more than once. Rename or drop columns."
             )
-        kind = kind_of(X)
+        kind = library_of(X)
         if kind == "array":
             return cls(kind, tuple(names), (X.dtype,) * X.shape[1])
         return cls(kind, tuple(names), tuple(X.dtypes))
@@ -258,7 +258,7 @@ def index_of(X: Any) -> Any:
 # -- one column --------------------------------------------------------------------
 
 
-def _from_pandas(name: Any, series: Any) -> RawColumn:
+def _from_pandas(name: Any, series: Any) -> ColumnData:
     import pandas
 
     dtype = series.dtype
@@ -266,19 +266,19 @@ def _from_pandas(name: Any, series: Any) -> RawColumn:
         order = tuple(_plain(dtype.categories.to_numpy(object)))
         # One more for code -1, a missing cell.
         values = np.array([*order, None], dtype=object)[series.cat.codes.to_numpy()]
-        return RawColumn(name, values, True, order=order)
+        return ColumnData(name, values, True, order=order)
     if pandas.api.types.is_bool_dtype(dtype):
-        return RawColumn(name, _objects(series), True, order=(False, True))
+        return ColumnData(name, _objects(series), True, order=(False, True))
     if pandas.api.types.is_integer_dtype(dtype) or pandas.api.types.is_float_dtype(
         dtype
     ):
         exact = np.float32 if dtype in (np.float32, np.int16, np.int8) else np.float64
         values = series.to_numpy(exact, na_value=np.nan)
         whole = pandas.api.types.is_integer_dtype(dtype)
-        return RawColumn(name, values, False, is_integer=whole)
+        return ColumnData(name, values, False, is_integer=whole)
     if str(dtype).startswith("dictionary<"):
         # Arrow's categories; the array has their levels, not the dtype.
-        return RawColumn(name, _objects(series), True)
+        return ColumnData(name, _objects(series), True)
     # Arrow's text is of kind "U".
     if isinstance(dtype, pandas.StringDtype) or dtype.kind in "OU":
         return _from_objects(name, _objects(series))
@@ -291,7 +291,7 @@ def _objects(series: Any) -> np.ndarray:
     return values
 
 
-def _from_polars(name: str, series: Any) -> RawColumn:
+def _from_polars(name: str, series: Any) -> ColumnData:
     import polars
 
     dtype = series.dtype
@@ -299,30 +299,30 @@ def _from_polars(name: str, series: Any) -> RawColumn:
         # The order of a Categorical is that in which the process met its levels.
         order = tuple(dtype.categories) if dtype == polars.Enum else None
         values = np.array(series.cast(polars.String).to_list(), dtype=object)
-        return RawColumn(name, values, True, order=order)
+        return ColumnData(name, values, True, order=order)
     if dtype in (polars.Boolean, polars.String):
         order = (False, True) if dtype == polars.Boolean else None
         values = np.array(series.to_list(), dtype=object)
-        return RawColumn(name, values, True, order=order)
+        return ColumnData(name, values, True, order=order)
     if dtype.is_integer() or dtype.is_float():
         exact = polars.Float32 if dtype == polars.Float32 else polars.Float64
         filled = series.cast(exact).fill_null(float("nan"))
         whole = dtype.is_integer()
-        return RawColumn(name, filled.to_numpy(), False, is_integer=whole)
+        return ColumnData(name, filled.to_numpy(), False, is_integer=whole)
     if dtype == polars.Null:
-        return RawColumn(name, np.full(len(series), None, dtype=object), True)
+        return ColumnData(name, np.full(len(series), None, dtype=object), True)
     if dtype == polars.Object:
         return _from_objects(name, np.array(series.to_list(), dtype=object))
     raise _refused(name, dtype)
 
 
-def _from_array(position: int, values: np.ndarray) -> RawColumn:
+def _from_array(position: int, values: np.ndarray) -> ColumnData:
     kind = values.dtype.kind
     if kind in NUMBERS:
         exact = values.dtype if values.dtype == np.float32 else np.float64
-        return RawColumn(position, values.astype(exact), False, kind in "iu")
+        return ColumnData(position, values.astype(exact), False, kind in "iu")
     if kind in BOOLEANS:
-        return RawColumn(position, values.astype(np.float64), False)
+        return ColumnData(position, values.astype(np.float64), False)
     if kind in STRINGS:
         values = values.astype(object)
         values[np.array([_is_missing(value) for value in values], dtype=bool)] = None
@@ -330,17 +330,17 @@ def _from_array(position: int, values: np.ndarray) -> RawColumn:
     raise _refused(position, values.dtype)
 
 
-def _from_objects(name: Any, values: np.ndarray) -> RawColumn:
+def _from_objects(name: Any, values: np.ndarray) -> ColumnData:
     """Find out what objects are; None is missing."""
     kinds = {type(value) for value in values if value is not None}
     if all(issubclass(kind, str) for kind in kinds):
-        return RawColumn(name, values, True)
+        return ColumnData(name, values, True)
     if all(issubclass(kind, bool | np.bool_) for kind in kinds):
-        return RawColumn(name, values, True)
+        return ColumnData(name, values, True)
     numbers = (int, float, np.integer, np.floating)
     if all(issubclass(kind, numbers) and kind is not bool for kind in kinds):
         whole = all(issubclass(kind, int | np.integer) for kind in kinds)
-        return RawColumn(name, _as_floats(name, values), False, is_integer=whole)
+        return ColumnData(name, _as_floats(name, values), False, is_integer=whole)
     names = sorted(kind.__name__ for kind in kinds)
     first = {type(value): i for i, value in reversed(list(enumerate(values)))}
     reason = "because an argument must be a string, a boolean or a number"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sk_autoencoder._columns.frames import kind_of
+from sk_autoencoder._columns.frames import library_of
 from sk_autoencoder._utils.shapes import refuse_foreign_frame
 from sk_autoencoder._utils.values import listed, shortened
 
@@ -66,7 +66,7 @@ def join_rows(X: Any, more: Any) -> Any:
 
 
 def _kind(X: Any) -> str:
-    return "sparse" if sparse.issparse(X) else kind_of(X)
+    return "sparse" if sparse.issparse(X) else library_of(X)
 
 
 def _check_columns(X: Any, more: Any) -> None:

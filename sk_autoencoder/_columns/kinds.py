@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from sk_autoencoder._columns.frames import RawColumn
+from sk_autoencoder._columns.frames import ColumnData
 from sk_autoencoder._utils.values import listed, shortened
 
 __all__ = ["CategoryColumn", "EmptyColumn", "NumberColumn"]
@@ -51,12 +51,12 @@ class NumberColumn:
     variance: float
 
     @classmethod
-    def of(cls, column: RawColumn, scaling: str) -> "NumberColumn":
+    def of(cls, column: ColumnData, scaling: str) -> "NumberColumn":
         """Scale a column on the values seen; there must be some.
 
         Parameters
         ----------
-        column : RawColumn
+        column : ColumnData
         scaling : {"none", "standard", "minmax", "rank_gauss"}
             "none" is centred only.
         """
@@ -113,9 +113,9 @@ class NumberColumn:
             return 1.0, (self.origin - self.low) / self.unit
         return 1.0, 0.0
 
-    def forth(
+    def encode(
         self,
-        column: RawColumn,
+        column: ColumnData,
         *,
         unknown: str = "ignore",
         new: set[Any] | None = None,
@@ -142,7 +142,7 @@ class NumberColumn:
         with np.errstate(over="ignore"):
             return (values - self.origin) / self.unit
 
-    def back(self, y: np.ndarray) -> np.ndarray:
+    def decode(self, y: np.ndarray) -> np.ndarray:
         """Turn scaled numbers into values."""
         if self.is_constant:
             return np.full(len(y), self.low)
@@ -173,12 +173,12 @@ class CategoryColumn:
     shares: np.ndarray
 
     @classmethod
-    def of(cls, column: RawColumn, *, declared: bool = False) -> "CategoryColumn":
+    def of(cls, column: ColumnData, *, declared: bool = False) -> "CategoryColumn":
         """Find the levels of a column in which there are some.
 
         Parameters
         ----------
-        column : RawColumn
+        column : ColumnData
         declared : bool
             Whether levels that the dtype declares are known without being there.
         """
@@ -202,9 +202,9 @@ class CategoryColumn:
         """Whether there is one level only."""
         return len(self.levels) == 1
 
-    def forth(
+    def encode(
         self,
-        column: RawColumn,
+        column: ColumnData,
         *,
         unknown: str = "ignore",
         new: set[Any] | None = None,
@@ -213,7 +213,7 @@ class CategoryColumn:
 
         Parameters
         ----------
-        column : RawColumn
+        column : ColumnData
         unknown : {"error", "ignore"}
             What to do with levels that were not seen in fit.
         new : set or None
@@ -248,7 +248,7 @@ class CategoryColumn:
                 "handle_unknown='ignore' to take them for missing."
             )
 
-    def back(self, y: np.ndarray) -> np.ndarray:
+    def decode(self, y: np.ndarray) -> np.ndarray:
         """Turn numbers of levels into values, (n_samples,) of objects."""
         levels = np.empty(len(self.levels), dtype=object)
         levels[:] = self.levels
@@ -281,9 +281,9 @@ class EmptyColumn:
         """Variance of the scaled numbers; there are none."""
         return 0.0
 
-    def forth(
+    def encode(
         self,
-        column: RawColumn,
+        column: ColumnData,
         *,
         unknown: str = "ignore",
         new: set[Any] | None = None,
@@ -291,7 +291,7 @@ class EmptyColumn:
         """Return NaN for each cell."""
         return np.full(len(column.values), np.nan)
 
-    def back(self, y: np.ndarray) -> np.ndarray:
+    def decode(self, y: np.ndarray) -> np.ndarray:
         """Return a missing value for each number."""
         return np.full(len(y), np.nan)
 

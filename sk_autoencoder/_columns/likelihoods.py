@@ -2,7 +2,7 @@
 
 Shapes: `raw` is the decoder's output and `y` the target in scaled units, both
 (n, n_features). `loss` is what training minimises, a scalar mean over the rows;
-`to_scaled` turns `raw` into the mean of the distribution, in scaled units. A density
+`inverse_link` turns `raw` into the mean of the distribution, in scaled units. A density
 also has `log_likelihood`, one value a row.
 
 The two losses of the plain autoencoders are means over the features too, so that they
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sk_autoencoder._columns.spread import HasVariance, normal_like
+from sk_autoencoder._columns.spread import PerColumnVariance, normal_like
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
 __all__ = [
@@ -60,7 +60,7 @@ class Likelihood(nn.Module):
         Whether it depends on the units of the errors otherwise than by a factor: then
         it is a `MeasuredLoss`.
     has_gradient : bool
-        Whether `loss_and_gradient` and `through_raw` are there.
+        Whether `loss_and_gradient` and `link_vjp` are there.
     """
 
     needs_unit_interval = False
@@ -93,28 +93,28 @@ class Likelihood(nn.Module):
         return torch.dot(flat, flat).item() * share, error.mul_(2 * share)
 
     @staticmethod
-    def through_raw(gradient: Tensor, y: Tensor) -> Tensor:
-        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+    def link_vjp(gradient: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
         return gradient
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,) in nats; higher is better."""
         raise NotImplementedError(f"{type(self).__name__} is no density")
 
-    def to_scaled(self, raw: Tensor) -> Tensor:
-        """Give the expected row in scaled units."""
+    def inverse_link(self, raw: Tensor) -> Tensor:
+        """Return the expected row in scaled units."""
         return raw
 
     @staticmethod
-    def to_raw(y: Tensor) -> Tensor:
-        """Undo `to_scaled`, as nearly as the likelihood allows."""
+    def link(y: Tensor) -> Tensor:
+        """Invert `inverse_link`, as nearly as the likelihood allows."""
         return y
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw rows in scaled units."""
         raise NotImplementedError(f"{type(self).__name__} is no density")
 
-    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set what depends on the trained network from (raw, y) of all rows."""
 
     def set_variance(self, variance: float) -> None:
@@ -334,9 +334,9 @@ class BinaryCrossEntropy(Likelihood):
         return loss, raw.sigmoid_().sub_(y).div_(raw.numel() * unit)
 
     @staticmethod
-    def through_raw(gradient: Tensor, y: Tensor) -> Tensor:
-        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
-        # Where y is at or beyond a bound, `to_raw` is flat.
+    def link_vjp(gradient: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
+        # Where y is at or beyond a bound, `link` is flat.
         low, high = BinaryCrossEntropy.LEAST, 1 - BinaryCrossEntropy.LEAST
         inside = torch.where((y >= low) & (y <= high), gradient, 0.0)
         return torch.ops.aten.logit_backward(inside, y.clamp(low, high))
@@ -348,18 +348,18 @@ class BinaryCrossEntropy(Likelihood):
         )
         return losses.mean(dim=1)
 
-    def to_scaled(self, raw: Tensor) -> Tensor:
+    def inverse_link(self, raw: Tensor) -> Tensor:
         """Give the probabilities."""
         return torch.sigmoid(raw)
 
     @staticmethod
-    def to_raw(y: Tensor) -> Tensor:
+    def link(y: Tensor) -> Tensor:
         """Give the logits of probabilities, kept away from 0 and 1."""
         least = BinaryCrossEntropy.LEAST
         return torch.logit(y.clamp(least, 1 - least))
 
 
-class Gaussian(HasVariance, Likelihood):
+class Gaussian(PerColumnVariance, Likelihood):
     """Normal density around the decoder's output, a variance for each column."""
 
     is_continuous = True
@@ -408,7 +408,7 @@ class Gaussian(HasVariance, Likelihood):
         """Draw from the normal density around the decoder's output."""
         return raw + normal_like(raw, generator) * self.variance.sqrt()
 
-    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the variances to their maximum likelihood values on the training rows."""
         total, count = torch.zeros_like(self.variance), 0
         for raw, y in outputs:
@@ -448,7 +448,7 @@ class Bernoulli(BinaryCrossEntropy):
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw zeros and ones."""
-        likely = self.to_scaled(raw).clamp(0, 1).float()
+        likely = self.inverse_link(raw).clamp(0, 1).float()
         return torch.bernoulli(likely, generator=generator).to(raw)
 
 
@@ -475,12 +475,12 @@ class BinaryCrossEntropyOfProbabilities(BinaryCrossEntropy):
             cells = F.binary_cross_entropy(probability, y.clamp(0, 1), reduction="none")
             return cells.masked_fill(lost, torch.nan)
 
-    def to_scaled(self, raw: Tensor) -> Tensor:
+    def inverse_link(self, raw: Tensor) -> Tensor:
         """Give the probabilities as they are."""
         return raw
 
     @staticmethod
-    def to_raw(y: Tensor) -> Tensor:
+    def link(y: Tensor) -> Tensor:
         """Keep probabilities away from 0 and 1."""
         least = BinaryCrossEntropy.LEAST
         return y.clamp(least, 1 - least)

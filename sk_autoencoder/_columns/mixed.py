@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._columns.categories import OneHots, Pairs
-from sk_autoencoder._columns.codes import Codes, code_width
+from sk_autoencoder._columns.categories import BinaryColumns, OneHotColumns
+from sk_autoencoder._columns.codes import RandomCodeColumn, code_width
+from sk_autoencoder._columns.groups import ColumnGroup
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
-from sk_autoencoder._columns.numbers import Numbers, NumbersOfSpread
-from sk_autoencoder._columns.parts import Part
+from sk_autoencoder._columns.numbers import GaussianNumbers, Numbers
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._columns.table import Table
 from sk_autoencoder._protocols import Columns
@@ -48,10 +48,10 @@ class MixedColumns(Columns):
     is_squared_error = False
 
     mean: Tensor
-    unit: Tensor
-    to_errors: Tensor
-    to_score: Tensor
-    owner: Tensor
+    loss_scale: Tensor
+    to_error_units: Tensor
+    to_pca_space: Tensor
+    column_index: Tensor
     marked: Tensor
     low: Tensor
     high: Tensor
@@ -69,33 +69,35 @@ class MixedColumns(Columns):
         self.has_gradient = given_scaling is None
         self.masks = table.allow_missing
         self.n_features = len(table.columns)
-        parts = _parts(table, density_rows, given_scaling)
-        self.parts = torch.nn.ModuleList(parts)
-        self._widths = [part.n_outputs for part in parts]
+        groups = _groups(table, density_rows, given_scaling)
+        self.groups = torch.nn.ModuleList(groups)
+        self._widths = [group.n_outputs for group in groups]
         self.n_outputs = sum(self._widths)
         # A column that is always missing has no mask: it takes no part.
         marked = np.flatnonzero(~table.is_empty) if self.masks else np.empty(0, int)
         n_masks = len(marked)
         self.n_inputs = self.n_outputs + n_masks
         # Which column each number of the score belongs to.
-        owner = np.concatenate([part.owners() for part in parts])
-        self.register_buffer("owner", torch.from_numpy(owner))
+        column_index = np.concatenate([group.column_indices() for group in groups])
+        self.register_buffer("column_index", torch.from_numpy(column_index))
         self.register_buffer("marked", torch.from_numpy(marked), persistent=False)
-        factor = np.concatenate([part.factor for part in parts])
+        factor = np.concatenate([group.factor for group in groups])
         self.factor = np.concatenate([factor, np.zeros(n_masks)])
         low, high, spread = _ranges(table)
-        to_errors = [part.to_errors(in_units=table.has_units) for part in parts]
-        errors = np.concatenate(to_errors)
-        input_spread = [part.input_spread() for part in parts]
+        to_error_units = [
+            group.to_error_units(in_units=table.has_units) for group in groups
+        ]
+        errors = np.concatenate(to_error_units)
+        input_spread = [group.input_spread() for group in groups]
         values = {
             "mean": np.zeros(self.n_features),
             # Infinite where a column's weight is 0: no error counts there.
-            "unit": np.divide(
+            "loss_scale": np.divide(
                 errors, factor, out=np.full_like(errors, np.inf), where=factor > 0
             ),
-            "to_errors": errors,
+            "to_error_units": errors,
             "offset": np.zeros(self.n_outputs),
-            "to_score": factor,
+            "to_pca_space": factor,
             "low": low,
             "high": high,
             "spread": spread,
@@ -123,65 +125,67 @@ class MixedColumns(Columns):
     def set_statistics(self, statistics: ColumnStatistics) -> None:
         """Do nothing: all that is to be known is in the table."""
 
-    def set_left(self, left: np.ndarray) -> None:
-        """Learn what variance PCA leaves in each number of the score, (n_outputs,)."""
+    def set_residual_variance(self, left: np.ndarray) -> None:
+        """Set the variance that PCA leaves in each number, (n_outputs,)."""
         stops = np.cumsum(self._widths)[:-1]
-        for part, own in zip(self._each(), np.split(left, stops), strict=True):
-            part.set_left(own)
+        for group, own in zip(self._each(), np.split(left, stops), strict=True):
+            group.set_residual_variance(own)
 
     def variances(self) -> np.ndarray:
         """Give the variances of the numbers of the score in training, (n_outputs,)."""
-        own = self.exact["input_spread"][: self.n_outputs] * self.exact["to_score"]
+        own = self.exact["input_spread"][: self.n_outputs] * self.exact["to_pca_space"]
         return np.square(own)
 
     def set_variance(self, variance: float) -> None:
         """Start from one variance of the errors in all numbers, in scaled units."""
-        for part in self._each():
-            part.set_variance(variance)
+        for group in self._each():
+            group.set_variance(variance)
 
     # -- in and out ------------------------------------------------------------------
 
     def encode(self, x: Tensor) -> Tensor:
         """Turn rows into inputs; what is missing becomes 0."""
-        inputs = [part.inputs(part.of(x)) for part in self._each()]
+        inputs = [group.inputs(group.of(x)) for group in self._each()]
         if self.masks:
             gaps = x if len(self.marked) == self.n_features else x[:, self.marked]
             inputs.append(gaps.isnan().to(x))
         return torch.cat(inputs, dim=1)
 
-    def deviations(self, x: Tensor) -> Tensor:
-        """Give rows less their mean, (n, n_outputs), in what errors are measured in.
+    def centered_targets(self, x: Tensor) -> Tensor:
+        """Return rows less their mean, (n, n_outputs), in what errors are measured in.
 
         These are the caller's units where all columns are numbers, but for rank-gauss;
         else every column is one of variance 1.
         """
-        centred = [part.centred(part.of(x)) for part in self._each()]
-        return torch.cat(centred, dim=1) * self.to_errors
+        centred = [group.centred(group.of(x)) for group in self._each()]
+        return torch.cat(centred, dim=1) * self.to_error_units
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give rows less their reconstruction, likewise; 0 where cells are missing."""
-        expected = [part.expected(own) for part, own in self._split(raw)]
-        gap = self.deviations(x) - torch.cat(expected, dim=1) * self.to_errors
-        return gap.masked_fill_(x.isnan()[:, self.owner], 0.0)
+        expected = [group.expected(own) for group, own in self._split(raw)]
+        gap = (
+            self.centered_targets(x) - torch.cat(expected, dim=1) * self.to_error_units
+        )
+        return gap.masked_fill_(x.isnan()[:, self.column_index], 0.0)
 
-    def by_column(self, squares: Tensor) -> Tensor:
+    def sum_by_column(self, squares: Tensor) -> Tensor:
         """Sum squared errors over what belongs to a column, (n, n_features)."""
         sums = squares.new_zeros((squares.shape[0], self.n_features))
-        return sums.index_add_(1, self.owner, squares)
+        return sums.index_add_(1, self.column_index, squares)
 
     def decode(self, raw: Tensor) -> Tensor:
         """Turn the decoder's output into the likeliest rows."""
-        return self._joined(raw, lambda part, own: part.values(own))
+        return self._joined(raw, lambda group, own: group.values(own))
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw rows, given the decoder's output."""
-        return self._joined(raw, lambda part, own: part.sample(own, generator))
+        return self._joined(raw, lambda group, own: group.sample(own, generator))
 
     def _joined(self, raw: Tensor, function: Any) -> Tensor:
-        """Put what a function gives for each part into its columns; constants are 0."""
+        """Put a function of each group into its columns, and 0 into the others."""
         rows = raw.new_zeros((raw.shape[0], self.n_features))
-        for part, own in self._split(raw):
-            rows.index_copy_(1, part.index, function(part, own))
+        for group, own in self._split(raw):
+            rows.index_copy_(1, group.index, function(group, own))
         return rows
 
     # -- scores ----------------------------------------------------------------------
@@ -189,8 +193,10 @@ class MixedColumns(Columns):
     def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each row, (n,); a missing cell counts for nothing."""
         losses = raw.new_zeros(raw.shape[0])
-        for part, own in self._split(raw):
-            losses = torch.addmv(losses, part.cells(own, part.of(x)), part.weight)
+        for group, own in self._split(raw):
+            losses = torch.addmv(
+                losses, group.cell_losses(own, group.of(x)), group.weight
+            )
         return losses
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
@@ -203,59 +209,63 @@ class MixedColumns(Columns):
         """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
         share = 1 / (raw.shape[0] * unit)
         total, slopes = 0.0, []
-        for part, own in self._split(raw):
-            cells, slope = part.gradient(own, part.of(x))
-            total += torch.mv(cells, part.weight).sum().item()
+        for group, own in self._split(raw):
+            cells, slope = group.gradient(own, group.of(x))
+            total += torch.mv(cells, group.weight).sum().item()
             slopes.append(slope)
         return total * share, torch.cat(slopes, dim=1).mul_(share)
 
-    def to_raw(self, y: Tensor) -> Tensor:
+    def link(self, y: Tensor) -> Tensor:
         """Turn rows of the score, as PCA gives them, into what the decoder would."""
-        return torch.cat([part.to_raw(own) for part, own in self._split(y)], dim=1)
+        return torch.cat([group.link(own) for group, own in self._split(y)], dim=1)
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
-        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+    def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
         pairs = zip(self._split(y), gradient.split(self._widths, dim=1), strict=True)
-        return torch.cat([p.through_raw(g, own) for (p, own), g in pairs], dim=1)
+        return torch.cat([p.link_vjp(g, own) for (p, own), g in pairs], dim=1)
 
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
         """Log density of rows given the decoder's output, (n,) in nats."""
-        parts = [part.log_density(own, part.of(x)) for part, own in self._split(raw)]
-        return torch.stack(parts).sum(dim=0)
+        groups = [
+            group.log_density(own, group.of(x)) for group, own in self._split(raw)
+        ]
+        return torch.stack(groups).sum(dim=0)
 
-    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the spread of the numbers around the trained reconstruction."""
         places = np.cumsum([0, *self._widths])
-        for part, start, stop in zip(
+        for group, start, stop in zip(
             self._each(), places[:-1], places[1:], strict=True
         ):
-            if isinstance(part, NumbersOfSpread):
-                part.calibrate((raw[:, start:stop], part.of(x)) for raw, x in outputs)
+            if isinstance(group, GaussianNumbers):
+                group.fit_dispersion(
+                    (raw[:, start:stop], group.of(x)) for raw, x in outputs
+                )
 
     # -- for noise -------------------------------------------------------------------
 
-    def extremes(self) -> tuple[Tensor, Tensor]:
-        """Give the least and greatest numbers seen; NaN for categories."""
+    def value_range(self) -> tuple[Tensor, Tensor]:
+        """Return the least and greatest numbers seen; NaN for categories."""
         return self.low, self.high
 
-    def spreads(self) -> Tensor:
-        """Give the deviations of the numbers, 0 for categories."""
+    def std(self) -> Tensor:
+        """Return the standard deviations of the numbers, 0 for categories."""
         return self.spread
 
-    def hidden(self, x: Tensor, keep: Tensor) -> Tensor:
+    def mask(self, x: Tensor, keep: Tensor) -> Tensor:
         """Make cells missing where `keep` is false."""
         return x.masked_fill(~keep, torch.nan)
 
-    def _each(self) -> Iterator[Part]:
-        yield from self.parts  # type: ignore[misc]
+    def _each(self) -> Iterator[ColumnGroup]:
+        yield from self.groups  # type: ignore[misc]
 
-    def _split(self, values: Tensor) -> Iterator[tuple[Part, Tensor]]:
+    def _split(self, values: Tensor) -> Iterator[tuple[ColumnGroup, Tensor]]:
         return zip(self._each(), values.split(self._widths, dim=1), strict=True)
 
 
-def _parts(
+def _groups(
     table: Table, density_rows: int | None, given_scaling: str | None
-) -> list[Part]:
+) -> list[ColumnGroup]:
     """Sort the columns by kind; constant and empty ones are in none."""
     members: dict[Any, list[int]] = {}
     for i, column in enumerate(table.columns):
@@ -264,26 +274,26 @@ def _parts(
     numbers: Any = partial(Numbers, given_scaling=given_scaling)
     if density_rows is not None:
         numbers = partial(
-            NumbersOfSpread, n_rows=density_rows, given_scaling=given_scaling
+            GaussianNumbers, n_rows=density_rows, given_scaling=given_scaling
         )
     makers = {
         "numbers": numbers,
-        "pairs": Pairs,
-        "one-hots": OneHots,
+        "pairs": BinaryColumns,
+        "one-hots": OneHotColumns,
     }
-    parts = []
+    groups = []
     for kind, cells in members.items():
-        make: Any = makers.get(kind, Codes)
+        make: Any = makers.get(kind, RandomCodeColumn)
         columns = [table.columns[i] for i in cells]
-        parts.append(make(cells, table.weights[cells], columns))
+        groups.append(make(cells, table.weights[cells], columns))
     total = table.weights.sum()
-    for part in parts:
-        part.set_weight(total, balanced=density_rows is None)
-    return parts
+    for group in groups:
+        group.set_weight(total, balanced=density_rows is None)
+    return groups
 
 
 def _kind(column: NumberColumn | CategoryColumn, position: int) -> str | int:
-    """Name the part that a column belongs to; one of many levels has its own."""
+    """Name the group that a column belongs to; one of many levels has its own."""
     if isinstance(column, NumberColumn):
         return "numbers"
     if len(column.levels) == 2:

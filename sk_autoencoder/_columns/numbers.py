@@ -7,21 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_autoencoder._columns.groups import ColumnGroup, inverse
 from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._columns.numeric import SMALLEST_SHARE
-from sk_autoencoder._columns.parts import Part, inverse
-from sk_autoencoder._columns.spread import HasVariance, normal_like
+from sk_autoencoder._columns.spread import PerColumnVariance, normal_like
 
-__all__ = ["Numbers", "NumbersOfSpread"]
+__all__ = ["Numbers", "GaussianNumbers"]
 
 
-class Numbers(Part):
+class Numbers(ColumnGroup):
     """Columns of numbers, scored by squared error.
 
     Parameters
     ----------
     cells, weights
-        See `Part`.
+        See `ColumnGroup`.
     columns : sequence of NumberColumn
     given_scaling : {"none", "standard", "minmax", "rank_gauss"} or None
         How the columns were scaled, where the network is trained as given: inputs and
@@ -55,23 +55,23 @@ class Numbers(Part):
         self.unit = unit
         self.write("input_weight", 1 / floored)
         self._input_spread = np.sqrt(variances) / floored
-        self.factor = floored / unit * self.roots
+        self.factor = floored / unit * self.sqrt_weights
         self._floored = floored
         self._units = np.array([column.unit for column in columns])
-        self.write("to_plain", inverse(self.roots))
+        self.write("to_plain", inverse(self.sqrt_weights))
         self.weight_units = np.ones(len(cells))
         self.residual = 1.0
 
     def input_spread(self) -> np.ndarray:
-        """Give the deviations of the inputs in training, (d,)."""
+        """Return the standard deviations of the inputs in training, (d,)."""
         return self._input_spread
 
-    def to_errors(self, *, in_units: bool) -> np.ndarray:
-        """Give what leads from inputs to what errors are measured in, (d,)."""
+    def to_error_units(self, *, in_units: bool) -> np.ndarray:
+        """Return what leads from inputs to the units of errors, (d,)."""
         return self._floored * self._units if in_units else self._floored / self.unit
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Standardise, or give the units of the scaling; see `Part`."""
+        """Standardise, or give the units of the scaling; see `ColumnGroup`."""
         if self.as_given:
             return x.nan_to_num(0.0) * self.to_network + self.shift
         return self.centred(x)
@@ -80,11 +80,11 @@ class Numbers(Part):
         """Standardise."""
         return (x * self.input_weight).nan_to_num_(0.0)
 
-    def set_left(self, left: np.ndarray) -> None:
+    def set_residual_variance(self, left: np.ndarray) -> None:
         """Measure what is learnt in units of what PCA leaves."""
-        told = self.roots > 0
+        told = self.sqrt_weights > 0
         if told.any():
-            mean = float(np.mean(left[told] / self.roots[told] ** 2))
+            mean = float(np.mean(left[told] / self.sqrt_weights[told] ** 2))
             self.residual = math.sqrt(mean) if mean > 0 else 1.0
 
     def _errors(self, raw: Tensor, x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class Numbers(Part):
             return ((self.values(raw) - x) / self.unit).masked_fill(x.isnan(), 0.0)
         return (raw * self.residual - x / self.unit).masked_fill(x.isnan(), 0.0)
 
-    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give squared errors, 1 in the mean for the mean row."""
         return self._errors(raw, x).square()
 
@@ -102,11 +102,11 @@ class Numbers(Part):
         errors = self._errors(raw, x)
         return errors.square(), errors * (2 * self.residual * self.weight)
 
-    def to_raw(self, y: Tensor) -> Tensor:
+    def link(self, y: Tensor) -> Tensor:
         """Take off the weight."""
         return y * (self.to_plain / self.residual)
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
+    def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
         """Put the weight on."""
         return gradient * (self.to_plain / self.residual)
 
@@ -121,7 +121,7 @@ class Numbers(Part):
         return raw * (self.residual * self.unit)
 
 
-class NumbersOfSpread(HasVariance, Numbers):
+class GaussianNumbers(PerColumnVariance, Numbers):
     """Numbers scored in nats, in the caller's units, a variance for each column.
 
     Parameters
@@ -147,7 +147,7 @@ class NumbersOfSpread(HasVariance, Numbers):
         self.write("log_unit", np.log(self._units * self.unit))
         self.make_variances(len(cells), n_rows)
 
-    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give negative log densities, 0 for missing cells."""
         squares, there = self._errors(raw, x).square(), ~x.isnan()
         self.follow(squares.detach().sum(dim=0) / there.sum(dim=0))
@@ -175,7 +175,7 @@ class NumbersOfSpread(HasVariance, Numbers):
         noise = normal_like(raw, generator)
         return self.values(raw) + noise * (self.variance.sqrt() * self.unit)
 
-    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the variances to their maximum likelihood values on the training rows."""
         total = counts = torch.zeros_like(self.variance)
         for raw, x in outputs:

@@ -116,7 +116,7 @@ class NumericColumns(Columns):
     spread: Tensor
     low: Tensor
     high: Tensor
-    unit: Tensor
+    loss_scale: Tensor
     output_unit: Tensor
     offset: Tensor
 
@@ -174,7 +174,7 @@ class NumericColumns(Columns):
             "spread": spread,
             "low": statistics.low - mean,
             "high": statistics.high - mean,
-            "unit": scale.unit,
+            "loss_scale": scale.unit,
             # A constant column comes back as it was, not nearly.
             "output_unit": np.where(constant, 0.0, scale.unit),
             "offset": (mean - scale.origin) / scale.unit,
@@ -197,26 +197,26 @@ class NumericColumns(Columns):
         """Start from one variance of the errors in all columns, in scaled units."""
         self.likelihood.set_variance(variance)
 
-    def deviations(self, x: Tensor) -> Tensor:
-        """Give rows less their mean, in the caller's units."""
+    def centered_targets(self, x: Tensor) -> Tensor:
+        """Return rows less their mean, in the caller's units."""
         return x + self.from_mean if self.as_given else x
 
-    def by_column(self, squares: Tensor) -> Tensor:
+    def sum_by_column(self, squares: Tensor) -> Tensor:
         """Give squared errors as they are: each is of a column of its own."""
         return squares
 
     def target(self, x: Tensor) -> Tensor:
         """Give centred rows in the units of the score."""
-        y = x / self.unit
+        y = x / self.loss_scale
         return y + self.offset if self._has_offset else y
 
     def decode(self, raw: Tensor) -> Tensor:
         """Turn the decoder's output into rows in the caller's units."""
-        return self._to_rows(self.likelihood.to_scaled(raw))
+        return self._to_rows(self.likelihood.inverse_link(raw))
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
         """Give centred rows less their reconstruction, in the caller's units."""
-        return x - self._to_centred(self.likelihood.to_scaled(raw))
+        return x - self._to_centred(self.likelihood.inverse_link(raw))
 
     def _to_rows(self, y: Tensor) -> Tensor:
         return self._to_centred(y) + self.mean
@@ -244,37 +244,37 @@ class NumericColumns(Columns):
         """Refuse a loss of the user's own that cannot be trained on a batch."""
         self.likelihood.check(raw, self.target(x))
 
-    def to_raw(self, y: Tensor) -> Tensor:
+    def link(self, y: Tensor) -> Tensor:
         """Turn rows in the units of the score into what a decoder would give."""
-        return self.likelihood.to_raw(y)
+        return self.likelihood.link(y)
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
-        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
-        return self.likelihood.through_raw(gradient, y)
+    def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
+        return self.likelihood.link_vjp(gradient, y)
 
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
         """Log density of centred rows in the caller's units, (n,) in nats."""
         log_likelihood = self.likelihood.log_likelihood(raw, self.target(x))
         if self.likelihood.is_continuous:
-            log_likelihood = log_likelihood - torch.log(self.unit).sum()
+            log_likelihood = log_likelihood - torch.log(self.loss_scale).sum()
         return log_likelihood
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw rows in the caller's units, given the decoder's output."""
         return self._to_rows(self.likelihood.sample(raw, generator))
 
-    def calibrate(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the likelihood's own numbers from all training rows."""
-        self.likelihood.calibrate((raw, self.target(x)) for raw, x in outputs)
+        self.likelihood.fit_dispersion((raw, self.target(x)) for raw, x in outputs)
 
-    def extremes(self) -> tuple[Tensor, Tensor]:
-        """Least and greatest of the centred training rows."""
+    def value_range(self) -> tuple[Tensor, Tensor]:
+        """Return the least and greatest of the centred training rows."""
         return self.low, self.high
 
-    def spreads(self) -> Tensor:
-        """Give the deviation of each column on the training rows."""
+    def std(self) -> Tensor:
+        """Return the standard deviation of each column on the training rows."""
         return self.spread
 
-    def hidden(self, x: Tensor, keep: Tensor) -> Tensor:
+    def mask(self, x: Tensor, keep: Tensor) -> Tensor:
         """Give the mean of a column where `keep` is false."""
         return torch.where(keep, x, -self.from_mean) if self.as_given else x * keep

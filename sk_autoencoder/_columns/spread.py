@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["HasVariance", "normal_like"]
+__all__ = ["PerColumnVariance", "normal_like"]
 
 
-class HasVariance(nn.Module):
+class PerColumnVariance(nn.Module):
     """Variances that follow the errors of training, for a normal density.
 
     In training the variance of a column is a running mean of its squared errors, its

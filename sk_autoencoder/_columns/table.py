@@ -9,7 +9,7 @@ import numpy as np
 
 from sk_autoencoder._columns.filling import Gap, fill_cells
 from sk_autoencoder._columns.frames import (
-    RawColumn,
+    ColumnData,
     TableFormat,
     index_of,
     read_columns,
@@ -191,7 +191,7 @@ class Table:
                 with_gaps.append(raw.name)
                 continue
             new: set[Any] = set()
-            numbers = column.forth(raw, unknown=self.handle_unknown, new=new)
+            numbers = column.encode(raw, unknown=self.handle_unknown, new=new)
             matrix[:, i] = np.clip(numbers, -most, most)
             if new and new_levels is not None:
                 new_levels[raw.name] = new
@@ -207,12 +207,12 @@ class Table:
         like : Any
             A pandas frame lends its index.
         """
-        values = [column.back(matrix[:, i]) for i, column in enumerate(self.columns)]
+        values = [column.decode(matrix[:, i]) for i, column in enumerate(self.columns)]
         return self.format.make(values, index_of(like))
 
     def array(self, matrix: np.ndarray) -> np.ndarray:
         """Turn such numbers into an array, whatever was fitted on."""
-        values = [column.back(matrix[:, i]) for i, column in enumerate(self.columns)]
+        values = [column.decode(matrix[:, i]) for i, column in enumerate(self.columns)]
         return self.format.as_array(values)
 
     def numbers(self, cells: np.ndarray, like: Any = None) -> Any:
@@ -231,7 +231,7 @@ class Table:
             if isinstance(column, EmptyColumn):
                 gaps.append((np.ones_like(missing), None))
             else:
-                gaps.append((missing, column.back(matrix[missing, i])))
+                gaps.append((missing, column.decode(matrix[missing, i])))
         same = TableFormat.of(X).kind == self.format.kind
         dtypes = self.format.dtypes if same else (None,) * len(gaps)
         return fill_cells(X, gaps, dtypes)
@@ -254,7 +254,7 @@ class Table:
             return ColumnStatistics(n_rows, zero, spread * n_rows, low, high)
 
 
-def _fitted(column: RawColumn, scaling: str, declared: bool) -> Column:
+def _fitted(column: ColumnData, scaling: str, declared: bool) -> Column:
     """Find out how a column of the training samples becomes numbers."""
     if column.missing.all():
         return EmptyColumn(column.name, column.is_category)
@@ -263,7 +263,7 @@ def _fitted(column: RawColumn, scaling: str, declared: bool) -> Column:
     return NumberColumn.of(column, scaling)
 
 
-def _marked(raw: list[RawColumn], fmt: TableFormat, chosen: Any) -> list[RawColumn]:
+def _marked(raw: list[ColumnData], fmt: TableFormat, chosen: Any) -> list[ColumnData]:
     """Mark the columns of categories that the caller chose."""
     from_dtype = isinstance(chosen, str) and chosen == "from_dtype"
     if from_dtype and fmt.kind != "array":

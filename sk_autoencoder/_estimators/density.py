@@ -116,7 +116,7 @@ class HasDensity(BaseAutoEncoder):
                 # float32 overflows long before the log density does.
                 found[far] = network(forward.in_float64.module, x[far].double())
             if linear is not None:
-                unit = forward.module.columns.unit.double()
+                unit = forward.module.columns.loss_scale.double()
                 beside = linear.log_prob(x.double() / unit) - unit.log().sum()
                 found = torch.logaddexp(
                     found + math.log1p(-LINEAR_SHARE), beside + math.log(LINEAR_SHARE)

@@ -207,7 +207,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
 
         def squares(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
             error = forward.errors(x).square_().sum(dim=1)
-            total = forward.deviations(x).square_().sum(dim=1)
+            total = forward.centered_targets(x).square_().sum(dim=1)
             return torch.stack([error, total], dim=1)
 
         error, total = sum_over_rows(squares, self.net_.module_, rows, check=check)

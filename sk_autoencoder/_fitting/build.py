@@ -254,7 +254,7 @@ def build_module(plan: Plan) -> AutoEncoderModule:
     if plan.axes is not None:
         kind = PCAResidualEncoder if plan.objective.is_plain else PCAResidualPosterior
         encoder = kind(encoder)
-        decoder = PCAResidualDecoder(decoder, to_raw=columns.to_raw)
+        decoder = PCAResidualDecoder(decoder, link=columns.link)
     module = AutoEncoderModule(
         columns=columns,
         encoder=encoder,
@@ -284,12 +284,12 @@ def _build_networks(
     places: torch.Tensor | None = None
     marked = torch.empty(0, dtype=torch.long)
     if isinstance(columns, MixedColumns):
-        owner = columns.owner.cpu()
-        varies = np.isin(np.arange(n_features), owner.numpy())
+        column_index = columns.column_index.cpu()
+        varies = np.isin(np.arange(n_features), column_index.numpy())
         if network.reads_cells:
             _refuse_categories(plan)
         if _in_places(plan):
-            places, marked = owner, columns.marked.cpu()
+            places, marked = column_index, columns.marked.cpu()
             n_outputs = n_features
             n_inputs = n_features * (2 if columns.masks else 1)
     network.validate(starts_from_pca=plan.axes is not None, varies=varies)
@@ -382,7 +382,7 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
     module.loss_unit = unit if unit is not None and unit > 0 else 1.0
     if isinstance(columns, MixedColumns):
         told = np.square(components * std[:, None]).sum(axis=0)
-        columns.set_left(np.maximum(columns.variances() - told, 0.0))
+        columns.set_residual_variance(np.maximum(columns.variances() - told, 0.0))
         encoder.spread = columns.input_spread
     if module.prefixes is not None:
         _set_prefix_axes(plan, module, module.prefixes)
@@ -416,7 +416,7 @@ def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> NestedModule:
     """
     k, columns, _, _ = _parts(plan, module)
     _, network = _build_networks(plan, columns, n_encoder_outputs=k, n_components=2 * k)
-    decoder = NestedDecoder(network, to_raw=columns.to_raw, n_components=k)
+    decoder = NestedDecoder(network, link=columns.link, n_components=k)
     module.prefixes = decoder.to(columns.mean.device)
     _set_prefix_axes(plan, module, decoder)
     return NestedModule(module, decoder)

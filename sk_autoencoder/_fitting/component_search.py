@@ -127,10 +127,14 @@ def explained_held_out(
     with torch.inference_mode():
         for x, _ in net.get_iterator(rows if held_out is None else held_out):
             raw = module.decoder(module.network_code(x))
-            lost = columns.errors(raw, x) / columns.unit
+            lost = columns.errors(raw, x) / columns.loss_scale
             error += lost.double().square().sum().item()
             total += (
-                (columns.deviations(x) / columns.unit).double().square().sum().item()
+                (columns.centered_targets(x) / columns.loss_scale)
+                .double()
+                .square()
+                .sum()
+                .item()
             )
     return 1 - error / total if total > 0 else 1.0
 

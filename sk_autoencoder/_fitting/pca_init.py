@@ -62,7 +62,7 @@ class _EncodedRows:
     def __iter__(self) -> Iterator[np.ndarray]:
         for rows in row_chunks(*self.shape):
             x = torch.from_numpy(self.X[rows]).double()
-            yield (self.encoder.deviations(x) / self.encoder.unit).numpy()
+            yield (self.encoder.centered_targets(x) / self.encoder.loss_scale).numpy()
 
     def columns(self) -> Iterator[np.ndarray]:
         # Asked for where rows are few.

@@ -143,13 +143,13 @@ class Forward:
     def _errors(self, x: Tensor) -> Tensor:
         return self._columns.errors(self._raw(self._code(x, None, keep=True), None), x)
 
-    def deviations(self, x: Tensor) -> Tensor:
+    def centered_targets(self, x: Tensor) -> Tensor:
         """Return centred rows as `errors` has them."""
-        return _bounded(self._columns.deviations(x).double())
+        return _bounded(self._columns.centered_targets(x).double())
 
     def squares(self, x: Tensor) -> Tensor:
         """Return squared errors in float64, (n, n_features)."""
-        return self._columns.by_column(self.errors(x).square_())
+        return self._columns.sum_by_column(self.errors(x).square_())
 
     def _raw(self, code: Tensor, out: Tensor | None) -> Tensor:
         """Run the decoder on the users' codes; its output is not yet rows."""
@@ -203,18 +203,18 @@ class _Numeric:
 
     def __init__(self, columns: NumericColumns, dtype: torch.dtype) -> None:
         self._columns, self._dtype = columns, dtype
-        self._to_scaled = columns.likelihood.to_scaled
+        self._inverse_link = columns.likelihood.inverse_link
         self._inputs, self._rows = _Room(), _Room()
 
     def encode(self, x: Tensor, keep: bool) -> Tensor:
         return torch.mul(x, self._weight, out=self._inputs.like(x) if keep else x)
 
-    def deviations(self, x: Tensor) -> Tensor:
+    def centered_targets(self, x: Tensor) -> Tensor:
         if not self._columns.as_given:
             return x
         return x + self._columns.get_tensor("from_mean", self._dtype)
 
-    def by_column(self, squares: Tensor) -> Tensor:
+    def sum_by_column(self, squares: Tensor) -> Tensor:
         return squares
 
     def rows(self, raw: Tensor, out: Tensor | None) -> Tensor:
@@ -225,7 +225,7 @@ class _Numeric:
         return torch.sub(x, y, out=y)
 
     def _centred(self, raw: Tensor, out: Tensor | None) -> Tensor:
-        y = self._to_scaled(raw)
+        y = self._inverse_link(raw)
         out = self._rows.like(y) if out is None else out
         if self._offset is None:
             return torch.mul(y, self._unit, out=out)
@@ -257,7 +257,10 @@ class _AnyColumns:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self.mean, self.errors = columns.mean, columns.errors
-        self.deviations, self.by_column = columns.deviations, columns.by_column
+        self.centered_targets, self.sum_by_column = (
+            columns.centered_targets,
+            columns.sum_by_column,
+        )
 
     def encode(self, x: Tensor, keep: bool) -> Tensor:
         return self._columns.encode(x)
@@ -396,13 +399,13 @@ class _Decoder:
         self._network = _step(decoder.network, dtype)
         self._axes = decoder.get_tensor("axes", dtype)
         self._offset = decoder.get_tensor("offset", dtype)
-        self._to_raw, self._residual = decoder.to_raw, decoder.residual
+        self._link, self._residual = decoder.link, decoder.residual
         self._room = _Room()
 
     def __call__(self, x: Tensor, out: Tensor | None) -> Tensor:
         learnt = self._network(x, None)
         out = self._room.like(learnt) if out is None else out
-        raw = self._to_raw(torch.addmm(self._offset, x, self._axes, out=out))
+        raw = self._link(torch.addmm(self._offset, x, self._axes, out=out))
         return torch.add(raw, learnt, alpha=self._residual, out=out)
 
 

@@ -95,7 +95,7 @@ def reconstruct_few(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
 def _is_identity(likelihood: Likelihood) -> bool:
     """Tell whether a decoder's output is a row in scaled units, as it is."""
     kind = type(likelihood)
-    return kind.to_scaled is Likelihood.to_scaled and kind.to_raw is Likelihood.to_raw
+    return kind.inverse_link is Likelihood.inverse_link and kind.link is Likelihood.link
 
 
 def _through(part: Any, x: np.ndarray) -> np.ndarray:

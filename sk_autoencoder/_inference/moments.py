@@ -70,7 +70,7 @@ class CodeMoments:
         code = module.network_code(x)
         errors = module.columns.errors(module.decoder(code), x)
         error = errors.double().square().sum().item()
-        total = module.columns.deviations(x).double().square().sum().item()
+        total = module.columns.centered_targets(x).double().square().sum().item()
         return cls._of_codes(code, crossed, error, total)
 
     @classmethod

@@ -38,7 +38,7 @@ class NestedDecoder(Float64Buffers):
     network : torch.nn.Module
         From (n, 2 * n_components), a code with zeros behind the prefix and a mask of
         ones over it, to (n, n_outputs). Its last layer is set to zero.
-    to_raw : callable
+    link : callable
         From the units of the score to what the likelihood takes from a decoder.
     n_components : int
 
@@ -57,12 +57,12 @@ class NestedDecoder(Float64Buffers):
         self,
         network: nn.Module,
         *,
-        to_raw: Callable[[Tensor], Tensor],
+        link: Callable[[Tensor], Tensor],
         n_components: int,
     ) -> None:
         super().__init__()
         self.network = zero_last_layer(network)
-        self.to_raw = to_raw
+        self.link = link
         self.register_buffer("gate", torch.ones(n_components, dtype=torch.float32))
 
     def set_axes(self, axes: np.ndarray, offset: np.ndarray, units: np.ndarray) -> None:
@@ -91,7 +91,7 @@ class NestedDecoder(Float64Buffers):
     def linear(self, code: Tensor) -> Tensor:
         """Decode the first components (n, j) of codes as PCA does."""
         axes = self.axes[: code.shape[1]]
-        return self.to_raw(exact_product(self.offset, code, axes))
+        return self.link(exact_product(self.offset, code, axes))
 
     def decode(self, code: Tensor, lengths: Tensor) -> Tensor:
         """Decode a prefix of each code (n, n_components), of lengths (n,) from 1."""

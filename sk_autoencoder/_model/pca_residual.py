@@ -153,19 +153,17 @@ class PCAResidualDecoder(Float64Buffers):
     ----------
     network : torch.nn.Module
         h; its last layer is set to zero.
-    to_raw : callable
+    link : callable
         From the units of the score to what the likelihood takes from a decoder.
     """
 
     axes: Tensor
     offset: Tensor
 
-    def __init__(
-        self, network: nn.Module, *, to_raw: Callable[[Tensor], Tensor]
-    ) -> None:
+    def __init__(self, network: nn.Module, *, link: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.network = zero_last_layer(network)
-        self.to_raw = to_raw
+        self.link = link
         self.residual = 1.0
 
     def set_axes(
@@ -197,7 +195,7 @@ class PCAResidualDecoder(Float64Buffers):
     def linear(self, code: Tensor) -> Tensor:
         """Give PCA's reconstruction from the first components (n, j), or from all."""
         axes = self.axes[: code.shape[1]]
-        return self.to_raw(exact_product(self.offset, code, axes))
+        return self.link(exact_product(self.offset, code, axes))
 
 
 def exact_product(start: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:

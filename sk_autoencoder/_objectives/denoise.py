@@ -69,11 +69,11 @@ def swap(
 
 
 def gaussian(
-    x: Tensor, level: float, generator: torch.Generator, spreads: Tensor
+    x: Tensor, level: float, generator: torch.Generator, std: Tensor
 ) -> Tensor:
     """Add normal noise of `level` standard deviations of each column."""
     noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-    return x + level * spreads * noise
+    return x + level * std * noise
 
 
 def masking(
@@ -206,11 +206,11 @@ class Denoise(Objective):
         if self.noise == "swap":
             return swap(x, self.level, generator, groups)
         if self.noise == "masking":
-            return columns.hidden(x, masking(x, self.level, generator, groups))
+            return columns.mask(x, masking(x, self.level, generator, groups))
         if self.noise == "gaussian":
-            return gaussian(x, self.level, generator, columns.spreads())
-        extremes = columns.extremes()
-        return salt_and_pepper(x, self.level, generator, *extremes, groups)
+            return gaussian(x, self.level, generator, columns.std())
+        value_range = columns.value_range()
+        return salt_and_pepper(x, self.level, generator, *value_range, groups)
 
     def _groups_on(self, device: torch.device) -> Tensor | None:
         """Give the groups on a device, where they are copied once."""

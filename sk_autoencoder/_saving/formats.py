@@ -125,6 +125,12 @@ RENAMED: dict[str, dict[str, Any]] = {
         r"frame\.shift": "latent_map.offset",
         r"frame\.forth": "latent_map.matrix",
         r"frame\.back": "latent_map.inverse",
+        r"columns\.unit": "columns.loss_scale",
+        r"columns\.owner": "columns.column_index",
+        r"columns\.to_errors": "columns.to_error_units",
+        r"columns\.to_score": "columns.to_pca_space",
+        r"columns\.parts\.(\d+)\.owner": r"columns.groups.\1.column_index",
+        r"columns\.parts\.(\d+)\.(.+)": r"columns.groups.\1.\2",
     },
 }
 

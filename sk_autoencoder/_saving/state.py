@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._columns.spread import HasVariance
+from sk_autoencoder._columns.spread import PerColumnVariance
 from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_device
 from sk_autoencoder._fitting.fit import Fitted
 from sk_autoencoder._saving.optimizer_checks import check_optimizer
@@ -133,9 +133,9 @@ def least_values(module: torch.nn.Module) -> dict[str, float]:
     """
     least = {}
     for prefix, part in module.named_modules():
-        if isinstance(part, HasVariance):
+        if isinstance(part, PerColumnVariance):
             names: tuple[str, ...] = ("running", "variance")
-            value = HasVariance.FLOOR
+            value = PerColumnVariance.FLOOR
         elif isinstance(part, torch.nn.modules.batchnorm._NormBase):
             names, value = ("running_var",), 0.0
         else:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, MixedColumns, Table
-from sk_autoencoder._columns.dtypes import library_of
+from sk_autoencoder._columns.dtypes import dtype_library
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
 from sk_autoencoder._fitting.build import Plan, build_module, build_prefix_module
 from sk_autoencoder._fitting.fit import Fitted
@@ -309,7 +309,7 @@ def _check_table(table: Table, n_features: int, arrays: Any) -> None:
     need(len(set(names)) == n_features, "columns of the same name")
     kind = table.format.kind
     need(kind in ("array", "pandas", "polars"), f"a table {shortened(kind)}")
-    libraries = {library_of(dtype) for dtype in dtypes}
+    libraries = {dtype_library(dtype) for dtype in dtypes}
     known = {"pandas": {"numpy", "pandas"}, "polars": {"polars"}, "array": {"numpy"}}
     need(libraries <= known[kind], "dtypes of another library")
     empty = table.is_empty

@@ -436,7 +436,7 @@ class AutoEncoderNet(EpochLoop):
         """Let the columns set what depends on the trained network."""
         self.module_.use_generator(self._validation_noise())
         with torch.no_grad():
-            self.module_.columns.calibrate(
+            self.module_.columns.fit_dispersion(
                 (self.module_(x)[0], x)
                 for x, _ in self.get_iterator(train, training=False)
             )

@@ -50,7 +50,7 @@ def explained_of_table(
             scores = module.encoder.linear(module.columns.encode(x))
             raws += [module.decoder.linear(scores[:, :j]) for j in range(1, k + 1)]
         each = [module.columns.errors(raw, x) for raw in raws]
-        each.append(module.columns.deviations(x))
+        each.append(module.columns.centered_targets(x))
         return torch.stack([part.double().square().sum(dim=1) for part in each], dim=1)
 
     rows = estimator._check_rows(X)

@@ -9,7 +9,7 @@ from sklearn.preprocessing import QuantileTransformer
 
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 from sk_autoencoder._columns import MixedColumns, Table
-from sk_autoencoder._columns.codes import MOST_LOGITS, Codes
+from sk_autoencoder._columns.codes import MOST_LOGITS, RandomCodeColumn
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._training.fast.fused import FusedStep, fused_step
@@ -103,20 +103,20 @@ def test_the_gradient_of_each_part_is_that_of_autograd(name):
 def test_the_gradient_through_the_start_is_that_of_autograd(name):
     frame, reading = table_named(name)
     columns, _ = columns_of(frame, **reading)
-    columns.set_left(0.3 * columns.variances())
+    columns.set_residual_variance(0.3 * columns.variances())
     generator = make_generator(0)
     shape = (60, columns.n_outputs)
     y = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
     gradient = torch.randn(shape, generator=generator, dtype=torch.float64)
-    columns.to_raw(y).backward(gradient)
-    by_hand = columns.through_raw(gradient, y.detach())
+    columns.link(y).backward(gradient)
+    by_hand = columns.link_vjp(gradient, y.detach())
     torch.testing.assert_close(by_hand, y.grad, rtol=1e-10, atol=1e-14)
 
 
 def test_the_mean_row_scores_one_in_every_column_and_weights_share_that_out():
     frame = mixed()
     columns, x = columns_of(frame)
-    start = columns.to_raw(x.new_zeros((len(x), columns.n_outputs)))
+    start = columns.link(x.new_zeros((len(x), columns.n_outputs)))
     assert columns.eval().loss(start, x).item() == pytest.approx(1)
     weights = {"few": 3.0, "number": 0.0}
     columns, x = columns_of(frame, column_weights=weights)
@@ -124,7 +124,7 @@ def test_the_mean_row_scores_one_in_every_column_and_weights_share_that_out():
     raw = torch.randn(start.shape, generator=make_generator(0), dtype=torch.float64)
     by_kind = {}
     for part, own in columns._split(raw):
-        losses = part.cells(own, part.of(x)).mean(dim=0).tolist()
+        losses = part.cell_losses(own, part.of(x)).mean(dim=0).tolist()
         by_kind |= zip([KINDS[i] for i in part.index], losses, strict=True)
     for kind in ("pair", "few", "many"):
         by_kind[kind] /= stats.entropy(frame[kind].value_counts())
@@ -138,7 +138,7 @@ def test_the_loss_is_cross_entropy_and_squared_error_of_cells_that_are_there():
     raw = torch.randn(
         (len(x), columns.n_outputs), generator=make_generator(0), dtype=torch.float64
     )
-    owner, given = columns.owner.numpy(), raw.numpy()
+    owner, given = columns.column_index.numpy(), raw.numpy()
     expected = np.zeros(len(x))
     for i, name in enumerate(KINDS):
         own, column = given[:, owner == i], frame[name]
@@ -155,7 +155,9 @@ def test_the_loss_is_cross_entropy_and_squared_error_of_cells_that_are_there():
         elif name == "few":
             logits = own
         else:
-            part = next(part for part in columns.parts if isinstance(part, Codes))
+            part = next(
+                part for part in columns.groups if isinstance(part, RandomCodeColumn)
+            )
             logits = np.log(shares) + own @ part.codes.numpy().T
         code = column.map({level: k for k, level in enumerate(levels)})
         logs = special.log_softmax(logits, axis=1)
@@ -169,7 +171,7 @@ def test_many_levels_are_compared_with_those_of_the_batch_alone():
     # One level is half of all rows.
     frame = pd.concat([mixed(1500, n_many=1500), mixed(1500).assign(many="m0003")])
     columns, rows = columns_of(frame)
-    (part,) = (part for part in columns.parts if isinstance(part, Codes))
+    (part,) = (part for part in columns.groups if isinstance(part, RandomCodeColumn))
     x = part.of(rows)[[(frame["many"] == "m0003").argmax(), 1, 4, 1, 5]]
     raw = torch.randn(
         (5, part.n_outputs), generator=make_generator(0), dtype=torch.float64
@@ -181,22 +183,22 @@ def test_many_levels_are_compared_with_those_of_the_batch_alone():
     logits = raw.numpy() @ part.codes.numpy()[some].T
     logits += np.log(share / (1 - (1 - share) ** 5))
     expected = -special.log_softmax(logits, axis=1)[np.arange(5), place]
-    cells = part.cells(raw, x)[:, 0]
+    cells = part.cell_losses(raw, x)[:, 0]
     np.testing.assert_allclose(cells.numpy(), expected, rtol=1e-10)
-    every = part.eval().cells(raw, x)[:, 0]
+    every = part.eval().cell_losses(raw, x)[:, 0]
     assert every.mean() > cells.mean() + 1
 
 
 def test_very_many_levels_need_little_memory(monkeypatch):
     frame = pd.DataFrame({"a": np.arange(17_794.0), "id": np.arange(17_794)})
-    sizes, logits = [], Codes._logits
+    sizes, logits = [], RandomCodeColumn._logits
 
     def counted(part, raw, codes, log_share):
         result = logits(part, raw, codes, log_share)
         sizes.append((part.training, result.numel()))
         return result
 
-    monkeypatch.setattr(Codes, "_logits", counted)
+    monkeypatch.setattr(RandomCodeColumn, "_logits", counted)
     reducer = PLAIN(
         2, categorical_features=["id"], hidden_layer_sizes=(4,), random_state=0
     )
@@ -296,13 +298,13 @@ def test_rank_gauss_gives_the_normal_scores_of_ranks(name):
     column, raw = ranked(values)
     scores = stats.norm.ppf((stats.rankdata(values) - 0.5) / len(values))
     expected = (scores - scores.mean()) / scores.std()
-    y = column.forth(raw)
+    y = column.encode(raw)
     np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(column.back(y), values, atol=1e-12)
+    np.testing.assert_allclose(column.decode(y), values, atol=1e-12)
     # Beyond what was seen there is nothing further to say.
     beyond = column.scaled(np.array([-1e9, 1e9]))
     np.testing.assert_array_equal(beyond, [y.min(), y.max()])
-    back = column.back(np.linspace(-9, 9, 1000))
+    back = column.decode(np.linspace(-9, 9, 1000))
     assert (np.diff(back) >= 0).all()
     assert (back[0], back[-1]) == (values.min(), values.max())
 
@@ -313,11 +315,13 @@ def test_rank_gauss_is_the_quantile_transformer_where_values_differ():
     assert column.knots.shape == (2, 1000)
     there = QuantileTransformer(output_distribution="normal", subsample=None)
     expected = there.fit_transform(values)[:, 0]
-    y = column.forth(raw) * column.unit + column.origin
+    y = column.encode(raw) * column.unit + column.origin
     # Either has its knots where it wants them: in the tails that shows.
     inner = np.abs(expected) < 2.5
     np.testing.assert_allclose(y[inner], expected[inner], atol=0.01)
-    np.testing.assert_allclose(column.back(column.forth(raw)), values[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(
+        column.decode(column.encode(raw)), values[:, 0], rtol=1e-9
+    )
 
 
 def test_variances_are_drawn_to_their_mean_as_by_ten_rows():
@@ -325,8 +329,8 @@ def test_variances_are_drawn_to_their_mean_as_by_ten_rows():
     columns = in_dtype(MixedColumns(table, density_rows=10), torch.float64)
     x = torch.zeros(1, 2, dtype=torch.float64)
     raw = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
-    columns.calibrate([(raw, x)])
-    (part,) = columns.parts
+    columns.fit_dispersion([(raw, x)])
+    (part,) = columns.groups
     errors = (raw[0].numpy() * part.residual) ** 2
     expected = (errors + errors.mean()) / 2
     np.testing.assert_allclose(part.variance, expected)
@@ -342,6 +346,6 @@ def test_a_column_without_a_cell_keeps_its_variance():
     columns.train()
     x = torch.tensor([[np.nan, 0.0]], dtype=torch.float64)
     columns.loss(torch.ones(1, columns.n_outputs, dtype=torch.float64), x)
-    (part,) = columns.parts
+    (part,) = columns.groups
     assert part.running[0] == pytest.approx(0.25)
     assert part.running[1] != pytest.approx(0.25)

@@ -279,8 +279,8 @@ def test_noise_moves_whole_cells_and_groups_of_them(noise):
         assert not alone <= {tuple(pair) for pair in x[:, [0, 3]].tolist()}
         assert torch.isin(noisy[:, 4], x[:, 4]).all()
     # A category's numbers stay those of one level, or of none.
-    hot = columns.encode(noisy)[:, columns.owner.tolist().index(3) :][:, :3]
-    levels = columns.encode(x)[:, columns.owner.tolist().index(3) :][:, :3]
+    hot = columns.encode(noisy)[:, columns.column_index.tolist().index(3) :][:, :3]
+    levels = columns.encode(x)[:, columns.column_index.tolist().index(3) :][:, :3]
     known = torch.cat([levels.unique(dim=0), torch.zeros(1, 3)])
     assert all((known == row).all(dim=1).any() for row in hot)
 

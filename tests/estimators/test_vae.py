@@ -98,7 +98,7 @@ def test_more_draws_bring_the_bound_up_to_the_exact_density():
     rows = vae.inverse_transform(np.vstack([np.zeros(2), np.eye(2)]))
     loadings = rows[1:] - rows[0]
     columns = vae.module_.columns
-    variance = (columns.likelihood.variance * columns.unit**2).numpy()
+    variance = (columns.likelihood.variance * columns.loss_scale**2).numpy()
     exact = stats.multivariate_normal(
         rows[0], loadings.T @ loadings + np.diag(variance)
     ).logpdf(X)

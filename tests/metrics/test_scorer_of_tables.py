@@ -35,7 +35,7 @@ def explained_by_hand(reducer, X):
         if hasattr(column, "shares"):
             if len(column.levels) > 64:
                 # Random codes of a level: their squared length, from the buffers.
-                part = next(p for p in columns.parts if p.index.tolist() == [i])
+                part = next(p for p in columns.groups if p.index.tolist() == [i])
                 codes = part.exact["codes"][x[there, i].astype(int)]
                 sst += np.square(codes).sum()
                 continue

@@ -293,7 +293,7 @@ def test_divergence_against_monte_carlo():
 def test_gaussian_likelihood_by_hand():
     likelihood = Gaussian(3, 10).eval()
     raw, y = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[0.5, 1.0, 1.0]])
-    likelihood.calibrate([(raw, y)])
+    likelihood.fit_dispersion([(raw, y)])
     # Ten rows, and ten more of the mean variance.
     variance = 0.5 * np.array([0.25, 0, 1]) + 0.5 * (0.25 + 0 + 1) / 3
     np.testing.assert_allclose(likelihood.variance, variance, rtol=1e-6)
@@ -308,14 +308,14 @@ def test_gaussian_likelihood_by_hand():
 def test_the_isotropic_likelihood_has_one_variance():
     likelihood = Isotropic(3, 10).eval()
     raw, y = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[0.5, 1.0, 1.0]])
-    likelihood.calibrate([(raw, y)])
+    likelihood.fit_dispersion([(raw, y)])
     np.testing.assert_allclose(likelihood.variance, (0.25 + 0 + 1) / 3, rtol=1e-6)
 
 
 def test_gaussian_variance_is_bounded_below():
     likelihood = Gaussian(2, 10).eval()
     raw = torch.ones((5, 2))
-    likelihood.calibrate([(raw, raw)])
+    likelihood.fit_dispersion([(raw, raw)])
     np.testing.assert_allclose(likelihood.variance, Gaussian.FLOOR, rtol=1e-6)
     assert torch.isfinite(likelihood.log_likelihood(raw, raw)).all()
 
@@ -345,7 +345,7 @@ def test_the_bound_of_a_linear_decoder_is_below_and_near_the_exact_density():
     rows = vae.inverse_transform(codes)
     loadings = rows[1:] - rows[0]
     columns = vae.module_.columns
-    variance = (columns.likelihood.variance * columns.unit**2).numpy()
+    variance = (columns.likelihood.variance * columns.loss_scale**2).numpy()
     exact = stats.multivariate_normal(
         rows[0], loadings.T @ loadings + np.diag(variance)
     ).logpdf(X)

@@ -224,8 +224,8 @@ ARRAYS = {
     ),
     "positions beyond the table": (
         "frame",
-        filled(9, *NET, "module", "columns.owner"),
-        "columns.owner of other columns",
+        filled(9, *NET, "module", "columns.column_index"),
+        "columns.column_index of other columns",
     ),
     "a variance below 0": (
         "vae",

@@ -6,7 +6,7 @@ parts A and D around them,
     u   = g(x) + x A            (without a start from PCA: u = g(x))
     raw = f(o + u D) + r h(u)   (without: raw = h(u))
 
-f is the columns' `to_raw`, r the unit of what is learnt. From E, the gradient of
+f is the columns' `link`, r the unit of what is learnt. From E, the gradient of
 the loss by raw,
 
     du  = r E dh/du + (E f'(o + u D)) D'
@@ -199,12 +199,12 @@ class FusedStep:
         code, back = self._draw(encoder_output)
         linear = torch.addmm(inner.offset, code, inner.axes)
         raw = torch.add(
-            columns.to_raw(linear), decoder.forward(code), alpha=inner.residual
+            columns.link(linear), decoder.forward(code), alpha=inner.residual
         )
         loss, gradient = self._score(raw, target)
         to_code = decoder.backward(gradient * inner.residual, to_inputs=True)
         assert to_code is not None
-        slope = columns.through_raw(gradient, linear)
+        slope = columns.link_vjp(gradient, linear)
         return self._end(encoder, loss, to_code.addmm_(slope, inner.axes.t()), back)
 
     def _draw(self, encoder_output: Tensor) -> tuple[Tensor, Back | None]:

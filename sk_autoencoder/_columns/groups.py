@@ -1,4 +1,4 @@
-"""Parts of a table: columns of one kind, side by side.
+"""Groups of a table: columns of one kind, side by side.
 
 Shapes: x (n, c) are cells of c columns, numbers around 0 or numbers of levels, NaN
 where there is nothing. Inputs are (n, d), 0 for a missing cell; d is c for numbers and
@@ -16,15 +16,15 @@ from torch import Tensor
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["Part", "entropy", "inverse"]
+__all__ = ["ColumnGroup", "entropy", "inverse"]
 
 # Nats that a column of categories counts for at least: an error in one that hardly
 # ever varies would else outweigh all others.
 LEAST_ENTROPY = 0.05
 
 
-class Part(Float64Buffers):
-    """Base of the parts.
+class ColumnGroup(Float64Buffers):
+    """Base of the groups.
 
     Parameters
     ----------
@@ -51,20 +51,20 @@ class Part(Float64Buffers):
         super().__init__()
         self.register_buffer("index", torch.tensor(cells, dtype=torch.long))
         self.n_outputs = n_outputs
-        self.roots = np.sqrt(weights)
+        self.sqrt_weights = np.sqrt(weights)
 
     def set_weight(self, total: float, *, balanced: bool) -> None:
         """Set what cells count for: their share of a total, or, unbalanced, it all."""
-        weights = np.square(self.roots)
+        weights = np.square(self.sqrt_weights)
         shares = weights / (self.weight_units * total)
         self.write("weight", shares if balanced else weights)
 
-    def owners(self) -> np.ndarray:
-        """Say to which column of the table each input belongs, (d,)."""
+    def column_indices(self) -> np.ndarray:
+        """Return the index of the column that each input belongs to, (d,)."""
         return self.index.numpy()
 
-    def to_errors(self, *, in_units: bool) -> np.ndarray:
-        """Give what leads from inputs to what errors are measured in, (d,).
+    def to_error_units(self, *, in_units: bool) -> np.ndarray:
+        """Return what leads from inputs to the units of errors, (d,).
 
         Parameters
         ----------
@@ -75,11 +75,11 @@ class Part(Float64Buffers):
         return np.ones(self.n_outputs)
 
     def input_spread(self) -> np.ndarray:
-        """Give the deviations of the inputs in training, (d,)."""
+        """Return the standard deviations of the inputs in training, (d,)."""
         return np.ones(self.n_outputs)
 
     def of(self, x: Tensor) -> Tensor:
-        """Take the part's cells (n, c) from those of the whole table."""
+        """Take the group's cells (n, c) from those of the whole table."""
         return x.index_select(1, self.index)
 
     def inputs(self, x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Part(Float64Buffers):
         """Turn cells into inputs that are around 0."""
         return self.inputs(x)
 
-    def cells(self, raw: Tensor, x: Tensor) -> Tensor:
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each cell (n, c), 0 where it is missing; not yet weighted."""
         raise NotImplementedError
 
@@ -98,18 +98,18 @@ class Part(Float64Buffers):
         """Score each cell, and give the gradient of the weighted sum by `raw`."""
         raise NotImplementedError
 
-    def set_left(self, left: np.ndarray) -> None:
-        """Learn what variance PCA leaves in each number of the score, (d,)."""
+    def set_residual_variance(self, left: np.ndarray) -> None:
+        """Set the variance that PCA leaves in each number of the score, (d,)."""
 
     def set_variance(self, variance: float) -> None:
         """Start from a variance of the errors; only a normal density has one."""
 
-    def to_raw(self, y: Tensor) -> Tensor:
+    def link(self, y: Tensor) -> Tensor:
         """Turn a row of the score that PCA gives into what the decoder would."""
         raise NotImplementedError
 
-    def through_raw(self, gradient: Tensor, y: Tensor) -> Tensor:
-        """Give the gradient by y of a loss whose gradient by `to_raw(y)` is known."""
+    def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
         raise NotImplementedError
 
     def expected(self, raw: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class Part(Float64Buffers):
 
     def log_density(self, raw: Tensor, x: Tensor) -> Tensor:
         """Log density of each row's cells, (n,) in nats: without weights."""
-        return -self.cells(raw, x).sum(dim=1)
+        return -self.cell_losses(raw, x).sum(dim=1)
 
 
 def inverse(values: np.ndarray) -> np.ndarray:
