@@ -30,7 +30,10 @@ ADVICE = (
 def compare_with_pca(fitted: Fitted, X: Any, X_val: Any = None) -> None:
     """Warn if modules that were trained as given are worse than PCA.
 
-    Where no validation samples were held out there is nothing to be compared on.
+    Where no validation samples were held out there is nothing to be compared on, and
+    nothing to be compared with where a loss of the user's own has no finite value for
+    PCA: its reconstructions leave the range of X, as those of a network that ends in a
+    sigmoid do not.
 
     Parameters
     ----------
@@ -58,13 +61,29 @@ def compare_with_pca(fitted: Fitted, X: Any, X_val: Any = None) -> None:
         settings=settings,
     )
     pca_plan = with_pca(pca_plan, X)
-    pca = build_net(pca_plan)
     with threads_for(X_val.shape[0] * net.module_.n_weights()):
+        linear = _pca_score(pca_plan, X_val)
+        if linear is None:
+            return
         own = _score(plan, net, X_val)
-        linear = _score(pca_plan, pca, X_val)
     message = _message(plan, own, linear)
     if not own >= linear and message is not None:
         warnings.warn(message, UserWarning, stacklevel=caller_level())
+
+
+def _pca_score(plan: Plan, X: Any) -> float | None:
+    """Return how good PCA is, as `_score`; None where the loss does not take it."""
+    if plan.likelihood != "own":
+        return _score(plan, build_net(plan), X)
+    # On the CPU, where a loss outside its domain raises: on a GPU, torch's
+    # cross-entropy would abort the kernel, and nothing could be computed there again.
+    plan = replace(plan, device="cpu")
+    net = build_net(plan)
+    try:
+        found = _score(plan, net, X)
+    except Exception:  # whatever the user's function raises
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _score(plan: Plan, net: AutoEncoderNet, X: Any) -> float:

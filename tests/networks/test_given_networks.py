@@ -435,6 +435,63 @@ def test_nothing_is_told_where_nothing_was_held_out_or_pca_is_matched():
     check_close(same.transform(X), pca.transform(X), 1e-5)
 
 
+def entropy_by_hand(reconstruction, target):
+    logs = reconstruction.log() * target + (1 - reconstruction).log() * (1 - target)
+    return -logs
+
+
+def difference_of_roots(reconstruction, target):
+    return (reconstruction.sqrt() - target.sqrt()) ** 2
+
+
+def infinite_below_zero(reconstruction, target):
+    error = (reconstruction - target) ** 2
+    return torch.where(reconstruction < 0, torch.inf, error)
+
+
+@pytest.mark.parametrize(("scaling", "held_out"), [("none", True), ("minmax", False)])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.BCELoss(reduction="none"),
+        nn.PoissonNLLLoss(log_input=False, reduction="none"),
+        entropy_by_hand,
+        difference_of_roots,
+        infinite_below_zero,
+    ],
+)
+def test_loss_that_has_no_value_for_pca_is_not_compared_with_it(
+    loss, held_out, scaling
+):
+    rows = np.random.default_rng(0).random((300, 6), dtype=np.float32) ** 3
+    seen = []
+
+    def watched(reconstruction, target):
+        seen.append(reconstruction.min().item())
+        return loss(reconstruction, target)
+
+    estimator = AutoEncoderTransformer(
+        K,
+        network=network(AutoEncoderTransformer, nn.Sigmoid(), d=6),
+        loss=watched,
+        numeric_scaling=scaling,
+        **SHORT,
+    )
+    estimator.fit(rows, X_val=rows[:100] if held_out else None)
+    assert min(seen) < 0  # PCA's, which the comparison tried
+    assert np.isfinite(estimator.validation_loss_curve_).all()
+    assert estimator.transform(rows).shape == (300, K)
+
+
+@pytest.mark.parametrize(
+    "loss", [nn.L1Loss(reduction="none"), nn.SmoothL1Loss(reduction="none")]
+)
+def test_loss_that_has_a_value_for_pca_is_still_compared_with_it(loss):
+    estimator = AutoEncoderTransformer(K, network=network(), loss=loss, **UNTRAINED)
+    with pytest.warns(UserWarning, match=r"whose loss on the .* is at most PCA's, \d"):
+        estimator.fit(X)
+
+
 # -- what the decoder gives ------------------------------------------------------------
 
 
