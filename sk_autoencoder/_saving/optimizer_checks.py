@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._saving.formats import check_names
-from sk_autoencoder._training.adam import FlatAdam
+from sk_autoencoder._training.adam import OF_TORCH, FlatAdam
 from sk_autoencoder._utils.values import MOST_INT, shortened
 
 __all__ = ["check_optimizer"]
@@ -28,18 +28,6 @@ OF_SCHEDULERS = frozenset(
         "max_momentum",
         "min_lr",
         "swa_lr",
-    }
-)
-# Settings of torch's Adam that `FlatAdam` has not, and takes no notice of.
-OF_ADAM = frozenset(
-    {
-        "amsgrad",
-        "capturable",
-        "decoupled_weight_decay",
-        "differentiable",
-        "foreach",
-        "fused",
-        "maximize",
     }
 )
 # State that is a square, a size or a count.
@@ -79,7 +67,7 @@ def check_optimizer(stepper: FlatAdam | torch.optim.Optimizer, state: Any) -> No
         isinstance(groups, list) and len(groups) == len(expected),
         "another number of groups of weights",
     )
-    ignored = OF_ADAM if isinstance(stepper, FlatAdam) else frozenset()
+    ignored = OF_TORCH if isinstance(stepper, FlatAdam) else frozenset()
     for group, own in zip(groups, expected, strict=True):
         _check_group(group, own, ignored)
     moments = state["state"]

@@ -5,18 +5,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FlatAdam"]
+__all__ = ["OF_TORCH", "FlatAdam"]
 
 KINDS = {torch.optim.Adam: "_fused_adam_", torch.optim.AdamW: "_fused_adamw_"}
 SETTINGS = {"lr", "betas", "eps", "weight_decay", "fused"}
+# Settings that torch's optimizers have beside these: other ways to the same steps, but
+# for two. `maximize` is heeded; `amsgrad` cannot be turned on between two steps of
+# torch's either, which then lacks a part of its state.
+OF_TORCH = frozenset(
+    {
+        "amsgrad",
+        "capturable",
+        "decoupled_weight_decay",
+        "differentiable",
+        "foreach",
+        "fused",
+        "maximize",
+    }
+)
 
 
 class FlatAdam:
     """torch's own kernel of Adam or AdamW, without an optimiser object around it.
 
     The first `torch.optim.Optimizer` of a process costs a second of imports, and each
-    step of one ten times what the kernel takes on a small vector. `as_torch` gives the
-    object to whoever asks for it; state and steps are the same.
+    step of one ten times what the kernel takes on a small vector. `as_torch` makes the
+    object for whoever asks for it. It is a view: state and settings are from then on
+    read from it, so that what is written to it, or loaded into it, counts, and each
+    step is still taken here.
 
     Parameters
     ----------
@@ -29,7 +45,9 @@ class FlatAdam:
     Attributes
     ----------
     param_groups : list of one dict
-        The settings; whoever writes to them is heard at the next step.
+        The settings; what is written to them counts from the next step on.
+    state : dict of str to Tensor
+        Empty before the first step.
 
     References
     ----------
@@ -57,10 +75,26 @@ class FlatAdam:
         self._kind = kind
         self._kernel = getattr(torch, KINDS[kind])
         self._vector = vector
-        self.param_groups: list[dict[str, Any]] = [
+        self._groups: list[dict[str, Any]] = [
             {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         ]
-        self.state: dict[str, Tensor] = {}
+        self._state: dict[str, Tensor] = {}
+        self._view: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the view out: it is made again for whoever asks for it."""
+        (group,) = self.state_dict()["param_groups"]
+        del group["params"]
+        own = {"_groups": [group], "_state": dict(self.state), "_view": None}
+        return {**self.__dict__, **own}
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return self._groups if self._view is None else self._view.param_groups
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        return self._state if self._view is None else self._view.state[self._vector]
 
     @staticmethod
     def fits(kind: object, vector: Tensor, settings: dict[str, Any]) -> bool:
@@ -83,9 +117,15 @@ class FlatAdam:
 
     def step(self) -> None:
         """Move the weights by the gradient."""
-        if not self.state:
-            self.state = self.fresh_state()
+        view = self._view
+        if view is not None:
+            if _asks_for_more(view):
+                view.step()
+                return
+            view._opt_called = True  # a scheduler warns where it sees no step
         state, settings = self.state, self.param_groups[0]
+        if not state:
+            state.update(self.fresh_state())
         state["step"].add_(1)
         self._kernel(
             [self._vector.data],
@@ -104,30 +144,46 @@ class FlatAdam:
         )
 
     def as_torch(self) -> torch.optim.Optimizer:
-        """Give torch's optimiser in the same state; use it from then on."""
-        settings = self.param_groups[0]
-        known = {name: settings[name] for name in SETTINGS & settings.keys()}
-        optimizer = self._kind([self._vector], **{**known, "fused": True})
-        # Others have left things there too: a scheduler its first learning rate.
-        unknown = settings.keys() - optimizer.param_groups[0].keys()
-        optimizer.param_groups[0].update((name, settings[name]) for name in unknown)
-        if self.state:
-            optimizer.state[self._vector] = self.state
-        return optimizer
+        """Return torch's optimizer as a view of this one, the same at each call."""
+        if self._view is None:
+            settings, state = self._groups[0], self._state
+            known = {name: settings[name] for name in SETTINGS & settings.keys()}
+            view = self._kind([self._vector], **{**known, "fused": True})
+            # Others have left things there too: a scheduler its first learning rate.
+            unknown = settings.keys() - view.param_groups[0].keys()
+            view.param_groups[0].update((name, settings[name]) for name in unknown)
+            if state:
+                view.state[self._vector] = state
+            self._view = view
+        return self._view
+
+    def tie(self, vector: nn.Parameter) -> None:
+        """Move another vector of the same weights from here on: that of a copy."""
+        self._vector = vector
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what torch's optimiser gives, but for the settings of other kernels."""
+        """Return what torch's optimizer gives, but for settings of other kernels."""
         state = {0: dict(self.state)} if self.state else {}
-        return {
-            "state": state,
-            "param_groups": [{**self.param_groups[0], "params": [0]}],
-        }
+        settings = self.param_groups[0].items()
+        own = {name: value for name, value in settings if name not in OF_TORCH}
+        return {"state": state, "param_groups": [{**own, "params": [0]}]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state of another, or of torch's optimiser."""
+        """Take up the state of another, or of torch's optimizer."""
         device = self._vector.device
         first = state["state"].get(0, {})
-        self.state = {name: value.to(device) for name, value in first.items()}
+        self.state.clear()
+        self.state.update((name, value.to(device)) for name, value in first.items())
         settings = dict(state["param_groups"][0])
         del settings["params"]
         self.param_groups[0].update(settings)
+
+
+def _asks_for_more(view: Any) -> bool:
+    """Return whether a view was told what only torch's own step heeds."""
+    return bool(
+        len(view.param_groups) > 1
+        or view.param_groups[0]["maximize"]
+        or view._optimizer_step_pre_hooks
+        or view._optimizer_step_post_hooks
+    )

@@ -60,10 +60,12 @@ class EpochLoop(NeuralNet):
 
     @property
     def optimizer_(self) -> torch.optim.Optimizer:
-        """torch's optimiser, which moves the weights from here on."""
-        if isinstance(self.stepper_, FlatAdam):
-            self.__dict__["optimizer_"] = self.stepper_.as_torch()
-        return self.__dict__["optimizer_"]
+        """torch's optimizer, or a view of what moves the weights in its place.
+
+        Reading it changes nothing. What is written to its settings or state counts.
+        """
+        stepper = self.stepper_
+        return stepper.as_torch() if isinstance(stepper, FlatAdam) else stepper
 
     @optimizer_.setter
     def optimizer_(self, optimizer: FlatAdam | torch.optim.Optimizer) -> None:
@@ -100,6 +102,8 @@ class EpochLoop(NeuralNet):
         self, iterator: Any, training: bool, prefix: str, step_fn: Any
     ) -> None:
         """Run the batches of an epoch."""
+        if training and self.flat_ is not None:
+            self.flat_.attach()  # callbacks may have dropped the gradient
         if self._hooks_batches:
             if not training:
                 self.module_.use_generator(self._validation_noise())

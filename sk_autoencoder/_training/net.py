@@ -34,7 +34,7 @@ __all__ = ["AutoEncoderNet"]
 VALIDATION_BATCH = 1024
 DEFAULT_PATIENCE = Patience()
 # Attributes that a run makes and takes away: buffers, functions, and the best state.
-OF_A_RUN = ("step_", "guard_", "best_", "_bars")
+OF_A_RUN = ("step_", "guard_", "best_", "_bars", "interrupts_")
 
 # What an average is behind by, a 10th of the steps, costs a run of few epochs as much
 # as those steps would give: a network of sigmoids .015 of the explained variance after
@@ -138,7 +138,35 @@ class AutoEncoderNet(EpochLoop):
         state = super().__getstate__()
         for name in OF_A_RUN:
             state.pop(name, None)
-        return {**state, "unfinished_": None}
+        state["unfinished_"] = None
+        if self.initialized_:
+            # A copy ties those of its weights to its own module.
+            state["flat_"] = self.flat_ is not None
+            state["_names"] = self.average_.names_in(self.module_)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        names, is_flat = state.pop("_names", None), state.get("flat_")
+        super().__setstate__(state)
+        if names is None:
+            return
+        self.flat_ = FlatWeights(self.module_, names) if is_flat else None
+        self.average_.tie(self.module_, names, self.flat_)
+        if self.flat_ is not None:
+            self._tie_optimizer(self.flat_.vector)
+        self.module_.use_generator(self.noise_)
+
+    def _tie_optimizer(self, vector: nn.Parameter) -> None:
+        """Let the optimizer of a copy move the vector of its own module's weights."""
+        stepper = self.stepper_
+        if isinstance(stepper, FlatAdam):
+            stepper.tie(vector)
+            return
+        (group,) = stepper.param_groups
+        (copied,) = group["params"]
+        group["params"] = [vector]
+        if copied in stepper.state:
+            stepper.state[vector] = stepper.state.pop(copied)
 
     # -- what skorch calls to set up ------------------------------------------
 
@@ -319,8 +347,6 @@ class AutoEncoderNet(EpochLoop):
         self._hooks_batches = isinstance(self.stepper_, torch.optim.LBFGS) or any(
             hooks_batches(callback) for _, callback in self.callbacks_
         )
-        if self.flat_ is not None:
-            self.flat_.attach()
         self.step_ = None
         if self.make_step is not None and self.flat_ is not None:
             self.step_ = self.make_step(self.module_, self.flat_, self.precision)

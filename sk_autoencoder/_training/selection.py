@@ -1,9 +1,10 @@
 """What a training run carries along: averaged weights, the best state, patience."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from scipy import special
@@ -33,6 +34,8 @@ class FlatWeights:
     ----------
     module : torch.nn.Module
         On its device. Its parameters stay what they are to everybody else.
+    names : collection of str or None
+        Of the parameters that are meant; None is all.
 
     Attributes
     ----------
@@ -44,8 +47,12 @@ class FlatWeights:
         The module's when this was made.
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        self.parameters = list(module.parameters())
+    def __init__(self, module: nn.Module, names: Collection[str] | None = None) -> None:
+        self.parameters = [
+            parameter
+            for name, parameter in module.named_parameters()
+            if names is None or name in names
+        ]
         self._shapes = [p.shape for p in self.parameters]
         vector = torch.cat([p.detach().ravel() for p in self.parameters])
         self.vector = nn.Parameter(vector)
@@ -124,6 +131,48 @@ class WeightAverage:
         self._flat = flat
         # None while the two are exchanged: an interrupt may come in between.
         self._applied: bool | None = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what a copy gets from its own module; see `tie`."""
+        return {**self.__dict__, "_parameters": [], "_flat": None}
+
+    def names_in(self, module: nn.Module) -> list[str]:
+        """Return the names of the weights that are averaged, in their module."""
+        own = set(map(id, self._parameters))
+        return [name for name, p in module.named_parameters() if id(p) in own]
+
+    def tie(
+        self, module: nn.Module, names: Collection[str], flat: FlatWeights | None
+    ) -> None:
+        """Average the weights of another module: a copy comes with one of its own.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A copy of the one before, with the same weights in it.
+        names : collection of str
+            From `names_in`.
+        flat : FlatWeights or None
+            Of the same weights.
+        """
+        raw, self._flat = self._weights, flat
+        named = dict(module.named_parameters())
+        self._parameters = [named[name] for name in names]
+        own = [flat.vector.data] if flat else [p.data for p in self._parameters]
+        self._weights = own
+        if self.decay is None:
+            return
+        device = own[0].device
+        self._average = [average.to(device) for average in self._average]
+        if flat is None:
+            # Both lie apart from the module, which holds one or the other.
+            self._weights = [weight.to(device) for weight in raw]
+        else:
+            torch._foreach_copy_(own, raw)
+        self._put(
+            self._average if self._applied else self._weights,
+            applied=bool(self._applied),
+        )
 
     def set_decay(self, decay: float | None) -> None:
         """Average by another decay from here on, starting from what has been kept."""

@@ -34,6 +34,8 @@ class NetSnapshot:
         self._rows = [*net.history[:-1], *(copy.deepcopy(net.history[-1:]))]
         optimizer = net.stepper_
         self._optimizer = optimizer
+        # With what stands in for its state: loading replaces the object.
+        self._stepping = dict(vars(optimizer))
         self._state = _copied(dict(optimizer.state))
         self._groups = [_copied(dict(group)) for group in optimizer.param_groups]
         self._generators = [(g, g.get_state()) for g in (net.order_, net.noise_)]
@@ -69,6 +71,7 @@ class NetSnapshot:
                 parameter.requires_grad_(requires_grad)
             for tensor, value in self._values:
                 tensor.copy_(value)
+        vars(self._optimizer).update(self._stepping)
         self._optimizer.state.clear()
         self._optimizer.state.update(_copied(self._state))
         groups = zip(self._optimizer.param_groups, self._groups, strict=True)
