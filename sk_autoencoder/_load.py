@@ -21,8 +21,10 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
 
     Nothing in the file is run, and no other file is opened. All that it says is checked
     before it is taken up, and it takes no more memory than a model of its size does,
-    beside 200 MB at most. A model that was fitted on a GPU comes back on the CPU
-    where there is none.
+    beside 200 MB at most. Accidental damage is found by a digest of all that is in it,
+    which files of version 0.1.0 do not have; it is no signature, and does not show who
+    wrote a file. A model that was fitted on a GPU comes back on the CPU where there is
+    none.
 
     Parameters
     ----------
@@ -42,8 +44,9 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     Raises
     ------
     ValueError
-        If the file is not whole, of another format, names something that is not in
-        `custom`, or holds weights of other layers than are there.
+        If the file is damaged, was written by another program, is of another format,
+        names something that is not in `custom`, or holds weights of other layers than
+        are there.
     OSError
         If there is no such file, it is a folder, or it may not be read.
 

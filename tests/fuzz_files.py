@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from saved_files import SavedFile, peak, reset_peak
+from saved_files import SavedFile, peak, reset_peak, with_right_digest
 from torch import nn
 
 import sk_autoencoder
@@ -265,10 +265,29 @@ def mutate_bytes(data: bytes, draw: random.Random) -> bytes:
     return bytes(changed)
 
 
+def mutate_digest(file: SavedFile, draw: random.Random) -> None:
+    """Change the digest, remove it, or leave it as that of the file before."""
+    digest, how = file.header.get("digest"), draw.randrange(6)
+    if how == 0:
+        file.header.pop("digest", None)
+    elif how == 1:
+        file.header["digest"] = copy.deepcopy(draw.choice(NASTY))
+    elif how == 2:
+        file.header["digest"] = f"{draw.getrandbits(256):064x}"
+    elif how == 3 and isinstance(digest, str):
+        file.header["digest"] = draw.choice([digest.upper(), digest[:-1], digest * 2])
+    elif how == 4:
+        file.header["digest"] = file.header.pop("digest", None)  # no longer the first
+
+
 def mutated(data: bytes, draw: random.Random) -> bytes:
-    """Mutate a file once or several times."""
+    """Mutate a file once or several times.
+
+    Most have the digest of what they hold then, so that what comes after is checked.
+    """
     if draw.random() < 0.1:
-        return mutate_bytes(data, draw)
+        changed = mutate_bytes(data, draw)
+        return with_right_digest(changed) if draw.random() < 0.7 else changed
     file = SavedFile(data)
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
         how = draw.choice(
@@ -276,6 +295,9 @@ def mutated(data: bytes, draw: random.Random) -> bytes:
             + [mutate_sizes, mutate_array, mutate_array, mutate_reference]
         )
         how(file, draw)
+    if draw.random() < 0.1:
+        mutate_digest(file, draw)
+        return file.to_bytes(right_digest=False)
     return file.to_bytes()
 
 

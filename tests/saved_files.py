@@ -1,5 +1,6 @@
 """Saved files taken apart, to be changed and put together again."""
 
+import hashlib
 import json
 import re
 import struct
@@ -10,6 +11,7 @@ import numpy as np
 from safetensors.numpy import load, save
 
 KEY = "sk_autoencoder"
+DIGEST = re.compile(r'\{"digest": "([0-9a-f]{64})", ')
 
 
 def reset_peak() -> int:
@@ -24,6 +26,36 @@ def peak() -> int:
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status).group(1))
 
 
+def text_of(data: bytes) -> str:
+    """Return the JSON in a file's header."""
+    size = struct.unpack("<Q", data[:8])[0]
+    text: str = json.loads(data[8 : 8 + size])["__metadata__"][KEY]
+    return text
+
+
+def digest_of(text: str, arrays: dict[str, np.ndarray]) -> str:
+    """Compute the digest of a file from the description of the format."""
+    parts = [text[DIGEST.match(text).end() :].encode()]
+    for name, array in sorted(arrays.items()):
+        dtype = array.dtype.newbyteorder("<")
+        parts.append(json.dumps([name, dtype.str, list(array.shape)]).encode())
+        parts.append(array.astype(dtype).tobytes())
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def with_right_digest(data: bytes) -> bytes:
+    """Put the digest into a file that belongs to its contents.
+
+    A file without one, or one that cannot be read, comes back as it is.
+    """
+    try:
+        text, arrays = text_of(data), load(data)
+        old, new = DIGEST.match(text).group(1), digest_of(text, arrays)
+    except Exception:
+        return data
+    return data.replace(old.encode(), new.encode(), 1)
+
+
 class SavedFile:
     """A file as its JSON and its arrays.
 
@@ -35,19 +67,20 @@ class SavedFile:
     Attributes
     ----------
     header : dict
-        Format, class, versions and state.
+        Digest, format, class, versions and state.
     arrays : dict of str to ndarray
     """
 
     def __init__(self, data: bytes) -> None:
-        size = struct.unpack("<Q", data[:8])[0]
-        self.header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][KEY])
+        self.header = json.loads(text_of(data))
         self.arrays = {name: array.copy() for name, array in load(data).items()}
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, *, right_digest: bool = True) -> bytes:
+        """Put the file together, with the digest of what it holds now or as it is."""
         text = json.dumps(self.header)
         arrays = {n: np.asarray(a, order="C") for n, a in self.arrays.items()}
-        return save(arrays, metadata={KEY: text})
+        data = save(arrays, metadata={KEY: text})
+        return with_right_digest(data) if right_digest else data
 
     def at(self, *names: Any) -> Any:
         """Return the JSON that is reached by names of dicts and positions of lists."""

@@ -1,7 +1,8 @@
 """An estimator in one file: safetensors for arrays, JSON for everything else.
 
 Nothing in such a file is run when it is read. Its header says how large each array is,
-and is checked against the size of the file before anything is allocated.
+and is checked against the size of the file before anything is allocated. A digest of
+all that is in it, checked before anything is used, finds what was damaged.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from sk_autoencoder._saving.atomic_file import replace_file
+from sk_autoencoder._saving.digest import begin_digest, check_digest, with_digest
 from sk_autoencoder._saving.formats import FORMAT, check_names, upgraded_state
 from sk_autoencoder._saving.serialize import Decoder, Encoder, names_of_own
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, shortened
@@ -57,6 +59,24 @@ DTYPES = {
     "F64": np.dtype("<f8"),
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+# What other programs' files begin with, what these are, and what reads them.
+MARKS = (
+    ((b"\x80", b"ccopy_reg"), "a pickle", "pickle.load or joblib.load"),
+    (
+        (b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7zXZ", b"\x5d\0\0", b"\x04\x22M\x18"),
+        "a compressed file, as joblib.dump writes them",
+        "joblib.load",
+    ),
+    (
+        (b"PK\x03\x04",),
+        "a zip archive, as torch.save and numpy.savez write them",
+        "torch.load or numpy.load",
+    ),
+)
+# Bytes that tell such files from those of `write`.
+LONGEST_MARK = 9
+# The only format whose files have no digest.
+WITHOUT_DIGEST = 1
 # Whole numbers with more bits than a count, an identifier or a seed has.
 MOST_BITS = 64
 
@@ -87,7 +107,7 @@ def write(path: str | os.PathLike, name: str, state: Mapping[str, Any]) -> None:
         "versions": {library: version(library) for library in LIBRARIES},
         "state": encoder.encode(dict(state), "state"),
     }
-    text = json.dumps(header)
+    text = with_digest(json.dumps(header), encoder.arrays)
     reason = _beyond_limits(text) or _too_many(len(encoder.arrays))
     if reason:
         raise TypeError(
@@ -148,8 +168,10 @@ def read(
     size = _check_file(path)
     try:
         with safe_open(os.fsdecode(path), framework="numpy") as file:
-            header = _header(path, file.metadata())
+            header, begun = _header(path, file.metadata())
             arrays = _arrays(file, size)
+        if header["format"] > WITHOUT_DIGEST:
+            check_digest(header["digest"], begun, arrays)
     except (SafetensorError, OverflowError) as error:
         raise damaged(path, first_line(error)) from error
     except NOT_AS_WRITTEN as error:
@@ -194,15 +216,31 @@ def _check_file(path: str | os.PathLike) -> int:
         raise damaged(path, "it is no regular file")
     try:
         with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
+            start = file.read(LONGEST_MARK)
     except PermissionError as error:
         raise PermissionError(
             f"expected a file that may be read, got path={shown}. Ask for the right to "
             "read it, as by chmod u+r."
         ) from error
+    _refuse_strangers(path, start)
+    length = int.from_bytes(start[:8], "little")
     if length > min(status.st_size, MOST_BYTES):
         raise damaged(path, f"its header is said to have {length} bytes")
     return status.st_size
+
+
+def _refuse_strangers(path: str | os.PathLike, start: bytes) -> None:
+    """Refuse what another program has written, by how it starts."""
+    # A length of a header, which comes first, may start so too: a brace follows on it.
+    if start[8:9] == b"{":
+        return
+    for marks, what, functions in MARKS:
+        if start.startswith(marks):
+            raise CorruptFileError(
+                f"expected a file that save has written, got {os.fspath(path)!r}, "
+                f"which is {what}. Read it with {functions}, and only if you trust "
+                "whoever wrote it: such files can run code."
+            )
 
 
 def _arrays(file: Any, size: int) -> dict[str, np.ndarray]:
@@ -218,14 +256,25 @@ def _arrays(file: Any, size: int) -> dict[str, np.ndarray]:
     return {name: file.get_tensor(name) for name in names}
 
 
-def _header(path: str | os.PathLike, metadata: Mapping[str, str] | None) -> dict:
-    """Read the JSON of a file, and check its format number."""
+def _header(
+    path: str | os.PathLike, metadata: Mapping[str, str] | None
+) -> tuple[dict, Any]:
+    """Read the JSON of a file, and check its format number.
+
+    Returns
+    -------
+    header : dict
+    begun : hash
+        Of the JSON, for the digest.
+    """
     text = (metadata or {}).get("sk_autoencoder")
     if text is None:
         raise damaged(path, "it holds no estimator of sk_autoencoder")
     reason = _beyond_limits(text)
     if reason:
         raise damaged(path, f"its header has {reason}")
+    # Here, so that the text can go before arrays are read.
+    begun = begin_digest(text)
     try:
         header = json.loads(text, parse_int=_bounded_int)
         number = header["format"]
@@ -238,10 +287,12 @@ def _header(path: str | os.PathLike, metadata: Mapping[str, str] | None) -> dict
             f"in {os.fspath(path)!r}. Read it with the version of sk_autoencoder that "
             "wrote it, or a newer one."
         )
-    check_names("a header", header, ("format", "class", "versions", "state"))
+    names = ("format", "class", "versions", "state")
+    has_digest = number > WITHOUT_DIGEST
+    check_names("a header", header, (*names, "digest") if has_digest else names)
     if not isinstance(header["class"], str):
         raise ValueError(f"a class called {shortened(header['class'])}")
-    return header
+    return header, begun
 
 
 def _beyond_limits(text: str) -> str | None:

@@ -1,8 +1,9 @@
 """The names in a file, by format: what 0.1.0 wrote, and what has come since.
 
 Format 1 is that of 0.1.0, format 2 that of today. A file of format 1 has exactly the
-names of `NAMES_1`; `RENAMED`, `ADDED` and `LEFT_OUT` bring it up to date. From there
-on both formats are checked in the same way, against the names of today's classes.
+names of `NAMES_1`, and no digest; `RENAMED`, `ADDED` and `LEFT_OUT` bring it up to
+date. From there on both formats are checked in the same way, against the names of
+today's classes.
 
 Whoever adds a constructor parameter, or a field to one of the dataclasses, adds its
 name here to `ADDED`, with the value under which a model of 0.1.0 gives what it gave.

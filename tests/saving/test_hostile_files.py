@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from saved_files import SavedFile, peak, reset_peak
+from saved_files import SavedFile, peak, reset_peak, with_right_digest
 from sklearn.datasets import load_iris
 
 import sk_autoencoder
@@ -889,7 +889,7 @@ def with_text(data, text):
     header = json.loads(data[8 : 8 + size])
     header["__metadata__"] = {"sk_autoencoder": text}
     outer = json.dumps(header).encode()
-    return struct.pack("<Q", len(outer)) + outer + data[8 + size :]
+    return with_right_digest(struct.pack("<Q", len(outer)) + outer + data[8 + size :])
 
 
 def test_arrays_of_other_numbers_are_refused(saved, tmp_path):

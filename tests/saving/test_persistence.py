@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import sklearn
 import torch
+from saved_files import with_right_digest
 from sklearn.datasets import load_digits
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -252,7 +253,7 @@ def with_header(saved, change):
     change(header, inner)
     header["__metadata__"]["sk_autoencoder"] = json.dumps(inner)
     text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + saved[8 + size :]
+    return with_right_digest(struct.pack("<Q", len(text)) + text + saved[8 + size :])
 
 
 def first_array(header):
