@@ -397,7 +397,6 @@ def test_its_parameters_can_be_searched_over():
         AutoEncoderTransformer(
             n_components=1, network=RecurrentNet(hidden_size=4), max_epochs=2
         ),
-        AutoEncoderTransformer(n_components=1, network=RecurrentNet(), max_epochs=2),
     ]
 )
 def test_scikit_learn_agrees(estimator, check):
