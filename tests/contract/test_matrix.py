@@ -190,7 +190,9 @@ def test_nothing_is_left_out():
 
 
 @pytest.mark.parametrize(("objective", "network", "data"), COMBINATIONS)
-def test_it_trains_comes_back_and_is_kept(objective, network, data, tmp_path):
+def test_combination_trains_reconstructs_and_is_kept(
+    objective, network, data, tmp_path
+):
     rows = DATA[data].rows
     estimator = make(objective, network, data)
     codes = estimator.fit_transform(rows)
@@ -216,7 +218,7 @@ def test_it_trains_comes_back_and_is_kept(objective, network, data, tmp_path):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_it_goes_on(objective, network):
+def test_combination_continues_training(objective, network):
     rows = DATA[NETWORKS[network].data[-1]].rows
     estimator = make(objective, network, NETWORKS[network].data[-1])
     first = estimator.partial_fit(rows[:30]).transform(rows)
@@ -228,7 +230,7 @@ def test_it_goes_on(objective, network):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_it_can_be_searched_over(objective, network):
+def test_combination_can_be_searched_over(objective, network):
     case = NETWORKS[network]
     (name,) = case.grid
     for data in (case.data[0], case.data[-1]):

@@ -67,7 +67,7 @@ def test_the_files_are_read(folder, subset, stems):
     np.testing.assert_array_equal(y, fashion.target)
 
 
-def test_it_has_what_scikit_learns_digits_have(folder):
+def test_fashion_mnist_has_what_scikit_learns_digits_have(folder):
     fashion, digits = load_fashion_mnist(folder=folder), load_digits()
     assert set(digits) - set(fashion) == {"frame"}
     assert fashion.feature_names[:3] == digits.feature_names[:3]

@@ -211,6 +211,6 @@ def test_bad_arguments(arguments, kind, message):
         make_porto_seguro(**arguments)
 
 
-def test_it_says_that_it_is_made_up(porto):
+def test_porto_seguro_says_that_it_is_made_up(porto):
     for text in (porto.DESCR, make_porto_seguro.__doc__):
         assert "made up" in " ".join(text.split())

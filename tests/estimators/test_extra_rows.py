@@ -49,7 +49,7 @@ def joined(X, extra):
 # ---------------------------------------------------------------------- fitting
 
 
-def test_it_is_fitted_on_all_rows_and_transforms_those_given():
+def test_extra_rows_transformer_fits_on_all_rows_and_transforms_those_given():
     scaler = ExtraRowsTransformer(StandardScaler(), EXTRA)
     scaled = scaler.fit_transform(X)
     by_hand = StandardScaler().fit(BOTH)
@@ -329,7 +329,7 @@ def test_methods_are_those_of_the_transformer():
         _ = ExtraRowsTransformer(StandardScaler()).fit(X).feature_names_in_
 
 
-def test_it_searches_in_a_pipeline():
+def test_extra_rows_transformer_can_be_searched_over_in_a_pipeline():
     pipe = make_pipeline(ExtraRowsTransformer(PCA(), EXTRA), LogisticRegression())
     name = "extrarowstransformer__transformer__n_components"
     search = GridSearchCV(pipe, {name: [1, 4]}, cv=3).fit(X, LABELS)
@@ -340,7 +340,7 @@ def test_it_searches_in_a_pipeline():
     assert_array_equal(best[0].transform(X), by_hand.transform(X))
 
 
-def test_it_pickles():
+def test_extra_rows_transformer_pickles():
     scaler = ExtraRowsTransformer(StandardScaler(), EXTRA).fit(X)
     again = pickle.loads(pickle.dumps(scaler))
     assert_array_equal(again.transform(X), scaler.transform(X))

@@ -246,25 +246,24 @@ def test_going_on_from_pca_may_leave_it():
 # -- hard rows ----------------------------------------------------------------------
 
 
+HARD = {
+    "fewer rows than components": DIGITS[:4, :20],
+    "duplicate columns": np.repeat(NOISE[:, :3], 4, axis=1),
+    "rank two": NOISE[:, :2] @ NOISE[:2, :8],
+    "one dominating column": NOISE * [1e5, 1, 1, 1, 1, 1, 1, 1],
+    "constant columns": NOISE * [1, 1, 0, 0, 0, 0, 0, 0],
+    "all constant": np.ones((30, 6)),
+    "sorted": np.sort(NOISE, axis=0),
+    "sorted by a column": NOISE[np.argsort(NOISE[:, 0])],
+    "three rows held out": NOISE[:30],
+    "five rows": NOISE[:5],
+}
+
+
 @pytest.mark.filterwarnings("ignore:expected n_components of at most:UserWarning")
 @pytest.mark.parametrize("transformer", BOTH)
 @pytest.mark.parametrize("whiten", [False, True])
-@pytest.mark.parametrize(
-    "rows",
-    {
-        "fewer rows than components": DIGITS[:4, :20],
-        "duplicate columns": np.repeat(NOISE[:, :3], 4, axis=1),
-        "rank two": NOISE[:, :2] @ NOISE[:2, :8],
-        "one dominating column": NOISE * [1e5, 1, 1, 1, 1, 1, 1, 1],
-        "constant columns": NOISE * [1, 1, 0, 0, 0, 0, 0, 0],
-        "all constant": np.ones((30, 6)),
-        "sorted": np.sort(NOISE, axis=0),
-        "sorted by a column": NOISE[np.argsort(NOISE[:, 0])],
-        "three rows held out": NOISE[:30],
-        "five rows": NOISE[:5],
-    }.values(),
-    ids=str,
-)
+@pytest.mark.parametrize("rows", HARD.values(), ids=HARD)
 def test_hard_rows_are_never_worse_than_by_pca(transformer, whiten, rows):
     reducer = transformer(6, whiten=whiten, random_state=0, max_epochs=30).fit(rows)
     codes = reducer.transform(rows)

@@ -115,7 +115,7 @@ def test_every_objective_trains_and_comes_back(estimator, tmp_path):
     np.testing.assert_array_equal(again.transform(X), codes)
 
 
-def test_it_starts_as_pca_and_learns():
+def test_convnet_starts_as_pca_and_learns():
     start = AutoEncoderTransformer(5, network=IMAGES, max_epochs=0).fit(X)
     pca = PCA(5).fit(X)
     np.testing.assert_allclose(
@@ -144,7 +144,7 @@ def test_its_parameters_can_be_searched_over():
         )
     ]
 )
-def test_scikit_learn_agrees(estimator, check):
+def test_convnet_passes_the_estimator_checks(estimator, check):
     check(estimator)
 
 

@@ -298,7 +298,7 @@ def test_every_objective_trains_and_comes_back(estimator, padded, tmp_path):
         np.testing.assert_array_equal(again.transform(rows), codes)
 
 
-def test_it_starts_as_pca_and_learns():
+def test_recurrent_net_starts_as_pca_and_learns():
     rows = waves(400, (24, 2))
     network = RecurrentNet((24, 2), hidden_size=16)
     start = AutoEncoderTransformer(3, network=network, max_epochs=0).fit(rows)
@@ -399,7 +399,7 @@ def test_its_parameters_can_be_searched_over():
         ),
     ]
 )
-def test_scikit_learn_agrees(estimator, check):
+def test_recurrent_net_passes_the_estimator_checks(estimator, check):
     check(estimator)
 
 

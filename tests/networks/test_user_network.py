@@ -113,7 +113,7 @@ def test_modules_that_do_not_fit_a_file_are_told(wrong, tmp_path):
     assert "for a UserNetwork modules of the same layers" in str(caught.value)
 
 
-def test_it_starts_as_pca_whatever_the_order_of_the_layers():
+def test_user_network_starts_as_pca_whatever_the_order_of_the_layers():
     start = AutoEncoderTransformer(3, network=modules(), init="pca", max_epochs=0)
     start.fit(X)
     codes, pca = start.transform(X), PCA(3).fit_transform(X)

@@ -136,14 +136,14 @@ def by_hand(monkeypatch):
 @losses
 @inits
 @pytest.mark.parametrize(("activation", "sizes"), SHAPES)
-def test_the_gradient_is_that_of_autograd(estimator, loss, init, activation, sizes):
+def test_fused_gradient_matches_autograd(estimator, loss, init, activation, sizes):
     network = {"hidden_layer_sizes": sizes, "activation": activation}
     check_gradients(estimator(3, init=init, **network, **loss))
 
 
 @losses
 @pytest.mark.parametrize(("activation", "sizes"), SHAPES[:-1])
-def test_it_is_so_for_a_stack(loss, activation, sizes):
+def test_fused_gradient_of_a_stack_matches_autograd(loss, activation, sizes):
     network = {"hidden_layer_sizes": sizes, "activation": activation}
     check_gradients(DENOISING(features="hidden", **network, **loss))
 
@@ -154,13 +154,13 @@ def add_noise(batch, generator):
 
 @inits
 @pytest.mark.parametrize("noise", ["gaussian", "masking", "salt_and_pepper", add_noise])
-def test_it_is_so_under_any_noise(init, noise):
+def test_fused_gradient_under_noise_matches_autograd(init, noise):
     sizes = (9,)
     check_gradients(DENOISING(3, init=init, hidden_layer_sizes=sizes, noise=noise))
 
 
 @inits
-def test_it_is_so_under_noise_with_a_graph(init):
+def test_fused_gradient_under_noise_with_a_graph_matches_autograd(init):
     weight = torch.ones((), requires_grad=True)
     check_gradients(
         DENOISING(3, init=init, noise=lambda batch, generator: batch * weight)
@@ -171,7 +171,7 @@ def test_it_is_so_under_noise_with_a_graph(init):
 @pytest.mark.parametrize("likelihood", ["gaussian", "isotropic", "bernoulli"])
 @pytest.mark.parametrize("sizes", [(9, 7), ()])
 @pytest.mark.parametrize("kl", [{}, {"beta": 0.3, "free_bits": 0.5}], ids=str)
-def test_it_is_so_for_codes_that_are_drawn(likelihood, init, sizes, kl):
+def test_fused_gradient_of_sampled_codes_matches_autograd(likelihood, init, sizes, kl):
     scaling = {"numeric_scaling": "minmax"} if likelihood == "bernoulli" else {}
     network = {"hidden_layer_sizes": sizes, "init": init}
     check_gradients(
@@ -179,7 +179,7 @@ def test_it_is_so_for_codes_that_are_drawn(likelihood, init, sizes, kl):
     )
 
 
-def test_it_is_so_for_dense_networks_of_ones_own():
+def test_fused_gradient_of_ones_own_dense_network_matches_autograd():
     middle = nn.Tanh(), nn.Sequential(nn.Linear(8, 8), nn.Identity(), nn.ELU())
     check_gradients(PLAIN(3, network=Custom(middle)))
     bounded = PLAIN(3, network=Custom(code=[nn.Tanh()]))
