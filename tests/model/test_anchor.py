@@ -265,7 +265,7 @@ HARD = {
 @pytest.mark.parametrize("whiten", [False, True])
 @pytest.mark.parametrize("rows", HARD.values(), ids=HARD)
 def test_hard_rows_are_never_worse_than_by_pca(transformer, whiten, rows):
-    reducer = transformer(6, whiten=whiten, random_state=0, max_epochs=30).fit(rows)
+    reducer = transformer(6, whiten=whiten, random_state=0, max_epochs=10).fit(rows)
     codes = reducer.transform(rows)
     assert codes.shape == (len(rows), 6)
     assert np.isfinite(codes).all()
@@ -383,12 +383,13 @@ def test_the_ratios_add_up_to_what_is_explained(transformer, whiten):
 
 
 def test_a_share_takes_no_more_components_than_pca_needs():
-    reducer = AutoEncoderTransformer(0.9, random_state=0).fit(DIGITS)
+    few = {"max_epochs": 30, "random_state": 0}
+    reducer = AutoEncoderTransformer(0.9, **few).fit(DIGITS)
     _, valid = reducer.net_.get_split_datasets(DIGITS)
     assert reducer.score(DIGITS[valid.indices]) >= 0.9 - 1e-3
     assert reducer.n_components_ < PCA(0.9).fit(DIGITS).n_components_ - 3
     assert reducer.transform(DIGITS).shape[1] == reducer.n_components_
-    fewer = AutoEncoderTransformer(reducer.n_components_ - 1, random_state=0)
+    fewer = AutoEncoderTransformer(reducer.n_components_ - 1, **few)
     assert fewer.fit(DIGITS).score(DIGITS[valid.indices]) < 0.9
 
 
