@@ -33,7 +33,7 @@ SOURCES := sk_autoencoder tests benchmarks docs
 .PHONY: lint format docs bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 # ------------------------------------------------------------------- environments
 

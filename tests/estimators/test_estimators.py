@@ -73,7 +73,7 @@ def test_grid_search_over_every_kind_of_parameter(n_jobs):
 
 def test_grid_search_without_labels_ranks_ours_with_pca():
     pipe = make_pipeline(PCA())
-    ours = AutoEncoderTransformer(10, random_state=0)
+    ours = AutoEncoderTransformer(10, max_epochs=15, random_state=0)
     search = GridSearchCV(
         pipe,
         {"pca": [PCA(10), PCA(2), ours]},
