@@ -1,12 +1,14 @@
 """The density of a variational autoencoder, estimated by draws from its posterior."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import linalg
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from sk_autoencoder._model.module import AutoEncoderModule
@@ -26,9 +28,13 @@ __all__ = [
 
 # Draws from the posterior for the evidence lower bound, two by two of opposite sign.
 BOUND_DRAWS = 16
-# Codes that a mixture is fitted to, and parts that are tried, at most.
+# Codes that a mixture is fitted to, at most.
 MOST_CODES = 20_000
-MOST_PARTS = 32
+# Numbers of parts that are tried.
+PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+# Codes times parts times squared components, a measure of the time of an iteration, up
+# to which a number of parts is tried wherever the criterion goes: a few seconds a fit.
+MOST_WORK = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,23 @@ class MixturePrior:
     def of(cls, codes: np.ndarray, seed: int) -> "MixturePrior":
         """Fit a mixture to codes drawn from the posterior, (n, n_components).
 
-        The number of parts doubles as long as Bayes' information criterion falls.
+        Its number of parts is that of the least Bayes' information criterion.
         """
         from sklearn.mixture import GaussianMixture  # slow to import
 
-        best, lowest, n_parts = None, math.inf, 1
-        while n_parts <= min(MOST_PARTS, len(codes) // 2):
+        best, lowest, rises = None, math.inf, False
+        for n_parts in PARTS:
+            if not _is_tried(n_parts, codes.shape, rises=rises):
+                continue
             mixture = GaussianMixture(n_parts, random_state=seed, reg_covar=1e-4)
-            criterion = mixture.fit(codes).bic(codes)
-            if criterion >= lowest:
-                break
-            best, lowest, n_parts = mixture, criterion, 2 * n_parts
+            with warnings.catch_warnings():
+                # Where it is of use without having converged the criterion says so.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                criterion = mixture.fit(codes).bic(codes)
+            if criterion < lowest:
+                best, lowest = mixture, criterion
+            elif _is_power_of_two(n_parts):
+                rises = True
         assert best is not None
         factors = np.stack([linalg.cholesky(c, lower=True) for c in best.covariances_])
         return cls(best.weights_, best.means_, factors)
@@ -95,6 +107,31 @@ class MixturePrior:
             "nij,nj->ni", factors, noise
         )
         return drawn.float().to(device)
+
+
+def _is_power_of_two(n_parts: int) -> bool:
+    return n_parts & (n_parts - 1) == 0
+
+
+def _is_tried(n_parts: int, shape: tuple[int, ...], *, rises: bool) -> bool:
+    """Whether to fit so many parts to codes of a shape.
+
+    Parameters
+    ----------
+    n_parts : int
+    shape : tuple of int
+        (n, n_components).
+    rises : bool
+        Whether the criterion has risen from one power of two to the next.
+    """
+    n_codes, size = shape
+    if n_parts == 1:
+        return True
+    if _is_power_of_two(n_parts) and not rises:
+        return n_parts <= n_codes // 2
+    # Of more parameters than codes the criterion is no guide; and it takes its time.
+    parameters = n_parts * (size + 1) * (size + 2) // 2
+    return parameters <= n_codes and n_codes * n_parts * size**2 <= MOST_WORK
 
 
 @dataclass(frozen=True)

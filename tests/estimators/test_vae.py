@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_autoencoder import VAETransformer
 from sk_autoencoder._fitting.build import LINEAR_SHARE
+from sk_autoencoder._inference import density
 from sk_autoencoder._inference.density import LinearDensity, MixturePrior
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 8, "random_state": 0}
@@ -178,6 +179,36 @@ def test_a_mixture_prior_is_a_proper_density():
     drawn = prior.sample(20_000, torch.Generator().manual_seed(0)).numpy()
     np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.1)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T), atol=0.2)
+
+
+def target():
+    rng = np.random.default_rng(5)
+    angle = rng.uniform(0, 2 * np.pi, 300)
+    ring = 2 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    ring += rng.normal(0, 0.1, ring.shape)
+    return np.vstack([ring, rng.normal(0, 0.3, (100, 2))])
+
+
+def test_a_mixture_prior_has_the_least_criterion_though_it_rises_before():
+    codes = target()
+    criteria = {
+        n: GaussianMixture(n, random_state=0, reg_covar=1e-4).fit(codes).bic(codes)
+        for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+    }
+    least = min(criteria, key=criteria.__getitem__)
+    assert least > 4
+    assert criteria[2] > criteria[1]
+    assert len(MixturePrior.of(codes, 0).weights) == least
+
+
+def test_a_mixture_prior_tries_few_parts_where_there_are_few_or_large_codes():
+    rng = np.random.default_rng(0)
+    assert len(MixturePrior.of(rng.normal(size=(2, 2)), 0).weights) == 1
+    # As many parts as rows allow would have the least criterion, of points.
+    assert len(MixturePrior.of(rng.normal(size=(40, 2)), 0).weights) <= 6
+    assert density._is_tried(32, (20_000, 5), rises=True)
+    assert not density._is_tried(32, (20_000, 30), rises=True)
+    assert density._is_tried(32, (20_000, 30), rises=False)
 
 
 def test_a_mixture_prior_changes_the_density_and_not_the_codes():
