@@ -434,8 +434,9 @@ def test_an_interrupt_keeps_the_best_state_and_goes_on_to_the_caller(early_stopp
         **SMALL,
     )
     message = (
-        "fit was interrupted after epoch 3: the best state so far, that of epoch 3, is "
-        "kept and can be used. Call fit again with warm_start=True to go on."
+        "fit was interrupted after epoch 3: this estimator keeps the best state so "
+        "far, that of epoch 3. Call its fit again with warm_start=True to go on, "
+        "unless it is a copy inside a search or a detector, which ends here."
     )
     with pytest.raises(KeyboardInterrupt, match=f"^{re.escape(message)}$"):
         reducer.fit(X)
