@@ -16,6 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.methods import DTYPES, UsesRows
+from sk_autoencoder._estimators.validation import numbers_alone
 from sk_autoencoder._fitting.build import install_pca
 from sk_autoencoder._fitting.fit import Fitted, plan_fit, plan_pass
 from sk_autoencoder._fitting.pca_comparison import compare_with_pca
@@ -26,7 +27,6 @@ from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.state import capture, restore
 from sk_autoencoder._saving.transformer import TRANSIENT, refuse_own_class, to_values
 from sk_autoencoder._training.snapshot import NetSnapshot
-from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
 from sk_autoencoder._utils.shapes import flat_rows, shape_of
 from sk_autoencoder._utils.sklearn_compat import (
@@ -190,8 +190,9 @@ class BaseAutoEncoder(UsesRows, ABC):
         KeyboardInterrupt
             If the user interrupts. From the first training step on, the best state so
             far is kept: the transformer is fitted, and `warm_start=True` goes on from
-            there. Before that, in the search for a fractional `n_components`, and after
-            a second interrupt it is as it was.
+            there, unless it is a copy that a search or a detector made. Before that, in
+            the search for a fractional `n_components`, and after a second interrupt it
+            is as it was.
         ValueError
             If X or a parameter is not valid.
         sk_autoencoder.exceptions.DivergenceError
@@ -216,9 +217,10 @@ class BaseAutoEncoder(UsesRows, ABC):
             interrupts.run(finish)
         if interrupts.caught:
             raise KeyboardInterrupt(
-                f"fit was interrupted after epoch {self.n_iter_}: the best state so "
-                f"far, that of epoch {self.best_epoch_}, is kept and can be used. Call "
-                "fit again with warm_start=True to go on."
+                f"fit was interrupted after epoch {self.n_iter_}: this estimator keeps "
+                f"the best state so far, that of epoch {self.best_epoch_}. Call its "
+                "fit again with warm_start=True to go on, unless it is a copy inside "
+                "a search or a detector, which ends here."
             )
         return self
 
@@ -303,7 +305,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         with validation_errors():
             X_val, _ = flat_rows(X_val, self.network)
             if table is None:
-                with within_float64():
+                with numbers_alone():
                     return validate_data(
                         self,
                         X_val,

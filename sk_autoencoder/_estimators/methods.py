@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._columns import Table, copied, is_frame
 from sk_autoencoder._estimators.output import checked_out
-from sk_autoencoder._estimators.validation import ReadsTables
+from sk_autoencoder._estimators.validation import ReadsTables, numbers_alone
 from sk_autoencoder._fitting.build import Plan
 from sk_autoencoder._fitting.fit import Fitted
 from sk_autoencoder._inference.chunks import apply_to_rows, dtype_in_use, sum_over_rows
@@ -20,7 +20,6 @@ from sk_autoencoder._inference.fast import Forward
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.shapes import flat_rows, refuse_foreign_frame
-from sk_autoencoder._utils.values import first_line
 
 __all__ = ["DTYPES", "UsesRows"]
 
@@ -251,29 +250,15 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         if not first and self._table is not None:
             return self._table_rows(X, self._table)
         two = first or (fitting and self._has_batch_norm())
-        try:
-            with within_float64():
-                return validate_data(
-                    self,
-                    X,
-                    reset=first,
-                    accept_sparse="csr",
-                    dtype=DTYPES,
-                    ensure_min_samples=2 if two else 1,
-                )
-        except ValueError as error:
-            if first and str(error).startswith("Input X contains NaN"):
-                raise ValueError(
-                    "Input X contains NaN: expected no missing cells for "
-                    "allow_missing=False. Pass allow_missing=True, or fill them first, "
-                    "as with SimpleImputer."
-                ) from error
-            if not str(error).startswith("could not convert string"):
-                raise
-            raise ValueError(
-                f"expected numbers, got X with text: {first_line(error)}. Name its "
-                "columns in categorical_features, or pass a frame to fit."
-            ) from None
+        with numbers_alone():
+            return validate_data(
+                self,
+                X,
+                reset=first,
+                accept_sparse="csr",
+                dtype=DTYPES,
+                ensure_min_samples=2 if two else 1,
+            )
 
     def _has_batch_norm(self) -> bool:
         """Tell whether the fitted network needs two rows a batch."""
@@ -361,6 +346,6 @@ def _is_plain(X: Any, n_columns: int) -> bool:
 
 
 def _check_finite(rows: np.ndarray, **names: str) -> None:
-    """Raise scikit-learn's error if a number is NaN or infinite."""
-    with within_float64():
+    """Refuse a number that is NaN or infinite, as all rows at once are."""
+    with numbers_alone():
         assert_all_finite(rows.astype(dtype_in_use(rows), copy=False), **names)

@@ -1,6 +1,8 @@
 """What the estimators do with tables that are not numbers alone."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,42 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
 from sk_autoencoder._columns import Table, has_categories, is_frame
+from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.params import ChecksObjects
 from sk_autoencoder._utils.shapes import Shape, shaped
 from sk_autoencoder._utils.sklearn_compat import in_output_container
 from sk_autoencoder._utils.stack_level import caller_level
-from sk_autoencoder._utils.values import MOST_LISTED, listed, shortened
+from sk_autoencoder._utils.values import MOST_LISTED, first_line, listed, shortened
 
-__all__ = ["ReadsTables", "named_rows"]
+__all__ = ["ReadsTables", "named_rows", "numbers_alone"]
+
+
+@contextmanager
+def numbers_alone() -> Iterator[None]:
+    """Validate rows of numbers in the block; say of others what would take them.
+
+    Raises
+    ------
+    ValueError
+        In place of scikit-learn's for missing cells, text, or too large a number.
+    """
+    try:
+        with within_float64():
+            yield
+    except ValueError as error:
+        text = str(error)
+        if text.startswith("Input X contains NaN"):
+            raise ValueError(
+                "Input X contains NaN: expected no missing cells for "
+                "allow_missing=False. Pass allow_missing=True, or fill them first, as "
+                "with SimpleImputer."
+            ) from error
+        if not text.startswith("could not convert string"):
+            raise
+        raise ValueError(
+            f"expected numbers, got X with text: {first_line(error)}. Name its columns "
+            "in categorical_features, or pass a frame to fit."
+        ) from None
 
 
 def named_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:

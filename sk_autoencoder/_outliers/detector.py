@@ -2,6 +2,8 @@
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -16,7 +18,7 @@ from sk_autoencoder._columns import has_categories, is_frame
 from sk_autoencoder._columns.frames import TableFormat, index_of, read_columns
 from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._estimators.validation import named_rows
+from sk_autoencoder._estimators.validation import named_rows, numbers_alone
 from sk_autoencoder._outliers.default import default_estimators
 from sk_autoencoder._outliers.members import (
     allows_nan,
@@ -53,7 +55,7 @@ from sk_autoencoder._utils.sklearn_compat import (
     _safe_indexing,
     validate_parameter_constraints,
 )
-from sk_autoencoder._utils.values import listed
+from sk_autoencoder._utils.values import first_line, listed
 
 __all__ = ["AutoEncoderOutlierDetector"]
 
@@ -87,8 +89,11 @@ class AutoEncoderOutlierDetector(OutlierMixin, ChecksObjects):
         cells, in `fit` and later on, and categories in a frame, by their dtype. An
         :class:`AutoEncoderTransformer`, :class:`DenoisingAutoEncoderTransformer` or
         :class:`VAETransformer` takes what its parameters allow. Any other transformer,
-        such as PCA or a pipeline, gets a matrix of numbers, and cannot be saved but by
-        pickle.
+        such as PCA or a pipeline, a pipeline of ours too, gets a matrix of numbers:
+        encode categories before the detector. It gets missing cells too, if it says
+        by its tags that it takes them, or, of a pipeline, the steps up to an imputer
+        do; where its inverse does not bring back numbers, as behind an imputer,
+        measure="likelihood" remains. It cannot be saved but by pickle.
     measure : {"combined", "reconstruction", "latent", "likelihood"}, \
 default="combined"
         What `score_samples` measures. "combined" is the mean of the two distances
@@ -447,7 +452,7 @@ default="combined"
         """Validate rows of numbers."""
         reader = self._template()
         ours = isinstance(reader, BaseAutoEncoder)
-        with within_float64():
+        with numbers_alone() if ours else _numbers_for(reader):
             return validate_data(
                 self,
                 X,
@@ -576,9 +581,37 @@ def _refuse_categories(X: Any, estimator: Any) -> None:
     if not (is_frame(X) and has_categories(X)):
         return
     names = [str(column.name) for column in read_columns(X) if column.is_category]
-    raise ValueError(
-        "expected columns of numbers for a transformer that is not of sk_autoencoder, "
-        f"got X with categories in {listed(names)} and estimator={short(estimator)}. "
-        "Encode them, or pass estimator=AutoEncoderTransformer(...), which reads "
-        "tables."
+    raise _needs_numbers(f"categories in {listed(names)}", estimator)
+
+
+def _needs_numbers(what: str, estimator: Any) -> ValueError:
+    """Make the error of X with categories, which a detector itself has to read."""
+    return ValueError(
+        "expected columns of numbers, because a detector compares cells with their "
+        "reconstructions, and of categories it can do so for transformers of "
+        f"sk_autoencoder alone, in no pipeline; got X with {what} and "
+        f"estimator={short(estimator)}. Encode them before the detector, as in "
+        "make_pipeline(OneHotEncoder(sparse_output=False), "
+        "AutoEncoderOutlierDetector(PCA())), or pass "
+        "estimator=AutoEncoderTransformer(...), which reads tables."
     )
+
+
+@contextmanager
+def _numbers_for(estimator: Any) -> Iterator[None]:
+    """Validate rows for a transformer of others; say of bad ones what would do."""
+    try:
+        with within_float64():
+            yield
+    except ValueError as error:
+        if str(error).startswith("Input X contains NaN"):
+            raise ValueError(
+                "Input X contains NaN: expected no missing cells, because by its tags "
+                f"estimator={short(estimator)} takes none. Fill them before the "
+                "detector, as in make_pipeline(SimpleImputer(), "
+                "AutoEncoderOutlierDetector(PCA())), or pass "
+                "estimator=AutoEncoderTransformer(allow_missing=True)."
+            ) from error
+        if not str(error).startswith("could not convert string"):
+            raise
+        raise _needs_numbers(f"text, {first_line(error)},", estimator) from None

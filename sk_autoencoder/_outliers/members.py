@@ -17,7 +17,7 @@ from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.density import HasDensity
 from sk_autoencoder._inference.chunks import apply_to_rows
 from sk_autoencoder._inference.fast import Forward
-from sk_autoencoder._utils.values import shortened
+from sk_autoencoder._utils.values import first_line, shortened
 
 __all__ = [
     "MOST_ERROR",
@@ -26,6 +26,7 @@ __all__ = [
     "codes_of",
     "has_density",
     "log_density",
+    "or_likelihood",
     "seed",
     "table_of",
 ]
@@ -40,11 +41,29 @@ def table_of(estimator: Any) -> Table | None:
 
 
 def allows_nan(estimator: Any) -> bool:
-    """Whether a transformer takes missing cells; a pipeline if all its steps do."""
-    if isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps]
-        return all(s is None or s == "passthrough" or allows_nan(s) for s in steps)
-    return get_tags(estimator).input_tags.allow_nan
+    """Whether a transformer takes missing cells; a pipeline if all steps that meet any.
+
+    Behind one that fills them, steps meet none.
+    """
+    if not isinstance(estimator, Pipeline):
+        return get_tags(estimator).input_tags.allow_nan
+    for _, step in estimator.steps:
+        if step is None or step == "passthrough":
+            continue
+        if not allows_nan(step):
+            return False
+        if _fills_missing(step):
+            return True
+    return True
+
+
+def _fills_missing(step: Any) -> bool:
+    """Whether nothing is missing in what a transformer that takes NaN returns."""
+    # No tag says so. Imputers, and subclasses of theirs, are known by their module.
+    modules = [kind.__module__ for kind in type(step).__mro__]
+    return isinstance(step, BaseAutoEncoder) or any(
+        module.startswith("sklearn.impute.") for module in modules
+    )
 
 
 def has_density(estimator: Any) -> bool:
@@ -52,6 +71,11 @@ def has_density(estimator: Any) -> bool:
     if isinstance(estimator, BaseAutoEncoder):
         return isinstance(estimator, HasDensity)
     return hasattr(estimator, "score_samples")
+
+
+def or_likelihood(estimator: Any) -> str:
+    """Return the advice for a transformer that does not undo its transform."""
+    return ", or measure='likelihood'" if has_density(estimator) else ""
 
 
 def seed(estimator: Any, word: int) -> None:
@@ -133,13 +157,22 @@ def log_density(estimator: Any, seen: np.ndarray) -> np.ndarray:
 def _reconstructed(estimator: Any, seen: np.ndarray) -> np.ndarray:
     if isinstance(estimator, BaseAutoEncoder):
         return apply_to_rows(Forward.reconstruct, estimator.net_.module_, seen)
-    rows = _as_matrix(estimator.inverse_transform(estimator.transform(seen)))
+    codes = estimator.transform(seen)
+    try:
+        rows = _as_matrix(estimator.inverse_transform(codes))
+    except Exception as error:  # of an object that is not ours
+        raise ValueError(
+            "expected a transformer whose inverse_transform returns numbers of shape "
+            f"{seen.shape}, that of the rows, got {type(error).__name__} from "
+            f"estimator={short(estimator)}, because: {first_line(error)}. Pass one "
+            f"that undoes its transform{or_likelihood(estimator)}."
+        ) from error
     if rows.shape != seen.shape or rows.dtype.kind not in "fiub":
         raise ValueError(
             "expected a transformer whose inverse_transform returns numbers of shape "
             f"{seen.shape}, that of the rows, got an array of shape {rows.shape} and "
             f"dtype {rows.dtype} from estimator={short(estimator)}. Pass one that "
-            "undoes its transform."
+            f"undoes its transform{or_likelihood(estimator)}."
         )
     return rows
 

@@ -19,6 +19,7 @@ from sk_autoencoder._outliers.members import (
     cell_errors,
     codes_of,
     log_density,
+    or_likelihood,
     short,
     table_of,
 )
@@ -114,10 +115,12 @@ class Scorer:
         shares = _shares(table)
         units = Units.of(rows, shares)
         least = least_error_units(units, rows, shares)
-        error_units = np.empty((len(estimators), rows.shape[1]))
+        error_units = np.zeros((len(estimators), rows.shape[1]))
         codes: tuple[np.ndarray, ...] = ()
         scorer = cls(list(estimators), measure, units, error_units, codes)
         for i, (estimator, seen) in enumerate(scorer._seen(rows)):
+            if measure == LIKELIHOOD and not isinstance(estimator, BaseAutoEncoder):
+                continue  # no reconstruction is asked for, and there may be none
             errors = cell_errors(estimator, rows, seen, units.is_category)
             _check_reconstructs(estimator, errors)
             unit = robust_unit(errors, least)
@@ -288,7 +291,7 @@ def _check_reconstructs(estimator: Any, errors: np.ndarray) -> None:
         raise ValueError(
             "expected a transformer that reconstructs the training rows by finite "
             f"numbers, got others from estimator={short(estimator)}. Scale the columns "
-            "first, or pass another one."
+            f"first, or pass another one{or_likelihood(estimator)}."
         )
 
 

@@ -3,12 +3,14 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
 
 from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     VAETransformer,
@@ -365,11 +367,44 @@ def test_memory_maps_and_read_only_rows(estimator, dtype, tmp_path):
         np.testing.assert_array_equal(clone(estimator).fit(rows).transform(rows), plain)
 
 
-def test_missing_cells_are_refused_with_advice():
-    rows = np.where(np.eye(12, 4) > 0, np.nan, 1.0)
-    message = (
-        "Input X contains NaN: expected no missing cells for allow_missing=False. Pass "
-        "allow_missing=True, or fill them first, as with SimpleImputer."
+MISSING = (
+    "Input X contains NaN: expected no missing cells for allow_missing=False. Pass "
+    "allow_missing=True, or fill them first, as with SimpleImputer."
+)
+HOLED = np.where(np.eye(12, 4) > 0, np.nan, 1.0)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        HOLED,
+        HOLED.astype("f"),
+        HOLED.tolist(),
+        pd.DataFrame(HOLED),
+        sparse.csr_matrix(HOLED),
+    ],
+    ids=["float64", "float32", "list", "frame", "sparse"],
+)
+def test_missing_cells_are_refused_with_the_same_advice_everywhere(rows):
+    def refused(method, *args, start="", **kwargs):
+        with pytest.raises(ValueError, match=f"^{re.escape(start + MISSING)}$"):
+            method(*args, **kwargs)
+
+    made = VAETransformer(2, max_epochs=1)
+    full = pd.DataFrame(X[:, :4]) if isinstance(rows, pd.DataFrame) else X[:, :4]
+    refused(made.fit, rows)
+    refused(made.partial_fit, rows)
+    refused(
+        made.fit,
+        full,
+        X_val=rows,
+        start="expected X_val of the same kind as X, got another, because: ",
     )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        AutoEncoderTransformer().fit(rows)
+    made.fit(full)
+    for name in ("transform", "reconstruct", "score", "reconstruction_error"):
+        refused(getattr(made, name), rows)
+    for name in ("posterior", "score_samples", "partial_fit"):
+        refused(getattr(made, name), rows)
+    refused(AutoEncoderTransformer(2, max_epochs=1).fit(full).score, rows)
+    refused(AutoEncoderOutlierDetector(made).fit, rows)
+    refused(AutoEncoderOutlierDetector(made).fit(full).predict, rows)

@@ -9,8 +9,14 @@ import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA, KernelPCA
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    Normalizer,
+    OneHotEncoder,
+    StandardScaler,
+)
 from sklearn.utils import get_tags
 
 import sk_autoencoder
@@ -129,6 +135,75 @@ def test_given_estimators_take_missing_cells_if_they_say_so():
     assert not get_tags(
         DETECTOR(make_pipeline(StandardScaler(), AE))
     ).input_tags.allow_nan
+
+
+IMPUTED = make_pipeline(SimpleImputer(add_indicator=True), PCA(2))
+
+
+def test_a_pipeline_with_an_imputer_takes_missing_cells():
+    detector = DETECTOR(IMPUTED, measure="likelihood")
+    assert get_tags(detector).input_tags.allow_nan
+    scores = detector.fit(GAPPY).score_samples(GAPPY)
+    # The most typical rows are fitted to: their density is that of no other rows.
+    (fitted,) = detector.estimators_
+    np.testing.assert_allclose(scores, fitted.score_samples(GAPPY))
+    assert np.isfinite(detector.explain(GAPPY[:3])).all()
+    held = clone(detector).set_params(threshold="held_out", cv=2).fit(GAPPY)
+    assert np.isfinite(held.offset_)
+
+
+def test_a_pipeline_that_fills_and_scales_measures_reconstructions():
+    ours = clone(AE).set_params(allow_missing=True)
+    identity = FunctionTransformer(check_inverse=False)
+    for steps in ([ours, StandardScaler()], [identity, ours, StandardScaler()]):
+        piped = make_pipeline(*steps)
+        taken = get_tags(identity).input_tags.allow_nan or len(steps) == 2
+        assert get_tags(DETECTOR(piped)).input_tags.allow_nan == taken
+        if taken:
+            assert np.isfinite(DETECTOR(piped).fit(GAPPY).score_samples(GAPPY)).all()
+
+
+def test_an_inverse_without_numbers_leaves_the_likelihood():
+    # PCA's inverse does not bring back which cells were missing, to the last bit.
+    for inside in (IMPUTED, make_pipeline(SimpleImputer(), PCA(2))):
+        with pytest.raises(
+            ValueError, match=r"^expected a transformer whose inver"
+        ) as e:
+            DETECTOR(inside).fit(GAPPY)
+        assert str(e.value).endswith(
+            "Pass one that undoes its transform, or measure='likelihood'."
+        )
+        assert e.value.__cause__ is not None
+    with pytest.raises(ValueError, match=r"works only when.*undoes its transform\.$"):
+        DETECTOR(make_pipeline(SimpleImputer(), StandardScaler())).fit(GAPPY)
+
+
+def test_what_a_pipeline_is_not_given_is_refused_with_what_works():
+    piped = make_pipeline(StandardScaler(), PCA(2))
+    message = (
+        "Input X contains NaN: expected no missing cells, because by its tags "
+        "estimator=PCA(n_components=2) takes none. Fill them before the detector, as "
+        "in make_pipeline(SimpleImputer(), AutoEncoderOutlierDetector(PCA())), or pass "
+        "estimator=AutoEncoderTransformer(allow_missing=True)."
+    )
+    with raises(ValueError, message):
+        DETECTOR(PCA(2)).fit(GAPPY)
+    with raises(ValueError, message):
+        DETECTOR(PCA(2)).fit(X).predict(GAPPY)
+    with pytest.raises(ValueError, match="by its tags estimator=Pipeline"):
+        DETECTOR(piped).fit(GAPPY)
+    make_pipeline(SimpleImputer(), DETECTOR(PCA(2))).fit(GAPPY).predict(GAPPY)
+    table = as_mixed(X)
+    for estimator, rows in (
+        (make_pipeline(AE), table),
+        (make_pipeline(OneHotEncoder(sparse_output=False), PCA(2)), table[["job"]]),
+        (piped, table.to_numpy(dtype=object)),
+    ):
+        with pytest.raises(ValueError, match=r"^expected columns of numbers, because"):
+            DETECTOR(estimator).fit(rows)
+    encoder = OneHotEncoder(sparse_output=False)
+    make_pipeline(encoder, DETECTOR(PCA(2))).fit(table[["job"]])
+    DETECTOR(AE).fit(table.assign(job=["clerk", "cook"] * 100))
 
 
 def test_a_column_without_a_value_takes_no_part_and_is_warned_of_once():
@@ -283,9 +358,13 @@ def test_what_other_transformers_lack_is_said():
         DETECTOR(StandardScaler(), measure="likelihood").fit(X)
     with raises(
         ValueError,
-        "expected columns of numbers for a transformer that is not of sk_autoencoder, "
-        "got X with categories in 'job' and estimator=PCA(n_components=2). Encode "
-        "them, or pass estimator=AutoEncoderTransformer(...), which reads tables.",
+        "expected columns of numbers, because a detector compares cells with their "
+        "reconstructions, and of categories it can do so for transformers of "
+        "sk_autoencoder alone, in no pipeline; got X with categories in 'job' and "
+        "estimator=PCA(n_components=2). Encode them before the detector, as in "
+        "make_pipeline(OneHotEncoder(sparse_output=False), "
+        "AutoEncoderOutlierDetector(PCA())), or pass "
+        "estimator=AutoEncoderTransformer(...), which reads tables.",
     ):
         DETECTOR(PCA(2)).fit(as_mixed(X))
     with raises(
