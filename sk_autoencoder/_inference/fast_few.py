@@ -109,7 +109,7 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
         if part.bias is not None:
             y += part.bias.detach().numpy()
         return y
-    if is_plain_activation(part):
+    if is_plain_activation(part) and kind in ACTIVATIONS:
         return ACTIVATIONS[kind](x)
     if kind is Dropout and not part.training:
         return x

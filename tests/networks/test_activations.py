@@ -19,7 +19,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder.networks import MLP, ConvNet
+from sk_autoencoder.networks import MLP, ConvNet, mlp
 
 X = load_digits().data[:120]
 SMALL = {
@@ -178,7 +178,11 @@ def test_anything_else_is_refused(activation):
             reducer.fit(X)
         with pytest.raises(NotFittedError, match="not fitted"):
             reducer.transform(X)
-    with pytest.raises(ValueError, match=r"'activation' parameter .* must be a str"):
+    if isinstance(activation, type):
+        error, message = TypeError, "which is a class. Pass activation=Mish(...)."
+    else:
+        error, message = ValueError, "The 'activation' parameter of AutoEncoderTra"
+    with pytest.raises(error, match=re.escape(message)):
         fit(activation)
 
 
@@ -192,3 +196,15 @@ def test_fit_goes_on_with_the_activation_of_a_copy(tmp_path):
     fitted.set_params(activation=nn.Mish())
     with pytest.raises(ValueError, match=r"expected activation=PReLU\(num_parameters="):
         fitted.fit(X)
+
+
+def test_an_activation_that_only_the_table_knows_goes_through_torch(monkeypatch):
+    known = {**mlp.ACTIVATIONS, "softsign": nn.Softsign}
+    monkeypatch.setattr(mlp, "ACTIVATIONS", known)
+    monkeypatch.setattr(mlp, "KINDS", frozenset(known.values()))
+    settings = {name: value for name, value in SMALL.items() if "sizes" not in name}
+    network = MLP(hidden_layer_sizes=(12, 8), activation="softsign")
+    by_name = AutoEncoderTransformer(network=network, **settings).fit(X)
+    own = fit(nn.Softsign())
+    np.testing.assert_array_equal(by_name.transform(X), own.transform(X))
+    np.testing.assert_array_equal(by_name.transform(X[:1]), own.transform(X[:1]))

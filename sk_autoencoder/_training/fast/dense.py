@@ -118,7 +118,12 @@ def dense_layers(module: nn.Module) -> list[DenseLayer] | None:
     for part in _in_a_row(module):
         if type(part) is nn.Linear and part.bias is not None:
             layers.append(DenseLayer(part))
-        elif is_plain_activation(part) and layers and layers[-1].activation is None:
+        elif (
+            is_plain_activation(part)
+            and type(part) in ACTIVATIONS
+            and layers
+            and layers[-1].activation is None
+        ):
             layers[-1] = DenseLayer(layers[-1].linear, ACTIVATIONS[type(part)])
         else:
             return None
