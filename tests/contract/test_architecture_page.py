@@ -22,6 +22,8 @@ STEP = re.compile(r"`((?:\w+/)*\w+\.py)`\s+`([\w.]+)`")
 WITHIN = re.compile(
     r"`([\w.]+)`(?:\s+and\s+`([\w.]+)`)?\s+(?:in|of)\s+`((?:\w+/)*\w+\.py)`"
 )
+# Files, and the beginning of the names of a network's parameters.
+OTHER = re.compile(r"\.(py|md|rst)$|\.\.\.$")
 EVERY = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
 # Modules that are a thing of their own without a line on the page.
 WITHOUT_LINE = re.compile(r"(plotting|datasets)/.*|(.*/)?__(init|main)__\.py")
@@ -82,6 +84,18 @@ def test_modules_and_names_on_the_page_exist(page):
         for path, name in pairs
         if name not in definitions(PACKAGE / path if path in EVERY else ROOT / path)
     ]
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "extending.md"])
+def test_names_on_the_page_are_in_the_source(page):
+    text = (FOLDER / page).read_text(encoding="utf-8")
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")
+    )
+    words = set(re.findall(r"\w+", source))
+    names = {name for name in re.findall(r"`([\w.]+)`", text) if not OTHER.search(name)}
+    wrong = {name for name in names if not set(name.split(".")) <= words}
+    assert not wrong
 
 
 def test_modules_that_docstrings_name_exist():
