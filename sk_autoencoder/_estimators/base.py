@@ -196,8 +196,11 @@ class BaseAutoEncoder(UsesRows, ABC):
         ValueError
             If X or a parameter is not valid.
         sk_autoencoder.exceptions.DivergenceError
-            If the loss became NaN or infinite in the first epoch. Later on the
-            best finite state is kept, with a ConvergenceWarning.
+            If the loss became NaN or infinite in the first epoch or, with a random
+            start, rose to a million times what it was on the validation samples and no
+            epoch was better than the start. Else the best finite state is kept, with a
+            ConvergenceWarning; without validation samples the last one, with a
+            ConvergenceWarning if its error is a million times their variance.
         """
         interrupts = Interrupts()
         with self._undisturbed(goes_on=self.warm_start):
@@ -234,6 +237,9 @@ class BaseAutoEncoder(UsesRows, ABC):
         scales and categories stay. Levels that a pandas Categorical or a polars Enum
         declares are known from the first rows on; others that come later are taken
         for missing, with a warning.
+
+        `history_` and the loss curves keep the last 10,000 epochs, so that a stream may
+        go on without end; `n_iter_` and `best_epoch_` count all of them.
 
         Parameters
         ----------
@@ -335,7 +341,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         self.mean_ = plan.statistics.mean if plan.table is None else plan.table.mean
         self.device_ = str(net.device)
         history = fitted.history
-        self.n_iter_ = len(history)
+        self.n_iter_ = fitted.n_epochs
         self.best_epoch_ = len(fitted.pretrained) + net.best_epoch_
         self.loss_curve_ = [float(row["train_loss"]) for row in history]
         validated = [row.get("valid_loss") for row in history]
@@ -400,7 +406,10 @@ class BaseAutoEncoder(UsesRows, ABC):
 
     @property
     def history_(self) -> Any:
-        """The history that skorch keeps: one dict an epoch."""
+        """The history that skorch keeps: one dict an epoch.
+
+        After `partial_fit`, of the last 10,000 epochs; "epoch" counts from the first.
+        """
         return self._fitted.history
 
     def __getstate__(self) -> dict[str, Any]:

@@ -39,6 +39,10 @@ from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
 
+# Epochs that the history keeps of a model that partial_fit goes on with: two megabytes,
+# and more than a curve can show. A stream has no end, and each pass copies the history.
+HISTORY_OF_PASSES = 10_000
+
 __all__ = ["Fitted", "Fitting", "plan_fit", "plan_pass"]
 
 # Rows after which `partial_fit` no longer moves the mean, the scales and the axes: a
@@ -86,7 +90,12 @@ class Fitted:
     @property
     def history(self) -> Any:
         """The history of the net, behind that of pretraining."""
-        return joined_history(self.pretrained, self.net.history)
+        return joined_history(self.pretrained, self.net.history, self.net.n_dropped_)
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of all epochs, those that the history no longer has included."""
+        return len(self.pretrained) + self.net.n_epochs_
 
     @property
     def is_pca(self) -> bool:
@@ -171,6 +180,9 @@ class Fitting:
             fitted = _with_posteriors(fitted, self.rows)
         if self.plan.ordered:
             fitted = self._with_prefixes(fitted)
+        if self.is_pass:
+            for net in fitted.nets:
+                net.drop_history(HISTORY_OF_PASSES)
         return _whitened(fitted, self.rows) if self.plan.whiten else fitted
 
     def _trained(self) -> Fitted:

@@ -229,7 +229,7 @@ def _outputs(layer: AutoEncoderNet, rows: Rows) -> np.ndarray:
     return found
 
 
-def joined_history(pretrained: Any, history: Any) -> Any:
+def joined_history(pretrained: Any, history: Any, n_dropped: int = 0) -> Any:
     """Put the epochs of pretraining before those of a net's own history.
 
     Parameters
@@ -238,6 +238,8 @@ def joined_history(pretrained: Any, history: Any) -> Any:
         What `Pretraining` gave; empty without it.
     history : skorch.history.History
         Of the net.
+    n_dropped : int
+        Of the net's epochs that are no longer in its history.
 
     Returns
     -------
@@ -248,4 +250,9 @@ def joined_history(pretrained: Any, history: Any) -> Any:
     if not pretrained:
         return history
     rows = [*pretrained, *({"phase": ALL_LAYERS, **row} for row in history)]
-    return type(history)({**row, "epoch": i} for i, row in enumerate(rows, 1))
+    numbers = [*range(1, len(rows) + 1)]
+    for i in range(len(pretrained), len(rows)):
+        numbers[i] += n_dropped
+    return type(history)(
+        {**row, "epoch": number} for number, row in zip(numbers, rows, strict=True)
+    )

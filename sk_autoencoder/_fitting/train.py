@@ -31,6 +31,10 @@ __all__ = [
 ]
 
 FELL_BACK = "No epoch beats PCA on the held-out rows beyond chance: PCA is kept."
+# Times the loss before training, or the variance of the samples, beyond which what has
+# been learned is absurd. What a high learning rate does before it is unlearned is far
+# below, losses that run away soon far above.
+ABSURD = 1e6
 ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
 
 
@@ -129,7 +133,7 @@ def train(
     Raises
     ------
     DivergenceError
-        If not one epoch gave a usable state.
+        If not one epoch gave a usable state. See `judge`.
     """
     module = net.module_
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
@@ -140,7 +144,9 @@ def train(
         judge(net)
         if plan.axes is not None and net.history and net.best_epoch_ == 0:
             say(net.callbacks_, FELL_BACK)
-        return moments_of(net, plan, rows)
+        moments = moments_of(net, plan, rows)
+        _judge_error(net, moments)
+        return moments
 
 
 def moments_of(net: AutoEncoderNet, plan: Plan, rows: Rows) -> CodeMoments:
@@ -162,17 +168,40 @@ def moments_of(net: AutoEncoderNet, plan: Plan, rows: Rows) -> CodeMoments:
 
 
 def judge(net: AutoEncoderNet) -> None:
-    """Warn of a run whose loss exploded; raise if it gave nothing."""
-    last, kept = len(net.history), net.best_epoch_
-    if not net.diverged_:
+    """Warn of a run whose loss exploded; raise if it gave nothing.
+
+    A loss explodes if it becomes NaN or infinite, or, without a fallback to PCA, on the
+    validation samples a million times what it was before the first step.
+    """
+    last, kept = net.n_epochs_, net.best_epoch_
+    start, end = net.start_score_, net.last_losses_.get("valid_loss", 0.0)
+    if net.diverged_:
+        expected, got = "a finite loss", "NaN or infinity"
+        what = "became NaN or infinite"
+    elif net.guard is None and end > max(ABSURD * abs(start), 1.0):
+        expected, got = f"a validation loss that falls from {start:.6g}", f"{end:.6g}"
+        what = f"rose to {end:.6g}, from {start:.6g} before the first step,"
+    else:
         return
     if kept == 0:
         raise DivergenceError(
-            f"expected a finite loss, got NaN or infinity in epoch {last}, before any "
-            f"epoch gave a usable state. {ADVICE}"
+            f"expected {expected}, got {got} in epoch {last}, before any epoch gave a "
+            f"usable state. {ADVICE}"
         )
     message = (
-        f"The loss became NaN or infinite in epoch {last}: the weights of epoch "
-        f"{kept} are kept. {ADVICE}"
+        f"The loss {what} in epoch {last}: the weights of epoch {kept} are kept. "
+        f"{ADVICE}"
     )
     warnings.warn(message, ConvergenceWarning, stacklevel=caller_level())
+
+
+def _judge_error(net: AutoEncoderNet, moments: CodeMoments) -> None:
+    """Warn of a run whose last state is kept, and absurd, for want of validation."""
+    if net.last_losses_ and moments.error > ABSURD * moments.total > 0:
+        ratio = moments.error / moments.total
+        message = (
+            f"The squared error of the reconstructions is {ratio:.6g} times the "
+            f"variance of the samples after epoch {net.n_epochs_}, whose weights are "
+            f"kept because there are no validation samples. {ADVICE}"
+        )
+        warnings.warn(message, ConvergenceWarning, stacklevel=caller_level())

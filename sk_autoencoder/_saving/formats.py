@@ -141,6 +141,8 @@ RENAMED: dict[str, dict[str, Any]] = {
 ADDED: dict[str, dict[str, Any]] = {
     "AutoEncoderOutlierDetector": {"verbose": 0},
     "AutoEncoderOutlierDetector, fitted": {"_training_scores": None},
+    # The history had no bound.
+    "Net": {"n_dropped": 0},
     # A user's own network was standardized inside whatever its start.
     "Plan": {"given_outputs": None, "loss": None, "pca_loss": None},
     "Scorer": {"moves_drag": False},

@@ -170,6 +170,7 @@ def _capture_net(net: AutoEncoderNet) -> dict[str, Any]:
         "device": torch.device(net.device).type,
         "history": [dict(row) for row in net.history],
         "best_epoch": net.best_epoch_,
+        "n_dropped": net.n_dropped_,
     }
 
 
@@ -187,6 +188,8 @@ def _fill_net(net: AutoEncoderNet, state: dict[str, Any]) -> None:
         net.noise_.set_state(_to_tensor(state["noise"]))
     net.history.extend(state["history"])
     net.best_epoch_ = state["best_epoch"]
+    # States that were saved before the history had a bound lack it.
+    net.n_dropped_ = state.get("n_dropped", 0)
     net.module_.eval()
 
 

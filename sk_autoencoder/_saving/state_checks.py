@@ -42,6 +42,7 @@ NET_NAMES = (
     "device",
     "history",
     "best_epoch",
+    "n_dropped",
 )
 # Networks of this package, which build what their parameters say and nothing else.
 OURS = (ConvNet, MLP, RecurrentNet)
@@ -137,9 +138,16 @@ def _check_net(name: str, net: Any) -> None:
     """Check what a net's state holds beside the arrays of its module."""
     need(isinstance(net, dict), f"a {name} that is no dict")
     check_names(f"a {name}", net, NET_NAMES)
-    history, best = net["history"], net["best_epoch"]
+    history, best, n_dropped = net["history"], net["best_epoch"], net["n_dropped"]
     _check_history(history)
-    need(type(best) is int and 0 <= best <= len(history), "a best epoch that was none")
+    need(
+        type(n_dropped) is int
+        and 0 <= n_dropped <= MOST_INT
+        and (n_dropped == 0 or len(history) > 0),
+        "a number of dropped epochs that was none",
+    )
+    n_epochs = len(history) + n_dropped
+    need(type(best) is int and 0 <= best <= n_epochs, "a best epoch that was none")
     steps = net["steps"]
     need(type(steps) is int and 0 <= steps <= MOST_INT, "a number of steps below 0")
     check_generator_state(net["order"])

@@ -94,6 +94,10 @@ class AutoEncoderNet(EpochLoop):
         How the last run ended.
     has_run_ : bool
         Whether a run has been begun.
+    n_dropped_ : int
+        Epochs of the past whose rows are no longer in the history.
+    start_score_ : float
+        Validation loss before the first step of the last run; infinite without one.
     unfinished_ : Dataset or None
         Training rows of a run that was begun and is not ended.
     """
@@ -181,7 +185,8 @@ class AutoEncoderNet(EpochLoop):
         self.order_ = make_generator(self.seeds.order)
         self.noise_ = make_generator(self.seeds.noise, self.device)
         self.module_.use_generator(self.noise_)
-        self.best_epoch_ = 0
+        self.best_epoch_ = self.n_dropped_ = 0
+        self.start_score_ = math.inf
         self.diverged_ = self.interrupted_ = self.has_run_ = False
         self.unfinished_: Dataset | None = None
         return self
@@ -244,6 +249,35 @@ class AutoEncoderNet(EpochLoop):
             n_drawn = len(rows) if self.as_given else None
             return Batches(rows, indices, self.batch_size, self.order_, n_drawn)
         return Batches(rows, indices, max(self.batch_size, VALIDATION_BATCH))
+
+    # -- the history ------------------------------------------------------------------
+
+    @property
+    def n_epochs_(self) -> int:
+        """Number of epochs of all runs."""
+        return self.n_dropped_ + len(self.history)
+
+    def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Begin a row of the history, numbered among the epochs of all runs."""
+        super().on_epoch_begin(net, *args, **kwargs)
+        self.history.record("epoch", self.n_epochs_)
+
+    def drop_history(self, n_kept: int) -> None:
+        """Drop the oldest rows of the history, if there are more than so many.
+
+        Parameters
+        ----------
+        n_kept : int
+        """
+        n_extra = len(self.history) - n_kept
+        if n_extra > 0:
+            del self.history[:n_extra]
+            self.n_dropped_ += n_extra
+
+    @property
+    def last_losses_(self) -> dict[str, Any]:
+        """The history's row of the last run's last epoch; empty without any."""
+        return self.history[-1] if self.n_epochs_ > self._first_epoch else {}
 
     # -- a run -------------------------------------------------------------------
 
@@ -341,7 +375,7 @@ class AutoEncoderNet(EpochLoop):
         self.average_.set_decay(self.weight_average)
         self.average_.apply()
         self.module_.use_generator(self.noise_)
-        self._first_epoch = len(self.history)
+        self._first_epoch = self.n_epochs_
         self._objective: Objective = self.module_.objective
         self._run_epochs = epochs
         self._hooks_batches = isinstance(self.stepper_, torch.optim.LBFGS) or any(
@@ -368,6 +402,7 @@ class AutoEncoderNet(EpochLoop):
                     self.guard,
                     self.start_share,
                 )
+        self.start_score_ = score
         self.best_.start(self.module_, score)
         # From here on there is something to be ended.
         self.has_run_, self.unfinished_ = True, train
@@ -424,11 +459,9 @@ class AutoEncoderNet(EpochLoop):
         `best_`, `guard_` and the history.
         """
         needed = {"train_loss", "valid_loss"} if self._is_validated else {"train_loss"}
-        if len(self.history) > self._first_epoch and not needed <= set(
-            self.history[-1]
-        ):
+        if self.n_epochs_ > self._first_epoch and not needed <= set(self.history[-1]):
             del self.history[-1]  # an epoch that was interrupted
-        last = len(self.history) - self._first_epoch
+        last = self.n_epochs_ - self._first_epoch
         if self.best_.epoch == last and not self.interrupted_:
             self.average_.apply()
         else:

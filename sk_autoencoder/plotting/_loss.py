@@ -84,6 +84,7 @@ class LossCurveDisplay:
     validation_line_: Line2D | None
     best_epoch_line_: Line2D | None
     phase_labels_: list[Text]
+    _n_before = 0
 
     def __init__(
         self,
@@ -169,6 +170,9 @@ class LossCurveDisplay:
             loss_label=getattr(estimator, "_loss_label", "Loss"),
             phases=_phases_of(estimator),
         )
+        # Of a long stream the history has the last epochs only.
+        n_curve = len(estimator.loss_curve_)
+        display._n_before = max(0, getattr(estimator, "n_iter_", n_curve) - n_curve)
         return display.plot(ax, log_scale=log_scale)
 
     def plot(
@@ -210,7 +214,7 @@ class LossCurveDisplay:
         # A curve of one epoch is a point: without a marker nothing would show.
         lone = 1 in np.diff([*starts, len(train)])
         style: dict[str, Any] = {"marker": "o", "markersize": 4} if lone else {}
-        epochs = np.arange(1, len(train) + 1)
+        epochs = np.arange(1, len(train) + 1) + self._n_before
         # From phase to phase the loss is one of something else: no line between them.
         gaps = starts[1:]
         epochs, train = np.insert(epochs * 1.0, gaps, np.nan), _broken(train, gaps)
@@ -227,7 +231,7 @@ class LossCurveDisplay:
                 **style,
             )
         self.best_epoch_line_ = None
-        if self.best_epoch is not None:
+        if self.best_epoch is not None and self.best_epoch >= self._n_before:
             self.best_epoch_line_ = ax.axvline(
                 self.best_epoch,
                 color=GREY,
