@@ -8,7 +8,7 @@ import numpy as np
 
 from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
 from sk_autoencoder._outliers.packing import TRANSFORMERS, unpacked
-from sk_autoencoder._saving.files import NOT_AS_WRITTEN, damaged, read
+from sk_autoencoder._saving.files import NOT_AS_WRITTEN, damaged, read, refused
 from sk_autoencoder._utils.values import first_line, shortened
 
 __all__ = ["load"]
@@ -31,10 +31,14 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     path : path-like
         A file that `save` has written.
     custom : mapping of str to object or None, default=None
-        Functions and classes of your own that the estimator was fitted with, by
-        their names: a noise function, a network specification, callbacks. The modules
-        of a :class:`~sk_autoencoder.networks.UserNetwork` are asked for as "encoder"
-        and "decoder": instances of the same layers, whose weights come from the file.
+        What is your own that the estimator was fitted with, by name: functions and
+        classes under their own names, objects under those of their classes, a module
+        or a `functools.partial` under the name of its parameter. So
+        ``custom={"my_noise": my_noise}`` for a function, and
+        ``custom={"noise": partial(my_noise, scale=2)}`` or ``custom={"loss":
+        nn.L1Loss(reduction="none")}``. The modules of a
+        :class:`~sk_autoencoder.networks.UserNetwork` are asked for as "encoder" and
+        "decoder": instances of the same layers, whose weights come from the file.
 
     Returns
     -------
@@ -47,6 +51,8 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
         If the file is damaged, was written by another program, is of another format,
         names something that is not in `custom`, or holds weights of other layers than
         are there.
+    TypeError
+        If `custom` is no mapping of names to functions, classes, and objects.
     OSError
         If there is no such file, it is a folder, or it may not be read.
 
@@ -63,8 +69,9 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
     >>> (again.transform(X) == reducer.transform(X)).all()
     np.True_
     """
-    custom = custom or {}
-    name, state = read(path, custom)
+    custom = {} if custom is None else custom
+    _check_custom(custom)
+    name, state, own = read(path, custom)
     if name != DETECTOR and name not in TRANSFORMERS:
         raise damaged(path, f"it holds a {shortened(name)}, which is not known here")
     if name != DETECTOR and isinstance(state, dict) and "_fitted" not in state:
@@ -76,12 +83,26 @@ def load(path: str | os.PathLike, *, custom: Mapping[str, Any] | None = None) ->
                 return AutoEncoderOutlierDetector._from_state(state)
             return unpacked({"class": name, "state": state})
     except NOT_AS_WRITTEN as error:
-        reason = first_line(error)
-        if custom:
-            raise ValueError(
-                f"expected in custom what {os.fspath(path)!r} was saved with, got "
-                f"custom={shortened(dict(custom))}, because: {reason}. Pass the same "
-                "functions and classes, and for a UserNetwork modules of the same "
-                "layers."
-            ) from error
-        raise damaged(path, reason) from error
+        raise refused(path, first_line(error), own) from error
+
+
+def _check_custom(custom: Any) -> None:
+    """Refuse what is no mapping of names to what `save` leaves out of a file."""
+    if not isinstance(custom, Mapping):
+        raise TypeError(
+            "expected a mapping of names to functions, classes and objects of your "
+            f"own, got custom={shortened(custom)}. Pass a dict, as "
+            "custom={'my_noise': my_noise}."
+        )
+    if not all(isinstance(name, str) for name in custom):
+        raise TypeError(
+            f"expected names as keys of custom, got custom={shortened(dict(custom))}. "
+            "Pass a dict, as custom={'my_noise': my_noise}."
+        )
+    for name, value in custom.items():
+        if not (callable(value) or hasattr(value, "on_epoch_end")):
+            raise TypeError(
+                "expected functions, classes and objects of your own in custom, got "
+                f"custom={shortened({name: value})}. Pass what the estimator was "
+                "fitted with."
+            )

@@ -395,8 +395,11 @@ class BaseAutoEncoder(UsesRows, ABC):
         ------
         TypeError
             If a parameter, a category or an attribute is of a kind that cannot be
-            saved. Functions and classes of your own are named in the file, so that
-            lambdas and two of one name are refused: pass them to `load`.
+            saved. What is your own is only named in the file, for `load` to ask for
+            again: functions and classes under their own names, objects under those of
+            their classes, a module or a `functools.partial` under the name of its
+            parameter, as in ``load(path, custom={"noise": ...})``. So lambdas, and two
+            of one name, are refused.
         OSError
             If the file cannot be written. What was there before is there still.
         """

@@ -401,7 +401,11 @@ default="combined"
         TypeError
             If `estimator`, one of its parameters or a category is of a kind that
             cannot be saved. A detector of another transformer than those of this
-            package is one: pickle it.
+            package is one: pickle it. What is your own is only named in the file, for
+            `load` to ask for again: functions and classes under their own names,
+            objects under those of their classes, a module or a `functools.partial`
+            under the name of its parameter, as in
+            ``load(path, custom={"noise": ...})``.
         """
         check_is_fitted(self)
         refuse_own_class(type(self))

@@ -21,7 +21,7 @@ from sk_autoencoder._saving.formats import FORMAT, check_names, upgraded_state
 from sk_autoencoder._saving.serialize import Decoder, Encoder, names_of_own
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, shortened
 
-__all__ = ["NOT_AS_WRITTEN", "damaged", "read", "write"]
+__all__ = ["NOT_AS_WRITTEN", "damaged", "read", "refused", "write"]
 
 # What comes of values that `write` would not have written.
 NOT_AS_WRITTEN = (
@@ -142,7 +142,7 @@ def _parts(arrays: Mapping[str, np.ndarray], text: str) -> Any:
 
 def read(
     path: str | os.PathLike, custom: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Read a file that `write` has written.
 
     Parameters
@@ -157,6 +157,8 @@ def read(
         Class of the estimator.
     state : dict
         Under the names of today, whatever the file's format.
+    own : dict of str to object
+        What the file names, from `custom`.
 
     Raises
     ------
@@ -178,7 +180,8 @@ def read(
         if isinstance(error, CorruptFileError):
             raise
         raise damaged(path, first_line(error)) from error
-    missing = sorted(names_of_own(header["state"]) - custom.keys())
+    named = names_of_own(header["state"])
+    missing = sorted(named - custom.keys())
     if missing:
         names = [shortened(name, quoted=False) for name in missing[:MOST_LISTED]]
         more = ", ..." if len(missing) > MOST_LISTED else ""
@@ -187,14 +190,14 @@ def read(
             f"does not hold, got custom={shortened(dict(custom))}. Pass custom={{"
             f"{', '.join(f'{n!r}: {n}' for n in names)}{more}}}."
         )
-    name = header["class"]
+    name, own = header["class"], {key: custom[key] for key in sorted(named)}
     try:
-        state = Decoder(arrays, custom, header["format"]).decode_all(header["state"])
+        state = Decoder(arrays, own, header["format"]).decode_all(header["state"])
         if header["format"] < FORMAT:
             state = upgraded_state(name, state)
     except NOT_AS_WRITTEN as error:
-        raise damaged(path, first_line(error)) from error
-    return name, state
+        raise refused(path, first_line(error), own) from error
+    return name, state, own
 
 
 def _check_file(path: str | os.PathLike) -> int:
@@ -331,4 +334,24 @@ def damaged(path: str | os.PathLike, what: str) -> CorruptFileError:
     return CorruptFileError(
         f"expected a file that save has written, got {os.fspath(path)!r}, because: "
         f"{what}. Save the estimator again, or look for a whole copy."
+    )
+
+
+def refused(path: str | os.PathLike, what: str, own: Mapping[str, Any]) -> ValueError:
+    """Make the error of a file that does not fit itself, or what the caller passed.
+
+    Parameters
+    ----------
+    path : path-like
+    what : str
+        Does not fit.
+    own : mapping of str to object
+        What the file names, as the caller passed it.
+    """
+    if not own:
+        return damaged(path, what)
+    return ValueError(
+        f"expected in custom what {os.fspath(path)!r} was saved with, got "
+        f"custom={shortened(dict(own))}, because: {what}. Pass the same functions and "
+        "classes, and for a UserNetwork modules of the same layers."
     )

@@ -154,8 +154,9 @@ class Encoder:
             own = str(getattr(value, "__name__", name))
             return {"$custom": self._own_name(value, own, where)}
         raise TypeError(
-            f"expected values that can be saved, got {where}={shortened(value)}. "
-            "Pickle the estimator instead, or fit without it."
+            "expected values that can be saved, got "
+            f"{_parameter(where)}={shortened(value)}. Pickle the estimator instead, or "
+            "fit without it."
         )
 
     def _own_name(self, value: Any, name: str, where: str) -> str:
@@ -171,7 +172,8 @@ class Encoder:
             what = "a lambda" if name == "<lambda>" else "defined inside a function"
             raise TypeError(
                 "expected functions and classes that load can be given again by their "
-                f"names, got {where}={shortened(value)}, which is {what}. Define it "
+                f"names, got {_parameter(where)}={shortened(value)}, which is "
+                f"{what}. Define it "
                 "with def or class at the top level of a module, or pickle the "
                 "estimator with cloudpickle."
             )
@@ -179,10 +181,16 @@ class Encoder:
         if not _is_alike(value, known):
             raise TypeError(
                 "expected functions, classes and objects of your own of different "
-                f"names, got {shortened(known)} and {where}={shortened(value)}, both "
+                f"names, got {shortened(known)} and "
+                f"{_parameter(where)}={shortened(value)}, both "
                 f"{name!r}. Rename one, or pickle the estimator instead."
             )
         return name
+
+
+def _parameter(where: str) -> str:
+    """Return the name of a parameter as `set_params` takes it, from its place."""
+    return where.removeprefix("state.").replace(".state.", "__")
 
 
 def _is_alike(first: Any, second: Any) -> bool:
