@@ -94,7 +94,10 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         X_original : ndarray of shape (n_samples, n_features)
             Rows in the units of `fit`, and in the shape in which they came to it;
             `out` if it is given; a frame of flat rows after `set_output`, or where
-            `sklearn.set_config(transform_output=...)` asks for one.
+            `sklearn.set_config(transform_output=...)` asks for one. Of a table columns
+            have their dtypes: whole numbers come back whole where the dtype says so,
+            as pandas' Int64 and polars' integers do with missing cells; an int column
+            of pandas that holds NaN is float64, and comes back in fractions.
         """
         self._check_is_fitted()
         if self._plan.fills:

@@ -102,7 +102,9 @@ default="auto"
         warning, and comes back missing.
     handle_unknown : {"ignore", "error"}, default="ignore"
         What to do with categories that were not seen in `fit`: take them for
-        missing, or raise an error.
+        missing, or raise an error. Taken for missing they count for nothing in
+        `score_samples`: such a row may have a larger density than if the level were
+        known. "error" refuses it.
     column_weights : dict, array-like of shape (n_features,) or None, default=None
         What the columns count for in the loss, by name or in their order; 1 where
         nothing is said. None weighs all columns alike, whatever their kind.
