@@ -152,8 +152,15 @@ class ConvNet(Network):
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
     def warning_for(self, n_features: int) -> str | None:
-        """Say whether channels seem to come last; see `Network.warning_for`."""
+        """Say whether axes seem to be mistaken; see `Network.warning_for`."""
         shape = () if self.input_shape is None else tuple(self.input_shape)
+        if _looks_like_an_image(shape) and math.prod(shape) == n_features:
+            return (
+                "expected (channels, length) of a signal, or (channels, height, "
+                f"width), got input_shape={shape}, which is {shape[0]} channels of "
+                f"length {shape[1]} and looks like (height, width). Pass input_shape="
+                f"{(1, *shape)} for images."
+            )
         # Other numbers of features are errors, which tell the same.
         if not _looks_turned(shape) or math.prod(shape) != n_features:
             return None
@@ -321,6 +328,20 @@ def _looks_turned(shape: tuple[int, ...]) -> bool:
     many channels as rows, is nothing that anybody has. (64, 128, 1) may be 64 sensors.
     """
     return len(shape) == 3 and shape[0] == shape[1] >= 8 and shape[2] in (1, 3, 4)
+
+
+def _looks_like_an_image(shape: tuple[int, ...]) -> bool:
+    """Tell whether the shape of a signal seems to be that of an image without channels.
+
+    Only square ones from 8 on are told, as for `_looks_turned`: signals seldom have as
+    many channels as steps.
+    """
+    return (
+        len(shape) == 2
+        and shape[0] == shape[1]
+        and is_count(shape[0])
+        and shape[0] >= 8
+    )
 
 
 def _advice(shape: tuple[int, ...]) -> str:

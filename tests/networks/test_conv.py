@@ -230,6 +230,28 @@ def test_other_shapes_are_taken_as_they_are(shape):
     assert ConvNet(shape).warning_for(math.prod(shape)) is None
 
 
+@pytest.mark.parametrize("as_rows", [False, True])
+def test_shape_of_an_image_without_channels_is_told(as_rows):
+    images = np.random.default_rng(0).random((20, 9, 9))
+    message = (
+        "expected (channels, length) of a signal, or (channels, height, width), got "
+        "input_shape=(9, 9), which is 9 channels of length 9 and looks like (height, "
+        "width). Pass input_shape=(1, 9, 9) for images."
+    )
+    estimator = AutoEncoderTransformer(
+        2, network=ConvNet((9, 9), channels=(2,)), max_epochs=1, random_state=0
+    )
+    rows = images.reshape(20, -1) if as_rows else images
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+        estimator.fit(rows)
+    estimator.set_params(network__input_shape=(1, 9, 9)).fit(rows)
+
+
+@pytest.mark.parametrize("shape", [(1, 81), (3, 27), (8, 9), (4, 4)])
+def test_shapes_of_signals_are_taken_as_they_are(shape):
+    assert ConvNet(shape).warning_for(math.prod(shape)) is None
+
+
 def test_what_is_an_error_is_no_doubt():
     assert ConvNet((8, 8, 3)).warning_for(192) is not None
     for shape in [(8, 8, 3), (8, 8, "3"), (8,), None]:
