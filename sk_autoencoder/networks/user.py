@@ -65,13 +65,16 @@ class UserNetwork(Network):
     ----------
     encoder : torch.nn.Module or callable
         From (n, n_features), or (n, `*input_shape`), to (n, n_components), twice as
-        many for :class:`~sk_autoencoder.VAETransformer`. A callable takes the number
-        of inputs and that of outputs and returns a module.
+        many for :class:`~sk_autoencoder.VAETransformer`. With `allow_missing=True` it
+        takes marks of missing cells behind the features, 1 where one is missing:
+        (n, 2 * n_features) for a table of numbers. A callable takes the number of
+        inputs and that of outputs and returns a module.
     decoder : torch.nn.Module or callable
         From (n, n_components) to as many numbers a row as there are features, in any
         shape. A callable likewise.
     input_shape : tuple of int or None, default=None
-        Shape of a row as the encoder takes it; None is flat.
+        Shape of a row as the encoder takes it; None is flat. With marks of missing
+        cells it has twice as many channels, and X is flat.
     output_range : (float, float) or None, default=None
         Range of what the decoder can give, `-numpy.inf` and `numpy.inf` included. None
         reads it from the decoder's last operation; one UserWarning asks for it where
@@ -170,6 +173,13 @@ class UserNetwork(Network):
     ) -> tuple[nn.Module, nn.Module]:
         """Copy or make both parts, and try them on a few rows; see `Network.build`."""
         shape = None if self.input_shape is None else tuple(self.input_shape)
+        n_marks = n_inputs - n_outputs
+        if shape is not None and math.prod(shape) == n_outputs == n_marks:
+            raise ValueError(
+                f"expected an input_shape of {_marked(n_inputs, n_marks)}, got "
+                f"input_shape={shape}. Pass input_shape={(2 * shape[0], *shape[1:])} "
+                "and flat rows, or fill missing cells first, as with SimpleImputer."
+            )
         if shape is not None and math.prod(shape) != n_inputs:
             raise ValueError(
                 f"expected rows of input_shape={shape}, {math.prod(shape)} features, "
@@ -182,7 +192,7 @@ class UserNetwork(Network):
             UsersPart(encoder, shape, n_encoder_outputs),
             UsersPart(decoder, None, n_outputs),
         )
-        _try(parts[0], "encoder", n_inputs)
+        _try(parts[0], "encoder", n_inputs, n_marks)
         _try(parts[1], "decoder", n_components)
         return parts
 
@@ -292,7 +302,17 @@ def _with_own_dropout(module: nn.Module) -> nn.Module:
     return module
 
 
-def _try(part: UsersPart, name: str, n_in: int) -> None:
+def _marked(n_in: int, n_marks: int) -> str:
+    """Name the length of a row, and how much of it is marks of missing cells."""
+    if n_marks <= 0:
+        return f"rows of {n_in} numbers"
+    return (
+        f"rows of {n_in} numbers, the last {n_marks} of them marks of missing cells "
+        "that allow_missing=True adds"
+    )
+
+
+def _try(part: UsersPart, name: str, n_in: int, n_marks: int = 0) -> None:
     """Run two rows through a part and look at what comes out."""
     was_training = part.training
     part.eval()
@@ -302,7 +322,7 @@ def _try(part: UsersPart, name: str, n_in: int) -> None:
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"expected {ARTICLE[name]} that takes rows of {n_in} numbers"
+            f"expected {ARTICLE[name]} that takes {_marked(n_in, n_marks)}"
             f"{'' if part.shape is None else f' as {part.shape}'}, got "
             f"{name}={part.module!r}, because: {reason}. Change its first layer, pass "
             "input_shape, or a function that makes a module of any size."

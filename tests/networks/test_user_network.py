@@ -214,3 +214,40 @@ ENCODER, DECODER = nn.Linear(64, 3), nn.Linear(3, 64)
 def test_what_does_not_fit_is_named(network, error, message):
     with pytest.raises(error, match=re.escape(message)):
         AutoEncoderTransformer(3, network=network, **FAST).fit(X)
+
+
+@pytest.mark.parametrize("init", ["random", "pca"])
+def test_encoder_without_room_for_marks_of_missing_cells_is_told(init):
+    rows = np.random.default_rng(1).normal(size=(60, 4))
+    rows[::7, 1:] = np.nan
+    network = UserNetwork(nn.Linear(4, 2), nn.Linear(2, 4))
+    message = (
+        "expected an encoder that takes rows of 8 numbers, the last 4 of them marks "
+        "of missing cells that allow_missing=True adds, got "
+        "encoder=Linear(in_features=4, out_features=2, bias=True), because: "
+    )
+    estimator = AutoEncoderTransformer(
+        2, network=network, allow_missing=True, init=init, **FAST
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        estimator.fit(rows)
+
+
+def test_shape_without_room_for_marks_of_missing_cells_is_told():
+    rows = np.random.default_rng(1).normal(size=(60, 4))
+    rows[::7, 1] = np.nan
+    encoder = nn.Sequential(nn.Conv2d(2, 3, 2), nn.Flatten())
+    network = UserNetwork(encoder, nn.Linear(3, 4), input_shape=(1, 2, 2))
+    message = (
+        "expected an input_shape of rows of 8 numbers, the last 4 of them marks of "
+        "missing cells that allow_missing=True adds, got input_shape=(1, 2, 2). Pass "
+        "input_shape=(2, 2, 2) and flat rows, or fill missing cells first, as with "
+        "SimpleImputer."
+    )
+    estimator = AutoEncoderTransformer(
+        3, network=network, allow_missing=True, init="pca", **FAST
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        estimator.fit(rows)
+    estimator.set_params(network__input_shape=(2, 2, 2)).fit(rows)
+    assert estimator.transform(rows).shape == (60, 3)
