@@ -115,6 +115,13 @@ class BaseAutoEncoder(UsesRows, ABC):
                 f"network={shortened(given)} of torch. Pass "
                 "network=UserNetwork(encoder, decoder), of two modules."
             )
+        if given is not None and not issubclass(kind, Network):
+            raise TypeError(
+                "expected network=None or a specification of sk_autoencoder.networks, "
+                f"got network={shortened(given)}. Pass an instance of one, as "
+                "network=MLP(), or network=UserNetwork(encoder, decoder) for modules "
+                "of your own."
+            )
         super()._validate_params()
 
     # -- what a leaf says of itself --------------------------------------------------
@@ -332,7 +339,6 @@ class BaseAutoEncoder(UsesRows, ABC):
         """Set every public attribute with a trailing underscore."""
         self._fitted, self._input_dtype = fitted, dtype
         plan, net = fitted.plan, fitted.net
-        self.net_ = net
         n_given = len(plan.shown) if plan.shown else plan.kept or plan.n_components
         self._n_features_out = self.n_features_in_ if plan.fills else n_given
         self.n_components_ = self._n_features_out
@@ -413,12 +419,12 @@ class BaseAutoEncoder(UsesRows, ABC):
 
         After `partial_fit`, of the last 10,000 epochs; "epoch" counts from the first.
         """
+        self._check_is_fitted()
         return self._fitted.history
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "_fitted" in state:
-            del state["net_"]
             for name in TRANSIENT:
                 state.pop(name, None)
             state["_fitted"] = capture(state["_fitted"])
@@ -429,7 +435,6 @@ class BaseAutoEncoder(UsesRows, ABC):
         super().__setstate__(state)
         if captured is not None:
             self._fitted = restore(captured)
-            self.net_ = self._fitted.net
             self.device_ = str(self.net_.device)
 
     def __sklearn_tags__(self) -> Tags:

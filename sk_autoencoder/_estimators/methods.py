@@ -37,7 +37,6 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
 
     n_components_: int
     n_features_in_: int
-    net_: AutoEncoderNet
     _fitted: Fitted
 
     def transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
@@ -316,6 +315,12 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             )
 
     # -- parts -------------------------------------------------------------------------
+
+    @property
+    def net_(self) -> AutoEncoderNet:
+        """The skorch net."""
+        self._check_is_fitted()
+        return self._fitted.net
 
     @property
     def module_(self) -> nn.Module:

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from sk_autoencoder._training.params import refuse_unknown_arguments
+
 __all__ = [
     "CLIP_FROM_PCA",
     "EPOCHS_TO_FILL",
@@ -99,6 +101,8 @@ def optimizer_settings(
             f"optimizer={optimizer!r}. Pass 'adamw', or a class such as "
             "torch.optim.RMSprop."
         )
+    where = "the functools.partial that is the optimizer"
+    refuse_unknown_arguments(optimizer, given, where)
     own = {"lr": lr, "weight_decay": weight_decay}
     for name, value in own.items():
         if name in given and value != "auto":

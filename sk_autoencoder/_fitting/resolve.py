@@ -405,14 +405,15 @@ def _net_settings(
             epochs *= EPOCHS_TO_FILL
     patience = estimator.n_iter_no_change
     from_pca = starts_from_pca(estimator)
+    optimizer = optimizer_settings(
+        estimator.optimizer,
+        lr=estimator.lr,
+        weight_decay=estimator.weight_decay,
+        device=device,
+        lr_scale=_resolve_network(estimator).lr_scale,
+    )
     return {
-        **optimizer_settings(
-            estimator.optimizer,
-            lr=estimator.lr,
-            weight_decay=estimator.weight_decay,
-            device=device,
-            lr_scale=_resolve_network(estimator).lr_scale,
-        ),
+        **optimizer,
         "max_epochs": epochs,
         "batch_size": batch_size,
         "validation_fraction": held_out,
@@ -424,7 +425,7 @@ def _net_settings(
         "gradient_clip": CLIP_FROM_PCA if from_pca else 1.0,
         "callbacks": _resolve_callbacks(estimator),
         "verbose": int(estimator.verbose == 1),
-        **checked_net_params(estimator),
+        **checked_net_params(estimator, optimizer["optimizer"]),
     }
 
 

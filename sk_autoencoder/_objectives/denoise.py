@@ -5,6 +5,7 @@ and give new rows; the argument is never written to. A cell is one of the origin
 table's: of a category it is the whole, however many numbers the network sees of it.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from sk_autoencoder._protocols import Columns, Objective
 from sk_autoencoder._utils.schedules import Schedule, schedule_factor
-from sk_autoencoder._utils.values import shortened
+from sk_autoencoder._utils.values import first_line, shortened
 
 __all__ = [
     "NOISES",
@@ -147,6 +148,17 @@ def group_numbers(
     return tuple(i if number < 0 else number for i, number in enumerate(numbers))
 
 
+def _takes(function: Callable, arguments: Sequence[Any]) -> bool:
+    """Whether a function has a signature for such arguments, as far as can be read."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # of a builtin without one
+        return True
+    return True
+
+
 NOISES = ("swap", "gaussian", "masking", "salt_and_pepper")
 
 
@@ -232,7 +244,18 @@ class Denoise(Objective):
     ) -> Tensor:
         """Call the user's noise on rows in the caller's units, and check its answer."""
         assert callable(self.noise)
-        noisy = self.noise(x + mean, generator)
+        arguments = (x + mean, generator)
+        try:
+            noisy = self.noise(*arguments)
+        except TypeError as error:
+            if _takes(self.noise, arguments):
+                raise  # of the user's own code
+            raise TypeError(
+                "expected a noise that takes (batch, generator), a tensor (n, "
+                "n_features) and a torch.Generator, got noise="
+                f"{shortened(self.noise)}, because: {first_line(error)}. Pass a "
+                "function of both."
+            ) from error
         if not isinstance(noisy, Tensor) or noisy.shape != x.shape:
             got = (
                 tuple(noisy.shape)

@@ -1,10 +1,32 @@
 """What `net_params` may hold: arguments of the net that are no parameters of ours."""
 
+import inspect
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import cache
 from numbers import Real
 from typing import Any
 
-__all__ = ["checked_net_params"]
+from skorch import NeuralNet
+
+from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._utils.values import shortened
+
+__all__ = ["checked_net_params", "refuse_unknown_arguments"]
+
+OPTIMIZER = "optimizer__"
+# Arguments of optimizers that the estimator has parameters for.
+PARAMETERS_OF_OURS = ("lr", "weight_decay")
+# Parts of skorch's net that take arguments of their own.
+PARTS = (
+    "iterator_train__",
+    "iterator_valid__",
+    "dataset__",
+    "callbacks__",
+    "compile__",
+    OPTIMIZER,
+)
 
 # What the estimator hands to the net itself, and what to use in its place. A value in
 # both places would be one that the estimator's own parameter no longer shows.
@@ -34,19 +56,22 @@ SET_BY_ESTIMATOR = {
 WITHOUT_PARAMETER = ("predict_nonlinearity", "start_share")
 
 
-def checked_net_params(estimator: Any) -> dict[str, Any]:
+def checked_net_params(estimator: Any, optimizer: type) -> dict[str, Any]:
     """Return an estimator's `net_params`, checked.
 
     Parameters
     ----------
     estimator : BaseAutoEncoder
+    optimizer : type
+        The torch class that takes the steps.
 
     Raises
     ------
     TypeError
         If a key is no string.
     ValueError
-        If a key is one that the estimator sets itself, or a value is out of range.
+        If a key is one that the estimator sets itself, or none of the net's, or a value
+        is out of range.
     """
     params = dict(estimator.net_params or {})
     for key, value in params.items():
@@ -56,8 +81,78 @@ def checked_net_params(estimator: Any) -> dict[str, Any]:
                 "net_params. Pass strings, as net_params={'gradient_clip': 1.0}."
             )
         _refuse_own_key(estimator, key)
+        _refuse_unknown_key(key)
         _check_value(key, value)
+    of_optimizer = [key for key in params if key.startswith(OPTIMIZER)]
+    names = [key.removeprefix(OPTIMIZER) for key in of_optimizer]
+    refuse_unknown_arguments(optimizer, names, f"net_params={shortened(params)}")
     return params
+
+
+def refuse_unknown_arguments(
+    optimizer: type, names: Iterable[str], source: str
+) -> None:
+    """Refuse arguments that an optimizer does not take.
+
+    Parameters
+    ----------
+    optimizer : type
+        A torch class; one that takes any arguments may raise later.
+    names : iterable of str
+    source : str
+        Where the caller wrote them, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the signature of the class has no such argument.
+    """
+    parameters = inspect.signature(optimizer).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    known = [name for name in parameters if name != "params"]
+    free = [name for name in known if name not in PARAMETERS_OF_OURS]
+    for name in names:
+        if name not in known and name != "param_groups":  # which skorch takes out
+            raise ValueError(
+                f"expected arguments of {optimizer.__name__}, got {name!r} in {source}."
+                f" {_pass(name, free)}."
+            )
+
+
+def _pass(name: str, known: Iterable[str]) -> str:
+    """Return advice: the name that was probably meant, or all of them."""
+    close = get_close_matches(name, list(known), n=1)
+    if close:
+        return f"Pass {close[0]!r}"
+    return f"Pass some of {', '.join(known)}"
+
+
+@cache
+def _arguments_of_the_net() -> tuple[str, ...]:
+    """Return the names of the net's arguments that the estimator leaves to users."""
+    found: dict[str, None] = {}
+    for kind in (AutoEncoderNet, NeuralNet):
+        for name, parameter in inspect.signature(kind).parameters.items():
+            if parameter.kind is not parameter.VAR_KEYWORD:
+                found[name] = None
+    reserved = {*SET_BY_ESTIMATOR, *WITHOUT_PARAMETER}
+    return tuple(name for name in found if name not in reserved)
+
+
+def _refuse_unknown_key(key: str) -> None:
+    """Refuse a key that is no argument of the net, nor of a part of it."""
+    known = _arguments_of_the_net()
+    if key in known or any(key.startswith(p) and key != p for p in PARTS):
+        return
+    close = get_close_matches(key, [*known, *PARTS], n=1)
+    advice = "Pass one such as 'gradient_clip', or 'optimizer__betas' of a part."
+    if close and close[0] in known:
+        advice = f"Pass {close[0]!r}."
+    raise ValueError(
+        f"expected further arguments of the skorch net, got {key!r} in net_params, "
+        f"which it does not have. {advice}"
+    )
 
 
 def _refuse_own_key(estimator: Any, key: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from sk_autoencoder import (
     AutoEncoderOutlierDetector,
@@ -257,6 +258,80 @@ def test_a_noise_that_gives_something_else():
         DenoisingAutoEncoderTransformer(2, noise=lambda x, g: x.T, **SMALL).fit(X)
     with pytest.raises(ValueError, match="got NoneType from noise="):
         DenoisingAutoEncoderTransformer(2, noise=lambda x, g: None, **SMALL).fit(X)
+
+
+def of_one(batch):
+    return batch
+
+
+class OfThree:
+    def __call__(self, batch, generator, level):
+        return batch
+
+
+@pytest.mark.parametrize(
+    ("noise", "reason"),
+    [
+        (of_one, "of_one() takes 1 positional argument but 2 were given."),
+        (OfThree(), "OfThree.__call__() missing 1 required positional argument: "),
+        (
+            lambda batch, *, generator: batch,
+            "test_noise_of_other_arguments_is_named.<lambda>() takes 1 positional ",
+        ),
+    ],
+)
+def test_noise_of_other_arguments_is_named(noise, reason):
+    message = (
+        "expected a noise that takes (batch, generator), a tensor (n, n_features) and "
+        f"a torch.Generator, got noise={noise!r}, because: "
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}") as caught:
+        DenoisingAutoEncoderTransformer(2, noise=noise, **SMALL).fit(X)
+    assert reason.split(".")[-1] in str(caught.value)
+    assert str(caught.value).endswith(". Pass a function of both.")
+
+
+def test_type_error_of_a_noise_is_its_own():
+    def noise(batch, generator):
+        return batch + None
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        DenoisingAutoEncoderTransformer(2, noise=noise, **SMALL).fit(X)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "conv",
+        (torch.nn.Linear(5, 2), torch.nn.Linear(2, 5)),
+        [8, 2, 8],
+        lambda n_in, n_out: torch.nn.Linear(n_in, n_out),
+        dict,
+    ],
+)
+def test_network_of_another_kind_is_named(network):
+    shown = repr(network)
+    message = (
+        "expected network=None or a specification of sk_autoencoder.networks, got "
+        f"network={shown if len(shown) <= 120 else shown[:120] + '...'}. Pass an "
+        "instance of one, as network=MLP(), or network=UserNetwork(encoder, decoder) "
+        "for modules of your own."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        AutoEncoderTransformer(2, network=network).fit(X)
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=repr)
+def test_parts_of_an_unfitted_estimator_say_that_it_is_not_fitted(estimator):
+    for name in ("module_", "net_", "history_"):
+        unfitted = clone(estimator)
+        assert not hasattr(unfitted, name)
+        message = (
+            f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' "
+            "with appropriate arguments before using this estimator."
+        )
+        with pytest.raises(NotFittedError, match=f"^{re.escape(message)}$"):
+            getattr(unfitted, name)
 
 
 def test_a_stack_needs_a_layer():

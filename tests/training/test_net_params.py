@@ -1,6 +1,7 @@
 """`net_params` and partial optimizers: what reaches the net, and what is refused."""
 
 import functools
+import inspect
 import pickle
 import re
 
@@ -145,6 +146,70 @@ def test_weight_average_must_be_below_one(value):
 def test_key_of_net_params_must_be_a_string():
     with pytest.raises(TypeError, match="expected names of the net's arguments, got"):
         fit(net_params={1: 2})
+
+
+OF_ADAMW = [
+    name
+    for name in inspect.signature(torch.optim.AdamW).parameters
+    if name not in ("params", "lr", "weight_decay")
+]
+NET = "expected further arguments of the skorch net, got "
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"foo": 1},
+            f"{NET}'foo' in net_params, which it does not have. Pass one such as "
+            "'gradient_clip', or 'optimizer__betas' of a part.",
+        ),
+        (
+            {"gradient_clipping": 1.0},
+            f"{NET}'gradient_clipping' in net_params, which it does not have. Pass "
+            "'gradient_clip'.",
+        ),
+        (
+            {"history_": []},
+            f"{NET}'history_' in net_params, which it does not have. Pass one such as "
+            "'gradient_clip', or 'optimizer__betas' of a part.",
+        ),
+        (
+            {"optimizer__beta": (0.8, 0.99)},
+            "expected arguments of AdamW, got 'beta' in net_params={'optimizer__beta': "
+            "(0.8, 0.99)}. Pass 'betas'.",
+        ),
+        (
+            {"optimizer__foo": 1},
+            "expected arguments of AdamW, got 'foo' in net_params={'optimizer__foo': "
+            f"1}}. Pass some of {', '.join(OF_ADAMW)}.",
+        ),
+    ],
+)
+def test_unknown_argument_of_the_net_is_named(params, message):
+    for method in ("fit", "partial_fit"):
+        reducer = AutoEncoderTransformer(**SMALL, net_params=params)
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            getattr(reducer, method)(X)
+
+
+def test_unknown_argument_of_a_partial_optimizer_is_named():
+    message = (
+        "expected arguments of SGD, got 'momentun' in the functools.partial that is "
+        "the optimizer. Pass 'momentum'."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        fit(optimizer=functools.partial(torch.optim.SGD, momentun=0.9))
+
+
+def test_arguments_of_the_net_and_its_parts_are_taken():
+    params = {
+        "iterator_valid__num_workers": 0,
+        "optimizer__betas": (0.8, 0.99),
+        "use_caching": "auto",
+    }
+    net = fit(net_params=params).net_
+    assert net.optimizer_.param_groups[0]["betas"] == (0.8, 0.99)
 
 
 def test_net_params_in_range_reach_the_net():
