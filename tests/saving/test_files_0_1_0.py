@@ -15,7 +15,7 @@ from torch import nn
 
 import sk_autoencoder
 
-FOLDER = Path(__file__).parent / "saving" / "files_0_1_0"
+FOLDER = Path(__file__).parent / "files_0_1_0"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 # Another machine's kernels add up in another order.
 RTOL = 1e-5
