@@ -96,17 +96,19 @@ class UserNetwork(Network):
     Examples
     --------
     >>> from sklearn.datasets import load_iris
+    >>> import torch
     >>> from torch import nn
     >>> from sk_autoencoder import AutoEncoderTransformer
     >>> from sk_autoencoder.networks import UserNetwork
     >>> X, _ = load_iris(return_X_y=True)
+    >>> _ = torch.manual_seed(0)  # torch draws the first weights
     >>> network = UserNetwork(
-    ...     nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)),
-    ...     nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 4)),
+    ...     nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1)),
+    ...     nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 4)),
     ... )
-    >>> reducer = AutoEncoderTransformer(2, network=network, random_state=0)
+    >>> reducer = AutoEncoderTransformer(1, network=network, lr=0.01, random_state=0)
     >>> reducer.fit_transform(X).shape
-    (150, 2)
+    (150, 1)
     """
 
     def __init__(
