@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, gen_batches
 
 from sk_autoencoder._utils.shapes import refuse_foreign_frame
@@ -187,6 +186,9 @@ def _table_score(estimator: Any, X: Any) -> float | None:
     None where there is none, or where rows of numbers can be compared as they are. It
     is known by its method: metrics know nothing of autoencoders.
     """
+    # Not at import: it is not needed by most, and takes a while.
+    from sklearn.pipeline import Pipeline
+
     before = []
     while not hasattr(estimator, "_table_score"):
         if isinstance(estimator, Pipeline):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from sk_autoencoder._columns import Table
@@ -45,6 +44,9 @@ def allows_nan(estimator: Any) -> bool:
 
     Behind one that fills them, steps meet none.
     """
+    # Not at import: it is not needed by most, and takes a while.
+    from sklearn.pipeline import Pipeline
+
     if not isinstance(estimator, Pipeline):
         return get_tags(estimator).input_tags.allow_nan
     for _, step in estimator.steps:
