@@ -43,7 +43,11 @@ def raised(kind, path, custom):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("custom", [[blur], [], blur, "blur", ("blur", blur)], ids=str)
+@pytest.mark.parametrize(
+    "custom",
+    [[blur], [], blur, "blur", ("blur", blur)],
+    ids=["list", "empty list", "function", "text", "pair"],
+)
 def test_custom_is_a_mapping(custom, path):
     message = raised(TypeError, path, custom)
     assert re.fullmatch(
