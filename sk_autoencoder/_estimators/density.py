@@ -25,7 +25,7 @@ from sk_autoencoder._inference.density import (
     balanced_draws,
     log_density,
 )
-from sk_autoencoder._inference.fast import Forward
+from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._objectives.variational import split_statistics
 from sk_autoencoder._utils.float64_buffers import in_dtype
@@ -111,7 +111,7 @@ class HasDensity(BaseAutoEncoder):
         def network(module: AutoEncoderModule, x: Tensor) -> Tensor:
             return log_density(module, x, noise, prior, bound=bound).double()
 
-        def scores(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+        def scores(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
             found = network(forward.module, x)
             far = ~found.isfinite()
             if far.any():
@@ -155,7 +155,7 @@ class HasDensity(BaseAutoEncoder):
         """
         check_is_fitted(self)
 
-        def both(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+        def both(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
             module = forward.module
             mean, log_variance = split_statistics(module.encoder_output(x))
             return torch.cat([mean, torch.exp(0.5 * log_variance)], dim=1)

@@ -16,7 +16,7 @@ from sk_autoencoder._estimators.validation import ReadsTables, numbers_alone
 from sk_autoencoder._fitting.build import Plan
 from sk_autoencoder._fitting.fit import Fitted
 from sk_autoencoder._inference.chunks import apply_to_rows, dtype_in_use, sum_over_rows
-from sk_autoencoder._inference.fast import Forward
+from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.shapes import flat_rows, refuse_foreign_frame
@@ -73,7 +73,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             # digits that training in float32 never had.
             flat = np.empty((rows.shape[0], self.n_components_), np.float32)
         codes = apply_to_rows(
-            Forward.encode, self.net_.module_, rows, check=check, out=flat
+            FastEncoder.encode, self.net_.module_, rows, check=check, out=flat
         )
         return codes if out is None else out
 
@@ -108,7 +108,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             shape = self._row_shape or (self.n_features_in_,)
             flat = checked_out(self, out, codes, *shape)
         rows = apply_to_rows(
-            Forward.decode,
+            FastEncoder.decode,
             self.net_.module_,
             codes,
             are_codes=True,
@@ -133,7 +133,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         self._check_is_fitted()
         rows, check = self._rows_in_use(X)
         reconstructed = apply_to_rows(
-            Forward.reconstruct, self.net_.module_, rows, check=check
+            FastEncoder.reconstruct, self.net_.module_, rows, check=check
         )
         return self._given_back(reconstructed, like=X)
 
@@ -159,7 +159,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         """
         self._check_is_fitted()
 
-        def squared(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+        def squared(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
             squares = forward.squares(x)
             return squares if per_feature else squares.sum(dim=1)
 
@@ -206,7 +206,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
     def _explained_variance(self, rows: Any, check: Check) -> float:
         """Compute the explained variance ratio of rows in use, by the mean codes."""
 
-        def squares(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+        def squares(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
             error = forward.errors(x).square_().sum(dim=1)
             total = forward.centered_targets(x).square_().sum(dim=1)
             return torch.stack([error, total], dim=1)
@@ -231,7 +231,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         gaps = np.isnan(rows[:, ~table.is_empty]).any(axis=1)
         if gaps.any():
             module = self.net_.module_
-            rows[gaps] = apply_to_rows(Forward.reconstruct, module, rows[gaps])
+            rows[gaps] = apply_to_rows(FastEncoder.reconstruct, module, rows[gaps])
         return table.filled(X, rows)
 
     # -- checks ------------------------------------------------------------------------

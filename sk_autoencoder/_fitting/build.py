@@ -226,7 +226,7 @@ def build_net(plan: Plan) -> AutoEncoderNet:
         device=plan.device,
         predict_nonlinearity=module.columns.decode,
         **{
-            "make_step": fast_step,
+            "make_gradient_fn": fast_step,
             "start_share": LINEAR_SHARE if plan.keeps_linear else 0.0,
             "as_given": plan.as_given,
             **plan.settings,

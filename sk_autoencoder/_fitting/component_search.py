@@ -12,8 +12,8 @@ from sk_autoencoder._fitting.build import Plan, build_net, check_statistics
 from sk_autoencoder._fitting.pca_init import axes_of, with_axes
 from sk_autoencoder._fitting.resolve import make_plan, starts_from_pca
 from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan
-from sk_autoencoder._inference.moments import CodeMoments
-from sk_autoencoder._training.batches import Rows
+from sk_autoencoder._inference.moments import LatentMoments
+from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.pca import PrincipalAxes
@@ -21,7 +21,7 @@ from sk_autoencoder._utils.stack_level import caller_level
 
 __all__ = ["fit_fewest"]
 
-Fit = tuple[Plan, AutoEncoderNet, CodeMoments]
+Fit = tuple[Plan, AutoEncoderNet, LatentMoments]
 
 
 def fit_fewest(
@@ -32,7 +32,7 @@ def fit_fewest(
     X_val: Any = None,
     *,
     interrupts: Interrupts,
-) -> tuple[Fit, Rows]:
+) -> tuple[Fit, RowDataset]:
     """Fit codes of several sizes and keep the smallest that explains enough.
 
     PCA's number of components on the same rows is the most that is tried. Each fit
@@ -54,9 +54,9 @@ def fit_fewest(
 
     Returns
     -------
-    fit : tuple of Plan, AutoEncoderNet and CodeMoments
+    fit : tuple of Plan, AutoEncoderNet and LatentMoments
         The one that is kept.
-    rows : Rows
+    rows : RowDataset
         That all were trained on.
     """
     share = float(estimator.n_components)
@@ -115,7 +115,7 @@ def _next_size(
 
 
 def explained_held_out(
-    net: AutoEncoderNet, rows: Rows, *, every: bool = False
+    net: AutoEncoderNet, rows: RowDataset, *, every: bool = False
 ) -> float:
     """Explained variance of the held-out rows, in the units in which they are scored.
 

@@ -31,9 +31,9 @@ from sk_autoencoder._fitting.train import (
     write_plan,
 )
 from sk_autoencoder._inference.density import MixturePrior, divergences
-from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
-from sk_autoencoder._training.batches import Rows
+from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
@@ -59,7 +59,7 @@ class Fitted:
     ----------
     plan : Plan
     net : AutoEncoderNet
-    moments : CodeMoments
+    moments : LatentMoments
         Of the codes of the training rows.
     prefix_net : AutoEncoderNet or None
         What trained the decoder of prefixes, where codes are ordered.
@@ -75,7 +75,7 @@ class Fitted:
 
     plan: Plan
     net: AutoEncoderNet
-    moments: CodeMoments
+    moments: LatentMoments
     prefix_net: AutoEncoderNet | None = None
     prefix_errors: np.ndarray | None = None
     kl: np.ndarray | None = None
@@ -118,12 +118,12 @@ class Fitted:
     def explained_variance_ratio(self) -> np.ndarray:
         """What each component that users see adds to the explained variance, (k,)."""
         if self.prefix_errors is None:
-            shares = self.moments.shares(self.plan.units)
+            shares = self.moments.explained_by_component(self.plan.units)
             shown = self.plan.shown
             if shown is not None:
                 return shares[list(shown)]
             return shares if self.order is None else shares[self.order]
-        return self.moments.gains(self.prefix_errors)[: self.plan.kept]
+        return self.moments.explained_by_prefix(self.prefix_errors)[: self.plan.kept]
 
 
 class Fitting:
@@ -134,14 +134,14 @@ class Fitting:
     plan : Plan
     net : AutoEncoderNet
         Of the plan, which is written into it.
-    rows : Rows
+    rows : RowDataset
         To be trained on, around the plan's mean.
     interrupts : Interrupts
     before : Fitted or None
         What the fit goes on from.
     is_pass : bool
         Whether it is one pass over some of many rows.
-    moments : CodeMoments or None
+    moments : LatentMoments or None
         Where the net has been trained already.
     """
 
@@ -149,13 +149,13 @@ class Fitting:
         self,
         plan: Plan,
         net: AutoEncoderNet,
-        rows: Rows,
+        rows: RowDataset,
         interrupts: Interrupts,
         *,
         before: Fitted | None = None,
         is_pass: bool = False,
         pretrains: bool = False,
-        moments: CodeMoments | None = None,
+        moments: LatentMoments | None = None,
     ) -> None:
         self.plan, self.net, self.rows = plan, net, rows
         self.interrupts, self.before, self.is_pass = interrupts, before, is_pass
@@ -329,7 +329,7 @@ def _warn_of_network(estimator: Any, X: Any) -> None:
         warnings.warn(message, UserWarning, stacklevel=caller_level())
 
 
-def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
+def _with_posteriors(fitted: Fitted, rows: RowDataset) -> Fitted:
     """Order the components by what they tell, and fit the prior that is asked for."""
     plan, net = fitted.plan, fitted.net
     every = net.get_iterator(rows, training=False)
@@ -343,7 +343,7 @@ def _with_posteriors(fitted: Fitted, rows: Rows) -> Fitted:
     return replace(fitted, plan=replace(plan, latent_map=latent_map))
 
 
-def _whitened(fitted: Fitted, rows: Rows) -> Fitted:
+def _whitened(fitted: Fitted, rows: RowDataset) -> Fitted:
     """Decorrelate the codes."""
     plan, moments = fitted.plan, fitted.moments
     latent_map = LatentMap.whitening(

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._fitting.build import Plan
-from sk_autoencoder._fitting.train import judge, moments_of
-from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._fitting.train import moments_of, warn_about_run
+from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import zero_last_layer
-from sk_autoencoder._training.batches import Rows
-from sk_autoencoder._training.callbacks import say
+from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.selection import beyond_chance
 from sk_autoencoder._utils.interrupts import Interrupts
@@ -30,7 +30,7 @@ def train_prefixes(
     plan: Plan,
     net: AutoEncoderNet,
     prefix_net: AutoEncoderNet,
-    rows: Rows,
+    rows: RowDataset,
     *,
     interrupts: Interrupts,
     **how: Any,
@@ -44,7 +44,7 @@ def train_prefixes(
     net : AutoEncoderNet
     prefix_net : AutoEncoderNet
         Of the net's prefix decoder.
-    rows : Rows
+    rows : RowDataset
         That the net was trained on.
     interrupts : Interrupts
         Of the fit.
@@ -65,13 +65,13 @@ def train_prefixes(
                 prefix_net.settle(rows, **how)
             else:
                 prefix_net.partial_fit(rows, None, interrupts=interrupts, **how)
-            judge(prefix_net)
+            warn_about_run(prefix_net)
             _set_gates(net, prefix_net.module_.decoder, rows)
         prefix_net.module_.eval()
         return _errors(module, net.get_iterator(rows, training=False))
 
 
-def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: Rows) -> None:
+def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
     """Let the network be heard at the lengths where held-out rows gain by it."""
     prefixes.gate.fill_(1)
     _, held_out = net.get_split_datasets(rows)
@@ -93,7 +93,7 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: Rows) -> None:
         prefixes.gate[j] = float(beyond_chance(gain, net.guard))
 
 
-def worse_than_pca(net: AutoEncoderNet, rows: Rows) -> bool:
+def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:
     """Tell whether any prefix of the held-out rows' codes is worse than PCA's.
 
     As a rule it is not: what a network adds to principal scores is little beside them,
@@ -121,8 +121,8 @@ def worse_than_pca(net: AutoEncoderNet, rows: Rows) -> bool:
 
 
 def stay_pca(
-    plan: Plan, net: AutoEncoderNet, rows: Rows
-) -> tuple[CodeMoments, np.ndarray]:
+    plan: Plan, net: AutoEncoderNet, rows: RowDataset
+) -> tuple[LatentMoments, np.ndarray]:
     """Make a module with prefixes PCA again; give the moments and errors of the rows.
 
     Parameters
@@ -130,14 +130,14 @@ def stay_pca(
     plan : Plan
     net : AutoEncoderNet
         Of the plan.
-    rows : Rows
+    rows : RowDataset
         That the net was trained on.
     """
     module: Any = net.module_
     for part in (module.encoder, module.decoder, module.prefixes):
         zero_last_layer(part.network)
     net.start_from(module.state_dict())
-    say(net.callbacks_, WORSE)
+    print_message(net.callbacks_, WORSE)
     every = net.get_iterator(rows, training=False)
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
         return moments_of(net, plan, rows), _errors(module, every)

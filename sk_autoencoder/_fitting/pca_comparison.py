@@ -13,7 +13,7 @@ from sk_autoencoder._fitting.component_search import explained_held_out
 from sk_autoencoder._fitting.fit import Fitted
 from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._inference.density import BOUND_DRAWS, balanced_draws, log_density
-from sk_autoencoder._training.batches import Rows, split_rows
+from sk_autoencoder._training.batches import RowDataset, split_rows
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
@@ -93,7 +93,7 @@ def _score(plan: Plan, net: AutoEncoderNet, X: Any) -> float:
     autoencoder, else explained variance, or the negative loss where that is no squared
     error.
     """
-    rows = Rows(X, mean=plan.center, device=net.device)
+    rows = RowDataset(X, mean=plan.center, device=net.device)
     module: Any = net.module_
     module.eval()
     if plan.objective.is_plain and not _by_loss(plan):

@@ -18,11 +18,11 @@ from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._fitting.build import Plan
 from sk_autoencoder._fitting.pretrain_columns import LayerColumns
 from sk_autoencoder._fitting.resolve import resolve_init
-from sk_autoencoder._fitting.train import judge
+from sk_autoencoder._fitting.train import warn_about_run
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._protocols import Columns, Objective
-from sk_autoencoder._training.batches import Rows
-from sk_autoencoder._training.callbacks import EpochBar, say
+from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.callbacks import EpochBar, print_message
 from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
@@ -110,14 +110,16 @@ class Pretraining:
         # Each with copies of a pair that it trains: the net's own weights lie in one
         # vector, and stay there.
         self._layers: list[tuple[AutoEncoderNet, tuple[nn.Module, ...]]] = []
-        self._rows: Rows | None = None  # that the last of them is trained on
+        self._rows: RowDataset | None = None  # that the last of them is trained on
 
-    def run(self, rows: Rows, interrupts: Interrupts) -> tuple[dict[str, Any], ...]:
+    def run(
+        self, rows: RowDataset, interrupts: Interrupts
+    ) -> tuple[dict[str, Any], ...]:
         """Train the layers, and leave the net ready for all.
 
         Parameters
         ----------
-        rows : Rows
+        rows : RowDataset
             To be trained on, around the plan's mean.
         interrupts : Interrupts
             Of the fit. After an interrupt this can be called again: then the net is
@@ -141,7 +143,7 @@ class Pretraining:
             layer = _layer_net(self._plan, columns, *parts, objective, self._epochs)
             self._rows = rows
             self._layers.append((layer, parts))
-            say(layer.callbacks_, f"Layer {number} of {len(pairs)}:")
+            print_message(layer.callbacks_, f"Layer {number} of {len(pairs)}:")
             work = min(layer.batch_size, len(rows)) * layer.module_.n_weights()
             with threads_for(work):
                 layer.partial_fit(
@@ -151,15 +153,15 @@ class Pretraining:
                     hold_out=self._hold_out,
                     interrupts=interrupts,
                 )
-            judge(layer)
+            warn_about_run(layer)
             _copy_weights(parts, pairs[number - 1])
             if number < len(pairs) and not interrupts.caught:
                 found, validation = _outputs(layer, rows), None
                 statistics = ColumnStatistics.of(found)
                 where: Any = {"mean": statistics.mean, "device": layer.device}
                 if rows.validation is not None:
-                    validation = Rows(_outputs(layer, rows.validation), **where)
-                rows = Rows(found, **where, validation=validation)
+                    validation = RowDataset(_outputs(layer, rows.validation), **where)
+                rows = RowDataset(found, **where, validation=validation)
                 objective = objective.of_hidden_units()
         return self._end()
 
@@ -211,12 +213,12 @@ def _layer_net(
         module,
         seeds=plan.seeds,
         device=plan.device,
-        **{"make_step": fast_step, **settings},
+        **{"make_gradient_fn": fast_step, **settings},
     )
     return net.initialize()
 
 
-def _outputs(layer: AutoEncoderNet, rows: Rows) -> np.ndarray:
+def _outputs(layer: AutoEncoderNet, rows: RowDataset) -> np.ndarray:
     """Give what a trained layer makes of all rows, (n_rows, n_units)."""
     module, found, start = layer.module_, np.empty((0, 0)), 0
     with torch.inference_mode(), threads_for(len(rows) * module.n_weights()):

@@ -243,7 +243,7 @@ def continued_plan(
     )
     _refuse_others(_what_weights_depend_on(plan, new))
     settings = update_settings(
-        net, plan.settings, new.settings, {"make_step": fast_step}
+        net, plan.settings, new.settings, {"make_gradient_fn": fast_step}
     )
     if prefix_net is not None:
         theirs = {**new.settings, **SETTINGS_OF_PREFIX_NETS}

@@ -11,9 +11,9 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sk_autoencoder._fitting.build import Plan, install_pca
-from sk_autoencoder._inference.moments import CodeMoments
-from sk_autoencoder._training.batches import Rows
-from sk_autoencoder._training.callbacks import say
+from sk_autoencoder._inference.moments import LatentMoments
+from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
@@ -21,7 +21,7 @@ from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder.exceptions import DivergenceError
 
 __all__ = [
-    "judge",
+    "warn_about_run",
     "make_rows",
     "moments_of",
     "train",
@@ -49,7 +49,7 @@ def validation_errors() -> Iterator[None]:
         ) from error
 
 
-def make_rows(plan: Plan, X: Any, X_val: Any = None) -> Rows:
+def make_rows(plan: Plan, X: Any, X_val: Any = None) -> RowDataset:
     """Hold rows for all the steps of a fit: one copy, where one is needed.
 
     Parameters
@@ -61,11 +61,11 @@ def make_rows(plan: Plan, X: Any, X_val: Any = None) -> Rows:
         The caller's validation set.
     """
     where: Any = {"mean": plan.center, "device": plan.device}
-    validation = None if X_val is None else Rows(X_val, **where)
-    return Rows(X, **where, validation=validation)
+    validation = None if X_val is None else RowDataset(X_val, **where)
+    return RowDataset(X, **where, validation=validation)
 
 
-def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: Rows) -> Plan:
+def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
     """Try a loss on a few rows, and find its unit: what PCA makes of all of them.
 
     Parameters
@@ -73,7 +73,7 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: Rows) -> Plan:
     plan : Plan
     net : AutoEncoderNet
         Of the plan, before its first step: PCA, where it starts so.
-    rows : Rows
+    rows : RowDataset
         To train on, around the plan's mean.
 
     Returns
@@ -106,11 +106,11 @@ def write_plan(net: AutoEncoderNet, plan: Plan) -> None:
 def train(
     net: AutoEncoderNet,
     plan: Plan,
-    rows: Rows,
+    rows: RowDataset,
     *,
     interrupts: Interrupts,
     **how: Any,
-) -> CodeMoments:
+) -> LatentMoments:
     """Train a net, unless the fit was interrupted: then bring it in order.
 
     Parameters
@@ -118,7 +118,7 @@ def train(
     net : AutoEncoderNet
     plan : Plan
         The net's own, written into it.
-    rows : Rows
+    rows : RowDataset
         Around the plan's mean, on the net's device.
     interrupts : Interrupts
         Of the fit.
@@ -127,13 +127,13 @@ def train(
 
     Returns
     -------
-    moments : CodeMoments
+    moments : LatentMoments
         Of all the rows, by the trained net.
 
     Raises
     ------
     DivergenceError
-        If not one epoch gave a usable state. See `judge`.
+        If not one epoch gave a usable state. See `warn_about_run`.
     """
     module = net.module_
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
@@ -141,15 +141,15 @@ def train(
             net.settle(rows, **how)
         else:
             net.partial_fit(rows, None, interrupts=interrupts, **how)
-        judge(net)
+        warn_about_run(net)
         if plan.axes is not None and net.history and net.best_epoch_ == 0:
-            say(net.callbacks_, FELL_BACK)
+            print_message(net.callbacks_, FELL_BACK)
         moments = moments_of(net, plan, rows)
         _judge_error(net, moments)
         return moments
 
 
-def moments_of(net: AutoEncoderNet, plan: Plan, rows: Rows) -> CodeMoments:
+def moments_of(net: AutoEncoderNet, plan: Plan, rows: RowDataset) -> LatentMoments:
     """Return the moments of the codes of rows, by a trained net.
 
     Parameters
@@ -158,16 +158,16 @@ def moments_of(net: AutoEncoderNet, plan: Plan, rows: Rows) -> CodeMoments:
         In evaluation mode.
     plan : Plan
         Of the net.
-    rows : Rows
+    rows : RowDataset
     """
     every = net.get_iterator(rows, training=False)
-    moments = CodeMoments.of(net.module_, every, crossed=plan.whiten)
+    moments = LatentMoments.of(net.module_, every, full_covariance=plan.whiten)
     if plan.whiten and rows.source.dtype == np.float64:
         moments = moments.with_codes_of(net.module_, rows.source)
     return moments
 
 
-def judge(net: AutoEncoderNet) -> None:
+def warn_about_run(net: AutoEncoderNet) -> None:
     """Warn of a run whose loss exploded; raise if it gave nothing.
 
     A loss explodes if it becomes NaN or infinite, or, without a fallback to PCA, on the
@@ -195,7 +195,7 @@ def judge(net: AutoEncoderNet) -> None:
     warnings.warn(message, ConvergenceWarning, stacklevel=caller_level())
 
 
-def _judge_error(net: AutoEncoderNet, moments: CodeMoments) -> None:
+def _judge_error(net: AutoEncoderNet, moments: LatentMoments) -> None:
     """Warn of a run whose last state is kept, and absurd, for want of validation."""
     if net.last_losses_ and moments.error > ABSURD * moments.total > 0:
         ratio = moments.error / moments.total

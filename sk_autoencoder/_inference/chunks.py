@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._inference.fast import Forward
+from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._inference.fast_few import (
     FEW_ROWS,
-    UnknownPart,
-    decode_few,
-    encode_few,
-    reconstruct_few,
+    Unsupported,
+    numpy_decode,
+    numpy_encode,
+    numpy_reconstruct,
 )
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._utils.chunks import dense_rows
@@ -37,13 +37,13 @@ TORCH_DTYPES = {
     np.dtype(np.float64): torch.float64,
 }
 
-Function = Callable[[Forward, Tensor, Tensor | None], Tensor]
+Function = Callable[[FastEncoder, Tensor, Tensor | None], Tensor]
 Check = Callable[[np.ndarray], object] | None
 
 OF_FEW: dict[Function, Callable[[AutoEncoderModule, np.ndarray], np.ndarray]] = {
-    Forward.encode: encode_few,
-    Forward.decode: decode_few,
-    Forward.reconstruct: reconstruct_few,
+    FastEncoder.encode: numpy_encode,
+    FastEncoder.decode: numpy_decode,
+    FastEncoder.reconstruct: numpy_reconstruct,
 }
 
 
@@ -78,7 +78,7 @@ def apply_to_rows(
     ----------
     function : callable (forward, x, out) -> Tensor
         Takes a chunk of rows, centred, and gives a tensor of as many. `out` is where
-        to write these, or None: see `Forward`.
+        to write these, or None: see `FastEncoder`.
     module : AutoEncoderModule
         In evaluation mode.
     X : ndarray or CSR matrix of shape (n_samples, n_columns)
@@ -131,7 +131,7 @@ def _take_few(
             check(rows)
         try:
             part = function(module, rows)
-        except UnknownPart:
+        except Unsupported:
             return False
     result.take(every, part)
     return True
@@ -150,7 +150,7 @@ def _run(
     n_rows, n_columns = X.shape
     step, work = _step(n_rows, dtype, module)
     with torch_defaults(), torch.inference_mode(), threads_for(work):
-        forward = Forward(module, TORCH_DTYPES[dtype])
+        forward = FastEncoder(module, TORCH_DTYPES[dtype])
         device = forward.mean.device
         on_cpu = device.type == "cpu"
         source = _Source(X, dtype, None if are_codes else forward.mean.cpu())

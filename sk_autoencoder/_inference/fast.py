@@ -1,6 +1,6 @@
 """The forward pass of rows in use: in their dtype, without autograd, in buffers.
 
-A `Forward` lives for one call. It reads the module as it then is, layer by layer, and
+A `FastEncoder` lives for one call. It reads the module as it is, layer by layer, and
 casts what float64 rows need in float64: microseconds where a copy of the module takes
 milliseconds. Nothing is kept from call to call, so that no change of the weights can be
 missed, be it by training, by loading or by hand. (The version counters of the weights
@@ -31,7 +31,7 @@ from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder.networks.mlp import HiddenActivations, is_plain_activation
 
-__all__ = ["Forward"]
+__all__ = ["FastEncoder"]
 
 Step = Callable[[Tensor, Tensor | None], Tensor]
 """From a batch to the next; writes into the second argument if it can and is given."""
@@ -51,7 +51,7 @@ IN_PLACE: dict[type[nn.Module], Callable[[Tensor], Any]] = {
 }
 
 
-class Forward:
+class FastEncoder:
     """Encoder and decoder of a module for rows of one dtype, a chunk at a time.
 
     Every chunk is computed in the memory of the first, which none may exceed: a result
@@ -123,11 +123,11 @@ class Forward:
         return self.decode(self._code(x, None), out)
 
     @cached_property
-    def in_float64(self) -> "Forward":
+    def in_float64(self) -> "FastEncoder":
         """The same in float64, for rows that are too large for float32."""
         if self._dtype == torch.float64:
             return self
-        return Forward(self._module, torch.float64)
+        return FastEncoder(self._module, torch.float64)
 
     def errors(self, x: Tensor) -> Tensor:
         """Return centred rows less their reconstruction, in float64.
@@ -174,7 +174,7 @@ def _bounded(errors: Tensor) -> Tensor:
     return errors.nan_to_num(nan=LARGEST).clamp_(-LARGEST, LARGEST)
 
 
-class _Room:
+class _Buffer:
     """Memory for the results of one operation, made for the first chunk."""
 
     def __init__(self) -> None:
@@ -204,7 +204,7 @@ class _Numeric:
     def __init__(self, columns: NumericColumns, dtype: torch.dtype) -> None:
         self._columns, self._dtype = columns, dtype
         self._inverse_link = columns.likelihood.inverse_link
-        self._inputs, self._rows = _Room(), _Room()
+        self._inputs, self._rows = _Buffer(), _Buffer()
 
     def encode(self, x: Tensor, keep: bool) -> Tensor:
         return torch.mul(x, self._weight, out=self._inputs.like(x) if keep else x)
@@ -275,7 +275,7 @@ class _LatentMap:
     def __init__(self, layer: LatentMapLayer, dtype: torch.dtype) -> None:
         self._layer, self._dtype = layer, dtype
         self.width = layer.width
-        self._shifted, self._users, self._networks = _Room(), _Room(), _Room()
+        self._shifted, self._users, self._networks = _Buffer(), _Buffer(), _Buffer()
 
     def to_users(self, code: Tensor, out: Tensor | None) -> Tensor:
         out = self._users.like(code) if out is None else out
@@ -328,7 +328,7 @@ class _Dense:
         self._weight = linear.weight.to(dtype).t()
         self._bias = None if linear.bias is None else linear.bias.to(dtype)
         self.activation: Callable[[Tensor], Any] | None = None
-        self._room = _Room()
+        self._room = _Buffer()
 
     def __call__(self, x: Tensor, out: Tensor | None) -> Tensor:
         if out is None:
@@ -342,7 +342,7 @@ class _Dense:
         return out
 
 
-class _InARow:
+class _Sequential:
     """Parts one after the other."""
 
     def __init__(self, parts: nn.Sequential, dtype: torch.dtype) -> None:
@@ -374,7 +374,7 @@ class _Encoder:
     def __init__(self, encoder: PCAResidualEncoder, dtype: torch.dtype) -> None:
         self._network = _step(encoder.network, dtype)
         self._axes = encoder.get_tensor("axes", dtype)
-        self._room = _Room()
+        self._room = _Buffer()
 
     def __call__(self, x: Tensor, out: Tensor | None) -> Tensor:
         out = self._room.of(self._axes.shape[1], x) if out is None else out
@@ -400,7 +400,7 @@ class _Decoder:
         self._axes = decoder.get_tensor("axes", dtype)
         self._offset = decoder.get_tensor("offset", dtype)
         self._link, self._residual = decoder.link, decoder.residual
-        self._room = _Room()
+        self._room = _Buffer()
 
     def __call__(self, x: Tensor, out: Tensor | None) -> Tensor:
         learnt = self._network(x, None)
@@ -425,7 +425,7 @@ class _SideBySide:
 
 KNOWN: dict[type[nn.Module], Callable[[Any, torch.dtype], Step]] = {
     nn.Linear: _Dense,
-    nn.Sequential: _InARow,
+    nn.Sequential: _Sequential,
     PCAResidualEncoder: _Encoder,
     PCAResidualPosterior: _Posterior,
     PCAResidualDecoder: _Decoder,

@@ -1,11 +1,11 @@
 """The forward pass of a few rows, by numpy.
 
-To call torch takes longer than to compute a row: the dozen calls of `Forward` make up
-twice the time that PCA needs for a row, the same by numpy less than half of it. Like
+To call torch takes longer than to compute a row: the dozen calls of `FastEncoder` make
+up twice the time that PCA needs for a row, the same by numpy less than half of it. Like
 there, the module is read as it is at the call, and nothing is kept. The results are the
 same to rounding.
 
-What is not known here is `Forward`'s to do.
+What is not known here is `FastEncoder`'s to do.
 """
 
 from collections.abc import Callable
@@ -25,18 +25,24 @@ from sk_autoencoder._model.pca_residual import (
 )
 from sk_autoencoder.networks.mlp import LEAKY_SLOPE, Dropout, is_plain_activation
 
-__all__ = ["FEW_ROWS", "UnknownPart", "decode_few", "encode_few", "reconstruct_few"]
+__all__ = [
+    "FEW_ROWS",
+    "Unsupported",
+    "numpy_decode",
+    "numpy_encode",
+    "numpy_reconstruct",
+]
 
 # torch catches up at 30 rows. But of products of more than a few rows numpy's library
 # gives a share to a second thread, and waits for it where another process has the core.
 FEW_ROWS = 4
 
 
-class UnknownPart(Exception):
+class Unsupported(Exception):
     """A part of the module is not known here."""
 
 
-def encode_few(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
+def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     """Turn rows into codes.
 
     Parameters
@@ -52,11 +58,11 @@ def encode_few(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
 
     Raises
     ------
-    UnknownPart
+    Unsupported
     """
     columns, latent_map = module.columns, module.latent_map
     if type(columns) is not NumericColumns or module.shown is not None:
-        raise UnknownPart
+        raise Unsupported
     inputs = x - columns.get_array("mean", x.dtype)
     inputs *= columns.get_array("input_weight", x.dtype)
     code = _through(module.encoder, inputs)
@@ -69,14 +75,14 @@ def encode_few(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     return code if module.kept is None else code[:, : module.kept]
 
 
-def decode_few(module: AutoEncoderModule, code: np.ndarray) -> np.ndarray:
-    """Turn codes (n, n_components) into rows (n, n_features): see `encode_few`."""
+def numpy_decode(module: AutoEncoderModule, code: np.ndarray) -> np.ndarray:
+    """Turn codes (n, n_components) into rows (n, n_features): see `numpy_encode`."""
     columns, latent_map = module.columns, module.latent_map
     if type(columns) is not NumericColumns or not _is_identity(columns.likelihood):
-        raise UnknownPart
+        raise Unsupported
     if latent_map.map is not None:
         if code.shape[1] != latent_map.width:
-            raise UnknownPart
+            raise Unsupported
         inverse = latent_map.get_array("inverse", code.dtype)
         code = code * inverse if inverse.ndim == 1 else code @ inverse
         code += latent_map.get_array("offset", code.dtype)
@@ -87,9 +93,9 @@ def decode_few(module: AutoEncoderModule, code: np.ndarray) -> np.ndarray:
     return rows
 
 
-def reconstruct_few(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
-    """Encode rows and decode the codes: see `encode_few`."""
-    return decode_few(module, encode_few(module, x))
+def numpy_reconstruct(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
+    """Encode rows and decode the codes: see `numpy_encode`."""
+    return numpy_decode(module, numpy_encode(module, x))
 
 
 def _is_identity(likelihood: Likelihood) -> bool:
@@ -102,7 +108,7 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
     """Run rows through a part of the module; they are not written to."""
     kind = type(part)
     if part._forward_hooks or part._forward_pre_hooks:
-        raise UnknownPart
+        raise Unsupported
     if kind is nn.Linear:
         weight = part.weight.detach().numpy().astype(x.dtype, copy=False)
         y = x @ weight.T
@@ -126,7 +132,7 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
         linear = x @ part.get_array("axes", x.dtype)
         linear += part.get_array("offset", x.dtype)
         return linear + part.residual * _through(part.network, x)
-    raise UnknownPart
+    raise Unsupported
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:

@@ -12,11 +12,11 @@ from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.float64_buffers import in_dtype
 
-__all__ = ["CodeMoments"]
+__all__ = ["LatentMoments"]
 
 
 @dataclass(frozen=True)
-class CodeMoments:
+class LatentMoments:
     """Moments of the network's codes, and what is lost in them.
 
     Attributes
@@ -42,8 +42,8 @@ class CodeMoments:
         module: AutoEncoderModule,
         batches: Iterable[tuple[Tensor, Tensor]],
         *,
-        crossed: bool,
-    ) -> "CodeMoments":
+        full_covariance: bool,
+    ) -> "LatentMoments":
         """Gather the moments of batches of centred rows.
 
         Parameters
@@ -52,38 +52,38 @@ class CodeMoments:
             In evaluation mode.
         batches : iterable of (x, x)
             At least one.
-        crossed : bool
+        full_covariance : bool
             Whether to gather the products of different components too.
         """
-        found: CodeMoments | None = None
+        found: LatentMoments | None = None
         with torch.inference_mode():
             for x, _ in batches:
-                part = cls._of_batch(module, x, crossed)
+                part = cls._of_batch(module, x, full_covariance)
                 found = part if found is None else found.joined(part)
         assert found is not None
         return found
 
     @classmethod
     def _of_batch(
-        cls, module: AutoEncoderModule, x: Tensor, crossed: bool
-    ) -> "CodeMoments":
+        cls, module: AutoEncoderModule, x: Tensor, full_covariance: bool
+    ) -> "LatentMoments":
         code = module.network_code(x)
         errors = module.columns.errors(module.decoder(code), x)
         error = errors.double().square().sum().item()
         total = module.columns.centered_targets(x).double().square().sum().item()
-        return cls._of_codes(code, crossed, error, total)
+        return cls._of_codes(code, full_covariance, error, total)
 
     @classmethod
     def _of_codes(
-        cls, code: Tensor, crossed: bool, error: float, total: float
-    ) -> "CodeMoments":
+        cls, code: Tensor, full_covariance: bool, error: float, total: float
+    ) -> "LatentMoments":
         u = code.double().cpu().numpy()
         mean = u.mean(axis=0)
         u = u - mean
-        scatter = u.T @ u if crossed else np.square(u).sum(axis=0)
+        scatter = u.T @ u if full_covariance else np.square(u).sum(axis=0)
         return cls(len(u), mean, scatter, error, total)
 
-    def with_codes_of(self, module: AutoEncoderModule, X: Any) -> "CodeMoments":
+    def with_codes_of(self, module: AutoEncoderModule, X: Any) -> "LatentMoments":
         """Return these moments with those of the codes of the same rows in float64.
 
         As `transform` computes them: along an axis on which rows hardly vary, codes of
@@ -107,7 +107,7 @@ class CodeMoments:
         assert found is not None
         return replace(found, error=self.error, total=self.total)
 
-    def joined(self, other: "CodeMoments") -> "CodeMoments":
+    def joined(self, other: "LatentMoments") -> "LatentMoments":
         """Moments of both sets of rows together.
 
         References
@@ -120,7 +120,7 @@ class CodeMoments:
         gap = other.mean - self.mean
         product = np.outer(gap, gap) if self.scatter.ndim == 2 else np.square(gap)
         between = product * (self.n_rows * weight)
-        return CodeMoments(
+        return LatentMoments(
             n_rows,
             self.mean + gap * weight,
             self.scatter + other.scatter + between,
@@ -146,7 +146,7 @@ class CodeMoments:
             return 1.0 if self.error == 0 else 0.0
         return 1 - self.error / self.total
 
-    def shares(self, units: np.ndarray | None) -> np.ndarray:
+    def explained_by_component(self, units: np.ndarray | None) -> np.ndarray:
         """Share the explained variance out by the variance of each component, (k,).
 
         Parameters
@@ -162,7 +162,7 @@ class CodeMoments:
             return np.zeros_like(variances)
         return self.explained * variances / whole
 
-    def gains(self, errors: np.ndarray) -> np.ndarray:
+    def explained_by_prefix(self, errors: np.ndarray) -> np.ndarray:
         """Give what each component adds to the explained variance, (k,).
 
         Parameters

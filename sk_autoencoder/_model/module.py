@@ -15,7 +15,7 @@ class AutoEncoderModule(nn.Module):
     """An encoder and a decoder between two faces of the columns.
 
     It takes *centred* rows, `x - mean`, as the batches bring them. `network_code` is
-    never random. What users see of rows and codes is computed by `Forward` in
+    never random. What users see of rows and codes is computed by `FastEncoder` in
     `_inference/fast.py`, which reads this module.
 
     **Shape**: rows (n, n_features); codes (n, n_components).

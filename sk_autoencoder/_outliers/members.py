@@ -15,7 +15,7 @@ from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.density import HasDensity
 from sk_autoencoder._inference.chunks import apply_to_rows
-from sk_autoencoder._inference.fast import Forward
+from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._utils.values import first_line, shortened
 
 __all__ = [
@@ -136,7 +136,7 @@ def cell_errors(
 def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:
     """Encode rows, (n_samples, n_components)."""
     if isinstance(estimator, BaseAutoEncoder):
-        return apply_to_rows(Forward.encode, estimator.net_.module_, seen)
+        return apply_to_rows(FastEncoder.encode, estimator.net_.module_, seen)
     codes = _as_matrix(estimator.transform(seen))
     if codes.ndim != 2 or codes.dtype.kind not in "fiub":
         raise ValueError(
@@ -158,7 +158,7 @@ def log_density(estimator: Any, seen: np.ndarray) -> np.ndarray:
 
 def _reconstructed(estimator: Any, seen: np.ndarray) -> np.ndarray:
     if isinstance(estimator, BaseAutoEncoder):
-        return apply_to_rows(Forward.reconstruct, estimator.net_.module_, seen)
+        return apply_to_rows(FastEncoder.reconstruct, estimator.net_.module_, seen)
     codes = estimator.transform(seen)
     try:
         rows = _as_matrix(estimator.inverse_transform(codes))

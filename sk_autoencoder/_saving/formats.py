@@ -116,6 +116,7 @@ OPTIONAL = ("_sklearn_output_config", "feature_names_in_")
 RENAMED: dict[str, dict[str, Any]] = {
     "classes": {
         "CodeFrame": "LatentMap",
+        "CodeMoments": "LatentMoments",
     },
     "fields": {
         "CodeFrame": {"shift": "offset", "forth": "matrix", "back": "inverse"},

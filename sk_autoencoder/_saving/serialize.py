@@ -20,7 +20,7 @@ from sk_autoencoder._columns.frames import TableFormat
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._fitting.build import Plan
 from sk_autoencoder._inference.density import MixturePrior
-from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives import Denoise, Reconstruct, Variational
 from sk_autoencoder._protocols import Network
@@ -47,7 +47,7 @@ RECORDS: dict[str, type] = {
     for kind in (
         CategoryColumn,
         LatentMap,
-        CodeMoments,
+        LatentMoments,
         ColumnStatistics,
         Denoise,
         EmptyColumn,

@@ -43,7 +43,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "guard": [Interval(Real, 0, None, closed="left"), None],
     "start_share": [Interval(Real, 0, 1, closed="left")],
-    "make_step": [callable, None],
+    "make_gradient_fn": [callable, None],
 }
 # What a net gets from its plan and not from its settings.
 NOT_SETTINGS = ("self", "module", "seeds", "as_given", "kwargs")

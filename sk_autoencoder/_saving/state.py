@@ -106,7 +106,7 @@ def _check_against(net: AutoEncoderNet, state: dict[str, Any]) -> None:
     check_arrays("weights", dict(zip(weights, given, strict=True)), weights)
     for array in given:
         need(np.isfinite(array).all(), "weights that are not finite")
-    check_optimizer(net.stepper_, state["optimizer"])
+    check_optimizer(net.raw_optimizer_, state["optimizer"])
 
 
 def _check_numbers(name: str, array: np.ndarray, built: np.ndarray) -> None:
@@ -164,7 +164,7 @@ def _capture_net(net: AutoEncoderNet) -> dict[str, Any]:
         "module": _map_tensors(net.module_.state_dict(), _to_array),
         "raw_weights": _map_tensors(net.average_.raw_weights(), _to_array),
         "steps": net.average_.steps,
-        "optimizer": _map_tensors(net.stepper_.state_dict(), _to_array),
+        "optimizer": _map_tensors(net.raw_optimizer_.state_dict(), _to_array),
         "order": _to_array(net.order_.get_state()),
         "noise": _to_array(net.noise_.get_state()),
         "device": torch.device(net.device).type,
@@ -182,7 +182,7 @@ def _fill_net(net: AutoEncoderNet, state: dict[str, Any]) -> None:
         weight.to(device) for weight in _map_tensors(state["raw_weights"], _to_tensor)
     ]
     net.average_.load_raw_weights(raw, state["steps"])
-    net.stepper_.load_state_dict(_map_tensors(state["optimizer"], _to_tensor))
+    net.raw_optimizer_.load_state_dict(_map_tensors(state["optimizer"], _to_tensor))
     net.order_.set_state(_to_tensor(state["order"]))
     if device.type == state["device"]:
         net.noise_.set_state(_to_tensor(state["noise"]))

@@ -378,7 +378,7 @@ def _check_categories(column: CategoryColumn) -> None:
 def _check_results(plan: Plan, state: Mapping[str, Any]) -> None:
     """Check what a fit has learnt beside the weights."""
     k, moments = plan.n_components, state["moments"]
-    need(type(moments).__name__ == "CodeMoments", "moments that are none")
+    need(type(moments).__name__ == "LatentMoments", "moments that are none")
     need(
         moments.n_rows >= 1
         and moments.mean.shape == (k,)

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 
-__all__ = ["Batches", "Rows", "split_rows"]
+__all__ = ["Batches", "RowDataset", "split_rows"]
 
 
-class Rows(torch.utils.data.Dataset):
+class RowDataset(torch.utils.data.Dataset):
     """Training rows, given out centred, float32 and on the device.
 
     Parameters
@@ -32,7 +32,7 @@ class Rows(torch.utils.data.Dataset):
     resident : bool or None
         Whether to keep dense rows as a tensor on the device; None does so on every
         device but the CPU.
-    validation : Rows or None
+    validation : RowDataset or None
         The validation set that belongs to these rows, if the caller gave one: then
         all rows are trained on.
 
@@ -49,7 +49,7 @@ class Rows(torch.utils.data.Dataset):
         mean: np.ndarray,
         device: torch.device | str = "cpu",
         resident: bool | None = None,
-        validation: "Rows | None" = None,
+        validation: "RowDataset | None" = None,
     ) -> None:
         self.validation = validation
         self.device = torch.device(device)
@@ -74,22 +74,22 @@ class Rows(torch.utils.data.Dataset):
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         """One row twice, as input and as target: for loaders other than ours."""
-        row = self.take(np.array([i]))[0]
+        row = self.gather(np.array([i]))[0]
         return row, row
 
-    def place(self, indices: np.ndarray) -> np.ndarray | Tensor:
+    def to_index(self, indices: np.ndarray) -> np.ndarray | Tensor:
         """Put indices where the rows are: one copy for an epoch's batches."""
         if isinstance(self._array, Tensor):
             return torch.from_numpy(indices).to(self.device)
         return indices
 
-    def take(self, indices: np.ndarray | Tensor) -> Tensor:
+    def gather(self, indices: np.ndarray | Tensor) -> Tensor:
         """Gather rows, (len(indices), n_features), centred. A fresh tensor.
 
         Parameters
         ----------
         indices : ndarray or Tensor of int
-            From `place`, whole or in part.
+            From `to_index`, whole or in part.
         """
         if isinstance(self._array, Tensor):
             return self._array.index_select(0, torch.as_tensor(indices).to(self.device))
@@ -119,7 +119,7 @@ class Batches:
 
     Parameters
     ----------
-    rows : Rows
+    rows : RowDataset
     indices : ndarray of int
     batch_size : int
     generator : torch.Generator or None
@@ -131,7 +131,7 @@ class Batches:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: RowDataset,
         indices: np.ndarray,
         batch_size: int,
         generator: torch.Generator | None = None,
@@ -154,11 +154,11 @@ class Batches:
                 again = torch.randperm(len(indices), generator=self.generator)
                 order = torch.cat([order, again[: self.n_drawn - len(order)]])
             indices = indices[order.numpy()]
-        placed = self.rows.place(indices)
+        placed = self.rows.to_index(indices)
         for i in range(count := len(self)):
             start = i * self.batch_size
             stop = len(indices) if i == count - 1 else start + self.batch_size
-            x = self.rows.take(placed[start:stop])
+            x = self.rows.gather(placed[start:stop])
             yield x, x
 
 

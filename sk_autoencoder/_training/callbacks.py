@@ -9,7 +9,7 @@ from typing import Any
 from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog, ProgressBar
 from tqdm.std import tqdm
 
-__all__ = ["EpochBar", "hooks_batches", "say"]
+__all__ = ["EpochBar", "hooks_batches", "print_message"]
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -28,7 +28,7 @@ def hooks_batches(callback: Any) -> bool:
     )
 
 
-def say(callbacks: Iterable[tuple[str, Any]], message: str) -> None:
+def print_message(callbacks: Iterable[tuple[str, Any]], message: str) -> None:
     """Say something where the callbacks print, if any does.
 
     Parameters

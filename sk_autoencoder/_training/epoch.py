@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.batches import Batches
 from sk_autoencoder._training.selection import (
-    FlatWeights,
-    Guard,
-    Step,
-    Totals,
-    WeightAverage,
+    EMA,
+    FlatParameters,
+    GradientFn,
+    PCAFallback,
+    RunningMeans,
     detached,
 )
 from sk_autoencoder._utils.interrupts import Interrupts
@@ -35,7 +35,7 @@ class EpochLoop(NeuralNet):
 
     Attributes
     ----------
-    step_ : callable or None
+    gradient_fn_ : callable or None
         Computes loss and gradient of a batch in the place of plain autograd.
     is_stepping_ : bool
         Whether the optimizer is at work: its state is then half of a step's.
@@ -44,17 +44,17 @@ class EpochLoop(NeuralNet):
     seeds: Seeds
     gradient_clip: float | None
     precision: str
-    flat_: FlatWeights | None
-    average_: WeightAverage
+    flat_: FlatParameters | None
+    average_: EMA
     noise_: torch.Generator
-    step_: Step | None = None
+    gradient_fn_: GradientFn | None = None
     interrupts_: Interrupts
     is_stepping_: bool = False
     start_share: float
-    guard_: Guard | None = None
+    guard_: PCAFallback | None = None
 
     @property
-    def stepper_(self) -> FlatAdam | torch.optim.Optimizer:
+    def raw_optimizer_(self) -> FlatAdam | torch.optim.Optimizer:
         """What moves the weights."""
         return self.__dict__["optimizer_"]
 
@@ -64,7 +64,7 @@ class EpochLoop(NeuralNet):
 
         Reading it changes nothing. What is written to its settings or state counts.
         """
-        stepper = self.stepper_
+        stepper = self.raw_optimizer_
         return stepper.as_torch() if isinstance(stepper, FlatAdam) else stepper
 
     @optimizer_.setter
@@ -131,10 +131,10 @@ class EpochLoop(NeuralNet):
     def _train(self, batches: Batches) -> tuple[float, dict[str, float], int]:
         """Take one step a batch; give the mean loss, its terms and the rows."""
         self._set_training(True)
-        step, stepper, average = self.step_, self.stepper_, self.average_
+        step, stepper, average = self.gradient_fn_, self.raw_optimizer_, self.average_
         if step is None:
             step = self._step_by_autograd
-        totals = Totals()
+        totals = RunningMeans()
         for x, target in batches:
             loss, terms = step(x, target)
             self._clip()
@@ -150,7 +150,7 @@ class EpochLoop(NeuralNet):
     def _step_by_autograd(
         self, x: Tensor, target: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Write the gradient of a batch; see `Step`."""
+        """Write the gradient of a batch; see `GradientFn`."""
         module = self.module_
         with products_in(self.precision, self.device):
             terms = module.loss_terms(module(x), target)
@@ -163,7 +163,7 @@ class EpochLoop(NeuralNet):
         """Score rows without noise; the code's own draws are the same every time."""
         self._set_training(False)
         self.module_.use_generator(self._validation_noise())
-        module, totals, rows = self.module_, Totals(), []
+        module, totals, rows = self.module_, RunningMeans(), []
         with torch.no_grad():
             for x, target in batches:
                 output = module(x)
@@ -211,7 +211,7 @@ class EpochLoop(NeuralNet):
         if self.flat_:
             self.flat_.gradient.zero_()
             return
-        for group in self.stepper_.param_groups:
+        for group in self.raw_optimizer_.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
 

@@ -13,16 +13,16 @@ from torch.utils.data import Dataset, Subset
 
 from sk_autoencoder._protocols import Objective
 from sk_autoencoder._training.adam import FlatAdam
-from sk_autoencoder._training.batches import Batches, Rows, split_rows
+from sk_autoencoder._training.batches import Batches, RowDataset, split_rows
 from sk_autoencoder._training.callbacks import hooks_batches
 from sk_autoencoder._training.epoch import EpochLoop
 from sk_autoencoder._training.selection import (
-    BestState,
-    FlatWeights,
-    Guard,
+    EMA,
+    BestCheckpoint,
+    FlatParameters,
+    GradientFn,
     Patience,
-    Step,
-    WeightAverage,
+    PCAFallback,
 )
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.random import Seeds, make_generator
@@ -34,14 +34,14 @@ __all__ = ["AutoEncoderNet"]
 VALIDATION_BATCH = 1024
 DEFAULT_PATIENCE = Patience()
 # Attributes that a run makes and takes away: buffers, functions, and the best state.
-OF_A_RUN = ("step_", "guard_", "best_", "_bars", "interrupts_")
+OF_A_RUN = ("gradient_fn_", "guard_", "best_", "_bars", "interrupts_")
 
 # What an average is behind by, a 10th of the steps, costs a run of few epochs as much
 # as those steps would give: a network of sigmoids .015 of the explained variance after
 # 240 steps, where a 40th costs nothing (`benchmarks/bench_user_network.py`).
 LEAD, LEAD_AS_GIVEN = 10, 40
 
-MakeStep = Callable[[nn.Module, FlatWeights, str], Step | None] | None
+MakeGradientFn = Callable[[nn.Module, FlatParameters, str], GradientFn | None] | None
 
 
 class AutoEncoderNet(EpochLoop):
@@ -75,14 +75,14 @@ class AutoEncoderNet(EpochLoop):
         Standard errors by which the first run has to better the state before it on
         the held-out rows; else that state is kept. None guards nothing.
     start_share : float, default=0.0
-        Of the density before the first run in that which is kept; see `Guard`.
+        Of the density before the first run in that which is kept; see `PCAFallback`.
     as_given : bool, default=False
         Whether to take as many steps, and to follow them as closely, as a loop without
         validation rows and averages would: an epoch then has as many rows as there are
         with the validation rows, some of them twice.
-    make_step : callable (module, flat, precision) -> callable or None
-        Looks for a way to a batch's gradient that is faster than autograd: a `Step`,
-        or None.
+    make_gradient_fn : callable (module, flat, precision) -> callable or None
+        Looks for a way to a batch's gradient that is faster than autograd: a
+        `GradientFn`, or None.
     **kwargs
         Of `skorch.NeuralNet`.
 
@@ -118,7 +118,7 @@ class AutoEncoderNet(EpochLoop):
         guard: float | None = None,
         start_share: float = 0.0,
         as_given: bool = False,
-        make_step: MakeStep = None,
+        make_gradient_fn: MakeGradientFn = None,
         **kwargs: Any,
     ) -> None:
         # The module scores itself, in `get_loss`, and splitting is ours.
@@ -135,7 +135,7 @@ class AutoEncoderNet(EpochLoop):
         self.guard = guard
         self.start_share = start_share
         self.as_given = as_given
-        self.make_step = make_step
+        self.make_gradient_fn = make_gradient_fn
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to a run: a callback may pickle the net in one."""
@@ -154,7 +154,7 @@ class AutoEncoderNet(EpochLoop):
         super().__setstate__(state)
         if names is None:
             return
-        self.flat_ = FlatWeights(self.module_, names) if is_flat else None
+        self.flat_ = FlatParameters(self.module_, names) if is_flat else None
         self.average_.tie(self.module_, names, self.flat_)
         if self.flat_ is not None:
             self._tie_optimizer(self.flat_.vector)
@@ -162,7 +162,7 @@ class AutoEncoderNet(EpochLoop):
 
     def _tie_optimizer(self, vector: nn.Parameter) -> None:
         """Let the optimizer of a copy move the vector of its own module's weights."""
-        stepper = self.stepper_
+        stepper = self.raw_optimizer_
         if isinstance(stepper, FlatAdam):
             stepper.tie(vector)
             return
@@ -176,12 +176,10 @@ class AutoEncoderNet(EpochLoop):
 
     def initialize(self) -> "AutoEncoderNet":
         """Set up module, optimiser, callbacks and history, and what is our own."""
-        self.flat_: FlatWeights | None = None
+        self.flat_: FlatParameters | None = None
         super().initialize()
         lead = LEAD_AS_GIVEN if self.as_given else LEAD
-        self.average_ = WeightAverage(
-            self.module_, self.weight_average, self.flat_, lead
-        )
+        self.average_ = EMA(self.module_, self.weight_average, self.flat_, lead)
         self.order_ = make_generator(self.seeds.order)
         self.noise_ = make_generator(self.seeds.noise, self.device)
         self.module_.use_generator(self.noise_)
@@ -194,8 +192,8 @@ class AutoEncoderNet(EpochLoop):
     def initialize_optimizer(self, triggered_directly: Any = None) -> "AutoEncoderNet":
         """Give the optimiser the weights, as one vector where that can be."""
         freezes = any(isinstance(cb, ParamMapper) for _, cb in self.callbacks_)
-        if self.flatten and not freezes and FlatWeights.fits(self.module_):
-            self.flat_ = self.flat_ or FlatWeights(self.module_)
+        if self.flatten and not freezes and FlatParameters.fits(self.module_):
+            self.flat_ = self.flat_ or FlatParameters(self.module_)
         weights = (
             [("weights", self.flat_.vector)]
             if self.flat_
@@ -219,7 +217,7 @@ class AutoEncoderNet(EpochLoop):
         if isinstance(X, Dataset):
             return X
         mean = self.module_.columns.mean.double().cpu().numpy()
-        return Rows(np.asarray(X), mean=mean, device=self.device)
+        return RowDataset(np.asarray(X), mean=mean, device=self.device)
 
     def get_split_datasets(
         self, X: Any, y: Any = None, **fit_params: Any
@@ -228,7 +226,7 @@ class AutoEncoderNet(EpochLoop):
         if self.train_split is not None:
             return super().get_split_datasets(X, y, **fit_params)
         rows = self.get_dataset(X, y)
-        if isinstance(rows, Rows) and rows.validation is not None:
+        if isinstance(rows, RowDataset) and rows.validation is not None:
             return rows, rows.validation
         train, valid = split_rows(len(rows), self.validation_fraction, self.seeds.split)
         if valid is None:
@@ -241,7 +239,7 @@ class AutoEncoderNet(EpochLoop):
         rows, indices = dataset, None
         if isinstance(dataset, Subset):
             rows, indices = dataset.dataset, np.asarray(dataset.indices)
-        if not isinstance(rows, Rows):
+        if not isinstance(rows, RowDataset):
             return super().get_iterator(dataset, training=training)
         if indices is None:
             indices = np.arange(len(rows), dtype=np.int32)
@@ -378,14 +376,16 @@ class AutoEncoderNet(EpochLoop):
         self._first_epoch = self.n_epochs_
         self._objective: Objective = self.module_.objective
         self._run_epochs = epochs
-        self._hooks_batches = isinstance(self.stepper_, torch.optim.LBFGS) or any(
+        self._hooks_batches = isinstance(self.raw_optimizer_, torch.optim.LBFGS) or any(
             hooks_batches(callback) for _, callback in self.callbacks_
         )
-        self.step_ = None
-        if self.make_step is not None and self.flat_ is not None:
-            self.step_ = self.make_step(self.module_, self.flat_, self.precision)
+        self.gradient_fn_ = None
+        if self.make_gradient_fn is not None and self.flat_ is not None:
+            self.gradient_fn_ = self.make_gradient_fn(
+                self.module_, self.flat_, self.precision
+            )
         self._bars = [cb for _, cb in self.callbacks_ if isinstance(cb, BatchBar)]
-        self.best_ = BestState(
+        self.best_ = BestCheckpoint(
             self.average_.weights_in_module, held_out is None, self.tol
         )
         # The state before the first step is a candidate: no run makes a model worse
@@ -396,7 +396,7 @@ class AutoEncoderNet(EpochLoop):
         if held_out is not None:
             score, _, _ = self._validate(held_out)
             if self.guard is not None and self._first_epoch == 0:
-                self.guard_ = Guard(
+                self.guard_ = PCAFallback(
                     self.module_,
                     lambda: self._row_losses(held_out),
                     self.guard,
@@ -416,7 +416,7 @@ class AutoEncoderNet(EpochLoop):
         total = self._first_epoch + self._run_epochs
         self.module_.objective = self._objective.at_epoch(done, total)
         if self.lr_schedule is not None:
-            for group in self.stepper_.param_groups:
+            for group in self.raw_optimizer_.param_groups:
                 group["lr"] = self.lr * schedule_factor(self.lr_schedule, done, total)
         self.notify("on_epoch_begin", **on_epoch)
         self.run_single_epoch(batches, True, "train", self.train_step)
@@ -431,10 +431,10 @@ class AutoEncoderNet(EpochLoop):
             score = row["valid_loss"] if held_out is not None else row["train_loss"]
             self.diverged_ = not math.isfinite(row["train_loss"] + score)
             if not self.diverged_:
-                self.best_.offer(self.module_, score, epoch)
+                self.best_.update(self.module_, score, epoch)
         if is_stopped or self.diverged_ or held_out is None:
             return is_stopped or self.diverged_
-        return self.patience.is_over(
+        return self.patience.should_stop(
             epoch=epoch, best_epoch=self.best_.epoch, steps_an_epoch=len(batches)
         )
 
@@ -468,12 +468,12 @@ class AutoEncoderNet(EpochLoop):
             self.average_.restart_from(self.best_.state, self.module_)
         self._set_training(False)
         self.module_.objective = self._objective
-        if self.guard_ and self.best_.epoch > 0 and not self.guard_.lets_pass():
+        if self.guard_ and self.best_.epoch > 0 and not self.guard_.is_improved():
             self.best_.replace(self.guard_.state)
             self.start_from(self.best_.state)
         if self.diverged_ or self.is_stepping_:
             # Moments of infinite gradients, or of some weights and not of others.
-            self.stepper_.state.clear()
+            self.raw_optimizer_.state.clear()
         if self.best_.epoch > 0:
             self.best_epoch_ = self._first_epoch + self.best_.epoch
         # A start from PCA comes with the variances of probabilistic PCA.
@@ -482,13 +482,13 @@ class AutoEncoderNet(EpochLoop):
         self.unfinished_, self.is_stepping_ = None, False
         self.guard_ = None
         self.best_.clear()
-        self.step_ = None  # with its buffers
+        self.gradient_fn_ = None  # with its buffers
 
     def start_from(self, state: dict[str, Tensor]) -> None:
         """Take up a state of the module as if nothing had been trained."""
         state = {name: value.clone() for name, value in state.items()}
         self.average_.restart_from(state, self.module_)
-        self.stepper_.state.clear()  # moments on the way to another state
+        self.raw_optimizer_.state.clear()  # moments on the way to another state
         self.best_epoch_ = 0
 
     def _calibrate(self, train: Dataset) -> None:

@@ -187,7 +187,7 @@ def _check_value(key: str, value: Any) -> None:
     elif key == "weight_average":
         fits = is_number and 0 <= value < 1
         expected, example = "a number in [0, 1), or None,", "0.99, or None"
-    elif key == "make_step":
+    elif key == "make_gradient_fn":
         fits, expected, example = callable(value), "a callable, or None,", "None"
     elif key == "flatten":
         fits, expected, example = isinstance(value, bool), "True or False", "False"

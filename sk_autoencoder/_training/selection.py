@@ -11,19 +11,19 @@ from scipy import special
 from torch import Tensor, nn
 
 __all__ = [
-    "BestState",
-    "FlatWeights",
-    "Guard",
+    "BestCheckpoint",
+    "FlatParameters",
+    "PCAFallback",
     "Patience",
-    "Step",
-    "Totals",
-    "WeightAverage",
+    "GradientFn",
+    "RunningMeans",
+    "EMA",
     "beyond_chance",
     "detached",
 ]
 
 
-class FlatWeights:
+class FlatParameters:
     """All weights of a module as views of one vector, all gradients of another.
 
     The optimiser, the norm of the gradient and the average then each handle one
@@ -92,7 +92,7 @@ class FlatWeights:
         ]
 
 
-class WeightAverage:
+class EMA:
     """Exponential moving average of the weights, with a warm start.
 
     After step t the average moves by 1 - min(decay, t / (t + 10)) towards the
@@ -103,7 +103,7 @@ class WeightAverage:
     module : torch.nn.Module
     decay : float or None
         None averages nothing; every method is then free.
-    flat : FlatWeights or None
+    flat : FlatParameters or None
         Of the module, where it has them.
     lead : int
         The 10 above: at first the average is a `lead`-th of the steps behind.
@@ -118,7 +118,7 @@ class WeightAverage:
         self,
         module: nn.Module,
         decay: float | None,
-        flat: FlatWeights | None = None,
+        flat: FlatParameters | None = None,
         lead: int = 10,
     ) -> None:
         self.decay, self.lead = decay, lead
@@ -142,7 +142,7 @@ class WeightAverage:
         return [name for name, p in module.named_parameters() if id(p) in own]
 
     def tie(
-        self, module: nn.Module, names: Collection[str], flat: FlatWeights | None
+        self, module: nn.Module, names: Collection[str], flat: FlatParameters | None
     ) -> None:
         """Average the weights of another module: a copy comes with one of its own.
 
@@ -152,7 +152,7 @@ class WeightAverage:
             A copy of the one before, with the same weights in it.
         names : collection of str
             From `names_in`.
-        flat : FlatWeights or None
+        flat : FlatParameters or None
             Of the same weights.
         """
         raw, self._flat = self._weights, flat
@@ -252,7 +252,7 @@ class WeightAverage:
 
 
 @dataclass
-class BestState:
+class BestCheckpoint:
     """The best state of the module so far, by a score where lower is better.
 
     A state is copied together with its score and its epoch, in one call: an interrupt
@@ -297,7 +297,7 @@ class BestState:
         self.state = {name: value.detach().clone() for name, value in live.items()}
         self._label = _label(score if math.isfinite(score) else math.inf, 0)
 
-    def offer(self, module: nn.Module, score: float, epoch: int) -> None:
+    def update(self, module: nn.Module, score: float, epoch: int) -> None:
         """Keep the state after an epoch if it is better, or the last and finite."""
         if self.keep_last:
             better = _all_finite(self.weights())
@@ -324,7 +324,7 @@ def _label(score: float, epoch: int) -> Tensor:
     return torch.tensor([score, epoch], dtype=torch.float64, device="cpu")
 
 
-class Guard:
+class PCAFallback:
     """Keeps the state before training unless the gain over it is beyond chance.
 
     The gain is measured row by row on held-out rows; see `beyond_chance`.
@@ -357,7 +357,7 @@ class Guard:
         self.state = {name: v.clone() for name, v in module.state_dict().items()}
         self._before = score()
 
-    def lets_pass(self) -> bool:
+    def is_improved(self) -> bool:
         """Tell whether the module, as it now is, is better beyond chance."""
         gains = self._before - self.joined(self._score())
         return beyond_chance(gains, self._n_errors)
@@ -405,7 +405,7 @@ class Patience:
     steps: int = 400
     share: float = 0.6
 
-    def is_over(self, *, epoch: int, best_epoch: int, steps_an_epoch: int) -> bool:
+    def should_stop(self, *, epoch: int, best_epoch: int, steps_an_epoch: int) -> bool:
         """Tell whether to stop; both epochs are counted from this run's start."""
         without_gain = epoch - best_epoch
         if self.n_iter_no_change is not None:
@@ -414,7 +414,9 @@ class Patience:
         return without_gain * steps_an_epoch >= allowed
 
 
-Step = Callable[[Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]]
+GradientFn = Callable[
+    [Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]
+]
 """From centred rows and their target: writes the gradient, gives loss and terms.
 
 Both are means over the rows, without a graph, and may be overwritten by the next call.
@@ -429,7 +431,7 @@ def detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in terms.items()}
 
 
-class Totals:
+class RunningMeans:
     """Sums over an epoch; those on a device stay there until they are read."""
 
     def __init__(self) -> None:

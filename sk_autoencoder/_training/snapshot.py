@@ -32,7 +32,7 @@ class NetSnapshot:
         self._attributes = dict(net.__dict__)
         self._average = dict(vars(net.average_))
         self._rows = [*net.history[:-1], *(copy.deepcopy(net.history[-1:]))]
-        optimizer = net.stepper_
+        optimizer = net.raw_optimizer_
         self._optimizer = optimizer
         # With what stands in for its state: loading replaces the object.
         self._stepping = dict(vars(optimizer))

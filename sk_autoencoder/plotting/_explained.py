@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._inference.chunks import sum_over_rows
-from sk_autoencoder._inference.fast import Forward
+from sk_autoencoder._inference.fast import FastEncoder
 
 
 def explained_of_table(
@@ -37,7 +37,7 @@ def explained_of_table(
     plan, k = estimator._plan, estimator.n_components_
     has_pca = plan.axes is not None and plan.objective.is_plain
 
-    def squares(forward: Forward, x: Tensor, out: Tensor | None) -> Tensor:
+    def squares(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
         module: Any = forward.module
         code = module.network_code(x)
         raws = [

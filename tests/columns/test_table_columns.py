@@ -13,7 +13,7 @@ from sk_autoencoder._columns.codes import MOST_LOGITS, RandomCodeColumn
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._training.fast.fused import FusedStep, fused_step
-from sk_autoencoder._training.selection import FlatWeights
+from sk_autoencoder._training.selection import FlatParameters
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.random import make_generator
 
@@ -235,7 +235,7 @@ def test_the_step_by_hand_has_the_gradient_of_autograd(reducer, how):
     module = reducer.fit(frame).module_.double().train()
     for weight in module.parameters():
         torch.nn.init.normal_(weight, std=0.5, generator=make_generator(1))
-    flat = FlatWeights(module)
+    flat = FlatParameters(module)
     step = fused_step(module, flat)
     assert isinstance(step, FusedStep)
     rows = torch.from_numpy(reducer._table.matrix(frame)).double()
@@ -264,7 +264,7 @@ def test_a_run_by_hand_is_that_of_autograd_and_near_one_in_bf16(kind, gaps):
         return reducer.set_params(random_state=0, **settings).fit(frame)
 
     reducer = fit()
-    expected = fit(net_params={"make_step": None})
+    expected = fit(net_params={"make_gradient_fn": None})
     np.testing.assert_allclose(reducer.loss_curve_, expected.loss_curve_, rtol=1e-5)
     np.testing.assert_allclose(
         reducer.validation_loss_curve_, expected.validation_loss_curve_, rtol=1e-5

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._columns.table import Table
-from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives.denoise import swap
 from sk_autoencoder._saving.serialize import Decoder, Encoder
@@ -76,26 +76,30 @@ def test_a_constant_column_has_no_spread_however_it_is_cut(value, n_first, n_sec
     assert joined.spread == 0
 
 
-def moments_of(codes, errors, *, crossed):
+def moments_of(codes, errors, *, full_covariance):
     """Compute the moments of codes by numpy."""
     deviations = codes - codes.mean(axis=0)
     scatter = deviations.T @ deviations
-    return CodeMoments(
+    return LatentMoments(
         len(codes),
         codes.mean(axis=0),
-        scatter if crossed else np.diag(scatter),
+        scatter if full_covariance else np.diag(scatter),
         float(errors.sum()),
         float(2 * errors.sum()),
     )
 
 
 @given(parts_of_rows(), st.booleans())
-def test_joined_moments_equal_those_of_all_rows(parts, crossed):
+def test_joined_moments_equal_those_of_all_rows(parts, full_covariance):
     first, second = (
-        moments_of(part, np.square(part), crossed=crossed) for part in parts
+        moments_of(part, np.square(part), full_covariance=full_covariance)
+        for part in parts
     )
     X = np.vstack(parts)
-    joined, whole = first.joined(second), moments_of(X, np.square(X), crossed=crossed)
+    joined, whole = (
+        first.joined(second),
+        moments_of(X, np.square(X), full_covariance=full_covariance),
+    )
     assert joined.n_rows == whole.n_rows
     largest = np.abs(X).max()
     np.testing.assert_allclose(joined.mean, whole.mean, 0, 100 * EPS * largest)

@@ -212,16 +212,16 @@ def test_settings_taken_away_are_defaults_again(first, second, how):
 def test_way_to_a_gradient_is_the_fast_one_again():
     found = []
 
-    def make_step(module, flat, precision):
+    def make_gradient_fn(module, flat, precision):
         found.append(module)
 
     reducer = AutoEncoderTransformer(
-        3, warm_start=True, net_params={"make_step": make_step}, **SMALL
+        3, warm_start=True, net_params={"make_gradient_fn": make_gradient_fn}, **SMALL
     ).fit(X)
     assert len(found) == 1
     reducer.set_params(net_params=None).fit(X)
     assert len(found) == 1
-    assert reducer.net_.make_step is fast_step
+    assert reducer.net_.make_gradient_fn is fast_step
 
 
 def test_argument_of_a_part_of_the_net_is_taken_away():

@@ -228,7 +228,9 @@ def test_the_gradient_by_hand_is_that_of_autograd(activation):
 
 def test_both_ways_of_training_take_the_same_steps():
     by_hand = make(DenoisingAutoEncoderTransformer).fit(X)
-    autograd = make(DenoisingAutoEncoderTransformer, net_params={"make_step": None})
+    autograd = make(
+        DenoisingAutoEncoderTransformer, net_params={"make_gradient_fn": None}
+    )
     np.testing.assert_allclose(
         by_hand.loss_curve_, autograd.fit(X).loss_curve_, rtol=1e-4
     )

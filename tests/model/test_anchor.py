@@ -18,7 +18,7 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._model.latent_map import LatentMap
-from sk_autoencoder._training.selection import Guard
+from sk_autoencoder._training.selection import PCAFallback
 from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits
 
 BOTH = [AutoEncoderTransformer, DenoisingAutoEncoderTransformer]
@@ -227,9 +227,9 @@ def test_without_held_out_rows_nothing_is_guarded():
 )
 def test_the_guard_lets_only_gains_beyond_chance_pass(after, passes):
     losses = torch.ones(len(after))
-    guard = Guard(torch.nn.Identity(), lambda: losses.clone(), 1.5)
+    guard = PCAFallback(torch.nn.Identity(), lambda: losses.clone(), 1.5)
     losses[:] = torch.tensor(after)
-    assert guard.lets_pass() == passes
+    assert guard.is_improved() == passes
 
 
 def test_going_on_from_pca_may_leave_it():

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 import sk_autoencoder
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
-from sk_autoencoder._training.fast.cuda_graph import ReplayedStep
+from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
 from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder.networks import ConvNet, UserNetwork
 
@@ -171,7 +171,7 @@ def test_own_loss_is_called_at_every_step_on_a_gpu():
     flat = types.SimpleNamespace(vector=types.SimpleNamespace(device=device))
     for loss, recorded in ((distances, False), ("huber", True)):
         module = fit(loss, max_epochs=0).module_
-        assert isinstance(fast_step(module, flat, "float32"), ReplayedStep) == recorded
+        assert isinstance(fast_step(module, flat, "float32"), CudaGraphStep) == recorded
 
 
 # ------------------------------------------------------------------ what it is for

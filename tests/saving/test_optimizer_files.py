@@ -64,7 +64,9 @@ def test_what_a_scheduler_has_set_comes_back(optimizer, tmp_path):
     )
     estimator.fit(X).save(tmp_path / "model")
     loaded = sk_autoencoder.load(tmp_path / "model", custom={"LRScheduler": scheduler})
-    groups = [model.net_.stepper_.param_groups[0] for model in (estimator, loaded)]
+    groups = [
+        model.net_.raw_optimizer_.param_groups[0] for model in (estimator, loaded)
+    ]
     names = {"base_momentum", "initial_lr", "max_lr", "max_momentum", "min_lr"}
     assert {name: groups[0][name] for name in names} == {
         name: groups[1][name] for name in names

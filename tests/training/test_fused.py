@@ -21,7 +21,7 @@ from sk_autoencoder._columns import LIKELIHOODS
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.fast.fused import FusedStep, fused_step
-from sk_autoencoder._training.selection import FlatWeights
+from sk_autoencoder._training.selection import FlatParameters
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder.networks.mlp import ACTIVATIONS
 
@@ -86,7 +86,7 @@ def batches(module):
 def check_gradients(estimator):
     """Compare loss and gradient of each batch with autograd's, on the same noise."""
     module = untrained(estimator)
-    flat = FlatWeights(module)
+    flat = FlatParameters(module)
     step = fused_step(module, flat)
     assert isinstance(step, FusedStep)
     for x in batches(module):
@@ -186,7 +186,7 @@ def test_fused_gradient_of_ones_own_dense_network_matches_autograd():
     check_gradients(bounded.set_params(init="random"))
     # Added to PCA's code, the activation's result would be written over.
     module = untrained(bounded.set_params(init="pca"))
-    assert fused_step(module, FlatWeights(module)) is None
+    assert fused_step(module, FlatParameters(module)) is None
 
 
 def test_cross_entropy_is_flat_where_pca_leaves_the_unit_interval():
@@ -228,7 +228,9 @@ def test_a_run_is_that_of_autograd(estimator, loss, init, activation, by_hand):
     ).fit(X)
     assert by_hand == [*[32] * 11, 8] * reducer.n_iter_
     curves = reducer.loss_curve_, reducer.validation_loss_curve_
-    reducer.set_params(net_params={"gradient_clip": 0.1, "make_step": None}).fit(X)
+    reducer.set_params(net_params={"gradient_clip": 0.1, "make_gradient_fn": None}).fit(
+        X
+    )
     assert len(by_hand) == 12 * reducer.n_iter_ < 12 * 40
     expected = reducer.loss_curve_, reducer.validation_loss_curve_
     # What PCA leaves is orthogonal to its axes: the encoder's first gradient is
@@ -254,12 +256,12 @@ def test_each_run_has_batches_of_its_own_sizes(estimator, by_hand):
         reducer.set_params(warm_start=True, net_params=net_params)
         reducer.set_params(batch_size=32, max_epochs=2).fit(X[:65])
         reducer.set_params(batch_size=50, max_epochs=1).fit(X[:130])
-        assert reducer.net_.step_ is None  # nor are its buffers kept
+        assert reducer.net_.gradient_fn_ is None  # nor are its buffers kept
         return reducer.partial_fit(X[:1])
 
     reducer = fit()
     assert by_hand == [32, 33, 32, 33, 50, 50, 30, 1]
-    expected = fit(make_step=None)
+    expected = fit(make_gradient_fn=None)
     assert len(by_hand) == 8
     np.testing.assert_allclose(reducer.loss_curve_, expected.loss_curve_, rtol=1e-5)
 
@@ -319,7 +321,7 @@ def test_all_else_is_left_to_autograd_and_learns(reducer, by_hand):
 )
 def test_networks_with_other_parts_are_left_to_autograd(network, init):
     module = untrained(PLAIN(3, network=network, init=init))
-    assert fused_step(module, FlatWeights(module)) is None
+    assert fused_step(module, FlatParameters(module)) is None
 
 
 @pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward"])
@@ -433,7 +435,7 @@ def test_only_settings_that_are_known_fit():
     [(3.0, 4.0), (0.3, 0.4), (0.6, 0.8), (0.0, 0.0), (np.nan, 1.0), (np.inf, 1.0)],
 )
 def test_a_gradient_is_clipped_as_by_torch(gradient):
-    flat, expected = FlatWeights(nn.Linear(1, 1)), nn.Parameter(torch.zeros(2))
+    flat, expected = FlatParameters(nn.Linear(1, 1)), nn.Parameter(torch.zeros(2))
     flat.gradient.copy_(torch.tensor(gradient))
     expected.grad = torch.tensor(gradient)
     flat.clip(1.0)
@@ -457,7 +459,7 @@ def test_the_net_shows_torchs_optimiser_and_goes_on_with_it(by_hand):
     for reducer in (seen, unseen):
         reducer.partial_fit(X)
     assert state["step"] == 36 + 13
-    assert isinstance(unseen.net_.stepper_, FlatAdam)
+    assert isinstance(unseen.net_.raw_optimizer_, FlatAdam)
     np.testing.assert_array_equal(seen.transform(X), unseen.transform(X))
     assert len(by_hand) == 2 * (36 + 13)
 
@@ -491,7 +493,7 @@ def test_targets_of_a_users_own_data_set_are_heeded(by_hand):
     reducer = fit()
     assert reducer.net_.history[-1]["train_loss"] > 5
     assert len(by_hand) == 12 + 12
-    expected = fit(make_step=None)
+    expected = fit(make_gradient_fn=None)
     assert len(by_hand) == 12 + 12
     np.testing.assert_allclose(reducer.loss_curve_, expected.loss_curve_, rtol=1e-5)
 

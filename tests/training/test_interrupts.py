@@ -28,11 +28,11 @@ from sk_autoencoder import (
     ExtraRowsTransformer,
     VAETransformer,
 )
-from sk_autoencoder._inference.moments import CodeMoments
+from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._saving.state import capture
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.net import AutoEncoderNet
-from sk_autoencoder._training.selection import BestState, WeightAverage
+from sk_autoencoder._training.selection import EMA, BestCheckpoint
 
 X = load_digits().data[:90, 20:36]
 EPOCHS = 3
@@ -357,7 +357,7 @@ def test_an_interrupt_in_the_first_validation_is_not_swallowed(monkeypatch):
 def test_no_weights_are_left_half_exchanged():
     """The average is put into the module weight by weight, and taken out again."""
     layers = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
-    average = WeightAverage(layers, 0.9)
+    average = EMA(layers, 0.9)
     with torch.no_grad():
         for weight in layers.parameters():
             weight.fill_(1.0)
@@ -376,13 +376,13 @@ def test_no_weights_are_left_half_exchanged():
 def test_a_state_is_kept_with_its_own_score_and_epoch():
     layer = torch.nn.Linear(1, 1, bias=False)
     for at in range(40):
-        best = BestState(lambda: [layer.weight.data])
+        best = BestCheckpoint(lambda: [layer.weight.data])
         layer.weight.data.fill_(0.0)
         best.start(layer, 0.0)
         with Points(at).traced(), suppress(KeyboardInterrupt):
             for epoch in range(1, 4):
                 layer.weight.data.fill_(epoch)
-                best.offer(layer, -float(epoch), epoch)
+                best.update(layer, -float(epoch), epoch)
         assert best.state["weight"].item() == best.epoch == -best.score
 
 
@@ -425,7 +425,7 @@ def test_a_second_interrupt_gives_up(monkeypatch):
 
     estimator, _ = interrupting(3)
     names = set(vars(estimator))
-    monkeypatch.setattr(CodeMoments, "of", interrupt)
+    monkeypatch.setattr(LatentMoments, "of", interrupt)
     with pytest.raises(KeyboardInterrupt, match=r"^$"):
         estimator.fit(X)
     assert set(vars(estimator)) == names

@@ -115,9 +115,9 @@ def test_refused_key_names_what_takes_its_place(cls, key, advice):
             "net_params={'weight_average': 2}. Pass 0.99, or None.",
         ),
         (
-            {"make_step": 3},
-            "expected a callable, or None, for make_step, got "
-            "net_params={'make_step': 3}. Pass None.",
+            {"make_gradient_fn": 3},
+            "expected a callable, or None, for make_gradient_fn, got "
+            "net_params={'make_gradient_fn': 3}. Pass None.",
         ),
         (
             {"flatten": None},
@@ -213,7 +213,11 @@ def test_arguments_of_the_net_and_its_parts_are_taken():
 
 
 def test_net_params_in_range_reach_the_net():
-    params = {"gradient_clip": np.float32(0.5), "weight_average": 0, "make_step": None}
+    params = {
+        "gradient_clip": np.float32(0.5),
+        "weight_average": 0,
+        "make_gradient_fn": None,
+    }
     net = fit(net_params=params).net_
     assert net.gradient_clip == 0.5
     assert net.weight_average == 0

@@ -19,7 +19,7 @@ from sk_autoencoder import (
 from sk_autoencoder._saving.state import capture
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.net import AutoEncoderNet
-from sk_autoencoder._training.selection import FlatWeights
+from sk_autoencoder._training.selection import FlatParameters
 
 X = load_digits().data[:60, 8:24]
 SMALL = {
@@ -79,10 +79,10 @@ def test_reading_the_optimizer_changes_nothing(kind, how):
     seen, unseen = (copy.deepcopy(KINDS[kind]).fit(X) for _ in range(2))
     before = state_of(seen)
     READ[how](seen.net_)
-    assert isinstance(seen.net_.stepper_, FlatAdam)
+    assert isinstance(seen.net_.raw_optimizer_, FlatAdam)
     assert state_of(seen) == before
     assert_goes_on_alike(seen, unseen)
-    assert isinstance(seen.net_.stepper_, FlatAdam)
+    assert isinstance(seen.net_.raw_optimizer_, FlatAdam)
     again = pickle.loads(pickle.dumps(seen))
     assert_goes_on_alike(again, pickle.loads(pickle.dumps(unseen)))
 
@@ -164,17 +164,17 @@ def test_state_loaded_into_the_view_counts():
     weights = copy.deepcopy(first.module_.state_dict())
     file.seek(0)
     second.net_.load_params(f_optimizer=file)
-    assert isinstance(second.net_.stepper_, FlatAdam)
+    assert isinstance(second.net_.raw_optimizer_, FlatAdam)
     for one, other in zip(
-        second.net_.stepper_.state_dict()["state"][0].values(),
-        first.net_.stepper_.state_dict()["state"][0].values(),
+        second.net_.raw_optimizer_.state_dict()["state"][0].values(),
+        first.net_.raw_optimizer_.state_dict()["state"][0].values(),
         strict=True,
     ):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     assert weights.keys() == second.module_.state_dict().keys()
-    steps = float(first.net_.stepper_.state["step"])
+    steps = float(first.net_.raw_optimizer_.state["step"])
     second.partial_fit(X)
-    assert float(second.net_.stepper_.state["step"]) == steps + 2
+    assert float(second.net_.raw_optimizer_.state["step"]) == steps + 2
 
 
 def test_schedule_and_checkpoint_leave_the_steps_where_they_are(tmp_path):
@@ -184,7 +184,7 @@ def test_schedule_and_checkpoint_leave_the_steps_where_they_are(tmp_path):
     ]
     scheduled = AutoEncoderTransformer(3, callbacks=callbacks, **LEARNS).fit(X)
     own = AutoEncoderTransformer(3, lr_schedule=0.5, **LEARNS).fit(X)
-    assert isinstance(scheduled.net_.stepper_, FlatAdam)
+    assert isinstance(scheduled.net_.raw_optimizer_, FlatAdam)
     np.testing.assert_array_equal(scheduled.transform(X), own.transform(X))
 
 
@@ -257,14 +257,14 @@ def test_copy_of_a_net_is_trained_like_the_net(kind, how):
 
 def test_weights_of_a_copy_are_one_vector():
     again = pickle.loads(pickle.dumps(copy.deepcopy(KINDS["adamw"]).fit(X).net_))
-    assert isinstance(again.flat_, FlatWeights)
+    assert isinstance(again.flat_, FlatParameters)
     again.average_.unapply()
     parameters = list(again.module_.parameters())
     assert [p is q for p, q in zip(again.flat_.parameters, parameters, strict=True)]
     with torch.no_grad():
         again.flat_.vector.fill_(3.0)
     assert all((p == 3).all() for p in parameters)
-    assert again.stepper_._vector is again.flat_.vector
+    assert again.raw_optimizer_._vector is again.flat_.vector
 
 
 def test_net_that_was_never_initialized_can_be_copied():

@@ -14,8 +14,8 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._training.batches import Batches, Rows
-from sk_autoencoder._training.fast.cuda_graph import ReplayedStep
+from sk_autoencoder._training.batches import Batches, RowDataset
+from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
 
 X = load_digits().data[:333].astype(np.float32)
 SMALL = {
@@ -36,12 +36,12 @@ def twice_then_as_it_is(compute, generator):
 
 
 def replaying(record):
-    """Make the net's `make_step` argument."""
+    """Make the net's `make_gradient_fn` argument."""
 
-    def make_step(module, flat, precision):
-        return ReplayedStep(module, flat, precision, record=record)
+    def make_gradient_fn(module, flat, precision):
+        return CudaGraphStep(module, flat, precision, record=record)
 
-    return {"make_step": make_step}
+    return {"make_gradient_fn": make_gradient_fn}
 
 
 @pytest.mark.parametrize("estimator", ALL)
@@ -49,7 +49,7 @@ def replaying(record):
 def test_a_replayed_step_is_the_step(estimator, dropout):
     # 300 rows to train on: four batches of 64, and a last one of another size.
     settings = {**SMALL, "dropout": dropout}
-    steps = estimator(5, net_params={"make_step": None}, **settings).fit(X)
+    steps = estimator(5, net_params={"make_gradient_fn": None}, **settings).fit(X)
     replayed = estimator(5, net_params=replaying(twice_then_as_it_is), **settings)
     replayed.fit(X)
     assert replayed.loss_curve_ == steps.loss_curve_
@@ -62,7 +62,7 @@ def test_a_step_that_cannot_be_recorded_is_computed():
         raise RuntimeError("operation not permitted when stream is capturing")
 
     settings = {**SMALL, "batch_norm": True}
-    steps = VAETransformer(5, net_params={"make_step": None}, **settings).fit(X)
+    steps = VAETransformer(5, net_params={"make_gradient_fn": None}, **settings).fit(X)
     refused = VAETransformer(5, net_params=replaying(refuse), **settings)
     message = (
         "expected a training step that can be recorded as a CUDA graph, got one that "
@@ -92,7 +92,7 @@ def test_the_terms_of_the_loss_are_in_the_history(batch):
         return replay
 
     how = {"its own": twice_then_as_it_is, "the last one's": record}[batch]
-    steps = VAETransformer(5, net_params={"make_step": None}, **SMALL).fit(X)
+    steps = VAETransformer(5, net_params={"make_gradient_fn": None}, **SMALL).fit(X)
     replayed = VAETransformer(5, net_params=replaying(how), **SMALL).fit(X)
     names = "train_loss", "train_kl", "train_reconstruction"
     curves = np.array(steps.history_[:, names])
@@ -111,7 +111,7 @@ def test_targets_of_a_users_own_data_set_are_heeded():
         reducer.net_.partial_fit(TensorDataset(rows, -rows))
         return reducer
 
-    steps = fit({"make_step": None})
+    steps = fit({"make_gradient_fn": None})
     replayed = fit(replaying(twice_then_as_it_is))
     assert replayed.net_.history[-1]["train_loss"] > 5
     assert replayed.net_.history[:, "train_loss"] == steps.net_.history[:, "train_loss"]
@@ -130,10 +130,10 @@ def test_each_size_of_batch_is_recorded_once():
 
 
 def test_rows_that_lie_on_a_device_are_cut_by_one_copy_of_the_order():
-    rows = Rows(X, mean=X.mean(axis=0, dtype=np.float64), resident=True)
-    placed = rows.place(np.arange(10))
+    rows = RowDataset(X, mean=X.mean(axis=0, dtype=np.float64), resident=True)
+    placed = rows.to_index(np.arange(10))
     assert isinstance(placed, torch.Tensor)
-    plain = Rows(X, mean=X.mean(axis=0, dtype=np.float64))
+    plain = RowDataset(X, mean=X.mean(axis=0, dtype=np.float64))
     order = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
     indices = np.arange(len(X))
     for a, b in zip(

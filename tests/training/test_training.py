@@ -27,12 +27,12 @@ from sk_autoencoder import (
 )
 from sk_autoencoder._fitting.recipe import automatic_batch_size, automatic_epochs
 from sk_autoencoder._objectives.reconstruct import Reconstruct
-from sk_autoencoder._training.batches import Batches, Rows, split_rows
+from sk_autoencoder._training.batches import Batches, RowDataset, split_rows
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.selection import (
-    BestState,
+    EMA,
+    BestCheckpoint,
     Patience,
-    WeightAverage,
 )
 from sk_autoencoder._utils.schedules import schedule_factor
 from sk_autoencoder.exceptions import DivergenceError
@@ -241,7 +241,7 @@ def test_weights_in_one_vector_take_the_same_steps(estimator, optimizer):
         # Steps of 0.3 by a loss in nats are chaotic: rounding grows.
         settings["lr"] = 1e-3
     # Gradients from autograd in both: Adam would blow up the least difference.
-    flat = estimator(5, net_params={"make_step": None}, **settings).fit(X)
+    flat = estimator(5, net_params={"make_gradient_fn": None}, **settings).fit(X)
     parts = estimator(5, net_params={"flatten": False}, **settings).fit(X)
     assert flat.net_.flat_ is not None
     assert parts.net_.flat_ is None
@@ -553,7 +553,7 @@ def test_the_budget():
 
 def test_the_average_by_hand():
     layer = torch.nn.Linear(1, 1, bias=False)
-    average = WeightAverage(layer, 0.99)
+    average = EMA(layer, 0.99)
     values, expected = [1.0, 5.0, -2.0], layer.weight.item()
     for t, value in enumerate(values, 1):
         layer.weight.data.fill_(value)
@@ -567,22 +567,22 @@ def test_the_average_by_hand():
 
 def test_weights_that_are_not_finite_are_never_kept():
     layer = torch.nn.Linear(2, 2)
-    best = BestState(lambda: [p.data for p in layer.parameters()], keep_last=True)
+    best = BestCheckpoint(lambda: [p.data for p in layer.parameters()], keep_last=True)
     best.start(layer, 1.0)
     before = layer.weight.detach().clone()
     layer.weight.data[0, 0] = torch.inf
-    best.offer(layer, 0.5, 1)
+    best.update(layer, 0.5, 1)
     assert best.epoch == 0
     torch.testing.assert_close(best.state["weight"], before, rtol=0, atol=0)
 
 
 def test_patience():
     auto = Patience()
-    assert not auto.is_over(epoch=39, best_epoch=0, steps_an_epoch=10)
-    assert auto.is_over(epoch=40, best_epoch=0, steps_an_epoch=10)
-    assert not auto.is_over(epoch=159, best_epoch=100, steps_an_epoch=10)
-    assert auto.is_over(epoch=160, best_epoch=100, steps_an_epoch=10)
-    assert Patience(2).is_over(epoch=5, best_epoch=3, steps_an_epoch=1000)
+    assert not auto.should_stop(epoch=39, best_epoch=0, steps_an_epoch=10)
+    assert auto.should_stop(epoch=40, best_epoch=0, steps_an_epoch=10)
+    assert not auto.should_stop(epoch=159, best_epoch=100, steps_an_epoch=10)
+    assert auto.should_stop(epoch=160, best_epoch=100, steps_an_epoch=10)
+    assert Patience(2).should_stop(epoch=5, best_epoch=3, steps_an_epoch=1000)
 
 
 @pytest.mark.parametrize(
@@ -597,7 +597,9 @@ def test_patience():
     ],
 )
 def test_no_last_batch_of_one_row(n, size, lengths):
-    rows = Rows(np.arange(2 * n, dtype=np.float32).reshape(n, 2), mean=np.zeros(2))
+    rows = RowDataset(
+        np.arange(2 * n, dtype=np.float32).reshape(n, 2), mean=np.zeros(2)
+    )
     order = torch.Generator().manual_seed(0)
     batches = Batches(rows, np.arange(n), size, order)
     taken = [x for x, _ in batches]
@@ -607,7 +609,7 @@ def test_no_last_batch_of_one_row(n, size, lengths):
 
 
 def test_batches_come_in_a_new_order_each_time():
-    rows = Rows(np.arange(60, dtype=np.float32).reshape(30, 2), mean=np.zeros(2))
+    rows = RowDataset(np.arange(60, dtype=np.float32).reshape(30, 2), mean=np.zeros(2))
     batches = Batches(rows, np.arange(30), 30, torch.Generator().manual_seed(0))
     (first, _), (second, _) = *batches, *batches
     assert not torch.equal(first, second)
@@ -634,7 +636,7 @@ def test_rows_of_every_kind_are_given_out_centred():
         sparse.csr_matrix(dense.astype(np.float32)),
     ):
         for resident in (False, True):  # True is what a GPU gets
-            taken = Rows(rows, mean=mean, resident=resident).take(where)
+            taken = RowDataset(rows, mean=mean, resident=resident).gather(where)
             assert taken.dtype == torch.float32
             np.testing.assert_allclose(taken, dense[where] - mean, atol=1e-5)
 

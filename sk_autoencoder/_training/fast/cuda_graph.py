@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._model.module import AutoEncoderModule
-from sk_autoencoder._training.selection import FlatWeights, detached
+from sk_autoencoder._training.selection import FlatParameters, detached
 from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.stack_level import caller_level
 
-__all__ = ["ReplayedStep", "cuda_graph"]
+__all__ = ["CudaGraphStep", "cuda_graph"]
 
 WARM_UP = 3
 
@@ -59,13 +59,13 @@ def cuda_graph(compute: Compute, generator: torch.Generator) -> Compute:
     return replay
 
 
-class ReplayedStep:
+class CudaGraphStep:
     """Loss and gradient of a batch, recorded for each size of batch.
 
     Parameters
     ----------
     module : AutoEncoderModule
-    flat : FlatWeights
+    flat : FlatParameters
         Its gradient is written to, whole.
     precision : {"float32", "bf16"}
     record : callable (compute, generator) -> replay
@@ -76,7 +76,7 @@ class ReplayedStep:
     def __init__(
         self,
         module: AutoEncoderModule,
-        flat: FlatWeights,
+        flat: FlatParameters,
         precision: str,
         *,
         record: Record = cuda_graph,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder.networks.mlp import LEAKY_SLOPE, is_plain_activation
 
-__all__ = ["DenseLayer", "DensePass", "dense_layers"]
+__all__ = ["DenseLayer", "DenseBackprop", "dense_layers"]
 
 aten = torch.ops.aten
 
@@ -142,7 +142,7 @@ def _in_a_row(module: nn.Module) -> Sequence[nn.Module]:
     return [leaf for part in parts for leaf in _in_a_row(part)]
 
 
-class DensePass:
+class DenseBackprop:
     """Layers in a row with buffers for batches of so many rows.
 
     Products are numpy's, on the memory of torch's tensors: its calls are shorter, and

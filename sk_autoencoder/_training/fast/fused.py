@@ -12,7 +12,7 @@ the loss by raw,
     du  = r E dh/du + (E f'(o + u D)) D'
 
 and the gradients by the weights of g and h are those of dense layers, for du and r E
-(`DensePass` in `_training/fast/dense.py`). A, D and o are not trained. All noise is
+(`DenseBackprop` in `_training/fast/dense.py`). A, D and o are not trained. All noise is
 drawn by the module's own parts, in the same order as in its forward pass: both ways of
 training take the same steps, to rounding.
 """
@@ -30,9 +30,9 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualEncoder,
     PCAResidualPosterior,
 )
-from sk_autoencoder._training.fast.cuda_graph import ReplayedStep
-from sk_autoencoder._training.fast.dense import DenseLayer, DensePass, dense_layers
-from sk_autoencoder._training.selection import FlatWeights
+from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
+from sk_autoencoder._training.fast.dense import DenseBackprop, DenseLayer, dense_layers
+from sk_autoencoder._training.selection import FlatParameters
 
 __all__ = ["FusedStep", "fast_step", "fused_step"]
 
@@ -40,20 +40,20 @@ Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
 
 
 def fast_step(
-    module: nn.Module, flat: FlatWeights, precision: str
-) -> "FusedStep | ReplayedStep | None":
+    module: nn.Module, flat: FlatParameters, precision: str
+) -> "FusedStep | CudaGraphStep | None":
     """Find a way to a batch's gradient that is faster than autograd on its own.
 
     Parameters
     ----------
     module : torch.nn.Module
         Its weights are those of `flat`.
-    flat : FlatWeights
+    flat : FlatParameters
     precision : {"float32", "bf16"}
 
     Returns
     -------
-    step : FusedStep, ReplayedStep or None
+    step : FusedStep, CudaGraphStep or None
         None where there is none.
     """
     if type(module) is not AutoEncoderModule:
@@ -62,11 +62,11 @@ def fast_step(
     if kind == "cuda":
         if isinstance(getattr(module.columns, "likelihood", None), OwnLoss):
             return None  # it may compute otherwise at every call
-        return ReplayedStep(module, flat, precision)
+        return CudaGraphStep(module, flat, precision)
     return fused_step(module, flat) if (kind, precision) == ("cpu", "float32") else None
 
 
-def fused_step(module: nn.Module, flat: FlatWeights) -> "FusedStep | None":
+def fused_step(module: nn.Module, flat: FlatParameters) -> "FusedStep | None":
     """Make the fused step of a module; None where autograd has to do it."""
     if type(module) is not AutoEncoderModule:
         return None
@@ -134,7 +134,7 @@ class FusedStep:
     ----------
     module : AutoEncoderModule
         Of dense layers, with or without a start from PCA.
-    flat : FlatWeights
+    flat : FlatParameters
         Its gradient is written to, whole.
     networks : _Networks
         Of the module.
@@ -143,7 +143,7 @@ class FusedStep:
     def __init__(
         self,
         module: AutoEncoderModule,
-        flat: FlatWeights,
+        flat: FlatParameters,
         networks: _Networks,
     ) -> None:
         self._module = module
@@ -155,7 +155,7 @@ class FusedStep:
         self._views: dict[Tensor, tuple[Tensor, Tensor]] = dict(
             zip(flat.parameters, places, strict=True)
         )
-        self._passes: dict[int, tuple[DensePass, DensePass]] = {}
+        self._passes: dict[int, tuple[DenseBackprop, DenseBackprop]] = {}
 
     def __call__(self, x: Tensor, target: Tensor) -> tuple[float, dict[str, float]]:
         """Write the gradient of the mean loss of centred rows; give that loss.
@@ -215,7 +215,7 @@ class FusedStep:
         return module.objective.rsample_with_vjp(encoder_output, module.generator)
 
     def _end(
-        self, encoder: DensePass, loss: float, to_code: Tensor, back: Back | None
+        self, encoder: DenseBackprop, loss: float, to_code: Tensor, back: Back | None
     ) -> tuple[float, dict[str, float]]:
         """Take the gradient by the codes through the encoder; give loss and terms."""
         terms: dict[str, float] = {}
@@ -230,11 +230,11 @@ class FusedStep:
         unit = self._module.loss_unit
         return self._columns.loss_and_gradient(raw, target, unit)
 
-    def _buffered(self, n_rows: int) -> tuple[DensePass, DensePass]:
+    def _buffered(self, n_rows: int) -> tuple[DenseBackprop, DenseBackprop]:
         """Give the layers with buffers: one set a size, the last batch's apart."""
         if n_rows not in self._passes:
             self._passes[n_rows] = (
-                DensePass(self._networks.encoder, self._views, n_rows),
-                DensePass(self._networks.decoder, self._views, n_rows),
+                DenseBackprop(self._networks.encoder, self._views, n_rows),
+                DenseBackprop(self._networks.decoder, self._views, n_rows),
             )
         return self._passes[n_rows]
