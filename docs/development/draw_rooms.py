@@ -1,9 +1,9 @@
 """Draw the rooms of the package and the imports between them, from the source.
 
 `python docs/development/draw_rooms.py` writes `docs/images/rooms.svg`, which
-`docs/development/architecture.md` shows; `tests/contract/test_architecture_page.py` fails
-where the file is not what this script draws. An arrow that follows from others is left out:
-where A imports B and B imports C, A may import C too.
+`docs/development/architecture.md` shows; `tests/contract/test_architecture_page.py`
+fails where the file is not what this script draws. An arrow that follows from others is
+left out: where A imports B and B imports C, A may import C too.
 """
 
 import ast
