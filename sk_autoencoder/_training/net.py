@@ -295,10 +295,12 @@ class AutoEncoderNet(EpochLoop):
 
         Parameters
         ----------
-        X, y, classes, **fit_params
-            Of skorch; `fit_params` go to `fit_loop`.
+        X, y, classes
+            As skorch has them.
         interrupts : Interrupts or None
             Of the fit that this run is a part of.
+        **fit_params
+            Handed to `fit_loop`.
         """
         if not self.initialized_:
             self.initialize()
