@@ -126,10 +126,12 @@ class GaussianNumbers(PerColumnVariance, Numbers):
 
     Parameters
     ----------
-    cells, weights, columns, given_scaling
+    cells, weights, columns
         See `Numbers`.
     n_rows : int
         In training.
+    given_scaling
+        See `Numbers`.
     """
 
     log_unit: Tensor

@@ -434,7 +434,8 @@ def test_a_second_interrupt_gives_up(monkeypatch):
 def test_a_warm_start_goes_on_from_the_best_state():
     estimator, _ = interrupting(EPOCHS + 3, warm_start=True)
     estimator.fit(X)
-    with pytest.raises(KeyboardInterrupt, match=r"best state so far, that of epoch 5\."):
+    kept = r"best state so far, that of epoch 5\."
+    with pytest.raises(KeyboardInterrupt, match=kept):
         estimator.fit(X)
     assert estimator.n_iter_ == EPOCHS + 2
     assert estimator.fit(X).n_iter_ == 2 * EPOCHS + 2
