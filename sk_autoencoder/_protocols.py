@@ -99,7 +99,7 @@ class Network(BaseEstimator, ABC):
         return None
 
     def stack_widths(self) -> list[int]:
-        """Give the units of each hidden layer of `build_stack`."""
+        """Return the units of each hidden layer of `build_stack`."""
         raise ValueError(
             "expected a network of dense layers for features='hidden', got "
             f"network={self!r}. Pass network=None or network=MLP(...), or "
@@ -173,7 +173,7 @@ class Objective:
     def corrupt(
         self, x: Tensor, columns: "Columns", generator: torch.Generator
     ) -> Tensor:
-        """Give the network's input for rows in training.
+        """Return the network's input for rows in training.
 
         Parameters
         ----------
@@ -201,11 +201,11 @@ class Objective:
         return 0.0
 
     def at_epoch(self, epoch: int, max_epochs: int) -> "Objective":
-        """Give the objective of an epoch, counted from 0."""
+        """Return the objective of an epoch, counted from 0."""
         return self
 
     def of_hidden_units(self) -> "Objective":
-        """Give the objective of a layer whose columns are hidden units."""
+        """Return the objective of a layer whose columns are hidden units."""
         return self
 
     def rsample(self, encoder_output: Tensor, generator: torch.Generator) -> Tensor:
@@ -293,7 +293,7 @@ class Columns(Float64Buffers, ABC):
 
     @abstractmethod
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give centred rows less their reconstruction; see `centered_targets`."""
+        """Return centred rows less their reconstruction; see `centered_targets`."""
 
     @abstractmethod
     def link(self, y: Tensor) -> Tensor:

@@ -52,19 +52,19 @@ class BinaryColumns(ColumnGroup):
         return ((x - self.share) / self.spread).nan_to_num_(0.0)
 
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give the cross-entropy in nats."""
+        """Return the cross-entropy in nats."""
         losses = F.binary_cross_entropy_with_logits(
             raw, x.nan_to_num(0.0), reduction="none"
         )
         return losses.masked_fill(x.isnan(), 0.0)
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the cross-entropy and its gradient."""
+        """Return the cross-entropy and its gradient."""
         slope = (raw.sigmoid() - x).masked_fill_(x.isnan(), 0.0)
         return self.cell_losses(raw, x), slope * self.weight
 
     def link(self, y: Tensor) -> Tensor:
-        """Give logits of probabilities kept away from 0 and 1."""
+        """Return logits of probabilities kept away from 0 and 1."""
         return BinaryCrossEntropy.link(y * self.to_plain + self.share)
 
     def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
@@ -73,11 +73,11 @@ class BinaryColumns(ColumnGroup):
         return BinaryCrossEntropy.link_vjp(gradient, share) * self.to_plain
 
     def expected(self, raw: Tensor) -> Tensor:
-        """Give the inputs of the probabilities."""
+        """Return the inputs of the probabilities."""
         return (raw.sigmoid() - self.share) / self.spread
 
     def values(self, raw: Tensor) -> Tensor:
-        """Give the likelier level."""
+        """Return the likelier level."""
         return (raw > 0).to(raw)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
@@ -143,7 +143,7 @@ class OneHotColumns(ColumnGroup):
         return places, there, hot
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Give one-hots around their mean, all of a column of unit variance."""
+        """Return one-hots around their mean, all of a column of unit variance."""
         _, there, hot = self._hot(x)
         hot -= self.share * there[:, self.column_index]
         return hot.div_(self.spread)
@@ -157,13 +157,13 @@ class OneHotColumns(ColumnGroup):
         return safe, sums.log()
 
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give the cross-entropy in nats."""
+        """Return the cross-entropy in nats."""
         places, there, _ = self._hot(x)
         logits, sums = self._logits(raw)
         return (sums - logits.gather(1, places)) * there
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the cross-entropy and its gradient."""
+        """Return the cross-entropy and its gradient."""
         places, there, hot = self._hot(x)
         logits, sums = self._logits(raw)
         slope = (logits - sums[:, self.column_index]).exp_() * there[
@@ -173,7 +173,7 @@ class OneHotColumns(ColumnGroup):
         return losses, slope * self.weight[self.column_index]
 
     def link(self, y: Tensor) -> Tensor:
-        """Give log probabilities that are kept away from 0 and 1."""
+        """Return log probabilities that are kept away from 0 and 1."""
         return (y * self.to_plain + self.share).clamp(LEAST, 1 - LEAST).log()
 
     def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
@@ -187,11 +187,11 @@ class OneHotColumns(ColumnGroup):
         return (logits - sums[:, self.column_index]).exp()
 
     def expected(self, raw: Tensor) -> Tensor:
-        """Give the inputs of the probabilities."""
+        """Return the inputs of the probabilities."""
         return (self._probabilities(raw) - self.share) / self.spread
 
     def values(self, raw: Tensor) -> Tensor:
-        """Give the likeliest level of each column."""
+        """Return the likeliest level of each column."""
         blocks = raw.split(self._sizes, dim=1)
         return torch.stack([block.argmax(dim=1) for block in blocks], dim=1).to(raw)
 

@@ -82,11 +82,11 @@ class RandomCodeColumn(ColumnGroup):
         return np.sqrt(shares @ np.square(self.exact["codes"]))
 
     def _levels(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the level of each row, and 1 or 0 for whether there is one, (n,)."""
+        """Return the level of each row, and 1 or 0 for whether there is one, (n,)."""
         return x[:, 0].nan_to_num(0.0).long(), (~x[:, 0].isnan()).to(x)
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Give the codes around their mean, of unit variance."""
+        """Return the codes around their mean, of unit variance."""
         level, there = self._levels(x)
         return self.codes[level] * there.unsqueeze(1)
 
@@ -96,7 +96,7 @@ class RandomCodeColumn(ColumnGroup):
         self.gain = self.n_outputs / max(share, LEAST_LEFT)
 
     def _compared(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give codes and log weights of the levels compared with, and own places.
+        """Return codes and log weights of the levels compared with, and own places.
 
         NOTE[DIFF] Of very many levels, training compares with those of the batch
         alone. Each counts as often as it would have been drawn by chance.
@@ -124,7 +124,7 @@ class RandomCodeColumn(ColumnGroup):
             return torch.addmm(log_share, raw.to(codes), codes.t())
 
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give the cross-entropy in nats."""
+        """Return the cross-entropy in nats."""
         if not self.training:
             return self._by_rows(self._cells, raw, x)
         return self._cells(raw, x)
@@ -137,7 +137,7 @@ class RandomCodeColumn(ColumnGroup):
         return (losses * there).unsqueeze(1)
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the cross-entropy and its gradient."""
+        """Return the cross-entropy and its gradient."""
         level, there = self._levels(x)
         codes, log_share, place = self._compared(level)
         logs = F.log_softmax(self._logits(raw, codes, log_share), dim=1)
@@ -155,13 +155,13 @@ class RandomCodeColumn(ColumnGroup):
         return gradient * (self.gain * self._to_plain)
 
     def expected(self, raw: Tensor) -> Tensor:
-        """Give the mean code."""
+        """Return the mean code."""
         return self._by_rows(
             lambda own: self._every_logit(own).softmax(dim=1) @ self.codes, raw
         )
 
     def values(self, raw: Tensor) -> Tensor:
-        """Give the likeliest level."""
+        """Return the likeliest level."""
         return self._by_rows(
             lambda own: self._every_logit(own).argmax(dim=1, keepdim=True), raw
         ).to(raw)

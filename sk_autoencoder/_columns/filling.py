@@ -15,7 +15,7 @@ Gap = tuple[np.ndarray, np.ndarray | None]
 
 
 def fill_cells(X: Any, gaps: Sequence[Gap], dtypes: Sequence[Any]) -> Any:
-    """Give a copy of a table with its missing cells filled.
+    """Return a copy of a table with its missing cells filled.
 
     What is there stays as it is, with the dtype that it has in X.
 
@@ -101,7 +101,7 @@ def _filled_polars(
 
 
 def _widened(own: Any, values: np.ndarray, dtype: Any) -> list | None:
-    """Give categories that hold the values too; None if a dtype's own do."""
+    """Return categories that hold the values too; None if a dtype's own do."""
     if set(values) <= set(own.categories):
         return None
     fitted = getattr(dtype, "categories", [])

@@ -63,7 +63,7 @@ class ColumnData:
         return np.isnan(self.values)
 
     def as_categories(self) -> "ColumnData":
-        """Give the column as one of categories, whatever its dtype says."""
+        """Return the column as one of categories, whatever its dtype says."""
         if self.values.dtype.kind == "O":
             return ColumnData(self.name, self.values, True, order=self.order)
         values = self.values.astype(object)
@@ -71,7 +71,7 @@ class ColumnData:
         return ColumnData(self.name, values, True)
 
     def as_numbers(self) -> "ColumnData":
-        """Give booleans, or no values at all, as numbers; anything else as it is."""
+        """Return booleans, or no values at all, as numbers; anything else as it is."""
         if self.values.dtype.kind != "O":
             return self
         if {type(value) for value in self.values} - {bool, np.bool_, type(None)}:
@@ -80,7 +80,7 @@ class ColumnData:
 
 
 def is_frame(X: Any) -> bool:
-    """Tell whether this is a pandas or polars frame."""
+    """Whether this is a pandas or polars frame."""
     return library_of(X) != "array"
 
 
@@ -95,17 +95,17 @@ def library_of(X: Any) -> str:
 
 
 def is_pandas(X: Any) -> bool:
-    """Tell whether a frame is one of pandas."""
+    """Whether a frame is one of pandas."""
     return library_of(X) == "pandas"
 
 
 def copied(X: Any) -> Any:
-    """Give a copy of a frame."""
+    """Return a copy of a frame."""
     return X.copy() if is_pandas(X) else X.clone()
 
 
 def has_categories(X: Any) -> bool:
-    """Tell whether any column of a frame holds categories, as far as its type says."""
+    """Whether any column of a frame holds categories, as far as its type says."""
     # What objects are is not in their dtype: all of them have to be looked at.
     return any(
         column.is_category
@@ -115,7 +115,7 @@ def has_categories(X: Any) -> bool:
 
 
 def _typed_and_not(X: Any) -> tuple[Any, Any]:
-    """Give a row of the columns that have a type, and those of objects."""
+    """Return a row of the columns that have a type, and those of objects."""
     dtypes = zip(X.columns, X.dtypes, strict=True)
     objects = np.array([str(dtype).lower() == "object" for _, dtype in dtypes], bool)
     if is_pandas(X):
@@ -212,7 +212,7 @@ class TableFormat:
         return frame
 
     def of_numbers(self) -> "TableFormat":
-        """Give the format with numbers in every column."""
+        """Return the format with numbers in every column."""
         if self.kind == "polars":
             import polars
 
@@ -251,7 +251,7 @@ def _missing_or(values: np.ndarray) -> np.ndarray | list[Any]:
 
 
 def index_of(X: Any) -> Any:
-    """Give the index of a pandas frame, and None for anything else."""
+    """Return the index of a pandas frame, and None for anything else."""
     return X.index if is_pandas(X) else None
 
 
@@ -364,7 +364,7 @@ def _as_floats(name: Any, values: np.ndarray) -> np.ndarray:
 
 
 def _is_missing(value: Any) -> bool:
-    """Tell whether an object stands for nothing: None, NaN, or NA of pandas."""
+    """Whether an object stands for nothing: None, NaN, or NA of pandas."""
     if isinstance(value, float | np.floating):
         return bool(np.isnan(value))
     return value is None or type(value).__name__ in ("NAType", "NaTType")
@@ -389,7 +389,7 @@ def _names(X: Any) -> list:
 
 
 def _plain(values: np.ndarray) -> list:
-    """Give objects as Python's own, where numpy wrapped them."""
+    """Return objects as Python's own, where numpy wrapped them."""
     return [
         value.item() if isinstance(value, np.generic) else value for value in values
     ]

@@ -113,11 +113,11 @@ class ColumnGroup(Float64Buffers):
         raise NotImplementedError
 
     def expected(self, raw: Tensor) -> Tensor:
-        """Give the expected inputs, (n, d)."""
+        """Return the expected inputs, (n, d)."""
         raise NotImplementedError
 
     def values(self, raw: Tensor) -> Tensor:
-        """Give the likeliest cells, (n, c)."""
+        """Return the likeliest cells, (n, c)."""
         raise NotImplementedError
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
@@ -130,7 +130,7 @@ class ColumnGroup(Float64Buffers):
 
 
 def inverse(values: np.ndarray) -> np.ndarray:
-    """Give 1 / value, and 0 for 0."""
+    """Return 1 / value, and 0 for 0."""
     return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
 
 

@@ -349,12 +349,12 @@ class BinaryCrossEntropy(Likelihood):
         return losses.mean(dim=1)
 
     def inverse_link(self, raw: Tensor) -> Tensor:
-        """Give the probabilities."""
+        """Return the probabilities."""
         return torch.sigmoid(raw)
 
     @staticmethod
     def link(y: Tensor) -> Tensor:
-        """Give the logits of probabilities, kept away from 0 and 1."""
+        """Return the logits of probabilities, kept away from 0 and 1."""
         least = BinaryCrossEntropy.LEAST
         return torch.logit(y.clamp(least, 1 - least))
 
@@ -421,7 +421,7 @@ class Isotropic(Gaussian):
     """Normal density with one variance for all cells, as in probabilistic PCA."""
 
     def pooled(self, variance: Tensor) -> Tensor:
-        """Give all columns their mean variance."""
+        """Set the variance of every column to their mean."""
         return variance.mean().expand_as(variance)
 
 
@@ -476,7 +476,7 @@ class BinaryCrossEntropyOfProbabilities(BinaryCrossEntropy):
             return cells.masked_fill(lost, torch.nan)
 
     def inverse_link(self, raw: Tensor) -> Tensor:
-        """Give the probabilities as they are."""
+        """Return the probabilities as they are."""
         return raw
 
     @staticmethod

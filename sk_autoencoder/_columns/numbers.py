@@ -94,11 +94,11 @@ class Numbers(ColumnGroup):
         return (raw * self.residual - x / self.unit).masked_fill(x.isnan(), 0.0)
 
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give squared errors, 1 in the mean for the mean row."""
+        """Return squared errors, 1 in the mean for the mean row."""
         return self._errors(raw, x).square()
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give squared errors and their gradient."""
+        """Return squared errors and their gradient."""
         errors = self._errors(raw, x)
         return errors.square(), errors * (2 * self.residual * self.weight)
 
@@ -111,11 +111,11 @@ class Numbers(ColumnGroup):
         return gradient * (self.to_plain / self.residual)
 
     def expected(self, raw: Tensor) -> Tensor:
-        """Give the inputs of the reconstruction."""
+        """Return the inputs of the reconstruction."""
         return self.values(raw) * self.input_weight
 
     def values(self, raw: Tensor) -> Tensor:
-        """Give the reconstruction."""
+        """Return the reconstruction."""
         if self.as_given:
             return (raw - self.shift) / self.to_network
         return raw * (self.residual * self.unit)
@@ -150,13 +150,13 @@ class GaussianNumbers(PerColumnVariance, Numbers):
         self.make_variances(len(cells), n_rows)
 
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give negative log densities, 0 for missing cells."""
+        """Return negative log densities, 0 for missing cells."""
         squares, there = self._errors(raw, x).square(), ~x.isnan()
         self.follow(squares.detach().sum(dim=0) / there.sum(dim=0))
         return self._scores(squares, there, self.running)
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give negative log densities and their gradient."""
+        """Return negative log densities and their gradient."""
         errors, there = self._errors(raw, x), ~x.isnan()
         squares = errors.square()
         self.follow(squares.sum(dim=0) / there.sum(dim=0))

@@ -202,11 +202,11 @@ class NumericColumns(Columns):
         return x + self.from_mean if self.as_given else x
 
     def sum_by_column(self, squares: Tensor) -> Tensor:
-        """Give squared errors as they are: each is of a column of its own."""
+        """Return squared errors as they are: each is of a column of its own."""
         return squares
 
     def target(self, x: Tensor) -> Tensor:
-        """Give centred rows in the units of the score."""
+        """Return centred rows in the units of the score."""
         y = x / self.loss_scale
         return y + self.offset if self._has_offset else y
 
@@ -215,7 +215,7 @@ class NumericColumns(Columns):
         return self._to_rows(self.likelihood.inverse_link(raw))
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give centred rows less their reconstruction, in the caller's units."""
+        """Return centred rows less their reconstruction, in the caller's units."""
         return x - self._to_centred(self.likelihood.inverse_link(raw))
 
     def _to_rows(self, y: Tensor) -> Tensor:
@@ -276,5 +276,5 @@ class NumericColumns(Columns):
         return self.spread
 
     def mask(self, x: Tensor, keep: Tensor) -> Tensor:
-        """Give the mean of a column where `keep` is false."""
+        """Return the mean of a column where `keep` is false."""
         return torch.where(keep, x, -self.from_mean) if self.as_given else x * keep

@@ -220,7 +220,7 @@ class Table:
         return self.format.of_numbers().make(list(cells.T), index_of(like))
 
     def filled(self, X: Any, matrix: np.ndarray) -> Any:
-        """Give a table with its missing cells taken from numbers, none of them NaN.
+        """Return a table with its missing cells taken from numbers, none of them NaN.
 
         A category that was not seen in fit is there: it stays. A column that was empty
         in fit becomes missing as a whole, so that it is what it was.

@@ -136,7 +136,7 @@ class BaseAutoEncoder(UsesRows, ABC):
 
     @property
     def _loss_label(self) -> str:
-        """Say what the loss curves show, with its unit: an axis label."""
+        """Return what the loss curves show, with its unit: an axis label."""
         likelihood = self._likelihood()
         if likelihood == "squared_error":
             if starts_from_pca(self):
@@ -150,7 +150,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         return "Cross-entropy (nats per feature)"
 
     def _is_stacked(self) -> bool:
-        """Tell whether the code is the hidden layers of a deep stack."""
+        """Whether the code is the hidden layers of a deep stack."""
         return False
 
     def _table_scaling(self) -> str:
@@ -272,7 +272,7 @@ class BaseAutoEncoder(UsesRows, ABC):
         return self
 
     def _before(self) -> Fitted | None:
-        """Give what to go on from, read as the parameters now say."""
+        """Return what to go on from, read as the parameters now say."""
         if not self._is_fitted():
             return None
         fitted, table = self._fitted, self._table

@@ -130,7 +130,7 @@ class HasDensity(BaseAutoEncoder):
         return apply_to_rows(scores, self.net_.module_, X)
 
     def _linear_part(self) -> LinearDensity | None:
-        """Give the probabilistic PCA that is part of the density, where it is.
+        """Return the probabilistic PCA that is part of the density, where it is.
 
         Where nothing was learnt it is all of it.
         """
@@ -141,7 +141,7 @@ class HasDensity(BaseAutoEncoder):
         return LinearDensity.of(plan.axes, plan.n_components, noise_variance(plan))
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Give the normal distribution of each row's code.
+        """Return the normal distribution of each row's code.
 
         Parameters
         ----------

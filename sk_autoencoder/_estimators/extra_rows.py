@@ -20,7 +20,7 @@ __all__ = ["ExtraRowsTransformer"]
 
 
 def _transformer_has(name: str) -> Callable[[Any], bool]:
-    """Tell whether the transformer, fitted if it is, has a method; else raise."""
+    """Whether the transformer, fitted if it is, has a method; else raise."""
 
     def check(self: Any) -> bool:
         getattr(getattr(self, "transformer_", self.transformer), name)

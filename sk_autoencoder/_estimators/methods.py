@@ -217,7 +217,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         return float(1 - error / total)
 
     def _filled(self, X: Any, out: Any) -> Any:
-        """Give rows with their missing cells filled, and all others as they are."""
+        """Return rows with their missing cells filled, and all others as they are."""
         if out is not None:
             raise ValueError(
                 "expected out=None for features='reconstruction', which gives rows as "
@@ -263,7 +263,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             )
 
     def _has_batch_norm(self) -> bool:
-        """Tell whether the fitted network needs two rows a batch."""
+        """Whether the fitted network needs two rows a batch."""
         return any(isinstance(part, nn.BatchNorm1d) for part in self.module_.modules())
 
     def _rows_in_use(self, X: Any) -> tuple[Any, Check]:
@@ -337,7 +337,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
 
 
 def _is_plain(X: Any, n_columns: int) -> bool:
-    """Tell whether only the numbers of rows can be wrong, and nothing else.
+    """Whether only the numbers of rows can be wrong, and nothing else.
 
     These can be checked a chunk at a time, while they are in the cache. All at once is
     a pass over all rows, which may come from a disk, and a copy in float64 of what is

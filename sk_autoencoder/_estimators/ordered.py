@@ -33,7 +33,7 @@ class TruncatesComponents(BaseAutoEncoder):
         return "squared_error" if self.loss == "auto" else self.loss
 
     def truncate(self, n_components: int) -> Self:
-        """Give a transformer with the first components only, without fitting again.
+        """Return a transformer with the first components only, without fitting again.
 
         Parameters
         ----------

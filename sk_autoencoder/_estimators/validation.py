@@ -83,11 +83,11 @@ class ReadsTables(ChecksObjects):
     _told_levels: dict[Any, set]
 
     def _is_table(self, X: Any) -> bool:
-        """Tell whether rows to fit on have to be read column by column."""
+        """Whether rows to fit on have to be read column by column."""
         return self._asks_for_table() or (is_frame(X) and has_categories(X))
 
     def _asks_for_table(self) -> bool:
-        """Tell whether they have to be, whatever they are."""
+        """Whether they have to be, whatever they are."""
         chosen = self.categorical_features
         named = not isinstance(chosen, str) and chosen is not None and len(chosen) > 0
         return bool(
@@ -172,7 +172,7 @@ class ReadsTables(ChecksObjects):
         )
 
     def _given_back(self, rows: np.ndarray, like: Any) -> Any:
-        """Give rows of numbers in the container that the caller expects.
+        """Return rows of numbers in the container that the caller expects.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class ReadsTables(ChecksObjects):
         return self._in_container(self._table.array(rows), like)
 
     def _cells_given_back(self, cells: np.ndarray, like: Any) -> Any:
-        """Give a number for each cell, under the names of the columns."""
+        """Return a number for each cell, under the names of the columns."""
         if self._table is None or not self._table.comes_as_frame:
             return self._in_container(cells, like)
         return self._table.numbers(cells, like)

@@ -308,14 +308,14 @@ def _build_networks(
 
 
 def _in_places(plan: Plan) -> bool:
-    """Tell whether the network of a table is given all cells, constant ones too."""
+    """Whether the network of a table is given all cells, constant ones too."""
     assert plan.table is not None
     given = plan.as_given and not plan.table.has_categories
     return plan.network.reads_cells or given
 
 
 def _constants(plan: Plan) -> torch.Tensor:
-    """Give what constant numbers are in the units of a network as given."""
+    """Return what constant numbers are in the units of a network as given."""
     assert plan.table is not None
     shifts = [
         column.to_network(plan.scaling)[1] if isinstance(column, NumberColumn) else 0.0
@@ -325,7 +325,7 @@ def _constants(plan: Plan) -> torch.Tensor:
 
 
 def output_width(plan: Plan) -> int:
-    """Give how many numbers the decoder of a plan gives for a row."""
+    """Return how many numbers the decoder of a plan gives for a row."""
     if plan.table is not None and _in_places(plan):
         return len(plan.statistics.mean)
     return plan.columns().n_outputs
@@ -343,7 +343,7 @@ def _refuse_categories(plan: Plan) -> None:
 
 
 def noise_variance(plan: Plan) -> float:
-    """Give the variance that PCA leaves in a feature, as probabilistic PCA has it."""
+    """Return the variance that PCA leaves in a feature, as probabilistic PCA has it."""
     assert plan.axes is not None
     n_left = max(1, plan.axes.components.shape[1] - plan.n_components)
     least = LEAST_NOISE * plan.axes.total / plan.axes.components.shape[1]

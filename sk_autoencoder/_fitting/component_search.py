@@ -140,7 +140,7 @@ def explained_held_out(
 
 
 def _warn(share: float, explained: float, most: int) -> None:
-    """Say what was reached where even PCA's number of components is too few."""
+    """Return what was reached where even PCA's number of components is too few."""
     warnings.warn(
         f"expected held-out rows explained to n_components={share!r}, reached "
         f"{explained:.4f} with {most} components, as many as PCA needs on the training "

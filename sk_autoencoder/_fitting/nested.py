@@ -94,7 +94,7 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
 
 
 def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:
-    """Tell whether any prefix of the held-out rows' codes is worse than PCA's.
+    """Whether any prefix of the held-out rows' codes is worse than PCA's.
 
     As a rule it is not: what a network adds to principal scores is little beside them,
     so that decoded by PCA alone they are as good as PCA's. False where no rows are held

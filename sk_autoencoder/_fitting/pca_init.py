@@ -72,7 +72,7 @@ class _EncodedRows:
 
 
 def _in_units(plan: Plan, X: Any, statistics: ColumnStatistics) -> RowsInUnits:
-    """Give rows around their own mean, in the units in which the plan scores them."""
+    """Return rows around their own mean, in the units in which the plan scores them."""
     constant = plan.statistics.spread == 0
     weight = np.where(constant, 0.0, 1 / plan.scale.unit)
     return RowsInUnits(X, statistics.mean, weight)

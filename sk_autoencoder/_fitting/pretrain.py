@@ -36,7 +36,7 @@ ALL_LAYERS = "all layers"
 
 
 def pretrains(estimator: Any) -> bool:
-    """Tell whether an estimator asks for layerwise pretraining."""
+    """Whether an estimator asks for layerwise pretraining."""
     return getattr(estimator, "pretrain", None) == "layerwise"
 
 
@@ -166,7 +166,7 @@ class Pretraining:
         return self._end()
 
     def _end(self) -> tuple[dict[str, Any], ...]:
-        """Give the net what its layers have learnt, until it is trained itself."""
+        """Hand the net what its layers have learnt, until it is trained itself."""
         history: list[dict[str, Any]] = []
         for number, (layer, _) in enumerate(self._layers, 1):
             if number == len(self._layers):
@@ -219,7 +219,7 @@ def _layer_net(
 
 
 def _outputs(layer: AutoEncoderNet, rows: RowDataset) -> np.ndarray:
-    """Give what a trained layer makes of all rows, (n_rows, n_units)."""
+    """Return what a trained layer makes of all rows, (n_rows, n_units)."""
     module, found, start = layer.module_, np.empty((0, 0)), 0
     with torch.inference_mode(), threads_for(len(rows) * module.n_weights()):
         for x, _ in layer.get_iterator(rows, training=False):

@@ -39,7 +39,7 @@ class LayerColumns(NumericColumns):
         self._variance = float(self.scale.unit[0] ** 2)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Give centred outputs as the layer above sees them."""
+        """Return centred outputs as the layer above sees them."""
         return x + self.mean
 
     def decode(self, raw: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class LayerColumns(NumericColumns):
         return self.activation(raw)
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give outputs less their reconstruction."""
+        """Return outputs less their reconstruction."""
         return self.encode(x) - self.decode(raw)
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:

@@ -43,13 +43,13 @@ CLIP_FROM_PCA = 10.0
 
 
 def automatic_batch_size(n_rows: int) -> int:
-    """Give a batch size that grows with the rows, a power of two in [32, 256]."""
+    """Return a batch size that grows with the rows, a power of two in [32, 256]."""
     power = round(math.log2(max(1.0, n_rows / 16)))
     return int(min(max(2**power, 32), 256))
 
 
 def automatic_epochs(n_rows: int, batch_size: int) -> int:
-    """Give 150 epochs, or those that make at least 1,500 and at most 4,000 steps.
+    """Return 150 epochs, or those that make at least 1,500 and at most 4,000 steps.
 
     Under a hundred rows fewer steps do, 15 a row: the best state on the few held-out
     rows comes early.

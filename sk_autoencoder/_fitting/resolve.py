@@ -286,7 +286,7 @@ def _refuse_others(settings: Iterable[tuple[str, Any, Any]]) -> None:
 
 
 def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, Any]]:
-    """Give the settings of two plans under the names that a user knows them by."""
+    """Return the settings of two plans under the names that a user knows them by."""
     if type(old.network) is type(new.network):
         others = new.network.get_params()
         for name, value in old.network.get_params().items():
@@ -344,7 +344,7 @@ def _resolve_likelihood(estimator: Any, table: Table | None) -> str:
 
 
 def _own_loss(estimator: Any) -> LossFunction | None:
-    """Give the loss of the user's own, where there is one."""
+    """Return the loss of the user's own, where there is one."""
     loss = getattr(estimator, "loss", None)
     return loss if callable(loss) else None
 
@@ -371,7 +371,7 @@ def _shown(estimator: Any, network: Network) -> tuple[int, ...] | None:
 
 
 def _resolve_network(estimator: Any) -> Network:
-    """Give the network specification, from `network` or the dense parameters."""
+    """Return the network specification, from `network` or the dense parameters."""
     network = estimator.network
     defaults = MLP().get_params()
     dense = {name: getattr(estimator, name) for name in defaults}
@@ -430,12 +430,12 @@ def _net_settings(
 
 
 def _fills(estimator: Any) -> bool:
-    """Tell whether `transform` gives rows with their missing cells filled."""
+    """Whether `transform` gives rows with their missing cells filled."""
     return getattr(estimator, "features", "") == "reconstruction"
 
 
 def _is_ordered(estimator: Any) -> bool:
-    """Tell whether prefixes of codes are decoded; check that they can be."""
+    """Whether prefixes of codes are decoded; check that they can be."""
     if not getattr(estimator, "ordered", False) or estimator._is_stacked():
         return False
     if resolve_init(estimator) != "pca":
@@ -458,12 +458,12 @@ def resolve_init(estimator: Any) -> str:
 
 
 def starts_from_pca(estimator: Any) -> bool:
-    """Tell whether the network starts as PCA."""
+    """Whether the network starts as PCA."""
     return resolve_init(estimator) == "pca" and not estimator._is_stacked()
 
 
 def _is_as_given(estimator: Any) -> bool:
-    """Tell whether modules of the user's own are the whole model."""
+    """Whether modules of the user's own are the whole model."""
     return is_user_network(estimator.network) and not starts_from_pca(estimator)
 
 

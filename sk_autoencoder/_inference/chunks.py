@@ -51,7 +51,7 @@ class Sink(Protocol):
     """Where the results of chunks go."""
 
     def place(self, rows: slice) -> Tensor | None:
-        """Give the place of these rows' results, if they may be written there."""
+        """Return the place of these rows' results, if they may be written there."""
 
     def take(self, rows: slice, part: np.ndarray) -> None:
         """Take the results of these rows that were not written to their place."""
@@ -168,7 +168,7 @@ def _run(
 
 
 def _step(n_rows: int, dtype: np.dtype, module: AutoEncoderModule) -> tuple[int, float]:
-    """Say how many rows a chunk has, and how many multiply-adds that is.
+    """Return how many rows a chunk has, and how many multiply-adds that is.
 
     Many threads share a chunk that is so many times longer; where that is too little
     for them, it is for one.
@@ -182,7 +182,7 @@ def _step(n_rows: int, dtype: np.dtype, module: AutoEncoderModule) -> tuple[int,
 
 
 def _tensor_on(array: Any, dtype: np.dtype) -> Tensor | None:
-    """Give an array as a tensor in the same memory, if torch can take it as it is."""
+    """Return an array as a tensor in the same memory, if torch can take it as it is."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         return None
     # Contiguous, aligned, and not read-only: of such a one torch would warn.
@@ -238,7 +238,7 @@ class _Result:
         self._tensor: Tensor | None = None
 
     def place(self, rows: slice) -> Tensor | None:
-        """Give the place of these rows' results, if torch can write there."""
+        """Return the place of these rows' results, if torch can write there."""
         if self._tensor is None:
             self._tensor = _tensor_on(self.array, self._dtype)
         return None if self._tensor is None else self._tensor[rows]
@@ -256,7 +256,7 @@ class _Sums:
     total: Any = 0.0
 
     def place(self, rows: slice) -> None:
-        """Give no place: nothing of a row is kept."""
+        """Return no place: nothing of a row is kept."""
 
     def take(self, rows: slice, part: np.ndarray) -> None:
         """Add the results of these rows."""

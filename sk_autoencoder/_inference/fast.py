@@ -181,7 +181,7 @@ class _Buffer:
         self._memory: Tensor | None = None
 
     def of(self, n_columns: int, x: Tensor) -> Tensor:
-        """Give room for so many columns and the rows of x."""
+        """Return room for so many columns and the rows of x."""
         n_rows = x.shape[0]
         if self._memory is None:
             self._memory = x.new_empty((n_rows, n_columns))
@@ -189,7 +189,7 @@ class _Buffer:
         return self._memory if same else self._memory[:n_rows]
 
     def like(self, x: Tensor) -> Tensor:
-        """Give room for a result of the shape of x."""
+        """Return room for a result of the shape of x."""
         return self.of(x.shape[1], x)
 
 

@@ -99,7 +99,7 @@ def numpy_reconstruct(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
 
 
 def _is_identity(likelihood: Likelihood) -> bool:
-    """Tell whether a decoder's output is a row in scaled units, as it is."""
+    """Whether a decoder's output is a row in scaled units, as it is."""
     kind = type(likelihood)
     return kind.inverse_link is Likelihood.inverse_link and kind.link is Likelihood.link
 

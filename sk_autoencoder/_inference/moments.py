@@ -163,7 +163,7 @@ class LatentMoments:
         return self.explained * variances / whole
 
     def explained_by_prefix(self, errors: np.ndarray) -> np.ndarray:
-        """Give what each component adds to the explained variance, (k,).
+        """Return what each component adds to the explained variance, (k,).
 
         Parameters
         ----------

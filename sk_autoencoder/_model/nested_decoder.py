@@ -146,7 +146,7 @@ class NestedModule(nn.Module):
         return self.decoder.decode(code, lengths), lengths
 
     def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
-        """Give the one term of the loss, a mean over the rows."""
+        """Return the one term of the loss, a mean over the rows."""
         return {"reconstruction": self.per_sample_loss(output, x).mean()}
 
     def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:

@@ -81,11 +81,11 @@ class PCAResidualEncoder(Float64Buffers):
         return exact_product(learnt, inputs, self.axes)
 
     def linear(self, inputs: Tensor) -> Tensor:
-        """Give the principal scores alone."""
+        """Return the principal scores alone."""
         return inputs @ self.axes
 
     def seen(self, inputs: Tensor) -> Tensor:
-        """Give what the network sees of inputs."""
+        """Return what the network sees of inputs."""
         if not (self.training and self.noise):
             return inputs
         noise = torch.empty_like(inputs).normal_(generator=self.generator)
@@ -193,13 +193,13 @@ class PCAResidualDecoder(Float64Buffers):
         return torch.add(self.linear(code), self.network(code), alpha=self.residual)
 
     def linear(self, code: Tensor) -> Tensor:
-        """Give PCA's reconstruction from the first components (n, j), or from all."""
+        """Return PCA's reconstruction from the first components (n, j), or from all."""
         axes = self.axes[: code.shape[1]]
         return self.link(exact_product(self.offset, code, axes))
 
 
 def exact_product(start: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:
-    """Give start + rows matrix in the matrix's own precision, whatever is cast.
+    """Return start + rows matrix in the matrix's own precision, whatever is cast.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def gaussian(
 def masking(
     x: Tensor, level: float, generator: torch.Generator, groups: Tensor | None = None
 ) -> Tensor:
-    """Tell which cells are not hidden; each is, with probability `level`.
+    """Return which cells are not hidden; each is, with probability `level`.
 
     References
     ----------
@@ -114,7 +114,7 @@ def salt_and_pepper(
 def group_numbers(
     groups: Sequence[Sequence[Any]] | None, names: Any, n_features: int
 ) -> tuple[int, ...] | None:
-    """Give each feature the position of the first of its group, or its own.
+    """Return for each feature the position of the first of its group, or its own.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class Denoise(Objective):
     schedule: Schedule = None
 
     def at_epoch(self, epoch: int, max_epochs: int) -> Objective:
-        """Give the objective with the noise level of an epoch."""
+        """Return the objective with the noise level of an epoch."""
         if self.schedule is None:
             return self
         factor = schedule_factor(
@@ -200,13 +200,13 @@ class Denoise(Objective):
         return replace(self, level=self.level * factor)
 
     def of_hidden_units(self) -> Objective:
-        """Give the objective without groups, which are of the table's columns."""
+        """Return the objective without groups, which are of the table's columns."""
         return replace(self, groups=None)
 
     def corrupt(
         self, x: Tensor, columns: Columns, generator: torch.Generator
     ) -> Tensor:
-        """Give corrupted inputs for centred rows; see `Objective.corrupt`."""
+        """Return corrupted inputs for centred rows; see `Objective.corrupt`."""
         return columns.encode(self._noisy(x, columns, generator))
 
     def _noisy(self, x: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
@@ -225,7 +225,7 @@ class Denoise(Objective):
         return salt_and_pepper(x, self.level, generator, *value_range, groups)
 
     def _groups_on(self, device: torch.device) -> Tensor | None:
-        """Give the groups on a device, where they are copied once."""
+        """Return the groups on a device, where they are copied once."""
         if self.groups is None:
             return None
         if device not in self._copies:

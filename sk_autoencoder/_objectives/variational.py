@@ -75,7 +75,7 @@ class Variational(Objective):
     free_bits: float = 0.0
 
     def at_epoch(self, epoch: int, max_epochs: int) -> Objective:
-        """Give the objective with the weight of an epoch, counted from 0."""
+        """Return the objective with the weight of an epoch, counted from 0."""
         if epoch >= self.warmup:
             return self
         return replace(self, beta=self.beta * (epoch + 1) / (self.warmup + 1))

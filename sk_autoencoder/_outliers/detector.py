@@ -323,7 +323,7 @@ default="combined"
         return self._scorer.scores(self._rows(X))
 
     def explain(self, X: Any) -> Any:
-        """Tell which features make rows outliers.
+        """Return which features make rows outliers.
 
         Parameters
         ----------

@@ -133,7 +133,7 @@ def unpacked_scorer(value: Mapping[str, Any], n_features: int) -> Scorer:
 
 
 def _level_sizes(estimator: BaseAutoEncoder, n_features: int) -> list[int]:
-    """Give the number of levels of each column and one more; 0 for a number."""
+    """Return the number of levels of each column and one more; 0 for a number."""
     if estimator._table is None:
         return [0] * n_features
     return [

@@ -115,7 +115,7 @@ def _normal_size(tail: np.ndarray | float) -> np.ndarray | float:
 
 
 def distance(deviations: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """Give how far cells are off; 0 where one is missing or there is no unit.
+    """Return how far cells are off; 0 where one is missing or there is no unit.
 
     Deviations in units, squared near 0 and in proportion farther off: Huber's function
     (1964, Robust estimation of a location parameter, Ann. Math. Statist. 35).
@@ -227,7 +227,7 @@ class Units:
         return _deviations(rows, middle) > SAME * np.abs(middle)
 
     def distances(self, rows: np.ndarray) -> np.ndarray:
-        """Give the distances of cells from the middle, of shape of rows."""
+        """Return the distances of cells from the middle, of shape of rows."""
         rows = rows.astype(np.float64)
         result = distance(_deviations(rows, self.middle), self.unit)
         constant = self.unit == 0
@@ -241,7 +241,7 @@ class Units:
         return result
 
     def missed(self, rows: np.ndarray) -> np.ndarray:
-        """Give the errors of levels never seen, of shape of rows; 0 elsewhere.
+        """Return the errors of levels never seen, of shape of rows; 0 elsewhere.
 
         No reconstruction has such a level: they are as far off as two different
         one-hots are.
@@ -286,7 +286,7 @@ def _deviations(rows: np.ndarray, middle: np.ndarray) -> np.ndarray:
 
 
 def _median(columns: np.ndarray) -> np.ndarray:
-    """Give the median of what is there of each column; `nanmedian` is slow."""
+    """Return the median of what is there of each column; `nanmedian` is slow."""
     if np.isnan(columns).any():
         return np.nanmedian(columns, axis=0)
     return np.median(columns, axis=0)

@@ -314,7 +314,7 @@ def _without_warnings_of_empty(
 
 
 def _some(rows: Any, generator: np.random.Generator) -> np.ndarray:
-    """Give rows enough to measure units, made dense."""
+    """Return rows enough to measure units, made dense."""
     n_rows = rows.shape[0]
     if n_rows <= ROWS_FOR_UNITS:
         return dense_rows(rows, slice(None))

@@ -118,7 +118,7 @@ def write(path: str | os.PathLike, name: str, state: Mapping[str, Any]) -> None:
 
 
 def _parts(arrays: Mapping[str, np.ndarray], text: str) -> Any:
-    """Give a file's bytes part by part: in the format of safetensors."""
+    """Return a file's bytes part by part: in the format of safetensors."""
     # Numbers of eight bytes first, so that each lies at a multiple of its size.
     order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     entries: dict[str, Any] = {"__metadata__": {"sk_autoencoder": text}}
@@ -311,7 +311,7 @@ def _beyond_limits(text: str) -> str | None:
 
 
 def _too_many(n_arrays: int) -> str | None:
-    """Say whether there are too many arrays."""
+    """Whether there are too many arrays."""
     return (
         f"{n_arrays} arrays, beyond {MOST_ARRAYS}" if n_arrays > MOST_ARRAYS else None
     )

@@ -98,7 +98,7 @@ class FlatAdam:
 
     @staticmethod
     def fits(kind: object, vector: Tensor, settings: dict[str, Any]) -> bool:
-        """Tell whether this can stand in for an optimiser class so called."""
+        """Whether this can stand in for an optimiser class so called."""
         return (
             kind in KINDS
             and vector.device.type in ("cpu", "cuda")

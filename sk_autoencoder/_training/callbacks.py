@@ -15,7 +15,7 @@ BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
 def hooks_batches(callback: Any) -> bool:
-    """Tell whether a callback looks at single batches or gradients."""
+    """Whether a callback looks at single batches or gradients."""
     if isinstance(callback, ProgressBar):
         return False
     if isinstance(callback, LRScheduler):

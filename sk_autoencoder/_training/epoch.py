@@ -176,7 +176,7 @@ class EpochLoop(NeuralNet):
         return self._joined_loss(torch.cat(rows)) if rows else loss, means, n_rows
 
     def _is_shared(self) -> bool:
-        """Tell whether what is kept is a density with a share of that before."""
+        """Whether what is kept is a density with a share of that before."""
         return bool(self.start_share and self.guard_ is not None)
 
     def _joined_loss(self, losses: Tensor) -> float:

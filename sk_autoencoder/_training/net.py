@@ -190,7 +190,7 @@ class AutoEncoderNet(EpochLoop):
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> "AutoEncoderNet":
-        """Give the optimiser the weights, as one vector where that can be."""
+        """Return the optimiser the weights, as one vector where that can be."""
         freezes = any(isinstance(cb, ParamMapper) for _, cb in self.callbacks_)
         if self.flatten and not freezes and FlatParameters.fits(self.module_):
             self.flat_ = self.flat_ or FlatParameters(self.module_)

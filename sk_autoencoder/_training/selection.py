@@ -70,7 +70,7 @@ class FlatParameters:
 
     @staticmethod
     def fits(module: nn.Module) -> bool:
-        """Tell whether all weights are trained, of one dtype and on one device."""
+        """Whether all weights are trained, of one dtype and on one device."""
         kinds = {(p.dtype, p.device, p.requires_grad) for p in module.parameters()}
         return len(kinds) == 1 and next(iter(kinds))[2]
 
@@ -85,7 +85,7 @@ class FlatParameters:
             self.gradient.mul_(factor)
 
     def split(self, vector: Tensor) -> list[Tensor]:
-        """Give a vector as views in the shapes of the module's weights."""
+        """Return a vector as views in the shapes of the module's weights."""
         parts = vector.split([shape.numel() for shape in self._shapes])
         return [
             part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)
@@ -230,7 +230,7 @@ class EMA:
             torch._foreach_copy_(self._average, self._weights)
 
     def weights_in_module(self) -> list[Tensor]:
-        """Give the weights that the module has now, in few tensors."""
+        """Return the weights that the module has now, in few tensors."""
         return self._average if self._applied else self._weights
 
     def raw_weights(self) -> list[Tensor]:
@@ -238,7 +238,7 @@ class EMA:
         return self._weights if self.decay is not None else []
 
     def tensors(self) -> list[Tensor]:
-        """Give the tensors of the weights and of their average."""
+        """Return the tensors of the weights and of their average."""
         return [*self._weights, *self._average]
 
     def load_raw_weights(self, weights: list[Tensor], steps: int) -> None:
@@ -358,12 +358,12 @@ class PCAFallback:
         self._before = score()
 
     def is_improved(self) -> bool:
-        """Tell whether the module, as it now is, is better beyond chance."""
+        """Whether the module, as it now is, is better beyond chance."""
         gains = self._before - self.joined(self._score())
         return beyond_chance(gains, self._n_errors)
 
     def joined(self, losses: Tensor) -> Tensor:
-        """Give the losses (n,) of what is kept, from those of the module alone."""
+        """Return the losses (n,) of what is kept, from those of the module alone."""
         if not self._share:
             return losses
         return -torch.logaddexp(
@@ -372,7 +372,7 @@ class PCAFallback:
 
 
 def beyond_chance(gains: Tensor, n_errors: float) -> bool:
-    """Tell whether gains, (n_rows,), have a mean of so many standard errors.
+    """Whether gains, (n_rows,), have a mean of so many standard errors.
 
     More are asked for where few rows make the error itself uncertain: those at the
     same quantile of Student's distribution.
@@ -386,7 +386,7 @@ def beyond_chance(gains: Tensor, n_errors: float) -> bool:
 
 
 def _all_finite(weights: list[Tensor]) -> bool:
-    """Tell whether every weight is finite, with one synchronisation."""
+    """Whether every weight is finite, with one synchronisation."""
     return math.isfinite(float(torch.stack(torch._foreach_norm(weights)).sum()))
 
 
@@ -406,7 +406,7 @@ class Patience:
     share: float = 0.6
 
     def should_stop(self, *, epoch: int, best_epoch: int, steps_an_epoch: int) -> bool:
-        """Tell whether to stop; both epochs are counted from this run's start."""
+        """Whether to stop; both epochs are counted from this run's start."""
         without_gain = epoch - best_epoch
         if self.n_iter_no_change is not None:
             return without_gain >= self.n_iter_no_change
@@ -425,7 +425,7 @@ There are no terms where the loss is the only one.
 
 
 def detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the terms of a loss without their graph; none where there is only one."""
+    """Return the terms of a loss without their graph; none where there is only one."""
     if len(terms) < 2:
         return {}
     return {name: value.detach() for name, value in terms.items()}
@@ -452,7 +452,7 @@ class RunningMeans:
         self.n_rows += n_rows
 
     def means(self) -> tuple[float, dict[str, float], int]:
-        """Give the mean loss a row, the means of the terms, and the rows."""
+        """Return the mean loss a row, the means of the terms, and the rows."""
         n = self.n_rows
         terms = {name: float(total) / n for name, total in self._terms.items()}
         return float(self._loss) / n, terms, n

@@ -40,7 +40,7 @@ class Float64Buffers(nn.Module):
             buffer.copy_(rounded)
 
     def get_tensor(self, name: str, dtype: torch.dtype) -> Tensor:
-        """Give a buffer in a dtype, as precisely as it is known."""
+        """Return a buffer in a dtype, as precisely as it is known."""
         buffer = self._buffers[name]
         assert buffer is not None
         if buffer.dtype == dtype:
@@ -49,7 +49,7 @@ class Float64Buffers(nn.Module):
         return exact.to(buffer.device, dtype)
 
     def get_array(self, name: str, dtype: np.dtype) -> np.ndarray:
-        """Give a buffer as an array likewise; not to be written to.
+        """Return a buffer as an array likewise; not to be written to.
 
         One that was changed since by other means, such as `load_state_dict`, counts as
         it is.
@@ -67,7 +67,7 @@ class Float64Buffers(nn.Module):
 
 
 def in_dtype(module: M, dtype: torch.dtype) -> M:
-    """Give a module in a dtype: itself, or a copy as precise as it can be.
+    """Return a module in a dtype: itself, or a copy as precise as it can be.
 
     Parameters
     ----------

@@ -29,10 +29,10 @@ class ScoredRows(Protocol):
         """Rows and columns."""
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Give some rows at a time, all columns."""
+        """Return some rows at a time, all columns."""
 
     def columns(self) -> Iterator[np.ndarray]:
-        """Give some columns at a time, all rows."""
+        """Return some columns at a time, all rows."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class RowsInUnits:
             yield (dense_rows(self.X, rows) - self.mean) * self.weight
 
     def columns(self) -> Iterator[np.ndarray]:
-        """Give some columns of all rows at a time."""
+        """Return some columns of all rows at a time."""
         X = self.X.tocsc() if sparse.issparse(self.X) else self.X
         n_rows, n_columns = X.shape
         for some in row_chunks(n_columns, n_rows):
@@ -171,7 +171,7 @@ class PrincipalAxes:
         gap: np.ndarray,
         factor: np.ndarray,
     ) -> "PrincipalAxes":
-        """Give the axes of two sets of rows together.
+        """Return the axes of two sets of rows together.
 
         Exact as long as the axes held are as many as the columns.
 
@@ -210,7 +210,7 @@ class PrincipalAxes:
         return replace(merged, components=components)
 
     def _factor(self) -> np.ndarray:
-        """Give as many rows as axes, with the scatter of all."""
+        """Return as many rows as axes, with the scatter of all."""
         return np.sqrt(self.n_rows) * self.std[:, None] * self.components
 
     def residual(self, n_components: int) -> float:
@@ -224,7 +224,7 @@ class PrincipalAxes:
 
 
 def _triangle(rows: ScoredRows) -> np.ndarray:
-    """Give as many rows as columns, or fewer, with the scatter of all."""
+    """Return as many rows as columns, or fewer, with the scatter of all."""
     triangle = np.empty((0, rows.shape[1]))
     for chunk in rows:
         triangle = linalg.qr(np.vstack([triangle, chunk]), mode="r")[0]

@@ -13,7 +13,7 @@ Schedule = str | float | Callable[[int], float] | None
 def schedule_factor(
     schedule: Schedule, epoch: int, max_epochs: int, *, name: str = "lr_schedule"
 ) -> float:
-    """Give the factor of an epoch, counted from 0.
+    """Return the factor of an epoch, counted from 0.
 
     Parameters
     ----------

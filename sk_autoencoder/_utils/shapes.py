@@ -121,7 +121,7 @@ def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
 
 
 def _with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Give images without channels one."""
+    """Return images with a channel where they have none."""
     return (1, *shape) if len(shape) == 2 else shape
 
 
@@ -154,7 +154,7 @@ def _named(shape: tuple[int, ...]) -> str:
 
 
 def shaped(rows: Any, shape: Shape) -> Any:
-    """Give the rows of an array a shape; frames, and rows of shape None, stay flat.
+    """Return the rows of an array a shape; frames, and rows of shape None, stay flat.
 
     Parameters
     ----------
@@ -167,6 +167,6 @@ def shaped(rows: Any, shape: Shape) -> Any:
 
 
 def flat_view(array: np.ndarray) -> np.ndarray | None:
-    """Give an array as rows of numbers in the same memory; None where none can be."""
+    """Return an array as rows of numbers in the same memory; None where none can be."""
     view = array.reshape(len(array), math.prod(array.shape[1:]))
     return view if view.size == 0 or np.may_share_memory(view, array) else None

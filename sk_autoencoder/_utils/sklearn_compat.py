@@ -44,7 +44,7 @@ def output_kind(estimator: BaseEstimator) -> str:
 
 
 def feature_names_in(estimator: BaseEstimator, names: Any = None) -> np.ndarray:
-    """Give the names of the features of `fit`, made up where there were none."""
+    """Return the names of the features of `fit`, made up where there were none."""
     return _check_feature_names_in(estimator, names)
 
 

@@ -321,7 +321,7 @@ def _order(n_levels: int) -> np.ndarray:
 
 
 def _risk(columns: dict[str, np.ndarray], factors: np.ndarray) -> np.ndarray:
-    """Give the log-odds of a claim."""
+    """Return the log-odds of a claim."""
     schema = {column.name: column for column in read_schema()[0]}
 
     def standard(name: str) -> np.ndarray:

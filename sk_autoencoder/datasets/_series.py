@@ -178,7 +178,7 @@ class _Windows:
     noise: np.ndarray
 
     def only(self, row: int) -> _Windows:
-        """Give one window."""
+        """Return one window."""
         own = {f.name: getattr(self, f.name)[row : row + 1] for f in fields(self)}
         return _Windows(**own)
 
@@ -214,7 +214,7 @@ class _Machine:
     def read(
         self, windows: _Windows, *, start: int = 0, factor: float = 1.0
     ) -> np.ndarray:
-        """Give the series of windows whose load runs faster from a step on."""
+        """Return the series of windows whose load runs faster from a step on."""
         n_steps, lag = self._n_steps, self._lag
         step = np.arange(-_BEFORE - lag.max(), n_steps)
         load = self._load(windows, step + (factor - 1) * np.maximum(step - start, 0))
@@ -231,7 +231,7 @@ class _Machine:
         return (bent - self._mean) / self._deviation + windows.noise
 
     def _load(self, windows: _Windows, step: np.ndarray) -> np.ndarray:
-        """Give the load (n, n_steps): a season with a second harmonic."""
+        """Return the load (n, n_steps): a season with a second harmonic."""
         angle = 2 * np.pi * step / windows.period[:, None] + windows.phase[:, None]
         wave = np.sin(angle) + self._second * np.sin(2 * angle + 1.0)
         return windows.strength[:, None] * wave
@@ -250,7 +250,7 @@ class _Spoilt:
     row: int
 
     def copy(self) -> np.ndarray:
-        """Give the window as it would be without, (n_steps, n_channels)."""
+        """Return the window as it would be without, (n_steps, n_channels)."""
         return self.normal[self.row].copy()
 
 

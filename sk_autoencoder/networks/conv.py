@@ -152,7 +152,7 @@ class ConvNet(Network):
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
     def warning_for(self, n_features: int) -> str | None:
-        """Say whether axes seem to be mistaken; see `Network.warning_for`."""
+        """Whether axes seem to be mistaken; see `Network.warning_for`."""
         shape = () if self.input_shape is None else tuple(self.input_shape)
         if _looks_like_an_image(shape) and math.prod(shape) == n_features:
             return (
@@ -174,7 +174,7 @@ class ConvNet(Network):
     def _down(
         self, before: tuple, after: tuple, generator: torch.Generator
     ) -> list[nn.Module]:
-        """Give a stage of the encoder, from one shape to the next."""
+        """Return a stage of the encoder, from one shape to the next."""
         kind = LAYERS[len(before) - 1][0]
         strided = self.pooling not in POOLINGS
         stride = self.stride if strided else 1
@@ -193,7 +193,7 @@ class ConvNet(Network):
         *,
         is_last: bool,
     ) -> list[nn.Module]:
-        """Give a stage of the decoder; the last has nothing after its convolution."""
+        """Return a stage of the decoder; the last has nothing after its convolution."""
         plain, transposed, _ = LAYERS[len(before) - 1]
         layers: list[nn.Module]
         if self.upsampling == "nearest":
@@ -246,7 +246,7 @@ class ConvNet(Network):
         return layer
 
     def _after(self, shape: tuple) -> list[nn.Module]:
-        """Give what follows a stage's convolution."""
+        """Return what follows a stage's convolution."""
         layers: list[nn.Module] = []
         if self.batch_norm:
             norm = LAYERS[len(shape) - 1][2]
@@ -322,7 +322,7 @@ class ConvNet(Network):
 
 
 def _looks_turned(shape: tuple[int, ...]) -> bool:
-    """Tell whether an image's channels seem to be its last size.
+    """Whether an image's channels seem to be its last size.
 
     Only square ones are told: an image as wide as a pixel or three, with exactly as
     many channels as rows, is nothing that anybody has. (64, 128, 1) may be 64 sensors.
@@ -331,7 +331,7 @@ def _looks_turned(shape: tuple[int, ...]) -> bool:
 
 
 def _looks_like_an_image(shape: tuple[int, ...]) -> bool:
-    """Tell whether the shape of a signal seems to be that of an image without channels.
+    """Whether the shape of a signal seems to be that of an image without channels.
 
     Only square ones from 8 on are told, as for `_looks_turned`: signals seldom have as
     many channels as steps.
@@ -345,7 +345,7 @@ def _looks_like_an_image(shape: tuple[int, ...]) -> bool:
 
 
 def _advice(shape: tuple[int, ...]) -> str:
-    """Say what to do about an image whose channels are its last size."""
+    """Return what to do about an image whose channels are its last size."""
     turned = (shape[2], shape[0], shape[1])
     if shape[2] == 1:
         return f"Pass input_shape={turned}."
@@ -357,7 +357,7 @@ def _advice(shape: tuple[int, ...]) -> str:
 
 
 def _guess(shape: tuple[int, ...], n_inputs: int) -> str:
-    """Say what else rows of so many features may be."""
+    """Return what else rows of so many features may be."""
     if _looks_turned(shape):
         return ", where input_shape looks like (height, width, channels)"
     if n_inputs and n_inputs % math.prod(shape[1:]) == 0:
@@ -385,7 +385,7 @@ class Reshape(nn.Module):
         self.channels_last = channels_last and len(shape) == 3
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give each row its shape."""
+        """Reshape each row."""
         x = x.reshape(-1, *self.shape)
         if self.channels_last and x.device.type == "cpu":
             x = x.to(memory_format=torch.channels_last)

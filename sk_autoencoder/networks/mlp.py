@@ -107,7 +107,7 @@ class MLP(Network):
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
     def stack_widths(self) -> list[int]:
-        """Give the units of each hidden layer; see `Network.stack_widths`."""
+        """Return the units of each hidden layer; see `Network.stack_widths`."""
         sizes = self._sizes(STACK_SIZES)
         if not sizes:
             raise ValueError(
@@ -205,7 +205,7 @@ class HiddenActivations(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def in_a_row(self) -> list[nn.Module]:
-        """Give the layers; the last one's output is all that is decoded."""
+        """Return the layers; the last one's output is all that is decoded."""
         return list(self.blocks)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -232,7 +232,7 @@ class FromLastLayer(nn.Module):
         self.output = output
 
     def in_a_row(self) -> list[nn.Module]:
-        """Give what runs after the last layer."""
+        """Return what runs after the last layer."""
         return [self.output]
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -267,7 +267,7 @@ class Dropout(nn.Module):
 
 
 def is_plain_activation(part: nn.Module) -> bool:
-    """Tell whether this is one of `ACTIVATIONS`, with torch's default parameters."""
+    """Whether this is one of `ACTIVATIONS`, with torch's default parameters."""
     if type(part) is nn.GELU:
         return part.approximate == "none"
     if type(part) is nn.ELU:
@@ -358,7 +358,7 @@ def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
 
 
 def is_count(size: object) -> bool:
-    """Tell whether this is a whole number of at least one; numpy's ints count too."""
+    """Whether this is a whole number of at least one; numpy's ints count too."""
     if isinstance(size, bool) or not hasattr(size, "__index__"):
         return False
     return size.__index__() >= 1

@@ -250,7 +250,7 @@ class RecurrentNet(Network):
 
     @staticmethod
     def _guess(n_steps: int, n_channels: int, n_features: int) -> str:
-        """Say what else the shape may have been meant to be."""
+        """Return what else the shape may have been meant to be."""
         if n_features % n_steps == 0:
             n_channels = n_features // n_steps
             return f", which would be {n_channels} channels of {n_steps} steps"

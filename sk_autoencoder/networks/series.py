@@ -61,7 +61,7 @@ class Recurrence(nn.Module):
                 self.state_bias[n_units : 2 * n_units] = 0.0
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """Give the state that is shown after each frame."""
+        """Return the state that is shown after each frame."""
         if state is None:
             state = x.new_zeros(x.shape[0], self.n_states, self.n_units)
         states = [part.unsqueeze(0).contiguous() for part in state.unbind(1)]
@@ -250,5 +250,5 @@ class WrittenBack(nn.Module):
 
 
 def picked(x: Tensor, place: Tensor) -> Tensor:
-    """Give the frames (n, m, d) of x (n, n_frames, d) at places (n, m)."""
+    """Return the frames (n, m, d) of x (n, n_frames, d) at places (n, m)."""
     return x.gather(1, place.unsqueeze(2).expand(-1, -1, x.shape[2]))

@@ -224,7 +224,7 @@ class UsersPart(nn.Module):
         self.register_parameter("gate", None)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give each row its shape, and the result none."""
+        """Reshape each row for the module, and flatten what it returns."""
         if self.shape is not None:
             x = x.reshape(-1, *self.shape)
         y = self.module(x)

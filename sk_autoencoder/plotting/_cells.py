@@ -21,7 +21,7 @@ MOST = 1.0
 
 
 def is_frame(X: Any) -> bool:
-    """Tell whether this has named columns."""
+    """Whether this has named columns."""
     return hasattr(X, "columns")
 
 
@@ -32,7 +32,7 @@ def names_of(X: Any) -> list[str]:
 
 
 def columns_of(X: Any) -> list[list[Any]]:
-    """Give the cells of each column of a frame, an array or a sparse matrix."""
+    """Return the cells of each column of a frame, an array or a sparse matrix."""
     if hasattr(X, "iloc"):
         return [X.iloc[:, j].tolist() for j in range(X.shape[1])]
     if is_frame(X):
@@ -41,18 +41,18 @@ def columns_of(X: Any) -> list[list[Any]]:
 
 
 def is_number(cell: Any) -> bool:
-    """Tell whether a cell is measured; booleans are categories."""
+    """Whether a cell is measured; booleans are categories."""
     return isinstance(cell, Real) and not isinstance(cell, bool | np.bool_)
 
 
 def has_only_numbers(X: Any) -> bool:
-    """Tell whether no cell is a category; missing ones may be either."""
+    """Whether no cell is a category; missing ones may be either."""
     every = (cell for cells in columns_of(X) for cell in cells)
     return all(is_number(cell) or _is_missing(cell) for cell in every)
 
 
 def spreads_of(X: Any) -> np.ndarray:
-    """Give the standard deviation of each column of numbers, NaN for the others."""
+    """Return the standard deviation of each column of numbers, NaN for the others."""
     spreads = []
     for cells in columns_of(X):
         seen = [cell for cell in cells if not _is_missing(cell)]
@@ -118,7 +118,7 @@ def _label(ax: Axes, names: list[str], labels: list[str], n_rows: int) -> None:
 
 
 def _error(truth: Any, cell: Any, unit: float) -> float:
-    """Give how far a cell is off: in units, or 1 for another category."""
+    """Return how far a cell is off: in units, or 1 for another category."""
     if _is_missing(truth) or _is_missing(cell):
         return np.nan
     if np.isnan(unit):

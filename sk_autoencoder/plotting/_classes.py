@@ -85,7 +85,7 @@ def _class_name(value: Any) -> str:
 
 
 def looks_of(names: np.ndarray) -> dict[str, Look]:
-    """Give each class a colour and a marker.
+    """Return each class a colour and a marker.
 
     Parameters
     ----------

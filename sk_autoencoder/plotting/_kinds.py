@@ -29,7 +29,7 @@ def check_shapes(rows: dict[str, Any]) -> None:
 
 
 def resolve_kind(kind: str, X: Any, image_shape: Any) -> str:
-    """Say what rows are."""
+    """Return what rows are."""
     if kind in KINDS:
         return kind
     if kind != "auto":
@@ -60,6 +60,6 @@ def shape_in(estimator: Any) -> tuple[tuple[int, ...] | None, bool]:
 
 
 def as_series(rows: np.ndarray, shape: tuple[int, ...], turned: bool) -> np.ndarray:
-    """Give rows as (n_rows, n_steps, n_channels)."""
+    """Return rows as (n_rows, n_steps, n_channels)."""
     series = rows.reshape(len(rows), *shape)
     return np.moveaxis(series, 1, -1) if turned else series

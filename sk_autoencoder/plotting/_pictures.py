@@ -39,7 +39,7 @@ def draw_images(ax: Axes, rows: dict[str, np.ndarray], cmap: Any) -> AxesImage:
 def resolve_image_shape(
     image_shape: tuple[int, ...] | None, n_features: int
 ) -> tuple[int, ...]:
-    """Give the shape of an image, (height, width) or with one or three channels."""
+    """Return the shape of an image, (height, width) or with one or three channels."""
     if image_shape is None:
         side = math.isqrt(n_features)
         if side * side != n_features:

@@ -258,7 +258,7 @@ default=None
         return self
 
     def _curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Give what is drawn as arrays, refused before anything is drawn."""
+        """Return what is drawn as arrays, refused before anything is drawn."""
         sizes = np.asarray(self.n_components)
         explained = np.asarray(self.explained_variance, dtype=float)
         if explained.ndim != 1 or explained.size == 0:
@@ -302,13 +302,13 @@ def _code_sizes(estimator: BaseAutoEncoder) -> np.ndarray:
 def _explained_in_training(
     estimator: BaseAutoEncoder, sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Give what codes explain of the training rows, and PCA's curve."""
+    """Return what codes explain of the training rows, and PCA's curve."""
     explained = np.cumsum(estimator.explained_variance_ratio_)[sizes - 1]
     return explained, _pca_in_training(estimator._plan, estimator.n_components_)
 
 
 def _pca_in_training(plan: Plan, k: int) -> np.ndarray | None:
-    """Give what 1 to k principal axes explain of the training rows, (k,).
+    """Return what 1 to k principal axes explain of the training rows, (k,).
 
     The axes are those of the rows in the units of the score. They are uncorrelated,
     so that each takes its own share of a column's variance, in any unit.

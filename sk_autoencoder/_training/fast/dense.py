@@ -131,7 +131,7 @@ def dense_layers(module: nn.Module) -> list[DenseLayer] | None:
 
 
 def _in_a_row(module: nn.Module) -> Sequence[nn.Module]:
-    """Give the parts that run one after the other, `Sequential`s taken apart."""
+    """Return the parts that run one after the other, `Sequential`s taken apart."""
     in_a_row: Any = getattr(module, "in_a_row", None)
     if in_a_row is not None:
         parts = in_a_row()

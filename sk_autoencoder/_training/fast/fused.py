@@ -106,7 +106,7 @@ class _Networks(NamedTuple):
         return cls(first, last, pca)
 
     def hold_all(self, parameters: Iterable[Tensor]) -> bool:
-        """Tell whether these are the weights, each in one layer, and all trained."""
+        """Whether these are the weights, each in one layer, and all trained."""
         linears = [layer.linear for layer in [*self.encoder, *self.decoder]]
         weights = [weight for x in linears for weight in (x.weight, x.bias)]
         every = set(parameters)
@@ -115,7 +115,7 @@ class _Networks(NamedTuple):
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    """Tell whether somebody listens to the passes of autograd."""
+    """Whether somebody listens to the passes of autograd."""
     if any(parameter._backward_hooks for parameter in module.parameters()):
         return True
     return any(
@@ -208,7 +208,7 @@ class FusedStep:
         return self._end(encoder, loss, to_code.addmm_(slope, inner.axes.t()), back)
 
     def _draw(self, encoder_output: Tensor) -> tuple[Tensor, Back | None]:
-        """Give the codes to decode, and the way back where they were drawn."""
+        """Return the codes to decode, and the way back where they were drawn."""
         module = self._module
         if module.objective.is_plain:
             return encoder_output, None
@@ -231,7 +231,7 @@ class FusedStep:
         return self._columns.loss_and_gradient(raw, target, unit)
 
     def _buffered(self, n_rows: int) -> tuple[DenseBackprop, DenseBackprop]:
-        """Give the layers with buffers: one set a size, the last batch's apart."""
+        """Return the layers with buffers: one set a size, the last batch's apart."""
         if n_rows not in self._passes:
             self._passes[n_rows] = (
                 DenseBackprop(self._networks.encoder, self._views, n_rows),
