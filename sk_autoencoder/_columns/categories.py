@@ -136,7 +136,7 @@ class OneHotColumns(ColumnGroup):
         return np.sqrt(share * (1 - share)) / self.exact["spread"]
 
     def _hot(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the places of the levels (n, c), whether there are any, and one-hots."""
+        """Return the levels' places (n, c), whether there are any, and one-hots."""
         there = (~x.isnan()).to(x)
         places = x.nan_to_num(0.0).long() + self.starts
         hot = x.new_zeros((x.shape[0], self.n_outputs)).scatter_(1, places, there)
@@ -149,7 +149,7 @@ class OneHotColumns(ColumnGroup):
         return hot.div_(self.spread)
 
     def _logits(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Give safe logits, and the log of each column's sum of their exponentials."""
+        """Return safe logits and the log of each column's sum of exponentials."""
         # The gradient goes straight through: a logit out of bounds can come back.
         safe = raw + (raw.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) - raw).detach()
         with torch.autocast(raw.device.type, enabled=False):

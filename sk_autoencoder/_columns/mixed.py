@@ -132,7 +132,7 @@ class MixedColumns(Columns):
             group.set_residual_variance(own)
 
     def variances(self) -> np.ndarray:
-        """Give the variances of the numbers of the score in training, (n_outputs,)."""
+        """Return the variances in training of the score's numbers, (n_outputs,)."""
         own = self.exact["input_spread"][: self.n_outputs] * self.exact["to_pca_space"]
         return np.square(own)
 
@@ -161,7 +161,7 @@ class MixedColumns(Columns):
         return torch.cat(centred, dim=1) * self.to_error_units
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Give rows less their reconstruction, likewise; 0 where cells are missing."""
+        """Return rows less their reconstruction; 0 where cells are missing."""
         expected = [group.expected(own) for group, own in self._split(raw)]
         gap = (
             self.centered_targets(x) - torch.cat(expected, dim=1) * self.to_error_units
@@ -302,7 +302,7 @@ def _kind(column: NumberColumn | CategoryColumn, position: int) -> str | int:
 
 
 def _ranges(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give least, greatest and deviation of the scaled numbers; NaN, NaN and 0 else."""
+    """Return least, greatest, and deviation of scaled numbers; NaN, NaN, 0 else."""
     n_columns = len(table.columns)
     low, high = np.full(n_columns, np.nan), np.full(n_columns, np.nan)
     spread = np.zeros(n_columns)

@@ -237,7 +237,7 @@ class Table:
         return fill_cells(X, gaps, dtypes)
 
     def statistics(self, matrix: np.ndarray) -> ColumnStatistics:
-        """Say what is known of the numbers of the rows: they are around 0 already."""
+        """Return what is known of the rows' numbers: they are around 0 already."""
         n_rows, n_columns = matrix.shape
         zero = np.zeros(n_columns)
         spread = np.array(

@@ -193,5 +193,5 @@ class ReadsTables(ChecksObjects):
         return self._table.numbers(cells, like)
 
     def _in_container(self, rows: np.ndarray, like: Any) -> Any:
-        """Give an array the shape in which rows came to fit; frames hold flat rows."""
+        """Return an array in the shape that rows had in fit; frames hold flat rows."""
         return shaped(in_output_container(self, rows, like=like), self._row_shape)

@@ -40,7 +40,7 @@ ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values 
 
 @contextmanager
 def validation_errors() -> Iterator[None]:
-    """Say of a ValueError in the block that X_val is what is wrong."""
+    """Name X_val as what is wrong in a ValueError of the block."""
     try:
         yield
     except ValueError as error:

@@ -58,7 +58,7 @@ class Sink(Protocol):
 
 
 def dtype_in_use(X: Any) -> np.dtype:
-    """Say in which dtype rows are transformed: float32 rows in theirs."""
+    """Return the dtype in which rows are transformed: float32 rows in theirs."""
     return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
 
 

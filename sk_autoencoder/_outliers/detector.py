@@ -274,7 +274,7 @@ default="combined"
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Tell outliers from other rows.
+        """Predict whether rows are outliers.
 
         Parameters
         ----------

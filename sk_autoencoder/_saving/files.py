@@ -299,7 +299,7 @@ def _header(
 
 
 def _beyond_limits(text: str) -> str | None:
-    """Say in what a header's JSON is too much to be read in bounded memory."""
+    """Return in what a header's JSON is too much for bounded memory."""
     if len(text) > MOST_BYTES:
         return f"{len(text)} characters, beyond {MOST_BYTES}"
     if not text.isascii():

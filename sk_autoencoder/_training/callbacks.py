@@ -29,7 +29,7 @@ def hooks_batches(callback: Any) -> bool:
 
 
 def print_message(callbacks: Iterable[tuple[str, Any]], message: str) -> None:
-    """Say something where the callbacks print, if any does.
+    """Print a message where the callbacks print, if any does.
 
     Parameters
     ----------

@@ -223,8 +223,6 @@ class AutoEncoderNet(EpochLoop):
         self, X: Any, y: Any = None, **fit_params: Any
     ) -> tuple[Any, Any]:
         """Hold out validation rows, the same at every call for the same rows."""
-        if self.train_split is not None:
-            return super().get_split_datasets(X, y, **fit_params)
         rows = self.get_dataset(X, y)
         if isinstance(rows, RowDataset) and rows.validation is not None:
             return rows, rows.validation

@@ -68,7 +68,7 @@ def _set_own_threads(n_threads: int, *, default: int) -> None:
 
 @contextmanager
 def numpy_like_torch() -> Iterator[None]:
-    """Give numpy's products torch's number of threads, and its silence on overflow."""
+    """Run numpy's products on torch's number of threads, silent on overflow."""
     hold = object()
     try:
         _blas.limit(hold, torch.get_num_threads())

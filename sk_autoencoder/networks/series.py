@@ -139,7 +139,7 @@ class SeriesEncoder(nn.Module):
         return self.output(self.dropout(last.squeeze(1)))
 
     def _frames(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the frames to read, and for each the one in its place when turned round.
+        """Return the frames to read, and for each the one in its place in reverse.
 
         Frames after the last that has a value stay where they are.
         """

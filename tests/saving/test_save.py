@@ -29,9 +29,6 @@ from sk_autoencoder.networks import MLP
 X = np.random.default_rng(0).normal(size=(40, 4))
 SMALL = {"hidden_layer_sizes": (4,), "max_epochs": 1, "random_state": 0}
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and links are POSIX's")
-not_root = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every file"
-)
 
 
 @pytest.fixture(scope="module")
