@@ -70,7 +70,7 @@ venv: $(VENV)/.all  ## make .venv, with all that the other targets need
 # --------------------------------------------------------------------------- runs
 
 demo: $(VENV)/.demo  ## compare the transformers with PCA on a real table (minutes)
-	$(ONE_THREAD) $(BIN) benchmarks/demo.py --output demo_output
+	$(ONE_THREAD) $(BIN) -m benchmarks.demo --output demo_output
 	@echo "table and pictures: demo_output/"
 
 test: $(VENV)/.all  ## run every test but those below, doctests and documentation too
@@ -110,20 +110,20 @@ docs: $(VENV)/.all  ## build the documentation into docs/_build/html, offline
 
 # The scripts start themselves again with one thread.
 bench: $(VENV)/.all  ## measure speed, memory and quality (takes its time)
-	$(BIN) benchmarks/bench_fit.py
-	$(BIN) benchmarks/bench_grid.py
-	$(BIN) benchmarks/bench_growth.py --quick
-	$(BIN) benchmarks/bench_transform.py
-	$(BIN) benchmarks/bench_memory.py
-	$(BIN) benchmarks/bench_ordered.py
-	$(BIN) benchmarks/bench_series.py
-	$(BIN) benchmarks/bench_impute.py --rows 1000
-	$(BIN) benchmarks/bench_density.py
-	$(BIN) benchmarks/bench_outliers.py
-	$(BIN) benchmarks/bench_quality.py --quick
-	$(BIN) benchmarks/bench_images.py
-	$(BIN) benchmarks/bench_user_network.py --rows 1000
-	$(BIN) benchmarks/bench_choices.py --seeds 1
+	$(BIN) -m benchmarks.speed.fit
+	$(BIN) -m benchmarks.speed.grid
+	$(BIN) -m benchmarks.speed.growth --quick
+	$(BIN) -m benchmarks.speed.transform
+	$(BIN) -m benchmarks.speed.memory
+	$(BIN) -m benchmarks.quality.ordered
+	$(BIN) -m benchmarks.series.run
+	$(BIN) -m benchmarks.tables.impute --rows 1000
+	$(BIN) -m benchmarks.density.run
+	$(BIN) -m benchmarks.outliers.run
+	$(BIN) -m benchmarks.quality.run --quick
+	$(BIN) -m benchmarks.images.run
+	$(BIN) -m benchmarks.images.user_network --rows 1000
+	$(BIN) -m benchmarks.quality.choices --seeds 1
 
 clean:  ## remove what the targets made, the environments too
 	rm -rf $(VENV) $(VENV_OLDEST) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,8 +1,8 @@
 """Compare PCA with three autoencoders on a real table, in one grid search.
 
     make demo
-    python benchmarks/demo.py --output DIR     # pictures and table go there
-    python benchmarks/demo.py --quick          # seconds, and results to match
+    python -m benchmarks.demo --output DIR     # pictures and table go there
+    python -m benchmarks.demo --quick          # seconds, and results to match
 
 The table is Adult: 48,842 people, numbers and categories about each of them, and the
 question who earns more than 50,000 dollars a year. It is encoded once, and then:

@@ -22,7 +22,7 @@ __all__ = ["NumericColumns", "NumericScale"]
 # A column whose spread is below this share of the unit that its error is measured in
 # is blown up no further than to this share: a pixel that is hardly ever set would
 # otherwise outweigh all others when it is. Which value matters far less than that there
-# is one: benchmarks/bench_choices.py.
+# is one (`python -m benchmarks.quality.choices`).
 SMALLEST_SHARE = 0.2
 
 

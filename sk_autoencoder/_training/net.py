@@ -38,7 +38,7 @@ OF_A_RUN = ("gradient_fn_", "guard_", "best_", "_bars", "interrupts_")
 
 # What an average is behind by, a 10th of the steps, costs a run of few epochs as much
 # as those steps would give: a network of sigmoids .015 of the explained variance after
-# 240 steps, where a 40th costs nothing (`benchmarks/bench_user_network.py`).
+# 240 steps, where a 40th costs nothing (`python -m benchmarks.images.user_network`).
 LEAD, LEAD_AS_GIVEN = 10, 40
 
 MakeGradientFn = Callable[[nn.Module, FlatParameters, str], GradientFn | None] | None

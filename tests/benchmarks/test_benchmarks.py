@@ -3,7 +3,6 @@
 import importlib
 import math
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,13 +15,14 @@ from sk_autoencoder.datasets import _fashion_mnist
 
 pytestmark = pytest.mark.benchmark
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+def load(name):
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
+def script():
+    return load
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,13 @@ def script(monkeypatch):
     ],
 )
 def test_a_verdict_says_what_was_wanted_and_whether_it_came(script, arguments, line):
-    assert script("common").verdict("seconds", *arguments) == f"- seconds: {line}"
+    assert (
+        script("_shared.common").verdict("seconds", *arguments) == f"- seconds: {line}"
+    )
 
 
 def test_the_ways_to_a_product_give_the_same_product(script):
-    products = script("bench_choices")._products(5, 4, 3)
+    products = script("quality.choices")._products(5, 4, 3)
     assert [len(ways) for ways in products.values()] == [3, 2, 2]
     for ways in products.values():
         first, *others = (torch.as_tensor(way()).clone() for way in ways.values())
@@ -59,7 +61,7 @@ def mixed():
 
 
 def test_imputers_fill_what_is_missing_and_leave_what_is_known(script, mixed):
-    bench, methods = script("bench_impute"), script("impute_methods")
+    bench, methods = script("tables.impute"), script("tables.impute_methods")
     frame = bench.prepared(mixed, 50, 0)
     spoiled, mask = bench.hidden(frame, 0.2, 0)
     assert spoiled.isna().to_numpy().sum() == mask.sum() > 0
@@ -76,7 +78,7 @@ def test_imputers_fill_what_is_missing_and_leave_what_is_known(script, mixed):
 
 
 def test_boosting_in_rounds_fills_and_says_how_much_a_round_has_changed(script, mixed):
-    bench, methods = script("bench_impute"), script("impute_methods")
+    bench, methods = script("tables.impute"), script("tables.impute_methods")
     frame = bench.prepared(mixed, 50, 0)
     spoiled, mask = bench.hidden(frame, 0.2, 0)
     filled = methods.forest(spoiled, 0, rounds=2, max_iter=5, min_samples_leaf=5)
@@ -88,7 +90,7 @@ def test_boosting_in_rounds_fills_and_says_how_much_a_round_has_changed(script, 
 
 def test_imputation_is_counted_and_its_measurements_are_kept(script, tmp_path):
     pytest.importorskip("pandas")
-    bench = script("bench_impute")
+    bench = script("tables.impute")
     path = tmp_path / "results.jsonl"
     score = bench.Score(0.5, math.nan, 2.0)
     assert bench.Kept(path).get(["wine", 0], lambda: score) == score
@@ -109,7 +111,7 @@ def test_imputation_is_counted_and_its_measurements_are_kept(script, tmp_path):
 
 
 def test_the_bandwidth_is_best_for_rows_left_out(script):
-    methods = script("density_methods")
+    methods = script("density.methods")
     rows = np.random.default_rng(0).normal(size=(40, 2))
     chosen = methods.kernel(rows).values["width"]
     scores = []
@@ -126,7 +128,7 @@ def test_the_bandwidth_is_best_for_rows_left_out(script):
 def test_mixtures_take_as_many_parts_as_pay(script):
     rng = np.random.default_rng(0)
     rows = np.vstack([rng.normal(m, 1, size=(100, 2)) for m in (-8, 0, 8)])
-    density = script("density_methods").mixture(rows, 0)
+    density = script("density.methods").mixture(rows, 0)
     assert density.values["parts"] == 3
     drawn = density.sample(600, 1)
     assert drawn.shape == (600, 2)
@@ -138,12 +140,12 @@ def test_drawn_numbers_are_moved_to_the_nearest_that_there_is(script):
     drawn = np.array([[-5.0, 0.3], [2.4, 0.9], [2.6, -1], [1e3, 7]])
     expected = [[0, 0.3], [1, 0.9], [4, -1], [361, 7]]
     np.testing.assert_array_equal(
-        script("density_samples").snapped(drawn, train), expected
+        script("density.samples").snapped(drawn, train), expected
     )
 
 
 def test_rows_of_the_same_density_can_not_be_told_apart(script):
-    samples = script("density_samples")
+    samples = script("density.samples")
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(600, 3))
     assert samples.told_apart(rows[:300], rows[300:], 0) == pytest.approx(0.5, abs=0.1)
@@ -151,7 +153,7 @@ def test_rows_of_the_same_density_can_not_be_told_apart(script):
 
 
 def test_outliers_are_planted_and_found(script):
-    methods, bench = script("outliers_methods"), script("bench_outliers")
+    methods, bench = script("outliers.methods"), script("outliers.run")
     X, y = methods.load("breast_cancer", None, 10_000)
     assert X.shape == (396, 30)
     assert y.sum() == 39
@@ -164,7 +166,7 @@ def test_outliers_are_planted_and_found(script):
 
 
 def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys):
-    bench, report = script("bench_outliers"), script("outliers_report")
+    bench, report = script("outliers.run"), script("outliers.report")
     monkeypatch.setattr(bench, "ensure_one_thread", lambda: None)
     arguments = ["bench", "--sets", "wine", "--methods", "PCA", "ours", "--seeds", "2"]
     monkeypatch.setattr("sys.argv", arguments)
@@ -173,7 +175,7 @@ def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys)
     assert "| set | ours | PCA |" in text
     assert "- mean average precision over that of PCA: " in text
     assert "- no file for: ad_breastw, ad_optdigits, " in text
-    line = script("quality_results").Line
+    line = script("quality.results").Line
     lines = [
         line("outliers", name, "raw", 0, seed, run, 9, 2, 9, dict(values, seconds=1.0))
         for name, run, seed, values in (
@@ -192,8 +194,8 @@ def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys)
 
 
 def test_the_convolutions_by_hand_are_those_of_conv_net(script):
-    conv, hand = script("conv_workload"), script("handwritten")
-    rows = script("data").synthetic_pictures(8)
+    conv, hand = script("speed.fit_convolutions"), script("_shared.handwritten")
+    rows = script("_shared.data").synthetic_pictures(8)
     stack = conv.ConvStack(torch.as_tensor(rows), "relu", hand.Extras())
     network = conv.ConvNet(
         (1, conv.SIDE, conv.SIDE),
@@ -219,8 +221,8 @@ def test_the_convolutions_by_hand_are_those_of_conv_net(script):
 
 
 def test_convolutions_fit_by_hand_and_by_our_estimator(script):
-    conv, workloads = script("conv_workload"), script("fit_workloads")
-    rows = script("data").synthetic_pictures(64)
+    conv, workloads = script("speed.fit_convolutions"), script("speed.fit_workloads")
+    rows = script("_shared.data").synthetic_pictures(64)
     for fit in (conv.handwritten_conv, conv.ours_conv):
         seconds, loss = fit(
             rows, conv.SIZES, "relu", 32, 2, 1e-3, extras=workloads.RECIPE
@@ -230,7 +232,7 @@ def test_convolutions_fit_by_hand_and_by_our_estimator(script):
 
 
 def test_images_are_compared_on_the_same_rows(script):
-    bench = script("bench_images")
+    bench = script("images.run")
     images = bench.digits(None)
     assert images.train.shape[1:] == images.test.shape[1:] == (8, 8)
     scores = bench.compare(images, 4, rows=120, epochs=1)
@@ -244,7 +246,7 @@ def test_images_are_compared_on_the_same_rows(script):
 
 
 def test_the_table_of_images_has_ratios_and_verdicts(script):
-    bench = script("bench_images")
+    bench = script("images.run")
     scores = {
         bench.PRINCIPAL: bench.Score(10.0, 0.5, 0.1),
         bench.DENSE: bench.Score(8.0, 0.6, 3.0),
@@ -260,7 +262,7 @@ def test_the_table_of_images_has_ratios_and_verdicts(script):
 
 
 def test_images_that_are_not_there_are_missing(script, tmp_path, monkeypatch):
-    bench = script("bench_images")
+    bench = script("images.run")
     monkeypatch.setattr(_fashion_mnist, "DEBIAN", tmp_path)
     monkeypatch.delenv("SK_AUTOENCODER_DATA", raising=False)
     args = Namespace(data=None, fashion=None)
@@ -272,13 +274,13 @@ def test_images_that_are_not_there_are_missing(script, tmp_path, monkeypatch):
     )
     images = bench.usps(Namespace(data=tmp_path))
     assert (len(images.train), len(images.test)) == (3, 2)
-    assert script("data").fashion_mnist(tmp_path, n_rows=3) is None
+    assert script("_shared.data").fashion_mnist(tmp_path, n_rows=3) is None
 
 
 def test_other_settings_of_convolutions_are_those_of_network_and_training(
     script, monkeypatch
 ):
-    bench, seen = script("bench_images"), []
+    bench, seen = script("images.run"), []
 
     class Estimator(bench.AutoEncoderTransformer):
         def fit(self, X, y=None):
@@ -300,7 +302,7 @@ def test_other_settings_of_convolutions_are_those_of_network_and_training(
 
 
 def test_networks_for_series_are_compared_on_the_same_held_out_rows(script):
-    bench = script("bench_series")
+    bench = script("series.run")
     X, shape = bench.series_of(bench.MADE_UP, None, 40)
     assert shape == (64, 4)
     untrained = bench.measure(X, shape, 3, 0, max_epochs=0)
@@ -312,7 +314,7 @@ def test_networks_for_series_are_compared_on_the_same_held_out_rows(script):
 
 
 def test_errors_on_series_are_averaged_and_held_against_the_dense_network(script):
-    bench = script("bench_series")
+    bench = script("series.run")
     first = dict.fromkeys(bench.METHODS, (0.5, 2.0)) | {bench.RECURRENT: (0.2, 10.0)}
     second = dict.fromkeys(bench.METHODS, (0.5, 4.0)) | {bench.RECURRENT: (0.8, 30.0)}
     over_pca, over_dense, seconds = bench.summary([first, second])

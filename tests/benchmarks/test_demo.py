@@ -9,9 +9,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_demo_prints_a_table_and_draws_pictures(tmp_path):
-    script = ROOT / "benchmarks" / "demo.py"
+    arguments = ["--quick", "--output", tmp_path]
     run = subprocess.run(
-        [sys.executable, "-W", "error", script, "--quick", "--output", tmp_path],
+        [sys.executable, "-W", "error", "-m", "benchmarks.demo", *arguments],
+        cwd=ROOT,
         env={**os.environ, "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,

@@ -1,8 +1,7 @@
-"""What `bench_features.py` measures and prints, on a tiny table and small networks."""
+"""What `tables.features` measures and prints, on a tiny table and small networks."""
 
 import importlib
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +13,14 @@ pytest.importorskip("matplotlib")
 
 pytestmark = pytest.mark.benchmark
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+def load(name):
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
+def script():
+    return load
 
 
 def tiny_table(script, n_rows=120):
@@ -34,16 +34,16 @@ def tiny_table(script, n_rows=120):
         }
     )
     y = (number + rng.normal(size=n_rows) > 0).astype(np.float32)
-    return script("features_tables").code("adult", frame, y)
+    return script("tables.features_tables").code("adult", frame, y)
 
 
 @pytest.fixture
 def quick(script, monkeypatch):
-    methods = script("features_methods")
+    methods = script("tables.features_methods")
     monkeypatch.setitem(methods.RECIPE, "max_epochs", 1)
     monkeypatch.setitem(methods.RECIPE, "hidden_layer_sizes", (8, 4))
     monkeypatch.setattr(methods, "SIZES", (8, 4))
-    bench = script("bench_features")
+    bench = script("tables.features")
     monkeypatch.setattr(bench, "load", lambda *args: tiny_table(script))
     monkeypatch.setattr(bench, "ensure_one_thread", lambda: None)
     monkeypatch.setattr(bench.torch, "set_num_threads", lambda n: None)
@@ -55,13 +55,15 @@ def test_a_coded_table_has_numbers_levels_and_where_the_gaps_are(script):
     assert table.standard.shape == table.ranks.shape == (120, 2)
     assert table.levels.shape == (120, 4)
     np.testing.assert_array_equal(table.levels[:, -1], table.frame["gaps"].isna())
-    block = script("features_methods").CenterAndDivide().fit_transform(table.encoded)
+    block = (
+        script("tables.features_methods").CenterAndDivide().fit_transform(table.encoded)
+    )
     assert block.var(axis=0).sum() == pytest.approx(1, rel=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(200, 5), (40, 90)])
 def test_the_quick_logistic_regression_is_scikit_learns(script, shape):
-    logistic = script("features_logistic")
+    logistic = script("tables.features_logistic")
     X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     y = (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(np.float32)
     X -= X.mean(axis=0)
@@ -99,7 +101,7 @@ def test_gains_by_noise_level_are_drawn(quick, tmp_path, capsys):
 
 
 def test_the_baseline_is_the_coding_that_is_best_in_the_mean(script):
-    results = script("features_results")
+    results = script("tables.features_results")
     lines = results.Lines(None)
     aucs = {"standardised": (0.6, 0.8), "ranks": (0.65, 0.73), "mine": (0.7, 0.85)}
     for run, each in aucs.items():

@@ -12,18 +12,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.porto import models, recipes, resume, run, tables
 from sk_autoencoder.datasets import make_porto_seguro
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-try:
-    import porto_models
-    import porto_recipes
-    import porto_resume
-    import porto_seguro
-    import porto_tables
-finally:
-    sys.path.remove(str(BENCHMARKS))
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.benchmark
 
@@ -32,12 +24,12 @@ SCALE = 0.004  # four epochs of an autoencoder, of six units a layer
 
 @pytest.fixture(scope="module")
 def task():
-    return porto_tables.look_alike(SCALE, seed=0)
+    return tables.look_alike(SCALE, seed=0)
 
 
 @pytest.fixture
 def setup():
-    return porto_recipes.Setup(SCALE)
+    return recipes.Setup(SCALE)
 
 
 # ------------------------------------------------------------------------- columns
@@ -58,7 +50,7 @@ def test_the_look_alike_becomes_221_columns(task):
 
 def test_columns_are_what_the_recipe_says():
     porto = make_porto_seguro(3000, 0, random_state=0)
-    rows, groups = porto_tables.prepare(porto.data, porto.levels)
+    rows, groups = tables.prepare(porto.data, porto.levels)
     kept = [name for name in porto.feature_names if "_calc_" not in name]
     binary = kept.index("ps_ind_06_bin")
     np.testing.assert_array_equal(rows[:, binary], porto.data["ps_ind_06_bin"])
@@ -75,12 +67,12 @@ def test_columns_are_what_the_recipe_says():
 
 def test_rank_gauss_is_normal_and_keeps_ties_together():
     values = np.random.default_rng(0).exponential(size=10_001)
-    gauss = porto_tables.rank_gauss(values)
+    gauss = tables.rank_gauss(values)
     assert abs(gauss.mean()) < 1e-12
     assert gauss.std() == pytest.approx(0.5**0.5, rel=0.01)  # erfinv's unit
     np.testing.assert_array_equal(np.argsort(gauss), np.argsort(values))
     # Half the rows at the least value are no outliers.
-    tied = porto_tables.rank_gauss(np.repeat([0.0, 1.0, 2.0], [500, 250, 250]))
+    tied = tables.rank_gauss(np.repeat([0.0, 1.0, 2.0], [500, 250, 250]))
     assert len(np.unique(tied)) == 3
     assert np.abs(tied).max() < 1
     assert abs(tied.mean()) < 1e-12
@@ -102,7 +94,7 @@ def test_other_tables_are_encoded(tmp_path):
     frame.loc[5:9, "veh_body"] = "RARER"
     name = "australian_auto_datacar"
     frame.to_csv(tmp_path / f"{name}.csv.gz", index=False)
-    task = porto_tables.insurance(tmp_path, name, 1.0, seed=0)
+    task = tables.insurance(tmp_path, name, 1.0, seed=0)
     assert task.rows.shape == (400, 4)
     assert task.groups == [[1, 2, 3]]
     assert np.isfinite(task.rows).all()
@@ -120,8 +112,8 @@ def test_kaggles_files_are_read(tmp_path):
     porto.frame.to_csv(tmp_path / "train.csv")
     porto.test_data.to_csv(tmp_path / "test.csv")
     paths = tmp_path / "train.csv", tmp_path / "test.csv"
-    task = porto_tables.kaggle(*paths, 1.0, seed=0)
-    expected, groups = porto_tables.prepare(
+    task = tables.kaggle(*paths, 1.0, seed=0)
+    expected, groups = tables.prepare(
         pd.concat([porto.data, porto.test_data]), porto.levels
     )
     np.testing.assert_allclose(task.rows, expected, atol=1e-6)
@@ -129,11 +121,11 @@ def test_kaggles_files_are_read(tmp_path):
     np.testing.assert_array_equal(task.y_train, porto.target)
     np.testing.assert_array_equal(task.ids, porto.test_data.index)
     assert task.y_test is None
-    half = porto_tables.kaggle(*paths, 0.5, seed=0)
+    half = tables.kaggle(*paths, 0.5, seed=0)
     assert (len(half.y_train), len(half.rows)) == (150, 250)
     porto.frame.drop(columns="ps_car_13").to_csv(tmp_path / "train.csv")
     with pytest.raises(SystemExit, match=r"without \['ps_car_13'\]. Pass its train"):
-        porto_tables.kaggle(*paths, 1.0, seed=0)
+        tables.kaggle(*paths, 1.0, seed=0)
 
 
 # --------------------------------------------------------------------------- figures
@@ -144,13 +136,13 @@ def test_gini_is_twice_the_auc_less_one():
     y = rng.random(500) < 0.1
     for score in (rng.random(500) + y, rng.integers(0, 3, 500) - y):
         expected = 2 * roc_auc_score(y, score) - 1
-        assert porto_seguro.gini(y, score) == pytest.approx(expected, abs=1e-12)
+        assert run.gini(y, score) == pytest.approx(expected, abs=1e-12)
 
 
 def test_at_full_scale_the_recipe_is_the_winners():
-    setup = porto_recipes.Setup(1.0)
-    recipe = porto_recipes.RECIPES[6]
-    parameters = porto_models.build_autoencoder(recipe, setup, []).get_params()
+    setup = recipes.Setup(1.0)
+    recipe = recipes.RECIPES[6]
+    parameters = models.build_autoencoder(recipe, setup, []).get_params()
     expected = {
         "features": "hidden",
         "hidden_layer_sizes": (1500, 1500, 1500),
@@ -167,7 +159,7 @@ def test_at_full_scale_the_recipe_is_the_winners():
         "net_params": {"weight_average": None, "gradient_clip": None},
     }
     assert {name: parameters[name] for name in expected} == expected
-    deep = porto_models.build_autoencoder(porto_recipes.RECIPES[5], setup, [])
+    deep = models.build_autoencoder(recipes.RECIPES[5], setup, [])
     assert deep.hidden_layer_sizes == (15_000, 15_000)
     assert (deep.n_components, deep.features, deep.init) == (
         3000,
@@ -175,18 +167,18 @@ def test_at_full_scale_the_recipe_is_the_winners():
         "random",
     )
     # A smaller run ends at the same learning rate, after fewer epochs.
-    small = porto_recipes.Setup(0.01)
+    small = recipes.Setup(0.01)
     assert small.epochs(1000) == 10
     assert small.decay(1000) ** 10 == pytest.approx(0.995**1000)
     assert small.rate(3e-3) == 0.3
-    assert porto_recipes.Setup(0.1).rate(1e-4) == pytest.approx(0.01)
+    assert recipes.Setup(0.1).rate(1e-4) == pytest.approx(0.01)
 
 
 def test_column_groups_are_passed_where_they_are_known(monkeypatch):
-    monkeypatch.setattr(porto_models, "HAS_GROUPS", False)
-    assert porto_models.with_groups({"a": 1}, [[0]]) == {"a": 1}
-    monkeypatch.setattr(porto_models, "HAS_GROUPS", True)
-    assert porto_models.with_groups({"a": 1}, [[0]]) == {
+    monkeypatch.setattr(models, "HAS_GROUPS", False)
+    assert models.with_groups({"a": 1}, [[0]]) == {"a": 1}
+    monkeypatch.setattr(models, "HAS_GROUPS", True)
+    assert models.with_groups({"a": 1}, [[0]]) == {
         "a": 1,
         "feature_groups": [[0]],
     }
@@ -201,14 +193,14 @@ class KilledError(BaseException):
 
 def kill_after(monkeypatch, epochs):
     """Stop right after a checkpoint of so many epochs, by no way that skorch knows."""
-    save = porto_resume.EpochCheckpoint.save_model
+    save = resume.EpochCheckpoint.save_model
 
     def save_then_die(self, net):
         save(self, net)
         if len(net.history) == epochs:
             raise KilledError
 
-    monkeypatch.setattr(porto_resume.EpochCheckpoint, "save_model", save_then_die)
+    monkeypatch.setattr(resume.EpochCheckpoint, "save_model", save_then_die)
 
 
 def weights(net):
@@ -216,17 +208,17 @@ def weights(net):
 
 
 def test_an_autoencoder_goes_on_from_its_last_epoch(task, setup, tmp_path, monkeypatch):
-    recipe = porto_recipes.RECIPES[2]
+    recipe = recipes.RECIPES[2]
     with monkeypatch.context() as patch:
         kill_after(patch, 3)
         with pytest.raises(KilledError):
-            porto_models.fit_autoencoder(recipe, setup, task, tmp_path)
+            models.fit_autoencoder(recipe, setup, task, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-00003"]
-    assert porto_resume.epochs_done(tmp_path) == 3
+    assert resume.epochs_done(tmp_path) == 3
     files = {path.name for path in (tmp_path / "epoch-00003").iterdir()}
     assert files == {"params.safetensors", "history.json"}
 
-    found = porto_models.fit_autoencoder(recipe, setup, task, tmp_path)
+    found = models.fit_autoencoder(recipe, setup, task, tmp_path)
     assert found.n_iter_ == len(found.net_.history) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-00004"]
     # The rate goes on falling, and so does the loss.
@@ -236,7 +228,7 @@ def test_an_autoencoder_goes_on_from_its_last_epoch(task, setup, tmp_path, monke
     assert np.all(np.diff(found.loss_curve_) < 0)
 
     # A finished one is loaded, not trained: no epoch more, the weights of the file.
-    again = porto_models.fit_autoencoder(recipe, setup, task, tmp_path)
+    again = models.fit_autoencoder(recipe, setup, task, tmp_path)
     assert again.n_iter_ == 4
     for name, value in weights(found.net_).items():
         np.testing.assert_array_equal(weights(again.net_)[name], value)
@@ -246,44 +238,46 @@ def test_an_autoencoder_goes_on_from_its_last_epoch(task, setup, tmp_path, monke
 
 
 def test_a_supervised_net_goes_on_from_its_last_epoch(task, tmp_path, monkeypatch):
-    setup = porto_recipes.Setup(0.02)  # three epochs
-    recipe = porto_recipes.RECIPES[2]
-    rows = porto_models.Rows(task.rows, task.y_train, np.arange(1000))
+    setup = recipes.Setup(0.02)  # three epochs
+    recipe = recipes.RECIPES[2]
+    rows = models.Rows(task.rows, task.y_train, np.arange(1000))
     with monkeypatch.context() as patch:
         kill_after(patch, 2)
         with pytest.raises(KilledError):
-            porto_models.fit_net(recipe, setup, rows, tmp_path)
-    net = porto_models.fit_net(recipe, setup, rows, tmp_path)
+            models.fit_net(recipe, setup, rows, tmp_path)
+    net = models.fit_net(recipe, setup, rows, tmp_path)
     assert len(net.history) == 3
     rate = setup.rate(1e-4) * setup.decay(150) ** 2
     assert net.history[-1, "event_lr"] == pytest.approx(rate)
     score = net.predict_proba(rows)
-    again = porto_models.fit_net(recipe, setup, rows, tmp_path)
+    again = models.fit_net(recipe, setup, rows, tmp_path)
     np.testing.assert_array_equal(again.predict_proba(rows), score)
 
 
 def test_a_run_with_other_settings_is_refused(tmp_path):
-    porto_resume.check_settings(tmp_path, {"scale": 0.1})
-    porto_resume.check_settings(tmp_path, {"scale": 0.1})
+    resume.check_settings(tmp_path, {"scale": 0.1})
+    resume.check_settings(tmp_path, {"scale": 0.1})
     with pytest.raises(
         SystemExit, match=r"^expected scale=0.1 as in .*, got scale=0.2"
     ):
-        porto_resume.check_settings(tmp_path, {"scale": 0.2})
+        resume.check_settings(tmp_path, {"scale": 0.2})
 
 
 def test_a_killed_run_is_finished_by_the_same_command(tmp_path):
-    command = [sys.executable, "-W", "error", BENCHMARKS / "porto_seguro.py"]
+    command = [sys.executable, "-W", "error", "-m", "benchmarks.porto.run"]
     # Some seconds of work, so that it is not over before it can be killed.
     command += ["--scale", "0.006", "--models", "2,4", "--output", tmp_path]
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    path = os.pathsep.join([str(BENCHMARKS.parent), *filter(None, sys.path)])
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     settings = {"env": {**os.environ, "PYTHONPATH": path} | dict.fromkeys(threads, "1")}
     home = tmp_path / "look-alike"
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) as run:
-        while not list(home.glob("model-2/autoencoder/epoch-*")) and run.poll() is None:
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) as process:
+        while process.poll() is None:
+            if list(home.glob("model-2/autoencoder/epoch-*")):
+                break
             time.sleep(0.005)
-        run.send_signal(signal.SIGKILL)
-    assert run.returncode == -signal.SIGKILL
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, **settings
     )
@@ -291,10 +285,10 @@ def test_a_killed_run_is_finished_by_the_same_command(tmp_path):
         assert text in done.stdout
     assert (tmp_path / "table.md").read_text() == done.stdout
     submission = pd.read_csv(home / "blend.csv")
-    models = [pd.read_csv(home / f"model-{n}.csv") for n in (2, 4)]
+    each = [pd.read_csv(home / f"model-{n}.csv") for n in (2, 4)]
     assert list(submission.columns) == ["id", "target"]
     assert len(submission) == 5357
-    mean = (models[0]["target"] + models[1]["target"]) / 2
+    mean = (each[0]["target"] + each[1]["target"]) / 2
     np.testing.assert_allclose(submission["target"], mean, rtol=1e-6)
     assert submission["target"].between(0, 1, inclusive="neither").all()
     # Gigabytes at full scale: they go once a model is finished.

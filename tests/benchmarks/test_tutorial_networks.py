@@ -1,14 +1,12 @@
 """Tutorials' networks as plain modules are as good as a loop written by hand."""
 
 import importlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytestmark = pytest.mark.benchmark
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 # Epochs after which a network has left its start, where the order of the batches alone
 # decides: on the plateau of the sigmoids it is worth .1, later .04, over two seeds .02.
 EPOCHS = {
@@ -21,8 +19,7 @@ EPOCHS = {
 
 
 @pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
+def bench():
     return importlib.import_module("bench_user_network")
 
 

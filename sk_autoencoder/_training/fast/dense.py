@@ -147,7 +147,7 @@ class DenseBackprop:
 
     Products are numpy's, on the memory of torch's tensors: its calls are shorter, and
     its BLAS is as fast, to 5 %, or faster on all sizes that were tried
-    (`benchmarks/bench_choices.py --tables products`). The rest is torch's.
+    (`python -m benchmarks.quality.choices --tables products`). The rest is torch's.
 
     Parameters
     ----------

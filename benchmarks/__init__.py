@@ -1,0 +1,1 @@
+"""What the package promises about speed, memory and quality, measured."""

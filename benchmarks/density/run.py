@@ -1,0 +1,217 @@
+"""Held-out log density of the variational autoencoder beside its rivals.
+
+    python -m benchmarks.density.run
+    python -m benchmarks.density.run --data DIR --results density.jsonl
+    python -m benchmarks.density.run --data DIR --samples --k 5
+
+Mean log density of a quarter of the rows that no fit has seen, in nats a row, columns
+standardised on the training rows and constant ones dropped: of `VAETransformer` with
+either prior, of PCA (`PCA.score`) with as many components, of a Gaussian mixture of
+full covariances, its parts by Bayes' criterion, and of `KernelDensity`, its bandwidth
+by rows left out.
+
+Each twice. As the data are, columns of few values have a density as high as a method
+cares to make it. So the second reading adds normal noise of a tenth of a deviation to
+every cell, training and held-out: no density can then be narrower than that. Methods
+are ranked by it. The k of ours, and its prior, are chosen by the rows that its training
+held out.
+
+`--samples` has a classifier tell drawn rows from held-out ones, by the area under its
+curve (0.5 is best), and gives the median distance to the nearest training row over
+that of held-out rows (1 is best). Drawn numbers are moved to the nearest training
+value, but for columns of up to ten values.
+
+Only sets that defaults may be tuned on are run; `--confirm` runs others instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+from tqdm import tqdm
+
+from benchmarks._shared.common import ensure_one_thread, load_note, publish
+from benchmarks._shared.data import SETS
+from benchmarks.density.methods import (
+    Density,
+    independent,
+    kernel,
+    mixture,
+    pca,
+    variational,
+)
+from benchmarks.density.report import density_report, samples_report
+from benchmarks.density.samples import judged
+from benchmarks.quality.results import Line, Lines
+
+CARRIED = ("digits", "breast_cancer", "wine", "diabetes", "adult")
+WITH_DATA = (
+    *CARRIED,
+    "ad_cardio",
+    "ad_fault",
+    "ad_ionosphere",
+    "ad_pageblocks",
+    "ad_thyroid",
+    "ad_yeast",
+    "california_housing",
+    "diamonds",
+    "nab_series",
+)
+CONFIRM = (
+    "ad_cover",
+    "ad_magic_gamma",
+    "ad_musk",
+    "ad_pendigits",
+    "ad_wilt",
+    "bank_marketing",
+    "cells_segmentation",
+    "credit_default_taiwan",
+    "ecg5000_train",
+    "molecules_esol",
+    "online_shoppers",
+    "usps",
+)
+TEST_SHARE = 0.25
+NOISE = 0.1
+READINGS = {"as is": 0.0, "noise": NOISE}
+DENSITY, SAMPLES = "density", "samples"
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def split(X: np.ndarray, seed: int, noise: float) -> Split:
+    """Return standardised training and held-out rows, noise of a seed of its own."""
+    train, test = train_test_split(
+        X.astype(np.float64), test_size=TEST_SHARE, random_state=seed
+    )
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    varies = deviation > 1e-6 * np.abs(train).max(axis=0)
+    rng = np.random.default_rng([seed, 1])
+    parts = []
+    for part in (train, test):
+        rows = (part[:, varies] - mean[varies]) / deviation[varies]
+        parts.append(rows + noise * rng.standard_normal(rows.shape))
+    return parts[0], parts[1]
+
+
+class Runs:
+    """All runs on one split of a set, each at most once.
+
+    Parameters
+    ----------
+    lines : Lines
+        Where results go.
+    name, reading : str
+    n_rows, seed : int
+    train, test : ndarray
+    """
+
+    def __init__(
+        self, lines: Lines, name: str, reading: str, n_rows: int, seed: int, rows: Split
+    ) -> None:
+        self.lines, self.name, self.reading = lines, name, reading
+        self.n_rows, self.seed = n_rows, seed
+        self.train, self.test = rows
+
+    def do(
+        self, task: str, k: int, names: list[str], fit: Callable[[], list[Density]]
+    ) -> None:
+        """Fit densities, unless all of them have been, and keep what comes out."""
+        lines = [
+            Line(task, self.name, self.reading, k, self.seed, run, *self._sizes())
+            for run in names
+        ]
+        if all(line.key in self.lines for line in lines):
+            return
+        for line, density in zip(lines, fit(), strict=True):
+            if task == SAMPLES:
+                values = judged(density, self.train, self.test, self.seed)
+            else:
+                values = {
+                    "score": float(density.score(self.test).mean()),
+                    **density.values,
+                }
+                if density.bound is not None:
+                    values["bound"] = float(density.bound(self.test).mean())
+            line.values.update(values)
+            self.lines.add(line)
+
+    def _sizes(self) -> tuple[int, int, int]:
+        return self.n_rows, self.train.shape[1], len(self.train)
+
+    def every(self, task: str, sizes: list[int]) -> None:
+        """Run all methods, ours and PCA with each number of components."""
+        train, seed = self.train, self.seed
+        self.do(task, 0, ["GMM"], lambda: [mixture(train, seed)])
+        if task == DENSITY:
+            self.do(task, 0, ["KDE"], lambda: [kernel(train)])
+        else:
+            self.do(task, 0, ["columns"], lambda: [independent(train)])
+        rank = int(np.linalg.matrix_rank(train))
+        for k in sizes:
+            if k >= rank:
+                continue
+            if task == DENSITY:
+                self.do(task, k, ["PCA"], lambda k=k: [pca(train, k)])
+            ours = ["VAE", "VAE, mixture"]
+            self.do(task, k, ours, lambda k=k: variational(train, k, seed))
+
+
+def rows_of(names: list[str], folder: Path, most: int) -> Iterator[tuple[str, Split]]:
+    """Load sets, cut down at random to so many rows."""
+    for name in tqdm(names):
+        X = SETS[name].load(folder)
+        yield name, X[np.random.default_rng(0).permutation(len(X))[:most]]
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, help="folder with the open sets' files")
+    add("--sets", nargs="+", choices=sorted(SETS), help="in place of the usual ones")
+    add("--confirm", action="store_true", help="sets that no default was tuned on")
+    add("--k", type=int, nargs="+", default=[2, 5, 10], help="default 2 5 10")
+    add("--rows", type=int, default=3_000, help="at most, at random (default 3,000)")
+    add("--seeds", type=int, default=1, help="splits (default 1)")
+    add("--samples", action="store_true", help="judge drawn rows, not densities")
+    add("--results", type=Path, help="lines of results: read, and added to")
+    add("--tables", action="store_true", help="only print what --results has")
+    add("--write", type=Path, metavar="FILE", help="also write the tables there")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run what has no result yet, and print the tables."""
+    args = parse()
+    ensure_one_thread()
+    names = args.sets or (CONFIRM if args.confirm else WITH_DATA)
+    if not (args.sets or args.data):
+        names = CARRIED
+    missing = [name for name in names if SETS[name].missing(args.data)]
+    names = [name for name in names if name not in missing]
+    task = SAMPLES if args.samples else DENSITY
+    lines = Lines(args.results)
+    for name, X in rows_of([] if args.tables else names, args.data, args.rows):
+        lines.check_rows(name, len(X))
+        for seed in range(args.seeds):
+            for reading in ["as is"] if args.samples else READINGS:
+                rows = split(X, seed, READINGS[reading])
+                runs = Runs(lines, name, reading, len(X), seed, rows)
+                runs.every(task, args.k)
+    report = samples_report if args.samples else density_report
+    chosen = [line for line in lines.all.values() if line.name in names]
+    text = report([line for line in chosen if line.task == task], load_note())
+    if missing:
+        text += f"\n\n- no file for: {', '.join(missing)}"
+    publish(text, args.write)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Convolutions and a user's own networks on images."""

@@ -1,0 +1,1 @@
+"""Outliers among unlabelled rows."""

@@ -1,0 +1,81 @@
+"""The tables and verdicts of `outliers.run`, of its lines of results."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import numpy as np
+
+from benchmarks._shared.common import markdown_table, number, verdict
+from benchmarks.outliers.methods import DETECTORS, OURS, PYOD_AUTOENCODER
+from benchmarks.quality.results import Line
+
+AREA, PRECISION, SECONDS = "auc", "precision", "seconds"
+TITLES = {
+    AREA: "Area under the ROC curve",
+    PRECISION: "Average precision",
+    SECONDS: "Seconds of fit",
+}
+MEAN = "mean"
+
+Means = dict[tuple[str, str], dict[str, float]]
+
+
+def means_of(lines: list[Line]) -> Means:
+    """Average over seeds, by set and method."""
+    found = defaultdict(list)
+    for line in lines:
+        found[line.name, line.run].append(line.values)
+    return {
+        key: {what: float(np.mean([v[what] for v in values])) for what in TITLES}
+        for key, values in found.items()
+    }
+
+
+def column(means: Means, run: str, names: list[str], what: str) -> list[float]:
+    """Give a method's figure for each set, NaN where it has none."""
+    return [means.get((name, run), {}).get(what, math.nan) for name in names]
+
+
+def _table(means: Means, names: list[str], runs: list[str], what: str) -> str:
+    columns = [column(means, run, names, what) for run in runs]
+    rows = [
+        (name, *(number(values[i], 3) for values in columns))
+        for i, name in enumerate(names)
+    ]
+    averages = [number(float(np.mean(values)), 3) for values in columns]
+    return markdown_table(("set", *runs), [*rows, (MEAN, *averages)])
+
+
+def _targets(means: Means, names: list[str], runs: list[str]) -> list[str]:
+    """Say which targets are met."""
+    rivals = [run for run in runs if not run.startswith(OURS)]
+    lines = []
+    for what in (AREA, PRECISION):
+        ours = float(np.mean(column(means, OURS, names, what)))
+        for rival in rivals:
+            theirs = float(np.mean(column(means, rival, names, what)))
+            gain = ours - theirs
+            title = f"mean {TITLES[what].lower()} over that of {rival}"
+            lines.append(verdict(title, gain, ">=", 0.0, "+.3f"))
+    ours = column(means, OURS, names, SECONDS)
+    theirs = column(means, PYOD_AUTOENCODER, names, SECONDS)
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    what = f"longest fit over that of {PYOD_AUTOENCODER} on the same set"
+    lines.append(verdict(what, max(ratios), "<", 1.0))
+    return lines
+
+
+def report(lines: list[Line], note: str) -> str:
+    """Return the tables of all figures, and the verdicts."""
+    means = means_of(lines)
+    names = list(dict.fromkeys(line.name for line in lines))
+    runs = [run for run in DETECTORS if any(line.run == run for line in lines)]
+    n_seeds = 1 + max((line.seed for line in lines), default=0)
+    parts = [f"# Outliers among unlabelled rows, {n_seeds} seeds, one thread ({note})"]
+    for what, title in TITLES.items():
+        parts += [f"## {title}", _table(means, names, runs, what)]
+    if OURS in runs:
+        parts.append("\n".join(_targets(means, names, runs)))
+    return "\n\n".join(parts)

@@ -1,0 +1,122 @@
+"""Outliers found among unlabelled rows, beside PyOD, PCA and isolation forests.
+
+    python -m benchmarks.outliers.run
+    python -m benchmarks.outliers.run --data DIR --results outliers.jsonl
+    python -m benchmarks.outliers.run --data DIR --confirm
+
+Each detector, at its defaults, is fitted to all rows of a set and scores the same rows;
+labels are used to judge only: the area under the ROC curve and the average precision,
+means over the seeds. Seconds are the processor's, of fit, in which all but
+IsolationForest's scores are part: those it computes for its threshold are.
+
+Without `--data` the sets are three of scikit-learn, one class of each planted as a
+tenth of the rows. With it they are those with labelled outliers on which defaults may
+be tuned; `--confirm` takes the other half. PyOD is optional: what needs it is listed
+as missing without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+from tqdm import tqdm
+
+from benchmarks._shared.common import ensure_one_thread, load_note, publish
+from benchmarks._shared.data import SETS
+from benchmarks.outliers.methods import CARRIED, DETECTORS, Rows, load, names_of
+from benchmarks.outliers.report import AREA, PRECISION, SECONDS, report
+from benchmarks.quality.results import Line, Lines
+
+TASK = "outliers"
+
+
+def measured(run: str, X: Rows, y: np.ndarray, seed: int) -> dict[str, float]:
+    """Fit one detector, and judge its scores of the same rows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of rivals
+        start = time.process_time()
+        scores = DETECTORS[run].fit(X, seed)
+        seconds = time.process_time() - start
+        found = scores()
+    return {
+        AREA: float(roc_auc_score(y, found)),
+        PRECISION: float(average_precision_score(y, found)),
+        SECONDS: seconds,
+    }
+
+
+def warm_up(runs: list[str]) -> None:
+    """Fit each once, so that no import is timed."""
+    rows = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
+    for run in runs:
+        measured(run, rows, np.arange(64) % 2, 0)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    every = [*CARRIED, *names_of("tune"), *names_of("confirm")]
+    add("--data", type=Path, help="folder with the open sets' files")
+    add("--sets", nargs="+", choices=every, help="in place of the usual ones")
+    add("--confirm", action="store_true", help="sets that no default was tuned on")
+    add("--methods", nargs="+", choices=list(DETECTORS), default=list(DETECTORS))
+    add("--rows", type=int, default=10_000, help="at most, at random (default 10,000)")
+    add("--seeds", type=int, default=3, help="of each detector (default 3)")
+    add("--results", type=Path, help="lines of results: read, and added to")
+    add("--tables", action="store_true", help="only print what --results has")
+    add("--write", type=Path, metavar="FILE", help="also write the tables there")
+    return parser.parse_args()
+
+
+def wanted_sets(args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Name the sets to run, and those whose files are not there."""
+    if args.sets:
+        names = args.sets
+    elif args.data:
+        names = names_of("confirm" if args.confirm else "tune")
+    else:
+        names = list(CARRIED)
+    every = [*names, *(names_of("tune") + names_of("confirm") if not args.data else ())]
+    missing = [n for n in every if n in SETS and n not in CARRIED]
+    missing = [n for n in dict.fromkeys(missing) if SETS[n].missing(args.data)]
+    return [n for n in names if n not in missing], missing
+
+
+def main() -> None:
+    """Run what has no result yet, and print the tables."""
+    args = parse()
+    ensure_one_thread()
+    names, missing = wanted_sets(args)
+    runs = [run for run in args.methods if not DETECTORS[run].missing]
+    lines = Lines(args.results)
+    if not args.tables:
+        warm_up(runs)
+    for name in [] if args.tables else tqdm(names):
+        X, y = load(name, args.data, args.rows)
+        lines.check_rows(name, len(X))
+        for run in runs:
+            for seed in range(args.seeds if DETECTORS[run].is_random else 1):
+                line = Line(TASK, name, "raw", 0, seed, run, *X.shape, len(X))
+                if line.key not in lines:
+                    line.values.update(measured(run, X, y, seed))
+                    lines.add(line)
+    chosen = [line for line in lines.all.values() if line.name in names]
+    text = report([line for line in chosen if line.run in runs], load_note())
+    if missing:
+        text += f"\n\n- no file for: {', '.join(missing)}"
+    absent = [run for run in args.methods if run not in runs]
+    if absent:
+        text += f"\n\n- not installed: {', '.join(absent)}"
+    publish(text, args.write)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The recipe that won Kaggle's Porto Seguro competition."""

@@ -1,0 +1,1 @@
+"""What is left of unseen rows, and what decided the fixed numbers."""

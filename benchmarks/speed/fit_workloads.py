@@ -1,0 +1,317 @@
+"""The workloads of `speed.fit`: rows, networks, who takes turns, and the targets."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks._shared.competitors import (
+    installed_peers,
+    mlp_regressor,
+    ours,
+    stock_skorch,
+    tutorial_loop,
+)
+from benchmarks._shared.data import digits, fashion_mnist, synthetic_pictures
+from benchmarks._shared.handwritten import Extras, Timing, handwritten
+from benchmarks.speed.fit_convolutions import SIZES, handwritten_conv, ours_conv
+
+Competitor = Callable[..., Timing]
+"""Takes what `handwritten` takes."""
+
+HAND = "hand-written loop"
+HAND_EXTRAS = f"{HAND}, recipe"
+HAND_DROPOUT = f"{HAND}, dropout 0.1"
+HAND_NADAM = f"{HAND}, NAdam"
+HAND_BF16 = f"{HAND}, bf16"
+OURS = "AutoEncoderTransformer"
+OURS_EXTRAS = f"{OURS}, recipe"
+OURS_ANCHORED = f"{OURS}, recipe, from PCA"
+OURS_DROPOUT = f"{OURS}, dropout 0.1"
+OURS_NADAM = f"{OURS}, NAdam"
+WIDE = "DenoisingAutoEncoderTransformer"
+WIDE_BF16 = f"{WIDE}, bf16"
+SKORCH = "stock skorch"
+MLP = "MLPRegressor(X, X)"
+MLP_CLEAN = f"{MLP}, without noise"
+
+BARE = Extras(standardise=True)
+RECIPE = Extras(weight_decay=0.1, clip=1.0, average=True, standardise=True)
+DROPOUT = Extras(dropout=0.1, standardise=True)
+NADAM = Extras(optimizer=torch.optim.NAdam, standardise=True)
+SWAP = Extras(swap=0.15, standardise=True)
+SWAP_BF16 = Extras(swap=0.15, standardise=True, bf16=True)
+
+BASES = {
+    OURS_EXTRAS: HAND_EXTRAS,
+    OURS_ANCHORED: HAND_EXTRAS,
+    OURS_DROPOUT: HAND_DROPOUT,
+    OURS_NADAM: HAND_NADAM,
+}
+"""Whose seconds another's are divided by, where that is not the plain loop."""
+
+WIDE_SIZES = (221, 1500, 1500, 1500, 221)
+
+
+class Target(NamedTuple):
+    """The seconds of one competitor over those of another: at most, or at least."""
+
+    name: str
+    base: str
+    relation: str
+    value: float
+
+
+AUTOGRAD = 1.08
+"""At most, where the step by hand does not apply, of the same loop by hand."""
+EVERYWHERE = (
+    Target(OURS_EXTRAS, HAND_EXTRAS, "<=", 1.15),
+    Target(OURS_DROPOUT, HAND_DROPOUT, "<=", AUTOGRAD),
+    Target(OURS_NADAM, HAND_NADAM, "<=", AUTOGRAD),
+)
+ON_DIGITS = (
+    Target(OURS, HAND, "<=", 0.30),
+    Target(OURS, MLP, "<=", 0.40),
+    Target(SKORCH, OURS, ">=", 10),
+)
+ON_PICTURES = (
+    Target(OURS, HAND, "<=", 0.90),
+    Target(OURS, MLP, "<=", 0.75),
+    Target(OURS, SKORCH, "<=", 0.75),
+)
+ON_WIDE = {
+    128: (Target(WIDE, HAND, "<=", 0.88), Target(WIDE_BF16, HAND, "<=", 0.56)),
+    1024: (Target(WIDE, HAND, "<=", 0.80), Target(WIDE_BF16, HAND, "<=", 0.45)),
+}
+ON_CONV = (
+    Target(OURS, HAND, "<=", AUTOGRAD),
+    Target(OURS_EXTRAS, HAND_EXTRAS, "<=", AUTOGRAD),
+)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Rows to fit and the network to fit them with.
+
+    Parameters
+    ----------
+    name, note : str
+        `note` says what the rows are.
+    X : ndarray of shape (n_samples, n_features), float32
+    sizes : tuple of int
+    batch_size, epochs : int
+    competitors : dict of str to callable
+        What takes turns.
+    targets : tuple of Target
+    steps_only : bool
+        Take the seconds of a fit of one epoch off those of `epochs`: what a fit does
+        once weighs more on so few steps than on the thousands of a real one.
+    lr : float
+    """
+
+    name: str
+    note: str
+    X: np.ndarray
+    sizes: tuple[int, ...]
+    batch_size: int
+    epochs: int
+    competitors: dict[str, Competitor]
+    targets: tuple[Target, ...] = ()
+    steps_only: bool = False
+    lr: float = field(default=1e-3, kw_only=True)
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps in the seconds that count."""
+        epochs = self.epochs - self.steps_only
+        return epochs * math.ceil(len(self.X) / self.batch_size)
+
+    def run(
+        self, name: str, activation: str, clock: Callable[[], float], *, epochs: int
+    ) -> Timing:
+        """Let one competitor fit for some epochs."""
+        return self.competitors[name](
+            self.X,
+            self.sizes,
+            activation,
+            self.batch_size,
+            epochs,
+            self.lr,
+            clock=clock,
+        )
+
+    def measure(self, name: str, activation: str, clock: Callable[[], float]) -> Timing:
+        """Let one competitor take its turn."""
+        once = 0.0
+        if self.steps_only:
+            once, _ = self.run(name, activation, clock, epochs=1)
+        seconds, loss = self.run(name, activation, clock, epochs=self.epochs)
+        return seconds - once, loss
+
+
+# --------------------------------------------------------------------------- the rows
+
+
+def standardised(X: np.ndarray) -> np.ndarray:
+    """Return every column with mean 0 and variance 1, constant ones as zeros.
+
+    Ours standardises the network's input; on rows that are so already, every
+    competitor solves the same problem and must end at the same loss.
+    """
+    deviation = X.std(axis=0)
+    return (X - X.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+
+
+def synthetic_table(n_rows: int, *, n_columns: int = 221, seed: int = 0) -> np.ndarray:
+    """Draw rows whose columns are bent mixtures of thirty numbers, and some noise."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.standard_normal((n_rows, 30))
+    columns = np.tanh(hidden @ rng.standard_normal((30, n_columns)) / 4)
+    columns += 0.3 * rng.standard_normal(columns.shape)
+    return columns.astype(np.float32)
+
+
+# ----------------------------------------------------------------------- who takes part
+
+
+def bottleneck_competitors(device: str) -> dict[str, Competitor]:
+    """Return what takes turns on a bottleneck; on a GPU only what can use one well."""
+    by_hand = functools.partial(handwritten, device=device)
+    own = functools.partial(ours, device=device)
+    chosen: dict[str, Competitor] = {
+        HAND: functools.partial(by_hand, extras=BARE),
+        OURS: functools.partial(own, extras=BARE),
+        f"{HAND}, not standardising": by_hand,
+        f"{HAND}, flat weights": functools.partial(by_hand, extras=BARE, flat=True),
+        HAND_EXTRAS: functools.partial(by_hand, extras=RECIPE),
+        OURS_EXTRAS: functools.partial(own, extras=RECIPE),
+        OURS_ANCHORED: functools.partial(own, extras=RECIPE, init="pca"),
+        HAND_DROPOUT: functools.partial(by_hand, extras=DROPOUT),
+        OURS_DROPOUT: functools.partial(own, extras=DROPOUT),
+        HAND_NADAM: functools.partial(by_hand, extras=NADAM),
+        OURS_NADAM: functools.partial(own, extras=NADAM),
+    }
+    if device == "cpu":
+        chosen[SKORCH] = stock_skorch
+        chosen["tutorial loop"] = tutorial_loop
+        chosen[MLP] = mlp_regressor
+        chosen.update(installed_peers())
+    return chosen
+
+
+def wide_competitors(device: str) -> dict[str, Competitor]:
+    """Return what takes turns on the wide network without a bottleneck."""
+    by_hand = functools.partial(handwritten, device=device, bottleneck=False)
+    own = functools.partial(ours, device=device, bottleneck=False)
+    chosen: dict[str, Competitor] = {
+        HAND: functools.partial(by_hand, extras=SWAP),
+        WIDE: functools.partial(own, extras=SWAP),
+        HAND_BF16: functools.partial(by_hand, extras=SWAP_BF16),
+        WIDE_BF16: functools.partial(own, extras=SWAP_BF16),
+    }
+    if device == "cpu":
+        chosen[SKORCH] = functools.partial(
+            stock_skorch, bottleneck=False, swap_noise=SWAP.swap
+        )
+        chosen[MLP_CLEAN] = mlp_regressor
+    return chosen
+
+
+# ----------------------------------------------------------------------- the workloads
+
+
+def workloads(args: argparse.Namespace) -> list[Workload]:
+    """Return the workloads asked for."""
+    chosen = []
+    if "digits" in args.workloads:
+        chosen.append(_digits(args))
+    if "pictures" in args.workloads:
+        chosen.append(_pictures(args))
+    if "wide" in args.workloads:
+        chosen.extend([_wide(args, 128, 5), _wide(args, 1024, 7)])
+    if "conv" in args.workloads and args.device == "cpu":
+        chosen.append(_conv(args))
+    return chosen
+
+
+def _digits(args: argparse.Namespace) -> Workload:
+    return Workload(
+        "digits",
+        "scikit-learn's digits",
+        standardised(digits(Path())),
+        (64, 32, 8, 32, 64),
+        128,
+        args.epochs or 50,
+        bottleneck_competitors(args.device),
+        (*ON_DIGITS, *EVERYWHERE),
+    )
+
+
+def _pictures(args: argparse.Namespace) -> Workload:
+    note, X = _picture_rows(args)
+    return Workload(
+        "pictures",
+        note,
+        X,
+        (784, 256, 128, 100, 128, 256, 784),
+        256,
+        args.epochs or 5,
+        bottleneck_competitors(args.device),
+        (*ON_PICTURES, *EVERYWHERE),
+    )
+
+
+def _picture_rows(args: argparse.Namespace) -> tuple[str, np.ndarray]:
+    """Return standardised pictures, and what they are."""
+    pictures = fashion_mnist(args.data, n_rows=args.rows)
+    note = "Fashion-MNIST"
+    if pictures is None:
+        pictures = synthetic_pictures(args.rows)
+        note = "SYNTHETIC pictures of Fashion-MNIST's shape and range"
+    return note, standardised(pictures)
+
+
+def _conv(args: argparse.Namespace) -> Workload:
+    """Two convolutions, two dense layers, and back: through autograd on both sides."""
+    note, X = _picture_rows(args)
+    competitors: dict[str, Competitor] = {
+        HAND: functools.partial(handwritten_conv, extras=BARE),
+        OURS: functools.partial(ours_conv, extras=BARE),
+        HAND_EXTRAS: functools.partial(handwritten_conv, extras=RECIPE),
+        OURS_EXTRAS: functools.partial(ours_conv, extras=RECIPE),
+    }
+    return Workload(
+        "convolutions",
+        note,
+        X[:2000],
+        SIZES,
+        128,
+        # Before that losses are those of the start, and differ by a sixth.
+        max(2, args.epochs or 15),
+        competitors,
+        ON_CONV,
+        steps_only=True,
+    )
+
+
+def _wide(args: argparse.Namespace, batch_size: int, epochs: int) -> Workload:
+    """The first two 1,500 wide layers of a winner of a contest, and a third."""
+    return Workload(
+        f"wide, batch {batch_size}",
+        "SYNTHETIC rows of 221 columns, swap noise on 0.15 of the cells",
+        standardised(synthetic_table(1024)),
+        WIDE_SIZES,
+        batch_size,
+        max(2, args.epochs or epochs),
+        wide_competitors(args.device),
+        ON_WIDE[batch_size],
+        steps_only=True,
+    )

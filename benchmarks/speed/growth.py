@@ -1,0 +1,235 @@
+"""How the time and the memory of `fit` grow with rows, columns and width.
+
+One epoch each, from a random start and from PCA, whose extra cost shows. Each size is
+measured in a process of its own, after a fit of a few rows has loaded every library:
+first the peak of the extra memory, as `speed.memory` measures it, then the seconds.
+Below each table stand the slopes of the logarithms over its last three rows: 1 is
+linear.
+
+    python -m benchmarks.speed.growth --picture growth.png
+    python -m benchmarks.speed.growth --quick
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks._shared.common import (
+    ensure_one_thread,
+    load_note,
+    markdown_table,
+    median,
+    number,
+    publish,
+)
+from benchmarks.speed.memory import MEGABYTE, PeakMemory
+
+K = 10
+BATCH = 256
+ROWS, COLUMNS, WIDTH = 10_000, 50, 0
+"""What is fixed while another grows; a width of 0 is the default layers."""
+COLUMNS_OF_WIDTHS = 100
+SIZES = {
+    "rows": (1_000, 10_000, 100_000, 1_000_000),
+    "columns": (10, 30, 100, 300, 1_000, 2_000),
+    "width": (32, 64, 128, 256, 512, 1_024, 2_048),
+}
+QUICK_SIZES = {
+    "rows": (1_000, 10_000, 100_000),
+    "columns": (10, 100, 1_000),
+    "width": (32, 128, 512),
+}
+STARTS = ("random", "pca")
+LAST = 3
+"""Points that a slope is taken over."""
+FIGURES = {
+    "fit_random": "a fit's seconds",
+    "fit_pca": "a fit's seconds, from PCA",
+    "memory_random": "extra memory",
+    "memory_pca": "extra memory, from PCA",
+}
+
+Results = dict[str, list[dict[str, float]]]
+
+
+def shape(axis: str, size: int) -> tuple[int, int, int]:
+    """Return rows, columns and width where one of the three has a size."""
+    if axis == "rows":
+        return size, COLUMNS, WIDTH
+    if axis == "columns":
+        return ROWS, size, WIDTH
+    return ROWS, COLUMNS_OF_WIDTHS, size
+
+
+# -------------------------------------------------------------------- the measurement
+
+
+def draw_rows(n_rows: int, n_columns: int) -> np.ndarray:
+    """Draw float32 rows with some structure, a part at a time."""
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((20, n_columns), dtype=np.float32) / 4
+    X = np.empty((n_rows, n_columns), dtype=np.float32)
+    for start in range(0, n_rows, 10_000):
+        part = X[start : start + 10_000]
+        part[:] = rng.standard_normal((len(part), 20), dtype=np.float32) @ mixing
+        part += 0.3 * rng.standard_normal(part.shape, dtype=np.float32)
+    return X
+
+
+def measure(n_rows: int, n_columns: int, width: int, turns: int) -> dict[str, float]:
+    """Measure one size in this process; meant for a fresh one."""
+    import torch
+
+    from sk_autoencoder import AutoEncoderTransformer
+
+    torch.set_num_threads(1)
+    X = draw_rows(n_rows, n_columns)
+    estimators = {
+        start: AutoEncoderTransformer(
+            min(K, n_columns // 2),
+            hidden_layer_sizes=(width, width) if width else "auto",
+            init=start,
+            max_epochs=1,
+            batch_size=BATCH,
+            early_stopping=False,
+            device="cpu",
+            random_state=0,
+        )
+        for start in STARTS
+    }
+    found: dict[str, float] = {"data": X.nbytes, "steps": math.ceil(n_rows / BATCH)}
+    for start, estimator in estimators.items():
+        estimator.fit(X[:500])
+        with PeakMemory() as memory:
+            estimator.fit(X)
+        found[f"memory_{start}"] = memory.resident
+    seconds: dict[str, list[float]] = {}
+    for _ in range(turns):
+        for start, estimator in estimators.items():
+            started = time.perf_counter()
+            estimator.fit(X)
+            whole = time.perf_counter() - started
+            seconds.setdefault(f"fit_{start}", []).append(whole)
+            epoch = estimator.history_[-1]["dur"]
+            seconds.setdefault(f"epoch_{start}", []).append(epoch)
+    return found | {name: median(each) for name, each in seconds.items()}
+
+
+def measure_in_child(axis: str, size: int, turns: int) -> dict[str, float]:
+    """Measure one size in a fresh process."""
+    numbers = map(str, (*shape(axis, size), turns))
+    # The package is found where this process finds it, installed or not.
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.speed.growth", "--child", *numbers],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    return {"size": size, **json.loads(done.stdout.splitlines()[-1])}
+
+
+# --------------------------------------------------------------------------- the report
+
+
+def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Return the slope of the logarithms over the last points; NaN without any."""
+    sizes, values = sizes[-LAST:], values[-LAST:]
+    if len(sizes) < 2 or min(values) <= 0:
+        return math.nan
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def report(axis: str, results: list[dict[str, float]]) -> str:
+    """Return one table, and below it the slopes."""
+    rows = []
+    for result in results:
+        per_step = 1e6 * result["epoch_random"] / result["steps"]
+        rows.append(
+            (
+                f"{result['size']:,.0f}",
+                number(result["epoch_random"]),
+                f"{per_step:,.0f}",
+                number(result["fit_random"]),
+                number(result["fit_pca"]),
+                number(result["data"] / MEGABYTE, 1),
+                number(result["memory_random"] / MEGABYTE, 1),
+                number(result["memory_pca"] / MEGABYTE, 1),
+            )
+        )
+    header = (
+        axis,
+        "epoch, s",
+        "step, µs",
+        "fit, s",
+        "fit from PCA, s",
+        "data, MB",
+        "extra MB",
+        "extra MB from PCA",
+    )
+    sizes = [result["size"] for result in results]
+    lines = []
+    for name, what in FIGURES.items():
+        found = slope(sizes, [result[name] for result in results])
+        lines.append(f"- {what}, in {axis} (linear is 1): {number(found, 2)}")
+    n_rows, n_columns, width = shape(axis, 0)
+    fixed = {"rows": n_rows, "columns": n_columns, "width": width}
+    beside = ", ".join(f"{n:,} {what}" for what, n in fixed.items() if n)
+    title = f"## {axis}, at {beside}"
+    return "\n\n".join((title, markdown_table(header, rows), "\n".join(lines)))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--axes", nargs="+", choices=tuple(SIZES), default=list(SIZES))
+    add("--quick", action="store_true", help="fewer and smaller sizes")
+    add("--repetitions", type=int, default=3, help="fits that are timed (default 3)")
+    add("--picture", type=Path, metavar="FILE", help="draw the seconds there")
+    add("--write", type=Path, metavar="FILE", help="also write the tables there")
+    add("--child", type=int, nargs=4, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the benchmark from the command line."""
+    args = parse_arguments()
+    ensure_one_thread()
+    if args.child:
+        print(json.dumps(measure(*args.child)))
+        return
+    sizes = QUICK_SIZES if args.quick else SIZES
+    busy = load_note()
+    cases = [(axis, size) for axis in args.axes for size in sizes[axis]]
+    results: Results = {axis: [] for axis in args.axes}
+    for axis, size in tqdm(cases):
+        results[axis].append(measure_in_child(axis, size, args.repetitions))
+    parts = [
+        f"# Growth of fit: one epoch in batches of {BATCH}, at most {K} components, "
+        f"one thread, medians of {args.repetitions} fits; {busy} at the start",
+        *(report(axis, found) for axis, found in results.items()),
+    ]
+    publish("\n\n".join(parts), args.write)
+    if args.picture:
+        from benchmarks.speed.growth_picture import draw
+
+        draw(results, args.picture)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Hidden features and filled cells of mixed tables."""

@@ -1,0 +1,195 @@
+"""What `tables.features` compares: features, blocks of them, and classifiers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.kernel_approximation import Nystroem
+from sklearn.metrics import roc_auc_score
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.tables.features_logistic import tuned_auc
+from benchmarks.tables.features_tables import Table
+from sk_autoencoder import DenoisingAutoEncoderTransformer
+
+RECIPE: dict[str, Any] = {
+    "features": "hidden",
+    "numeric_scaling": "rank_gauss",
+    "noise": "swap",
+    "noise_level": 0.3,
+    "max_epochs": 30,
+}
+SIZES = (256, 256, 256)
+"""Hidden layers of the network that is compared with; ours has them by default."""
+
+
+class CenterAndDivide(TransformerMixin, BaseEstimator):
+    """Centre columns, and divide all by one number: their variances sum to 1."""
+
+    def fit(self, X: np.ndarray, y: None = None) -> CenterAndDivide:
+        """Find the means and the number."""
+        self.mean_, self.scale_ = np.mean(X, axis=0), np.var(X, axis=0).sum() ** 0.5
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Use them."""
+        return (X - self.mean_) / self.scale_
+
+
+# ------------------------------------------------------------------------- features
+
+
+def hidden(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
+    """Fit the denoising autoencoder on all rows of the frame."""
+    params = dict(RECIPE)
+    if noise_level is not None:
+        params["noise_level"] = noise_level
+    extractor = DenoisingAutoEncoderTransformer(
+        allow_missing=bool(table.frame.isna().to_numpy().any()),
+        random_state=seed,
+        device="cpu",
+        **params,
+    )
+    return extractor.fit_transform(table.frame)
+
+
+def rebuilding_mlp(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
+    """Train scikit-learn's network to give the coded matrix back; all its layers."""
+    X = table.encoded
+    network = MLPRegressor(
+        hidden_layer_sizes=SIZES, max_iter=RECIPE["max_epochs"], random_state=seed
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network.fit(X, X)
+    layers = [X]
+    pairs = zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True)
+    for weights, intercepts in pairs:
+        layers.append(np.maximum(layers[-1] @ weights + intercepts, 0))
+    return np.hstack(layers[1:]).astype(np.float32)
+
+
+def _coded(make: Callable[[int, int], Any]) -> Callable[..., np.ndarray]:
+    """Return features of the coded matrix, by a transformer for its columns."""
+
+    def features(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
+        X = table.encoded
+        half = max(1, X.shape[1] // 2)
+        return make(half, seed).fit_transform(X).astype(np.float32)
+
+    return features
+
+
+def kernel_pca(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
+    """Find 256 principal components in the space of a Gaussian kernel, nearly."""
+    X = table.encoded
+    landmarks = min(500, len(X))
+    spread = Nystroem(n_components=landmarks, random_state=seed).fit_transform(X)
+    pca = PCA(min(256, landmarks), random_state=seed)
+    return pca.fit_transform(spread).astype(np.float32)
+
+
+OURS = "autoencoder"
+FEATURES: dict[str, Callable[..., np.ndarray]] = {
+    OURS: hidden,
+    "PCA": _coded(lambda half, seed: PCA(half, random_state=seed)),
+    "TruncatedSVD": _coded(lambda half, seed: TruncatedSVD(half, random_state=seed)),
+    "Nystroem + PCA": kernel_pca,
+    "MLPRegressor": rebuilding_mlp,
+}
+"""PCA and TruncatedSVD give half as many numbers as the matrix has columns."""
+
+# --------------------------------------------------------------------------- blocks
+
+
+def beside(table: Table, features: np.ndarray | None) -> np.ndarray:
+    """Put features beside the raw block, with as much variance in all."""
+    raw = table.raw_block - table.raw_block.mean(axis=0)
+    if features is None:
+        return raw
+    own = CenterAndDivide().fit_transform(features)
+    return np.hstack([raw, np.float32(np.var(raw, axis=0).sum() ** 0.5) * own])
+
+
+def alone(table: Table, features: np.ndarray) -> np.ndarray:
+    """Leave the raw block out."""
+    return beside(table, features)[:, table.raw_block.shape[1] :]
+
+
+def concatenated(table: Table, features: np.ndarray) -> np.ndarray:
+    """Put features beside ranks and levels, each in its own units."""
+    return np.hstack([table.encoded, features])
+
+
+def _scaled(X: np.ndarray) -> np.ndarray:
+    return StandardScaler().fit_transform(X).astype(np.float32)
+
+
+STANDARD, RANKS = "standardised", "ranks"
+CODINGS: dict[str, Callable[[Table], np.ndarray]] = {
+    STANDARD: lambda table: np.hstack([table.standard, table.levels]),
+    RANKS: lambda table: table.encoded,
+    "standardised, scaled levels": lambda table: _scaled(CODINGS[STANDARD](table)),
+    "ranks, scaled levels": lambda table: _scaled(table.encoded),
+    "raw block": lambda table: beside(table, None),
+}
+"""The better of the first two is the baseline, of the first four the stricter one."""
+
+# ---------------------------------------------------------------------- classifiers
+
+LABELLED = {"a": "half of the rows labelled", "b": "500 rows labelled"}
+
+
+def drawn(y: np.ndarray, setting: str, draw: int) -> np.ndarray:
+    """Return the labelled rows of a draw; the others are predicted."""
+    n_labelled = len(y) // 2 if setting == "a" else min(500, len(y) // 2)
+    order = np.random.default_rng(1000 + draw).permutation(len(y))
+    return np.sort(order[:n_labelled])
+
+
+def logistic(X: np.ndarray, y: np.ndarray, train: np.ndarray, seed: int) -> float:
+    """AUC of a tuned logistic regression on the other rows."""
+    return tuned_auc(np.ascontiguousarray(X, np.float32), y, train, seed)
+
+
+def boosting(X: np.ndarray, y: np.ndarray, train: np.ndarray, seed: int) -> float:
+    """AUC of boosted trees on the other rows."""
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_leaf_nodes=8, random_state=seed
+    )
+    return _held_out(model, X, y, train)
+
+
+def small_mlp(X: np.ndarray, y: np.ndarray, train: np.ndarray, seed: int) -> float:
+    """AUC of a network of 32 units on the other rows."""
+    model = MLPClassifier(
+        hidden_layer_sizes=(32,),
+        alpha=1.0,
+        batch_size=min(64, len(train)),
+        learning_rate_init=0.003,
+        max_iter=30,
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return _held_out(model, X, y, train)
+
+
+def _held_out(model: Any, X: np.ndarray, y: np.ndarray, train: np.ndarray) -> float:
+    test = np.setdiff1d(np.arange(len(y)), train)
+    scores = model.fit(X[train], y[train]).predict_proba(X[test])[:, 1]
+    return float(roc_auc_score(y[test], scores))
+
+
+OTHERS: dict[str, Callable[..., float]] = {
+    "boosting": boosting,
+    "small MLP": small_mlp,
+}
