@@ -156,14 +156,14 @@ class Objective:
 
     Attributes
     ----------
-    is_plain : bool
-        Whether the code is the encoder's output, and the reconstruction's the only term
-        of the loss.
+    is_variational : bool
+        Whether the code is sampled from a distribution that the encoder gives, and the
+        loss has further terms. Else the code is the encoder's output.
     has_gradient : bool
-        Whether it is plain, or has `rsample_with_vjp`.
+        Whether `rsample_with_vjp` is there, where it is needed.
     """
 
-    is_plain: ClassVar[bool] = True
+    is_variational: ClassVar[bool] = False
     has_gradient: ClassVar[bool] = True
 
     def n_encoder_outputs(self, n_components: int) -> int:
@@ -229,7 +229,7 @@ class Objective:
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, float]]]]:
         """Do what `rsample` and `loss_terms` do, without a graph.
 
-        Only objectives that are not plain need it.
+        Only variational objectives need it.
 
         Returns
         -------

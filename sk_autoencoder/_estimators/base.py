@@ -18,7 +18,7 @@ from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.methods import DTYPES, UsesRows
 from sk_autoencoder._estimators.validation import numbers_alone
 from sk_autoencoder._fitting.build import install_pca
-from sk_autoencoder._fitting.fit import Fitted, plan_fit, plan_pass
+from sk_autoencoder._fitting.fit import FittedModel, prepare_fit, prepare_pass
 from sk_autoencoder._fitting.pca_comparison import compare_with_pca
 from sk_autoencoder._fitting.resolve import refuse_changes, starts_from_pca
 from sk_autoencoder._fitting.train import validation_errors
@@ -211,15 +211,15 @@ class BaseAutoEncoder(UsesRows, ABC):
         """
         interrupts = Interrupts()
         with self._undisturbed(goes_on=self.warm_start):
-            before = self._before() if self.warm_start else None
+            before = self._previous_fit() if self.warm_start else None
             rows, table = self._training_rows(X, before)
             held_out = self._validation_rows(X_val, table)
-            fitting = plan_fit(
+            fitting = prepare_fit(
                 self, rows, table, before, held_out, interrupts=interrupts
             )
 
             def finish() -> None:
-                self._take(fitting.complete(), rows.dtype)
+                self._set_fitted_attributes(fitting.complete(), rows.dtype)
                 self._check_fit()
                 if not interrupts.caught:
                     compare_with_pca(self._fitted, rows, held_out)
@@ -262,16 +262,16 @@ class BaseAutoEncoder(UsesRows, ABC):
         """
         interrupts = Interrupts(keeps=False)
         with self._undisturbed(goes_on=True):
-            before = self._before()
+            before = self._previous_fit()
             first = before is None
             rows, table = self._training_rows(
                 X, before, reset=first, more_to_come=first
             )
-            fitting = plan_pass(self, rows, table, before, interrupts=interrupts)
-            self._take(fitting.complete(), rows.dtype)
+            fitting = prepare_pass(self, rows, table, before, interrupts=interrupts)
+            self._set_fitted_attributes(fitting.complete(), rows.dtype)
         return self
 
-    def _before(self) -> Fitted | None:
+    def _previous_fit(self) -> FittedModel | None:
         """Return what to go on from, read as the parameters now say."""
         if not self._is_fitted():
             return None
@@ -285,7 +285,7 @@ class BaseAutoEncoder(UsesRows, ABC):
     def _training_rows(
         self,
         X: Any,
-        before: Fitted | None,
+        before: FittedModel | None,
         *,
         reset: bool = True,
         more_to_come: bool = False,
@@ -335,12 +335,16 @@ class BaseAutoEncoder(UsesRows, ABC):
                 )
             return rows
 
-    def _take(self, fitted: Fitted, dtype: np.dtype) -> None:
+    def _set_fitted_attributes(self, fitted: FittedModel, dtype: np.dtype) -> None:
         """Set every public attribute with a trailing underscore."""
         self._fitted, self._input_dtype = fitted, dtype
         plan, net = fitted.plan, fitted.net
-        n_given = len(plan.shown) if plan.shown else plan.kept or plan.n_components
-        self._n_features_out = self.n_features_in_ if plan.fills else n_given
+        n_given = (
+            len(plan.output_index)
+            if plan.output_index
+            else plan.n_kept or plan.n_components
+        )
+        self._n_features_out = self.n_features_in_ if plan.imputes else n_given
         self.n_components_ = self._n_features_out
         self.explained_variance_ratio_ = fitted.explained_variance_ratio
         self.fell_back_to_pca_ = fitted.is_pca
@@ -357,12 +361,12 @@ class BaseAutoEncoder(UsesRows, ABC):
             else [np.nan if loss is None else float(loss) for loss in validated]
         )
 
-    def _keep(self, n_components: int) -> Self:
+    def _truncate_to(self, n_components: int) -> Self:
         """Show the first components only, from now on."""
         fitted = self._fitted
-        plan = replace(fitted.plan, kept=n_components)
+        plan = replace(fitted.plan, n_kept=n_components)
         install_pca(fitted.net.module_, plan)
-        self._take(replace(fitted, plan=plan), self._input_dtype)
+        self._set_fitted_attributes(replace(fitted, plan=plan), self._input_dtype)
         self.n_components = n_components
         return self
 

@@ -397,7 +397,7 @@ default="adamw"
         """
         check_is_fitted(self)
         plan = self._plan
-        if plan.fills:
+        if plan.imputes:
             return feature_names_in(self, input_features)
         if not plan.stacked:
             return super().get_feature_names_out(input_features)
@@ -406,4 +406,4 @@ default="adamw"
             [f"h{i}_{unit:04d}" for i, n in enumerate(widths, 1) for unit in range(n)],
             dtype=object,
         )
-        return names if plan.shown is None else names[list(plan.shown)]
+        return names if plan.output_index is None else names[list(plan.output_index)]

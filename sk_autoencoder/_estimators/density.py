@@ -17,7 +17,7 @@ from sk_autoencoder._fitting.build import (
     check_unit_interval,
     noise_variance,
 )
-from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._inference.chunks import apply_to_rows
 from sk_autoencoder._inference.density import (
     BOUND_DRAWS,
@@ -33,18 +33,18 @@ from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.torch_compat import torch_defaults
 
-__all__ = ["HasDensity"]
+__all__ = ["DensityMixin"]
 
 # Variance of a component's posterior means over rows beyond which it tells something
 # (Burda et al. 2016).
 ACTIVE = 0.01
 
 
-class HasDensity(BaseAutoEncoder):
+class DensityMixin(BaseAutoEncoder):
     """Base of the estimators whose codes have a prior; not to be used itself."""
 
-    def _take(self, fitted: Fitted, dtype: np.dtype) -> None:
-        super()._take(fitted, dtype)
+    def _set_fitted_attributes(self, fitted: FittedModel, dtype: np.dtype) -> None:
+        super()._set_fitted_attributes(fitted, dtype)
         assert fitted.kl is not None
         assert fitted.order is not None
         self.kl_per_component_ = fitted.kl[fitted.order]
@@ -243,7 +243,7 @@ class HasDensity(BaseAutoEncoder):
                 y = linear.sample(len(at), generator, noise=noise)
                 rows[at] = columns.decode(y.to(raw) + columns.offset)
         given = rows.cpu().numpy().astype(self._input_dtype, copy=False)
-        return self._given_back(given, like=None)
+        return self._to_output(given, like=None)
 
     def _draw_codes(self, n_samples: int, generator: torch.Generator) -> Tensor:
         """Draw the network's codes from the prior."""

@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from sk_autoencoder._columns import Table, copied, is_frame
-from sk_autoencoder._estimators.output import checked_out
+from sk_autoencoder._estimators.output import validate_out
 from sk_autoencoder._estimators.validation import ReadsTables, numbers_alone
 from sk_autoencoder._fitting.build import Plan
-from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._inference.chunks import apply_to_rows, dtype_in_use, sum_over_rows
 from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._training.net import AutoEncoderNet
@@ -37,7 +37,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
 
     n_components_: int
     n_features_in_: int
-    _fitted: Fitted
+    _fitted: FittedModel
 
     def transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
         """Encode rows.
@@ -62,12 +62,12 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             code up to rounding: 1e-12 of the largest code in float64, 1e-6 in float32.
         """
         self._check_is_fitted()
-        if self._plan.fills:
+        if self._plan.imputes:
             return self._filled(X, out)
-        rows, check = self._rows_in_use(X)
+        rows, check = self._validate_rows(X)
         flat = None
         if out is not None:
-            flat = checked_out(self, out, rows, self.n_components_)
+            flat = validate_out(self, out, rows, self.n_components_)
         elif self._plan.stacked and self._table and self._table.comes_as_frame:
             # Hundreds of activations a row: float64 would take twice the memory for
             # digits that training in float32 never had.
@@ -99,14 +99,14 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             of pandas that holds NaN is float64, and comes back in fractions.
         """
         self._check_is_fitted()
-        if self._plan.fills:
+        if self._plan.imputes:
             return X
-        codes, check = self._codes_in_use(X)
+        codes, check = self._validate_codes(X)
         flat = None
         if out is not None:
             self._refuse_out_of_table()
             shape = self._row_shape or (self.n_features_in_,)
-            flat = checked_out(self, out, codes, *shape)
+            flat = validate_out(self, out, codes, *shape)
         rows = apply_to_rows(
             FastEncoder.decode,
             self.net_.module_,
@@ -115,7 +115,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             check=check,
             out=flat,
         )
-        return self._given_back(rows, like=X) if out is None else out
+        return self._to_output(rows, like=X) if out is None else out
 
     def reconstruct(self, X: Any) -> Any:
         """Encode rows and decode the codes.
@@ -131,11 +131,11 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             What `inverse_transform(transform(X))` gives, in the same shape or frame.
         """
         self._check_is_fitted()
-        rows, check = self._rows_in_use(X)
+        rows, check = self._validate_rows(X)
         reconstructed = apply_to_rows(
             FastEncoder.reconstruct, self.net_.module_, rows, check=check
         )
-        return self._given_back(reconstructed, like=X)
+        return self._to_output(reconstructed, like=X)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Measure how far reconstructions lie from the rows.
@@ -163,11 +163,11 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             squares = forward.squares(x)
             return squares if per_feature else squares.sum(dim=1)
 
-        rows, check = self._rows_in_use(X)
+        rows, check = self._validate_rows(X)
         errors = apply_to_rows(
             squared, self.net_.module_, rows, check=check, dtype=np.dtype(np.float64)
         )
-        return self._cells_given_back(errors, like=X) if per_feature else errors
+        return self._cells_to_output(errors, like=X) if per_feature else errors
 
     def score(self, X: Any, y: Any = None) -> float:
         """Explained variance ratio of the reconstruction of X; 1 is perfect.
@@ -188,7 +188,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             mean, `mean_`; 1.0 if both are 0, 0.0 if only the second is.
         """
         self._check_is_fitted()
-        return self._explained_variance(*self._rows_in_use(X))
+        return self._explained_variance(*self._validate_rows(X))
 
     def _table_score(self, X: Any) -> float | None:
         """Return what `reconstruction_scorer` scores, where it has to be asked for.
@@ -266,7 +266,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         """Whether the fitted network needs two rows a batch."""
         return any(isinstance(part, nn.BatchNorm1d) for part in self.module_.modules())
 
-    def _rows_in_use(self, X: Any) -> tuple[Any, Check]:
+    def _validate_rows(self, X: Any) -> tuple[Any, Check]:
         """Validate rows, and say what is left to check chunk by chunk."""
         X, _ = flat_rows(X, self._plan.network)
         if self._table is not None or not _is_plain(X, self.n_features_in_):
@@ -278,10 +278,10 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             rows, input_name="X", estimator_name=name
         )
 
-    def _codes_in_use(self, X: Any) -> tuple[np.ndarray, Check]:
+    def _validate_codes(self, X: Any) -> tuple[np.ndarray, Check]:
         """Validate codes likewise."""
         most, ordered = self.n_components_, self._plan.ordered
-        if _is_plain(X, most) and self._plan.shown is None:
+        if _is_plain(X, most) and self._plan.output_index is None:
             return np.asarray(X), _check_finite
         refuse_foreign_frame(X)
         with within_float64():
@@ -299,8 +299,8 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
 
     def _refuse_part_of_layers(self) -> None:
         plan = self._plan
-        if plan.shown is not None and (
-            plan.whiten or plan.shown[-1] != plan.n_components - 1
+        if plan.output_index is not None and (
+            plan.whiten or plan.output_index[-1] != plan.n_components - 1
         ):
             raise ValueError(
                 "expected the last hidden layer, last of all, and whiten=False to "

@@ -64,4 +64,4 @@ class TruncatesComponents(BaseAutoEncoder):
             min_val=1,
             max_val=self.n_components_,
         )
-        return copy.deepcopy(self)._keep(int(n_components))
+        return copy.deepcopy(self)._truncate_to(int(n_components))

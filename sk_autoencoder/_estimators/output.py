@@ -8,12 +8,12 @@ from sklearn.base import BaseEstimator
 from sk_autoencoder._utils.shapes import flat_view
 from sk_autoencoder._utils.sklearn_compat import output_kind
 
-__all__ = ["checked_out"]
+__all__ = ["validate_out"]
 
 OUT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")]
 
 
-def checked_out(
+def validate_out(
     estimator: BaseEstimator, out: Any, rows: Any, *row_shape: int
 ) -> np.ndarray:
     """Refuse an `out` that cannot take a result, and give it as rows of numbers.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from sk_autoencoder._estimators.density import HasDensity
+from sk_autoencoder._estimators.density import DensityMixin
 from sk_autoencoder._objectives import Variational
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions
@@ -16,7 +16,7 @@ from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions
 __all__ = ["VAETransformer"]
 
 
-class VAETransformer(HasDensity):
+class VAETransformer(DensityMixin):
     """Variational autoencoder: a code with a normal prior, and a density over rows.
 
     The encoder gives a normal distribution for each component; its mean is the code
@@ -225,7 +225,7 @@ default="adamw"
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **HasDensity._parameter_constraints,
+        **DensityMixin._parameter_constraints,
         "likelihood": [StrOptions({"auto", "gaussian", "isotropic", "bernoulli"})],
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Integral, 0, None, closed="left")],

@@ -171,7 +171,7 @@ class ReadsTables(ChecksObjects):
             estimator=self,
         )
 
-    def _given_back(self, rows: np.ndarray, like: Any) -> Any:
+    def _to_output(self, rows: np.ndarray, like: Any) -> Any:
         """Return rows of numbers in the container that the caller expects.
 
         Parameters
@@ -186,7 +186,7 @@ class ReadsTables(ChecksObjects):
             return self._table.table(rows, like)
         return self._in_container(self._table.array(rows), like)
 
-    def _cells_given_back(self, cells: np.ndarray, like: Any) -> Any:
+    def _cells_to_output(self, cells: np.ndarray, like: Any) -> Any:
         """Return a number for each cell, under the names of the columns."""
         if self._table is None or not self._table.comes_as_frame:
             return self._in_container(cells, like)

@@ -36,7 +36,7 @@ def check_outputs(plan: Plan) -> None:
         return
     losses = "loss='binary_cross_entropy'"
     name = "loss"
-    if not plan.objective.is_plain:
+    if plan.objective.is_variational:
         name, losses = "likelihood", "likelihood='bernoulli'"
     raise ValueError(
         f"expected outputs='auto' or 'data' for {name}={plan.likelihood!r}, got "

@@ -104,13 +104,13 @@ class Plan:
         Whether the latent map decorrelates the codes.
     ordered : bool
         Whether every prefix of a code is decoded too.
-    kept : int or None
+    n_kept : int or None
         Components that users see; None is all.
-    shown : tuple of int or None
+    output_index : tuple of int or None
         Positions of those that `transform` gives; None is all.
-    fills : bool
+    imputes : bool
         Whether `transform` gives rows with their missing cells filled.
-    mixture : bool
+    mixture_prior : bool
         Whether the prior of the codes is a mixture fitted to them.
     loss : callable or None
         The user's own, for the likelihood "own".
@@ -122,7 +122,7 @@ class Plan:
         `scaling`; None where the network is standardized inside.
     table : Table or None
         How the columns become numbers, where they are not all numbers without gaps.
-    asked : dict
+    table_parameters : dict
         Parameters that say so, by name.
     settings : dict
         Further arguments of `AutoEncoderNet`.
@@ -142,15 +142,15 @@ class Plan:
     latent_map: LatentMap | None = None
     whiten: bool = False
     ordered: bool = False
-    kept: int | None = None
-    shown: tuple[int, ...] | None = None
-    fills: bool = False
-    mixture: bool = False
+    n_kept: int | None = None
+    output_index: tuple[int, ...] | None = None
+    imputes: bool = False
+    mixture_prior: bool = False
     loss: LossFunction | None = None
     pca_loss: float | None = None
     given_outputs: str | None = None
     table: Table | None = None
-    asked: dict[str, Any] = field(default_factory=dict)
+    table_parameters: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -252,7 +252,8 @@ def build_module(plan: Plan) -> AutoEncoderModule:
             n_components=plan.n_components,
         )
     if plan.axes is not None:
-        kind = PCAResidualEncoder if plan.objective.is_plain else PCAResidualPosterior
+        is_variational = plan.objective.is_variational
+        kind = PCAResidualPosterior if is_variational else PCAResidualEncoder
         encoder = kind(encoder)
         decoder = PCAResidualDecoder(decoder, link=columns.link)
     module = AutoEncoderModule(
@@ -262,10 +263,10 @@ def build_module(plan: Plan) -> AutoEncoderModule:
         objective=plan.objective,
         latent_map=plan.latent_map,
     )
-    if plan.shown is not None:
-        module.shown = torch.tensor(plan.shown)
+    if plan.output_index is not None:
+        module.shown = torch.tensor(plan.output_index)
     install_pca(module, plan)
-    if plan.axes is not None and not plan.objective.is_plain:
+    if plan.axes is not None and plan.objective.is_variational:
         columns.set_variance(noise_variance(plan))
     return module
 
@@ -360,7 +361,7 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
     plan : Plan
     """
     module.latent_map.set_map(plan.latent_map)
-    module.kept = plan.kept
+    module.kept = plan.n_kept
     if plan.axes is None:
         return
     k, columns, encoder, decoder = _parts(plan, module)

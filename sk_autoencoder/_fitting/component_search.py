@@ -10,7 +10,7 @@ import torch
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import Plan, build_net, check_statistics
 from sk_autoencoder._fitting.pca_init import axes_of, with_axes
-from sk_autoencoder._fitting.resolve import make_plan, starts_from_pca
+from sk_autoencoder._fitting.resolve import resolve_parameters, starts_from_pca
 from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._training.batches import RowDataset
@@ -60,7 +60,7 @@ def fit_fewest(
         That all were trained on.
     """
     share = float(estimator.n_components)
-    plan = make_plan(
+    plan = resolve_parameters(
         estimator, statistics, X.shape, table=table, validates=X_val is not None
     )
     check_statistics(plan, statistics)

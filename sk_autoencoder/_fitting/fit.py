@@ -22,7 +22,7 @@ from sk_autoencoder._fitting.pretrain import (
     pretrains,
     refuse_pretraining,
 )
-from sk_autoencoder._fitting.resolve import continued_plan, fresh_plan
+from sk_autoencoder._fitting.resolve import plan_continuation, plan_fit
 from sk_autoencoder._fitting.train import (
     make_rows,
     train,
@@ -43,7 +43,7 @@ from sk_autoencoder._utils.threads import threads_for
 # and more than a curve can show. A stream has no end, and each pass copies the history.
 HISTORY_OF_PASSES = 10_000
 
-__all__ = ["Fitted", "Fitting", "plan_fit", "plan_pass"]
+__all__ = ["FittedModel", "Fitting", "prepare_fit", "prepare_pass"]
 
 # Rows after which `partial_fit` no longer moves the mean, the scales and the axes: a
 # network cannot follow units that keep changing, and these then know theirs to one
@@ -52,7 +52,7 @@ ROWS_THAT_SET_THE_SCALES = 10_000
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """What a fit gives.
 
     Attributes
@@ -119,11 +119,11 @@ class Fitted:
         """What each component that users see adds to the explained variance, (k,)."""
         if self.prefix_errors is None:
             shares = self.moments.explained_by_component(self.plan.units)
-            shown = self.plan.shown
+            shown = self.plan.output_index
             if shown is not None:
                 return shares[list(shown)]
             return shares if self.order is None else shares[self.order]
-        return self.moments.explained_by_prefix(self.prefix_errors)[: self.plan.kept]
+        return self.moments.explained_by_prefix(self.prefix_errors)[: self.plan.n_kept]
 
 
 class Fitting:
@@ -137,7 +137,7 @@ class Fitting:
     rows : RowDataset
         To be trained on, around the plan's mean.
     interrupts : Interrupts
-    before : Fitted or None
+    before : FittedModel or None
         What the fit goes on from.
     is_pass : bool
         Whether it is one pass over some of many rows.
@@ -152,7 +152,7 @@ class Fitting:
         rows: RowDataset,
         interrupts: Interrupts,
         *,
-        before: Fitted | None = None,
+        before: FittedModel | None = None,
         is_pass: bool = False,
         pretrains: bool = False,
         moments: LatentMoments | None = None,
@@ -169,14 +169,14 @@ class Fitting:
         if moments is None:
             write_plan(net, plan)
 
-    def complete(self) -> Fitted:
+    def complete(self) -> FittedModel:
         """Train, order and whiten, as far as that is asked for.
 
         Called again after an interrupt it trains nothing, and brings in order what
         there is.
         """
         fitted = self._trained()
-        if not self.plan.objective.is_plain:
+        if self.plan.objective.is_variational:
             fitted = _with_posteriors(fitted, self.rows)
         if self.plan.ordered:
             fitted = self._with_prefixes(fitted)
@@ -185,7 +185,7 @@ class Fitting:
                 net.drop_history(HISTORY_OF_PASSES)
         return _whitened(fitted, self.rows) if self.plan.whiten else fitted
 
-    def _trained(self) -> Fitted:
+    def _trained(self) -> FittedModel:
         """Train the layers one by one, where that is asked for, and then the net."""
         plan, net, before, how = self.plan, self.net, self.before, self._how
         pretrained: tuple[dict[str, Any], ...] = ()
@@ -195,13 +195,13 @@ class Fitting:
         if moments is None:
             moments = train(net, plan, self.rows, interrupts=self.interrupts, **how)
         if before is None:
-            return Fitted(plan, net, moments, pretrained=pretrained)
+            return FittedModel(plan, net, moments, pretrained=pretrained)
         errors = None
         if self.is_pass and moments.scatter.ndim == before.moments.scatter.ndim:
             moments, errors = before.moments.joined(moments), before.prefix_errors
         return replace(before, plan=plan, moments=moments, prefix_errors=errors)
 
-    def _with_prefixes(self, fitted: Fitted) -> Fitted:
+    def _with_prefixes(self, fitted: FittedModel) -> FittedModel:
         """Train what decodes prefixes."""
         plan, net, rows = self.plan, self.net, self.rows
         if self._prefix_net is None:
@@ -222,11 +222,11 @@ class Fitting:
         )
 
 
-def plan_fit(
+def prepare_fit(
     estimator: Any,
     X: Any,
     table: Table | None = None,
-    before: Fitted | None = None,
+    before: FittedModel | None = None,
     X_val: Any = None,
     *,
     interrupts: Interrupts,
@@ -241,7 +241,7 @@ def plan_fit(
         Checked rows.
     table : Table or None
         How they were read, where they are not numbers alone.
-    before : Fitted or None
+    before : FittedModel or None
         To go on from.
     X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
         The caller's validation set, checked; None holds rows of X out.
@@ -251,7 +251,7 @@ def plan_fit(
     statistics = _statistics(X, table)
     validates = X_val is not None
     if before is not None:
-        plan = continued_plan(
+        plan = plan_continuation(
             estimator,
             before.plan,
             before.net,
@@ -270,7 +270,7 @@ def plan_fit(
             estimator, X, statistics, table, X_val, interrupts=interrupts
         )
         return Fitting(plan, net, rows, interrupts, moments=moments)
-    plan = fresh_plan(estimator, X, statistics, table, validates=validates)
+    plan = plan_fit(estimator, X, statistics, table, validates=validates)
     _check_validation(plan, X_val)
     net = build_net(plan)
     rows = make_rows(plan, X, X_val)
@@ -278,11 +278,11 @@ def plan_fit(
     return Fitting(plan, net, rows, interrupts, pretrains=pretrains(estimator))
 
 
-def plan_pass(
+def prepare_pass(
     estimator: Any,
     X: Any,
     table: Table | None,
-    before: Fitted | None,
+    before: FittedModel | None,
     *,
     interrupts: Interrupts,
 ) -> Fitting:
@@ -296,7 +296,7 @@ def plan_pass(
         Checked rows.
     table : Table or None
         How they were read, where they are not numbers alone.
-    before : Fitted or None
+    before : FittedModel or None
         Of the rows before; None for the first.
     interrupts : Interrupts
     """
@@ -304,13 +304,13 @@ def plan_pass(
     if before is None:
         refuse_pretraining(estimator)
         _warn_of_network(estimator, X)
-        plan = fresh_plan(estimator, X, statistics, table, more_to_come=True)
+        plan = plan_fit(estimator, X, statistics, table, more_to_come=True)
         net = build_net(plan)
         rows = make_rows(plan, X)
         plan = with_pca_loss(plan, net, rows)
         first = pretrains(estimator)
         return Fitting(plan, net, rows, interrupts, is_pass=True, pretrains=first)
-    plan = continued_plan(
+    plan = plan_continuation(
         estimator, before.plan, before.net, X.shape, prefix_net=before.prefix_net
     )
     check_statistics(plan, statistics)
@@ -329,13 +329,13 @@ def _warn_of_network(estimator: Any, X: Any) -> None:
         warnings.warn(message, UserWarning, stacklevel=caller_level())
 
 
-def _with_posteriors(fitted: Fitted, rows: RowDataset) -> Fitted:
+def _with_posteriors(fitted: FittedModel, rows: RowDataset) -> FittedModel:
     """Order the components by what they tell, and fit the prior that is asked for."""
     plan, net = fitted.plan, fitted.net
     every = net.get_iterator(rows, training=False)
     with threads_for(min(net.batch_size, len(rows)) * net.module_.n_weights()):
         kl, codes = divergences(net.module_, every, plan.seeds.score)
-    prior = MixturePrior.of(codes, plan.seeds.score) if plan.mixture else None
+    prior = MixturePrior.of(codes, plan.seeds.score) if plan.mixture_prior else None
     fitted = replace(fitted, kl=kl, prior=prior)
     assert fitted.order is not None
     latent_map = LatentMap.ordering(fitted.order)
@@ -343,7 +343,7 @@ def _with_posteriors(fitted: Fitted, rows: RowDataset) -> Fitted:
     return replace(fitted, plan=replace(plan, latent_map=latent_map))
 
 
-def _whitened(fitted: Fitted, rows: RowDataset) -> Fitted:
+def _whitened(fitted: FittedModel, rows: RowDataset) -> FittedModel:
     """Decorrelate the codes."""
     plan, moments = fitted.plan, fitted.moments
     latent_map = LatentMap.whitening(

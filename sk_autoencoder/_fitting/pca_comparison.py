@@ -10,7 +10,7 @@ import torch
 
 from sk_autoencoder._fitting.build import Plan, build_net
 from sk_autoencoder._fitting.component_search import explained_held_out
-from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._inference.density import BOUND_DRAWS, balanced_draws, log_density
 from sk_autoencoder._training.batches import RowDataset, split_rows
@@ -27,7 +27,7 @@ ADVICE = (
 )
 
 
-def compare_with_pca(fitted: Fitted, X: Any, X_val: Any = None) -> None:
+def compare_with_pca(fitted: FittedModel, X: Any, X_val: Any = None) -> None:
     """Warn if modules that were trained as given are worse than PCA.
 
     Where no validation samples were held out there is nothing to be compared on, and
@@ -37,7 +37,7 @@ def compare_with_pca(fitted: Fitted, X: Any, X_val: Any = None) -> None:
 
     Parameters
     ----------
-    fitted : Fitted
+    fitted : FittedModel
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         That it was fitted to.
     X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
@@ -96,18 +96,18 @@ def _score(plan: Plan, net: AutoEncoderNet, X: Any) -> float:
     rows = RowDataset(X, mean=plan.center, device=net.device)
     module: Any = net.module_
     module.eval()
-    if plan.objective.is_plain and not _by_loss(plan):
+    if not plan.objective.is_variational and not _by_loss(plan):
         return explained_held_out(net, rows, every=True)
     noise = balanced_draws(BOUND_DRAWS, plan.n_components, plan.seeds.score)
     scores = []
     with torch.inference_mode():
         for x, _ in net.get_iterator(rows):
-            if plan.objective.is_plain:
+            if plan.objective.is_variational:
+                found = log_density(module, x, noise, None, bound=True)
+            else:
                 found = -module.columns.per_sample_loss(
                     module.decoder(module.network_code(x)), x
                 )
-            else:
-                found = log_density(module, x, noise, None, bound=True)
             scores.append(found.double().cpu().numpy())
     return float(np.concatenate(scores).mean())
 
@@ -119,7 +119,7 @@ def _by_loss(plan: Plan) -> bool:
 
 def _message(plan: Plan, own: float, linear: float) -> str | None:
     """Return the warning with both numbers; None where they would look alike."""
-    if not plan.objective.is_plain:
+    if plan.objective.is_variational:
         form = "a network whose evidence lower bound on the validation samples is at "
         form += "least probabilistic PCA's, {1:.4g} nats a sample, got {0:.4g}"
     elif _by_loss(plan):

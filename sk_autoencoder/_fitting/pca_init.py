@@ -83,7 +83,7 @@ def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
 
     Codes that are drawn have the units of their prior instead.
     """
-    if not plan.objective.is_plain:
+    if plan.objective.is_variational:
         return replace(plan, axes=axes)
     unit = plan.scale.unit[0] if plan.scaling == "none" else 1.0
     if plan.table is not None:

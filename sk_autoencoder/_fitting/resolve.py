@@ -57,16 +57,16 @@ MORE_AXES = 50
 READING = ("categorical_features", "allow_missing", "column_weights")
 
 __all__ = [
-    "continued_plan",
-    "fresh_plan",
+    "plan_continuation",
+    "plan_fit",
     "starts_from_pca",
-    "make_plan",
+    "resolve_parameters",
     "refuse_changes",
     "resolve_init",
 ]
 
 
-def make_plan(
+def resolve_parameters(
     estimator: Any,
     statistics: ColumnStatistics,
     shape: tuple[int, int],
@@ -131,19 +131,19 @@ def make_plan(
         device=str(device),
         whiten=estimator.whiten,
         ordered=_is_ordered(estimator),
-        shown=_shown(estimator, network) if stacked else None,
-        fills=_fills(estimator),
-        mixture=getattr(estimator, "prior", "") == "mixture",
+        output_index=_output_index(estimator, network) if stacked else None,
+        imputes=_imputes(estimator),
+        mixture_prior=getattr(estimator, "prior", "") == "mixture",
         given_outputs=None if before is None else before.given_outputs,
         table=table,
-        asked={name: getattr(estimator, name) for name in READING},
+        table_parameters={name: getattr(estimator, name) for name in READING},
         settings=_net_settings(estimator, shape, device, validates),
     )
     check_outputs(plan)
     return with_outputs(plan) if given and before is None else plan
 
 
-def fresh_plan(
+def plan_fit(
     estimator: Any,
     X: Any,
     statistics: ColumnStatistics,
@@ -167,7 +167,7 @@ def fresh_plan(
     validates : bool
         Whether there is a validation set beside them.
     """
-    plan = make_plan(
+    plan = resolve_parameters(
         estimator,
         statistics,
         X.shape,
@@ -193,11 +193,12 @@ def _leaves_nothing(plan: Plan) -> bool:
     """
     assert plan.axes is not None
     total = plan.axes.total
-    left = plan.axes.residual(plan.n_components) if plan.objective.is_plain else total
+    is_variational = plan.objective.is_variational
+    left = total if is_variational else plan.axes.residual(plan.n_components)
     return left <= EXACT * total
 
 
-def continued_plan(
+def plan_continuation(
     estimator: Any,
     plan: Plan,
     net: AutoEncoderNet,
@@ -233,7 +234,7 @@ def continued_plan(
             f"{shape[1]}, because its weights go on. Pass warm_start=False and call "
             "fit to start anew."
         )
-    new = make_plan(
+    new = resolve_parameters(
         estimator,
         plan.statistics,
         shape,
@@ -255,7 +256,7 @@ def continued_plan(
         plan,
         objective=new.objective,
         whiten=new.whiten,
-        mixture=new.mixture,
+        mixture_prior=new.mixture_prior,
         latent_map=plan.latent_map if new.whiten else natural,
         settings=settings,
     )
@@ -270,8 +271,10 @@ def refuse_changes(estimator: Any, plan: Plan) -> None:
     plan : Plan
         Of the fit before.
     """
-    now = {name: getattr(estimator, name) for name in plan.asked}
-    _refuse_others((name, value, now[name]) for name, value in plan.asked.items())
+    now = {name: getattr(estimator, name) for name in plan.table_parameters}
+    _refuse_others(
+        (name, value, now[name]) for name, value in plan.table_parameters.items()
+    )
 
 
 def _refuse_others(settings: Iterable[tuple[str, Any, Any]]) -> None:
@@ -349,7 +352,7 @@ def _own_loss(estimator: Any) -> LossFunction | None:
     return loss if callable(loss) else None
 
 
-def _shown(estimator: Any, network: Network) -> tuple[int, ...] | None:
+def _output_index(estimator: Any, network: Network) -> tuple[int, ...] | None:
     """Resolve `layers` to the positions of their units in the code."""
     layers, widths = estimator.layers, network.stack_widths()
     if layers is None or estimator.features != "hidden":
@@ -401,7 +404,7 @@ def _net_settings(
     epochs = estimator.max_epochs
     if epochs == "auto":
         epochs = automatic_epochs(n_trained, batch_size)
-        if _fills(estimator):
+        if _imputes(estimator):
             epochs *= EPOCHS_TO_FILL
     patience = estimator.n_iter_no_change
     from_pca = starts_from_pca(estimator)
@@ -429,7 +432,7 @@ def _net_settings(
     }
 
 
-def _fills(estimator: Any) -> bool:
+def _imputes(estimator: Any) -> bool:
     """Whether `transform` gives rows with their missing cells filled."""
     return getattr(estimator, "features", "") == "reconstruction"
 

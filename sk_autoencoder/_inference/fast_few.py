@@ -66,7 +66,7 @@ def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     inputs = x - columns.get_array("mean", x.dtype)
     inputs *= columns.get_array("input_weight", x.dtype)
     code = _through(module.encoder, inputs)
-    if not module.objective.is_plain:
+    if module.objective.is_variational:
         code = module.objective.mode(torch.from_numpy(code)).numpy()
     if latent_map.map is not None:
         code = code - latent_map.get_array("offset", x.dtype)

@@ -68,7 +68,7 @@ class Variational(Objective):
     flow, NeurIPS: free bits.
     """
 
-    is_plain: ClassVar[bool] = False
+    is_variational: ClassVar[bool] = True
 
     beta: float
     warmup: int = 0

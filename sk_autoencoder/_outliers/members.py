@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 
 from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._estimators.density import HasDensity
+from sk_autoencoder._estimators.density import DensityMixin
 from sk_autoencoder._inference.chunks import apply_to_rows
 from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._utils.values import first_line, shortened
@@ -71,7 +71,7 @@ def _fills_missing(step: Any) -> bool:
 def has_density(estimator: Any) -> bool:
     """Whether a transformer has a density of samples."""
     if isinstance(estimator, BaseAutoEncoder):
-        return isinstance(estimator, HasDensity)
+        return isinstance(estimator, DensityMixin)
     return hasattr(estimator, "score_samples")
 
 
@@ -150,7 +150,7 @@ def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:
 
 def log_density(estimator: Any, seen: np.ndarray) -> np.ndarray:
     """Compute the log density of rows, (n_samples,) in nats."""
-    if isinstance(estimator, HasDensity):
+    if isinstance(estimator, DensityMixin):
         return estimator._log_density(seen)
     with np.errstate(all="ignore"):  # as far off as numbers go
         return estimator.score_samples(seen)

@@ -10,7 +10,7 @@ from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.denoising import DenoisingAutoEncoderTransformer
-from sk_autoencoder._estimators.density import HasDensity
+from sk_autoencoder._estimators.density import DensityMixin
 from sk_autoencoder._estimators.vae import VAETransformer
 from sk_autoencoder._outliers.robust import Units
 from sk_autoencoder._outliers.scorer import LATENT, LIKELIHOOD, MEASURES, Scorer
@@ -112,7 +112,7 @@ def unpacked_scorer(value: Mapping[str, Any], n_features: int) -> Scorer:
         if getattr(estimator, "n_features_in_", 0) != n_features:
             raise ValueError(f"an estimator that is not fitted to {n_features} columns")
     if measure == LIKELIHOOD:
-        densities = all(isinstance(estimator, HasDensity) for estimator in fitted)
+        densities = all(isinstance(estimator, DensityMixin) for estimator in fitted)
         need(densities, "a likelihood of estimators without a density")
     _check("middle", units.middle, (n_features,))
     _check("unit", units.unit, (n_features,), least=0)

@@ -120,7 +120,14 @@ RENAMED: dict[str, dict[str, Any]] = {
     },
     "fields": {
         "CodeFrame": {"shift": "offset", "forth": "matrix", "back": "inverse"},
-        "Plan": {"frame": "latent_map"},
+        "Plan": {
+            "frame": "latent_map",
+            "asked": "table_parameters",
+            "shown": "output_index",
+            "kept": "n_kept",
+            "fills": "imputes",
+            "mixture": "mixture_prior",
+        },
         "PrincipalAxes": {"deviations": "std", "tail": "residual_variance"},
     },
     "arrays": {

@@ -13,7 +13,7 @@ import torch
 
 from sk_autoencoder._columns.spread import PerColumnVariance
 from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_device
-from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._saving.optimizer_checks import check_optimizer
 from sk_autoencoder._saving.state_checks import check_arrays, check_model, need
 from sk_autoencoder._training.net import AutoEncoderNet
@@ -22,12 +22,12 @@ from sk_autoencoder._utils.torch_compat import torch_defaults
 __all__ = ["capture", "restore", "without_optimizer"]
 
 
-def capture(fitted: Fitted) -> dict[str, Any]:
+def capture(fitted: FittedModel) -> dict[str, Any]:
     """Copy what a fit gave into arrays, plain numbers and specifications.
 
     Parameters
     ----------
-    fitted : Fitted
+    fitted : FittedModel
         Between two runs: the averaged weights are in the module.
 
     Returns
@@ -47,7 +47,7 @@ def capture(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def restore(state: dict[str, Any], *, trusted: bool = True) -> Fitted:
+def restore(state: dict[str, Any], *, trusted: bool = True) -> FittedModel:
     """Build the nets of a plan and write a state into them.
 
     Parameters
@@ -66,7 +66,7 @@ def restore(state: dict[str, Any], *, trusted: bool = True) -> Fitted:
         return _restore(state, trusted)
 
 
-def _restore(state: dict[str, Any], trusted: bool) -> Fitted:
+def _restore(state: dict[str, Any], trusted: bool) -> FittedModel:
     if not trusted:
         check_model(state)
     plan = state["plan"]
@@ -87,7 +87,7 @@ def _restore(state: dict[str, Any], trusted: bool) -> Fitted:
     parts = {name: state[name] for name in names}
     # States that were saved before there was pretraining lack it.
     pretrained = state.get("pretrained", ())
-    return Fitted(
+    return FittedModel(
         plan, net, prefix_net=nets.get("prefix_net"), pretrained=pretrained, **parts
     )
 

@@ -18,7 +18,7 @@ from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, MixedColumns,
 from sk_autoencoder._columns.dtypes import dtype_library
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
 from sk_autoencoder._fitting.build import Plan, build_module, build_prefix_module
-from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.resolve import READING
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._objectives import Denoise, Variational
@@ -70,7 +70,7 @@ def check_model(state: Any) -> None:
         From a file; its records are what their annotations say.
     """
     need(isinstance(state, dict), "a model that is no dict")
-    check_names("a model", state, [field.name for field in fields(Fitted)])
+    check_names("a model", state, [field.name for field in fields(FittedModel)])
     plan = state["plan"]
     need(isinstance(plan, Plan), "a plan that is none")
     need(isinstance(state["net"], dict), "a net that is none")
@@ -205,7 +205,7 @@ def _check_plan(plan: Plan, arrays: Any) -> None:
     known = plan.likelihood in LIKELIHOODS
     need(known, f"a likelihood {shortened(plan.likelihood)}")
     need(
-        (plan.likelihood in DENSITIES) != plan.objective.is_plain,
+        (plan.likelihood in DENSITIES) == plan.objective.is_variational,
         f"a likelihood {plan.likelihood!r} for another objective",
     )
     need((plan.likelihood == "own") == (plan.loss is not None), "a loss out of place")
@@ -215,7 +215,7 @@ def _check_plan(plan: Plan, arrays: Any) -> None:
     )
     need(plan.table is None or not plan.is_measured, "a loss that no table has")
     _check_objective(plan.objective, n_features)
-    check_names("the parameters of a table", plan.asked, READING)
+    check_names("the parameters of a table", plan.table_parameters, READING)
     check_settings(plan.settings)
     if plan.table is not None:
         _check_table(plan.table, n_features, arrays)
@@ -260,15 +260,23 @@ def _check_code(plan: Plan) -> None:
     need(k >= 1, f"{k} components")
     if plan.stacked:
         need(k == sum(plan.network.stack_widths()), "components of another stack")
-    need(plan.stacked or not plan.fills, "missing cells filled by a bottleneck")
-    need(not (plan.mixture and plan.objective.is_plain), "a prior of plain codes")
+    need(plan.stacked or not plan.imputes, "missing cells filled by a bottleneck")
+    need(
+        not plan.mixture_prior or plan.objective.is_variational,
+        "a prior of plain codes",
+    )
     need(
         not plan.ordered
-        or (plan.axes is not None and plan.objective.is_plain and not plan.stacked),
+        or (
+            plan.axes is not None
+            and not (plan.objective.is_variational or plan.stacked)
+        ),
         "ordered components that do not start as PCA's",
     )
-    need(plan.kept is None or 1 <= plan.kept <= k, f"{plan.kept} of {k} components")
-    shown = plan.shown
+    need(
+        plan.n_kept is None or 1 <= plan.n_kept <= k, f"{plan.n_kept} of {k} components"
+    )
+    shown = plan.output_index
     need(
         shown is None or (plan.stacked and shown and 0 <= min(shown) <= max(shown) < k),
         "layers that are not there",
@@ -392,7 +400,7 @@ def _check_results(plan: Plan, state: Mapping[str, Any]) -> None:
     need((squares >= 0).all(), "moments of negative variance")
     for name, there in (
         ("prefix_errors", plan.ordered),
-        ("kl", not plan.objective.is_plain),
+        ("kl", plan.objective.is_variational),
     ):
         values = state[name]
         need((values is not None) == there, f"{name} out of place")
@@ -407,7 +415,7 @@ def _check_results(plan: Plan, state: Mapping[str, Any]) -> None:
             f"{name} of other components",
         )
     prior = state["prior"]
-    need((prior is not None) == plan.mixture, "a prior out of place")
+    need((prior is not None) == plan.mixture_prior, "a prior out of place")
     if prior is not None:
         _check_prior(prior, k)
     need(isinstance(state["pretrained"], tuple), "a pretraining that is none")

@@ -148,13 +148,13 @@ def _from_model(kind: Any, fitted: Any, attributes: Mapping[str, Any]) -> Any:
     Parameters
     ----------
     kind : type
-    fitted : Fitted
+    fitted : FittedModel
     attributes : mapping
         Has those of `KEPT`, and parameters.
     """
     estimator = kind.__new__(kind)
     vars(estimator).update(attributes)
-    estimator._take(fitted, attributes["_input_dtype"])
+    estimator._set_fitted_attributes(fitted, attributes["_input_dtype"])
     return estimator
 
 
@@ -245,7 +245,7 @@ def _check_objective(kind: Any, plan: Any) -> None:
     names = kind._get_param_names()
     for flag, name in (("stacked", "features"), ("ordered", "ordered")):
         need(not getattr(plan, flag) or name in names, f"a {kind.__name__} {flag}")
-    need(not plan.mixture or "prior" in names, f"a prior of a {kind.__name__}")
+    need(not plan.mixture_prior or "prior" in names, f"a prior of a {kind.__name__}")
 
 
 def _check_output(attributes: Mapping[str, Any]) -> None:

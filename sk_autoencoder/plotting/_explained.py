@@ -35,7 +35,7 @@ def explained_of_table(
         By 1, 2, ... principal axes; None where the network did not start there.
     """
     plan, k = estimator._plan, estimator.n_components_
-    has_pca = plan.axes is not None and plan.objective.is_plain
+    has_pca = plan.axes is not None and not plan.objective.is_variational
 
     def squares(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
         module: Any = forward.module

@@ -15,7 +15,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder._fitting.fit import Fitted
+from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._outliers.detector import KEPT as KEPT_OF_DETECTOR
 from sk_autoencoder._outliers.robust import Units
 from sk_autoencoder._outliers.scorer import Scorer
@@ -64,7 +64,7 @@ OF_0_1_0 = {
         if OLD_NAMES.get(name, name) in NAMES_1
     },
     AutoEncoderOutlierDetector: NAMES_1["AutoEncoderOutlierDetector, fitted"],
-    Fitted: names_1("Fitted"),
+    FittedModel: names_1("Fitted"),
     Units: UNITS_1,
     Scorer: (names_1("Scorer") - UNITS_1) | {"units"},
 }
@@ -89,7 +89,7 @@ def test_every_name_is_one_of_0_1_0_or_has_the_value_that_keeps_its_results(kind
 def test_what_is_captured_has_the_names_that_are_checked():
     fitted = AutoEncoderTransformer(2, **SMALL).fit(X)._fitted
     state = capture(fitted)
-    assert set(state) == names_of(Fitted)
+    assert set(state) == names_of(FittedModel)
     assert set(state["net"]) == set(NET_NAMES)
 
 
@@ -124,8 +124,9 @@ def test_every_attribute_comes_back(name, tmp_path):
     estimator.save(tmp_path / "model")
     loaded = sk_autoencoder.load(tmp_path / "model")
     assert vars(loaded).keys() == vars(estimator).keys(), (
-        "an attribute that fit sets and load does not: set it in `_take`, or name it "
-        "in KEPT of _saving/transformer.py or of _outliers/detector.py"
+        "an attribute that fit sets and load does not: set it in "
+        "_set_fitted_attributes, or name it in KEPT of "
+        "_saving/transformer.py or of _outliers/detector.py"
     )
     for attribute, value in vars(estimator).items():
         own = getattr(loaded, attribute)

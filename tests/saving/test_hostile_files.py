@@ -493,7 +493,7 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
     [
         (
             "hidden",
-            lambda file: file.put({"$tuple": [9**9]}, *PLAN, "shown"),
+            lambda file: file.put({"$tuple": [9**9]}, *PLAN, "output_index"),
             "layers that are not there",
         ),
         (

@@ -210,7 +210,7 @@ class FusedStep:
     def _draw(self, encoder_output: Tensor) -> tuple[Tensor, Back | None]:
         """Return the codes to decode, and the way back where they were drawn."""
         module = self._module
-        if module.objective.is_plain:
+        if not module.objective.is_variational:
             return encoder_output, None
         return module.objective.rsample_with_vjp(encoder_output, module.generator)
 
