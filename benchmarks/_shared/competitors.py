@@ -27,7 +27,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks._shared.handwritten import Clock, Extras, Timing, swap, unexplained
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
-from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 # ------------------------------------------------------------------------------- ours
 
@@ -109,6 +108,17 @@ class SwapNoise(nn.Module):
         return swap(x, self.level) if self.training else x
 
 
+MODULES: dict[str, type[nn.Module]] = {
+    "identity": nn.Identity,
+    "logistic": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+}
+
+
 def dense_stack(
     sizes: Sequence[int],
     activation: str,
@@ -124,7 +134,7 @@ def dense_stack(
     for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(n_in, n_out))
         if i not in linear_after:
-            layers.append(ACTIVATIONS[activation]())
+            layers.append(MODULES[activation]())
     return nn.Sequential(*layers)
 
 

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from sk_autoencoder._columns.spread import PerColumnVariance, normal_like
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
+from sk_autoencoder._utils.torch_compat import logit_backward
 
 __all__ = [
     "LIKELIHOODS",
@@ -339,7 +340,7 @@ class BinaryCrossEntropy(Likelihood):
         # Where y is at or beyond a bound, `link` is flat.
         low, high = BinaryCrossEntropy.LEAST, 1 - BinaryCrossEntropy.LEAST
         inside = torch.where((y >= low) & (y <= high), gradient, 0.0)
-        return torch.ops.aten.logit_backward(inside, y.clamp(low, high))
+        return logit_backward(inside, y.clamp(low, high))
 
     def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""

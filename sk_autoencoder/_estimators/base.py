@@ -27,6 +27,7 @@ from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.state import capture, restore
 from sk_autoencoder._saving.transformer import TRANSIENT, refuse_own_class, to_values
 from sk_autoencoder._training.snapshot import NetSnapshot
+from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
 from sk_autoencoder._utils.shapes import flat_rows, shape_of
 from sk_autoencoder._utils.sklearn_compat import (
@@ -38,7 +39,6 @@ from sk_autoencoder._utils.sklearn_compat import (
 from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
-from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 __all__ = ["BaseAutoEncoder"]
 

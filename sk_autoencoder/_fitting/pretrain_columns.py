@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sk_autoencoder._columns import ColumnStatistics, NumericColumns
-from sk_autoencoder._training.fast.dense import ACTIVATIONS
-from sk_autoencoder.networks.mlp import is_plain_activation
+from sk_autoencoder._utils.activations import activation_of
 
 __all__ = ["LayerColumns"]
 
@@ -34,7 +33,8 @@ class LayerColumns(NumericColumns):
             scaling="none", likelihood="squared_error", statistics=statistics
         )
         self.activation = activation
-        self.has_gradient = is_plain_activation(activation)
+        row = activation_of(activation)
+        self.has_gradient = row is not None and row.backward is not None
         # One number: all units count in the same.
         self._variance = float(self.scale.unit[0] ** 2)
 
@@ -63,13 +63,14 @@ class LayerColumns(NumericColumns):
     ) -> tuple[float, Tensor]:
         """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
         share = 1 / (raw.numel() * self._variance * unit)
-        function: Any = ACTIVATIONS[type(self.activation)]
+        row: Any = activation_of(self.activation)
         outputs = raw
-        if function is not None:
-            outputs = torch.empty_like(raw) if function.keeps_input else raw
-            function.forward(raw, outputs)
+        if row.out is None:
+            row.in_place(raw)
+        else:
+            outputs = torch.empty_like(raw)
+            row.out(raw, outputs)
         error = outputs - self.encode(x)
         loss = torch.dot(error.view(-1), error.view(-1)).item() * share
-        if function is not None:
-            function.backward(error, raw)
+        row.backward(error, raw)
         return loss, error.mul_(2 * share)

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sk_autoencoder._columns import NumericColumns
 from sk_autoencoder._model.latent_map import LatentMapLayer
@@ -28,8 +27,10 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualPosterior,
 )
 from sk_autoencoder._protocols import Columns
+from sk_autoencoder._utils.activations import activation_of
 from sk_autoencoder._utils.float64_buffers import in_dtype
-from sk_autoencoder.networks.mlp import HiddenActivations, is_plain_activation
+from sk_autoencoder._utils.torch_compat import has_forward_hooks
+from sk_autoencoder.networks.mlp import HiddenActivations
 
 __all__ = ["FastEncoder"]
 
@@ -38,17 +39,6 @@ Step = Callable[[Tensor, Tensor | None], Tensor]
 
 # Of errors: the squares of as many as 10^8 cells can be summed in float64.
 LARGEST = 1e150
-
-# Run in place, on what a linear layer has just written.
-IN_PLACE: dict[type[nn.Module], Callable[[Tensor], Any]] = {
-    nn.ReLU: torch.relu_,
-    nn.Sigmoid: torch.sigmoid_,
-    nn.Tanh: torch.tanh_,
-    nn.GELU: torch.ops.aten.gelu_.default,
-    nn.SiLU: torch.ops.aten.silu_.default,
-    nn.ELU: F.elu_,
-    nn.LeakyReLU: F.leaky_relu_,
-}
 
 
 class FastEncoder:
@@ -311,14 +301,10 @@ class _LatentMap:
 def _step(part: nn.Module, dtype: torch.dtype) -> Step:
     """Read a network, or a part of one, as it now is."""
     known = KNOWN.get(type(part))
-    if known is not None and not _has_hooks(part):
+    if known is not None and not has_forward_hooks(part):
         return known(part, dtype)
     called = in_dtype(part, dtype)
     return lambda x, out: called(x)
-
-
-def _has_hooks(part: nn.Module) -> bool:
-    return bool(part._forward_hooks or part._forward_pre_hooks)
 
 
 class _Dense:
@@ -363,9 +349,10 @@ class _Sequential:
 
 def _in_place(part: nn.Module) -> Callable[[Tensor], Any] | None:
     """Find the function that does in place what an activation does, if there is one."""
-    if not is_plain_activation(part) or _has_hooks(part):
+    activation = activation_of(part)
+    if activation is None or has_forward_hooks(part):
         return None
-    return IN_PLACE.get(type(part))
+    return activation.in_place
 
 
 class _Encoder:

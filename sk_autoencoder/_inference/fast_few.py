@@ -8,12 +8,10 @@ same to rounding.
 What is not known here is `FastEncoder`'s to do.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from scipy import special
 from torch import nn
 
 from sk_autoencoder._columns import Likelihood, NumericColumns
@@ -23,7 +21,9 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualEncoder,
     PCAResidualPosterior,
 )
-from sk_autoencoder.networks.mlp import LEAKY_SLOPE, Dropout, is_plain_activation
+from sk_autoencoder._utils.activations import activation_of
+from sk_autoencoder._utils.torch_compat import has_forward_hooks
+from sk_autoencoder.networks._layers import Dropout
 
 __all__ = [
     "FEW_ROWS",
@@ -107,7 +107,7 @@ def _is_identity(likelihood: Likelihood) -> bool:
 def _through(part: Any, x: np.ndarray) -> np.ndarray:
     """Run rows through a part of the module; they are not written to."""
     kind = type(part)
-    if part._forward_hooks or part._forward_pre_hooks:
+    if has_forward_hooks(part):
         raise Unsupported
     if kind is nn.Linear:
         weight = part.weight.detach().numpy().astype(x.dtype, copy=False)
@@ -115,8 +115,9 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
         if part.bias is not None:
             y += part.bias.detach().numpy()
         return y
-    if is_plain_activation(part) and kind in ACTIVATIONS:
-        return ACTIVATIONS[kind](x)
+    activation = activation_of(part)
+    if activation is not None and activation.numpy is not None:
+        return activation.numpy(x)
     if kind is Dropout and not part.training:
         return x
     if kind is nn.Sequential:
@@ -133,23 +134,3 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
         linear += part.get_array("offset", x.dtype)
         return linear + part.residual * _through(part.network, x)
     raise Unsupported
-
-
-def _gelu(x: np.ndarray) -> np.ndarray:
-    y = special.erf(x * x.dtype.type(0.5**0.5))
-    y += 1
-    y *= x
-    y *= 0.5
-    return y
-
-
-ACTIVATIONS: dict[type[nn.Module], Callable[[np.ndarray], np.ndarray]] = {
-    nn.Identity: lambda x: x,
-    nn.ReLU: lambda x: np.maximum(x, 0),
-    nn.Sigmoid: special.expit,
-    nn.Tanh: np.tanh,
-    nn.GELU: _gelu,
-    nn.SiLU: lambda x: x * special.expit(x),
-    nn.ELU: lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    nn.LeakyReLU: lambda x: np.maximum(x, x * x.dtype.type(LEAKY_SLOPE)),
-}

@@ -17,7 +17,7 @@ from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._saving.optimizer_checks import check_optimizer
 from sk_autoencoder._saving.state_checks import check_arrays, check_model, need
 from sk_autoencoder._training.net import AutoEncoderNet
-from sk_autoencoder._utils.torch_compat import torch_defaults
+from sk_autoencoder._utils.torch_compat import NormBase, torch_defaults
 
 __all__ = ["capture", "restore", "without_optimizer"]
 
@@ -136,7 +136,7 @@ def least_values(module: torch.nn.Module) -> dict[str, float]:
         if isinstance(part, PerColumnVariance):
             names: tuple[str, ...] = ("running", "variance")
             value = PerColumnVariance.FLOOR
-        elif isinstance(part, torch.nn.modules.batchnorm._NormBase):
+        elif isinstance(part, NormBase):
             names, value = ("running_var",), 0.0
         else:
             continue

@@ -5,9 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sk_autoencoder._utils.torch_compat import (
+    fused_adam_,
+    fused_adamw_,
+    has_step_hooks,
+    note_step,
+)
+
 __all__ = ["OF_TORCH", "FlatAdam"]
 
-KINDS = {torch.optim.Adam: "_fused_adam_", torch.optim.AdamW: "_fused_adamw_"}
+KINDS: dict[Any, Any] = {torch.optim.Adam: fused_adam_, torch.optim.AdamW: fused_adamw_}
 SETTINGS = {"lr", "betas", "eps", "weight_decay", "fused"}
 # Settings that torch's optimizers have beside these: other ways to the same steps, but
 # for two. `maximize` is heeded; `amsgrad` cannot be turned on between two steps of
@@ -73,7 +80,7 @@ class FlatAdam:
                 f"eps={eps!r}. Pass optimizer__betas=(0.9, 0.999), say."
             )
         self._kind = kind
-        self._kernel = getattr(torch, KINDS[kind])
+        self._kernel = KINDS[kind]
         self._vector = vector
         self._groups: list[dict[str, Any]] = [
             {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
@@ -122,7 +129,7 @@ class FlatAdam:
             if _asks_for_more(view):
                 view.step()
                 return
-            view._opt_called = True  # a scheduler warns where it sees no step
+            note_step(view)
         state, settings = self.state, self.param_groups[0]
         if not state:
             state.update(self.fresh_state())
@@ -184,6 +191,5 @@ def _asks_for_more(view: Any) -> bool:
     return bool(
         len(view.param_groups) > 1
         or view.param_groups[0]["maximize"]
-        or view._optimizer_step_pre_hooks
-        or view._optimizer_step_post_hooks
+        or has_step_hooks(view)
     )

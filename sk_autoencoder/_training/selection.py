@@ -10,6 +10,12 @@ import torch
 from scipy import special
 from torch import Tensor, nn
 
+from sk_autoencoder._utils.torch_compat import (
+    foreach_copy_,
+    foreach_lerp_,
+    foreach_norm,
+)
+
 __all__ = [
     "BestCheckpoint",
     "FlatParameters",
@@ -168,7 +174,7 @@ class EMA:
             # Both lie apart from the module, which holds one or the other.
             self._weights = [weight.to(device) for weight in raw]
         else:
-            torch._foreach_copy_(own, raw)
+            foreach_copy_(own, raw)
         self._put(
             self._average if self._applied else self._weights,
             applied=bool(self._applied),
@@ -180,7 +186,7 @@ class EMA:
             return
         self.unapply()
         if decay is None:
-            torch._foreach_copy_(self._weights, self._average)
+            foreach_copy_(self._weights, self._average)
             self._average = []
         elif self.decay is None:
             self._average, self.steps = [w.clone() for w in self._weights], 0
@@ -192,7 +198,7 @@ class EMA:
             return
         self.steps += 1
         keep = min(self.decay, self.steps / (self.steps + self.lead))
-        torch._foreach_lerp_(self._average, self._weights, 1 - keep)
+        foreach_lerp_(self._average, self._weights, 1 - keep)
 
     def apply(self) -> None:
         """Put the average into the module; the raw weights are kept aside."""
@@ -227,7 +233,7 @@ class EMA:
         self.unapply()
         module.load_state_dict(state)
         if self.decay is not None:
-            torch._foreach_copy_(self._average, self._weights)
+            foreach_copy_(self._average, self._weights)
 
     def weights_in_module(self) -> list[Tensor]:
         """Return the weights that the module has now, in few tensors."""
@@ -245,8 +251,8 @@ class EMA:
         """Take up an average that the module has loaded, and raw weights beside it."""
         self.steps = steps
         if self.decay is not None:
-            torch._foreach_copy_(self._average, self._weights)
-            torch._foreach_copy_(self._weights, weights)
+            foreach_copy_(self._average, self._weights)
+            foreach_copy_(self._weights, weights)
             self._applied = False
             self.apply()
 
@@ -313,7 +319,7 @@ class BestCheckpoint:
 
     def _copy(self, tensors: list[Tensor], score: float, epoch: int) -> None:
         kept = [*self.state.values(), self._label]
-        torch._foreach_copy_(kept, [*tensors, _label(score, epoch)])
+        foreach_copy_(kept, [*tensors, _label(score, epoch)])
 
     def clear(self) -> None:
         """Let go of the state, which is as large as the module."""
@@ -387,7 +393,7 @@ def beyond_chance(gains: Tensor, n_errors: float) -> bool:
 
 def _all_finite(weights: list[Tensor]) -> bool:
     """Whether every weight is finite, with one synchronisation."""
-    return math.isfinite(float(torch.stack(torch._foreach_norm(weights)).sum()))
+    return math.isfinite(float(torch.stack(foreach_norm(weights)).sum()))
 
 
 @dataclass(frozen=True)

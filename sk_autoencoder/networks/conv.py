@@ -9,16 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder.networks.mlp import (
-    Dropout,
-    check_activation,
+from sk_autoencoder.networks._checks import (
     check_choice,
     check_share,
     check_sizes,
     is_count,
+)
+from sk_autoencoder.networks._layers import (
+    Dropout,
+    check_activation,
+    initialized,
+    linear,
     make_activation,
 )
-from sk_autoencoder.networks.mlp import linear as dense
 
 __all__ = ["ConvNet"]
 
@@ -138,7 +141,7 @@ class ConvNet(Network):
             n_flat = math.prod(last)
         sizes = (n_flat, *self.hidden_layer_sizes)
         encoder += self._dense(sizes, generator)
-        encoder.append(dense(sizes[-1], n_encoder_outputs, generator))
+        encoder.append(linear(sizes[-1], n_encoder_outputs, generator))
         sizes = (n_components, *reversed(self.hidden_layer_sizes))
         decoder = self._dense((*sizes, math.prod(last)), generator)
         # Convolutions after repeated pixels take a fifth to a quarter less time so, as
@@ -221,29 +224,24 @@ class ConvNet(Network):
 
     def _convolution(
         self,
-        kind: Any,
+        kind: type[nn.Module],
         before: tuple,
         after: tuple,
         stride: int,
         generator: torch.Generator,
         **more: Any,
     ) -> nn.Module:
-        """Make a convolution with torch's default weights, from a generator."""
-        layer = nn.utils.skip_init(
+        """Make a convolution that keeps height and width, but for the stride."""
+        return initialized(
             kind,
             before[0],
             after[0],
             self.kernel_size,
             stride=stride,
             padding=self.kernel_size // 2,
-            dtype=torch.float32,
+            generator=generator,
             **more,
         )
-        bound = 1 / math.sqrt(layer.weight[0].numel())
-        with torch.no_grad():
-            layer.weight.uniform_(-bound, bound, generator=generator)
-            layer.bias.uniform_(-bound, bound, generator=generator)
-        return layer
 
     def _after(self, shape: tuple) -> list[nn.Module]:
         """Return what follows a stage's convolution."""
@@ -262,7 +260,7 @@ class ConvNet(Network):
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(sizes):
             activation = make_activation(self.activation, (n_out,))
-            layers += [dense(n_in, n_out, generator), activation]
+            layers += [linear(n_in, n_out, generator), activation]
         return layers
 
     # -- shapes ----------------------------------------------------------------------

@@ -1,45 +1,22 @@
 """Stacks of dense layers."""
 
-import copy
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
+from sk_autoencoder.networks._checks import check_choice, check_share, check_sizes
+from sk_autoencoder.networks._layers import (
+    Dropout,
+    check_activation,
+    linear,
+    make_activation,
+)
 
-__all__ = [
-    "ACTIVATIONS",
-    "LEAKY_SLOPE",
-    "MLP",
-    "check_activation",
-    "check_choice",
-    "check_share",
-    "check_sizes",
-    "is_count",
-    "is_plain_activation",
-    "linear",
-    "make_activation",
-]
-
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "identity": nn.Identity,
-    "logistic": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "elu": nn.ELU,
-    "silu": nn.SiLU,
-    "leaky_relu": nn.LeakyReLU,
-}
-
-KINDS = frozenset(ACTIVATIONS.values())
-# torch's default: what the derived gradients and the numpy functions compute.
-LEAKY_SLOPE = 0.01
+__all__ = ["MLP", "HiddenActivations"]
 
 BOTTLENECK_SIZES = (256, 128)
 STACK_SIZES = (256, 256, 256)
@@ -238,156 +215,3 @@ class FromLastLayer(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Decode the last layer's block of columns."""
         return self.output(hidden[:, -self.output.in_features :])
-
-
-class Dropout(nn.Module):
-    """Dropout that draws from a generator of its own, never from torch's global one.
-
-    **Shape**: any, kept.
-
-    Parameters
-    ----------
-    share : float
-        Of the units set to zero in training; the others are scaled up to keep the
-        sum.
-    """
-
-    generator: torch.Generator | None = None
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Drop units in training; do nothing in evaluation."""
-        if not self.training:
-            return x
-        keep = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.generator)
-        return x * keep.div_(1 - self.share)
-
-
-def is_plain_activation(part: nn.Module) -> bool:
-    """Whether this is one of `ACTIVATIONS`, with torch's default parameters."""
-    if type(part) is nn.GELU:
-        return part.approximate == "none"
-    if type(part) is nn.ELU:
-        return part.alpha == 1.0
-    if type(part) is nn.LeakyReLU:
-        return part.negative_slope == LEAKY_SLOPE
-    return type(part) in KINDS
-
-
-def check_activation(activation: object) -> None:
-    """Refuse what is neither the name of an activation nor a module."""
-    if isinstance(activation, nn.Module):
-        return
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise ValueError(
-            f"expected one of {sorted(ACTIVATIONS)} or a torch.nn.Module, got "
-            f"activation={activation!r}. Pass e.g. 'relu', or an instance such as "
-            "torch.nn.Mish()."
-        )
-
-
-def make_activation(activation: str | nn.Module, shape: tuple[int, ...]) -> nn.Module:
-    """Make an activation for one layer, or copy the module that is given.
-
-    Parameters
-    ----------
-    activation : str or torch.nn.Module
-        Accepted by `check_activation`.
-    shape : tuple of int
-        Of a sample's output of the layer, (n_units,) or (n_channels, ...).
-
-    Raises
-    ------
-    ValueError
-        If the module cannot take such an output, changes its shape, or draws from
-        torch's global generator.
-    """
-    if isinstance(activation, str):
-        return ACTIVATIONS[activation]()
-    _try_activation(copy.deepcopy(activation), shape)
-    module = copy.deepcopy(activation).to("cpu", torch.float32).train()
-    part: Any
-    for part in module.modules():
-        if getattr(part, "inplace", False):
-            part.inplace = False  # what it is given may still be needed
-    return module
-
-
-def _try_activation(module: nn.Module, shape: tuple[int, ...]) -> None:
-    """Run two samples through an activation in training mode; see `make_activation`."""
-    example = "Pass one such as torch.nn.Mish()."
-    # Below zero: there some modules draw, and others do not.
-    x = torch.full((2, *shape), -1.0, device="cpu")
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        before = torch.random.get_rng_state()
-        try:
-            result = module.to("cpu", torch.float32).train()(x.clone())
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"expected an activation for layers of {shape} units, got activation="
-                f"{module!r}, because: {reason}. {example}"
-            ) from error
-        draws = not torch.equal(before, torch.random.get_rng_state())
-    if not isinstance(result, Tensor) or result.shape != x.shape:
-        found = (
-            tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
-        )
-        raise ValueError(
-            f"expected an activation that keeps the shape {tuple(x.shape)}, got "
-            f"activation={module!r}, because it returns {found}. {example}"
-        )
-    if draws:
-        raise ValueError(
-            "expected an activation that draws no random numbers, got activation="
-            f"{module!r}, because it uses torch's global generator. {example}"
-        )
-
-
-def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    """Make torch's default `Linear`, uniform in +-1/sqrt(n_in), from a generator."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=torch.float32)
-    bound = 1 / math.sqrt(n_in)
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
-    return layer
-
-
-def is_count(size: object) -> bool:
-    """Whether this is a whole number of at least one; numpy's ints count too."""
-    if isinstance(size, bool) or not hasattr(size, "__index__"):
-        return False
-    return size.__index__() >= 1
-
-
-def check_choice(name: str, value: object, choices: object) -> None:
-    """Refuse a value that is none of the choices."""
-    known = sorted(choices)  # type: ignore[call-overload]
-    if value not in known:
-        raise ValueError(f"expected one of {known}, got {name}={value!r}. Pass one.")
-
-
-def check_sizes(name: str, sizes: object, example: tuple[int, ...]) -> tuple[int, ...]:
-    """Refuse anything but whole numbers of at least one; give them as a tuple."""
-    if isinstance(sizes, Iterable) and not isinstance(sizes, str):
-        given = tuple(sizes)
-        if all(is_count(size) for size in given):
-            return tuple(int(size) for size in given)
-    raise ValueError(
-        f"expected a tuple of ints >= 1, got {name}={sizes!r}. Pass e.g. "
-        f"{name}={example}."
-    )
-
-
-def check_share(name: str, share: Any) -> None:
-    """Refuse anything but a number in [0, 1)."""
-    is_number = isinstance(share, Real)
-    if not (is_number and 0 <= share < 1):
-        raise ValueError(
-            f"expected a share in [0, 1), got {name}={share!r}. Pass 0.0 to keep every "
-            "unit."
-        )

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from sk_autoencoder.networks.mlp import Dropout
+from sk_autoencoder.networks._layers import Dropout
 
 __all__ = ["UNBOUNDED", "Range", "output_range"]
 

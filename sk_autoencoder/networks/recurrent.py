@@ -8,13 +8,8 @@ import torch
 from torch import nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder.networks.mlp import (
-    Dropout,
-    check_choice,
-    check_share,
-    is_count,
-)
-from sk_autoencoder.networks.mlp import linear as dense
+from sk_autoencoder.networks._checks import check_choice, check_share, is_count
+from sk_autoencoder.networks._layers import Dropout, linear
 from sk_autoencoder.networks.series import (
     GATES,
     Recurrence,
@@ -156,7 +151,7 @@ class RecurrentNet(Network):
             frame=frame,
             layers=layers,
             dropout=self._dropout(),
-            output=dense(widths[-1], n_encoder_outputs, generator),
+            output=linear(widths[-1], n_encoder_outputs, generator),
             masked=masked,
         )
         ends = [n_components, *reversed(sizes), width]
@@ -198,10 +193,10 @@ class RecurrentNet(Network):
             for n_in, size in zip(n_shown, units, strict=True)
         ]
         starts = [
-            dense(n_components, layer.n_states * layer.n_units, generator)
+            linear(n_components, layer.n_states * layer.n_units, generator)
             for layer in layers
         ]
-        output = dense(units[-1], width, generator)
+        output = linear(units[-1], width, generator)
         return SeriesDecoder(n_frames, layers, starts, self._dropout(), output)
 
     def _dropout(self) -> nn.Module:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._utils.torch_compat import float32_by_default
 from sk_autoencoder._utils.values import first_line
-from sk_autoencoder.networks.mlp import Dropout, check_choice
+from sk_autoencoder.networks._checks import check_choice
+from sk_autoencoder.networks._layers import Dropout
 from sk_autoencoder.networks.ranges import UNBOUNDED, Range, output_range
 
 __all__ = ["DecoderOutput", "UserNetwork"]

@@ -17,8 +17,9 @@ import sk_autoencoder
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._fitting.pretrain_columns import LayerColumns
+from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder.networks import MLP, ConvNet, UserNetwork
-from sk_autoencoder.networks.mlp import ACTIVATIONS, Dropout
+from sk_autoencoder.networks._layers import Dropout
 
 X = load_digits().data[:240]
 SIZES = (20, 12)
@@ -129,7 +130,7 @@ def test_the_second_phase_is_gradient_descent_on_outputs_of_the_first(activation
     start = make(pretrain=None, max_epochs=0, **plain).fit(X)
     fitted = fit_layers(make(max_epochs=15, **plain))
     columns = fitted.module_.columns
-    function = ACTIVATIONS[activation]()
+    function = ACTIVATIONS[activation].module()
     (encoders, decoders), (before, undo) = layers(fitted), layers(start)
     with torch.no_grad():
         rows = columns.encode(torch.tensor(X, dtype=torch.float32) - columns.mean)
@@ -213,7 +214,7 @@ def test_the_gradient_by_hand_is_that_of_autograd(activation):
     generator = torch.Generator().manual_seed(0)
     outputs = torch.rand(7, 5, generator=generator).double()
     statistics = ColumnStatistics.of(outputs.numpy())
-    columns = LayerColumns(statistics, ACTIVATIONS[activation]()).double()
+    columns = LayerColumns(statistics, ACTIVATIONS[activation].module()).double()
     centred = outputs - torch.tensor(statistics.mean)
     raw = torch.randn(7, 5, generator=generator).double().requires_grad_()
     loss = columns.loss(raw, centred)

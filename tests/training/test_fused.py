@@ -22,8 +22,8 @@ from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.fast.fused import FusedStep, fused_step
 from sk_autoencoder._training.selection import FlatParameters
+from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder._utils.random import make_generator
-from sk_autoencoder.networks.mlp import ACTIVATIONS
 
 X = load_digits().data[:400]
 ROWS = np.hstack([X[:, 18:30], np.ones((400, 1))])

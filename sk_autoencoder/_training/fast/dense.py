@@ -9,86 +9,17 @@ which is what autograd computes, without its graph: results go into buffers that
 there already, and gradients straight into the vector that the optimiser reads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder.networks.mlp import LEAKY_SLOPE, is_plain_activation
+from sk_autoencoder._utils.activations import IDENTITY, Activation, activation_of
 
 __all__ = ["DenseLayer", "DenseBackprop", "dense_layers"]
-
-aten = torch.ops.aten
-
-
-class Activation(NamedTuple):
-    """An activation f and its gradient, in place or between two buffers.
-
-    Attributes
-    ----------
-    forward : callable (z, a) -> None
-        Writes f(z) to `a`.
-    backward : callable (gradient, kept) -> None
-        Multiplies the gradient by f', in place; `kept` may be written over.
-    keeps_input : bool
-        Whether `kept` is z; else it is f(z), and z and `a` are one buffer.
-    """
-
-    forward: Callable[[Tensor, Tensor], object]
-    backward: Callable[[Tensor, Tensor], object]
-    keeps_input: bool = False
-
-
-def _gelu_backward(g: Tensor, z: Tensor) -> None:
-    aten.gelu_backward.grad_input(g, z, grad_input=g)
-
-
-def _silu_backward(g: Tensor, z: Tensor) -> None:
-    aten.silu_backward.grad_input(g, z, grad_input=g)
-
-
-def _relu_backward(g: Tensor, a: Tensor) -> None:
-    # 0 or 1. Nobody needs `a` any more, and two methods are faster than one of `aten`.
-    g.mul_(a.sign_())
-
-
-def _sigmoid_backward(g: Tensor, a: Tensor) -> None:
-    aten.sigmoid_backward.grad_input(g, a, grad_input=g)
-
-
-def _tanh_backward(g: Tensor, a: Tensor) -> None:
-    aten.tanh_backward.grad_input(g, a, grad_input=g)
-
-
-def _elu_backward(g: Tensor, a: Tensor) -> None:
-    aten.elu_backward.grad_input(g, 1.0, 1.0, 1.0, True, a, grad_input=g)
-
-
-def _leaky_relu_backward(g: Tensor, a: Tensor) -> None:
-    # The sign of f(z) is that of z.
-    aten.leaky_relu_backward.grad_input(g, a, LEAKY_SLOPE, True, grad_input=g)
-
-
-ACTIVATIONS: dict[type[nn.Module], Activation | None] = {
-    nn.Identity: None,
-    nn.ReLU: Activation(lambda z, a: torch.relu_(a), _relu_backward),
-    nn.Sigmoid: Activation(lambda z, a: torch.sigmoid_(a), _sigmoid_backward),
-    nn.Tanh: Activation(lambda z, a: torch.tanh_(a), _tanh_backward),
-    nn.ELU: Activation(lambda z, a: nn.functional.elu_(a), _elu_backward),
-    nn.LeakyReLU: Activation(
-        lambda z, a: nn.functional.leaky_relu_(a, LEAKY_SLOPE), _leaky_relu_backward
-    ),
-    nn.GELU: Activation(
-        lambda z, a: aten.gelu.out(z, out=a), _gelu_backward, keeps_input=True
-    ),
-    nn.SiLU: Activation(
-        lambda z, a: aten.silu.out(z, out=a), _silu_backward, keeps_input=True
-    ),
-}
-"""None is no activation at all."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +29,12 @@ class DenseLayer:
     Attributes
     ----------
     linear : torch.nn.Linear
-    activation : Activation or None
+    activation : Activation
+        With a derivative.
     """
 
     linear: nn.Linear
-    activation: Activation | None = None
+    activation: Activation = IDENTITY
 
 
 def dense_layers(module: nn.Module) -> list[DenseLayer] | None:
@@ -116,15 +48,11 @@ def dense_layers(module: nn.Module) -> list[DenseLayer] | None:
     """
     layers: list[DenseLayer] = []
     for part in _in_a_row(module):
+        row = activation_of(part)
         if type(part) is nn.Linear and part.bias is not None:
             layers.append(DenseLayer(part))
-        elif (
-            is_plain_activation(part)
-            and type(part) in ACTIVATIONS
-            and layers
-            and layers[-1].activation is None
-        ):
-            layers[-1] = DenseLayer(layers[-1].linear, ACTIVATIONS[type(part)])
+        elif row and row.backward and layers and layers[-1].activation is IDENTITY:
+            layers[-1] = DenseLayer(layers[-1].linear, row)
         else:
             return None
     return layers or None
@@ -202,11 +130,15 @@ class _BufferedLayer:
         self._bias, bias_gradient = views[layer.linear.bias]
         self._weight, self._weight_gradient = weight.numpy(), weight_gradient.numpy()
         self._bias_gradient = bias_gradient.numpy()
-        self._activation = layer.activation
+        row = layer.activation
+        assert row.in_place is not None
+        assert row.backward is not None
+        self._in_place, self._out = row.in_place, row.out
+        self._multiply_by_derivative = row.backward
         n_out, n_in = weight.shape
         self._ones = np.ones(n_rows, dtype=self._weight.dtype)
         self._before = self.output = weight.new_empty(n_rows, n_out)
-        if self._activation is not None and self._activation.keeps_input:
+        if self._out is not None:
             self.output = torch.empty_like(self._before)
         self.to_inputs = weight.new_empty(n_rows, n_in)
         # The same memory, for numpy.
@@ -218,13 +150,14 @@ class _BufferedLayer:
         self._x = x
         np.dot(x, self._weight.T, out=self._product)
         self._before.add_(self._bias)
-        if self._activation is not None:
-            self._activation.forward(self._before, self.output)
+        if self._out is None:
+            self._in_place(self._before)
+        else:
+            self._out(self._before, self.output)
         return self._result
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> None:
-        if self._activation is not None:
-            self._activation.backward(gradient, self._before)
+        self._multiply_by_derivative(gradient, self._before)
         rows = gradient.numpy()
         np.dot(rows.T, self._x, out=self._weight_gradient)
         np.dot(self._ones, rows, out=self._bias_gradient)

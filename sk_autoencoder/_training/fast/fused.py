@@ -33,6 +33,8 @@ from sk_autoencoder._model.pca_residual import (
 from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
 from sk_autoencoder._training.fast.dense import DenseBackprop, DenseLayer, dense_layers
 from sk_autoencoder._training.selection import FlatParameters
+from sk_autoencoder._utils.activations import IDENTITY
+from sk_autoencoder._utils.torch_compat import has_hooks
 
 __all__ = ["FusedStep", "fast_step", "fused_step"]
 
@@ -72,7 +74,7 @@ def fused_step(module: nn.Module, flat: FlatParameters) -> "FusedStep | None":
         return None
     if not module.columns.has_gradient:
         return None
-    if not module.objective.has_gradient or _has_hooks(module):
+    if not module.objective.has_gradient or has_hooks(module):
         return None
     networks = _Networks.of(module)
     if networks is None or not networks.hold_all(flat.parameters):
@@ -101,7 +103,7 @@ class _Networks(NamedTuple):
             return None
         # What these give is written over: nobody behind them may still need it.
         written = [last, first] if pca else [last]
-        if any(layers[-1].activation is not None for layers in written):
+        if any(layers[-1].activation is not IDENTITY for layers in written):
             return None
         return cls(first, last, pca)
 
@@ -112,19 +114,6 @@ class _Networks(NamedTuple):
         every = set(parameters)
         trained = all(weight.requires_grad for weight in every)
         return trained and len(weights) == len(every) and set(weights) == every
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    """Whether somebody listens to the passes of autograd."""
-    if any(parameter._backward_hooks for parameter in module.parameters()):
-        return True
-    return any(
-        part._forward_hooks
-        or part._forward_pre_hooks
-        or part._backward_hooks
-        or part._backward_pre_hooks
-        for part in module.modules()
-    )
 
 
 class FusedStep:

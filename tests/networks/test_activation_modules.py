@@ -19,7 +19,8 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder.networks import MLP, ConvNet, mlp
+from sk_autoencoder._utils.activations import ACTIVATIONS, BY_MODULE, Activation
+from sk_autoencoder.networks import MLP, ConvNet
 
 X = load_digits().data[:120]
 SMALL = {
@@ -199,9 +200,9 @@ def test_fit_goes_on_with_the_activation_of_a_copy(tmp_path):
 
 
 def test_an_activation_that_only_the_table_knows_goes_through_torch(monkeypatch):
-    known = {**mlp.ACTIVATIONS, "softsign": nn.Softsign}
-    monkeypatch.setattr(mlp, "ACTIVATIONS", known)
-    monkeypatch.setattr(mlp, "KINDS", frozenset(known.values()))
+    row = Activation("softsign", nn.Softsign)
+    monkeypatch.setitem(ACTIVATIONS, row.name, row)
+    monkeypatch.setitem(BY_MODULE, row.module, row)
     settings = {name: value for name, value in SMALL.items() if "sizes" not in name}
     network = MLP(hidden_layer_sizes=(12, 8), activation="softsign")
     by_name = AutoEncoderTransformer(network=network, **settings).fit(X)

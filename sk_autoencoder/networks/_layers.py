@@ -1,0 +1,136 @@
+"""Layers that several networks have, with weights from a generator."""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sk_autoencoder._utils.activations import ACTIVATIONS
+
+__all__ = ["Dropout", "check_activation", "initialized", "linear", "make_activation"]
+
+
+def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
+    """Make torch's default `Linear`, uniform in +-1/sqrt(n_in), from a generator."""
+    return initialized(nn.Linear, n_in, n_out, generator=generator)
+
+
+def initialized(
+    kind: type[nn.Module], *sizes: int, generator: torch.Generator, **settings: Any
+) -> Any:
+    """Make a layer with torch's default weights, but from a generator.
+
+    Parameters
+    ----------
+    kind : {torch.nn.Linear, torch.nn.Conv1d, ...}
+    *sizes : int
+        Its positional arguments.
+    generator : torch.Generator
+        Draws the weights, uniform in +-1/sqrt(numbers that an output is the sum of).
+    **settings : Any
+        Its keyword arguments.
+    """
+    layer: Any = nn.utils.skip_init(kind, *sizes, dtype=torch.float32, **settings)
+    bound = 1 / math.sqrt(layer.weight[0].numel())
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+class Dropout(nn.Module):
+    """Dropout that draws from a generator of its own, never from torch's global one.
+
+    **Shape**: any, kept.
+
+    Parameters
+    ----------
+    share : float
+        Of the units set to zero in training; the others are scaled up to keep the
+        sum.
+    """
+
+    generator: torch.Generator | None = None
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop units in training; do nothing in evaluation."""
+        if not self.training:
+            return x
+        keep = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.generator)
+        return x * keep.div_(1 - self.share)
+
+
+def check_activation(activation: object) -> None:
+    """Refuse what is neither the name of an activation nor a module."""
+    if isinstance(activation, nn.Module):
+        return
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise ValueError(
+            f"expected one of {sorted(ACTIVATIONS)} or a torch.nn.Module, got "
+            f"activation={activation!r}. Pass e.g. 'relu', or an instance such as "
+            "torch.nn.Mish()."
+        )
+
+
+def make_activation(activation: str | nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """Make an activation for one layer, or copy the module that is given.
+
+    Parameters
+    ----------
+    activation : str or torch.nn.Module
+        Accepted by `check_activation`.
+    shape : tuple of int
+        Of a sample's output of the layer, (n_units,) or (n_channels, ...).
+
+    Raises
+    ------
+    ValueError
+        If the module cannot take such an output, changes its shape, or draws from
+        torch's global generator.
+    """
+    if isinstance(activation, str):
+        return ACTIVATIONS[activation].module()
+    _try_activation(copy.deepcopy(activation), shape)
+    module = copy.deepcopy(activation).to("cpu", torch.float32).train()
+    part: Any
+    for part in module.modules():
+        if getattr(part, "inplace", False):
+            part.inplace = False  # what it is given may still be needed
+    return module
+
+
+def _try_activation(module: nn.Module, shape: tuple[int, ...]) -> None:
+    """Run two samples through an activation in training mode; see `make_activation`."""
+    example = "Pass one such as torch.nn.Mish()."
+    # Below zero: there some modules draw, and others do not.
+    x = torch.full((2, *shape), -1.0, device="cpu")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = torch.random.get_rng_state()
+        try:
+            result = module.to("cpu", torch.float32).train()(x.clone())
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"expected an activation for layers of {shape} units, got activation="
+                f"{module!r}, because: {reason}. {example}"
+            ) from error
+        draws = not torch.equal(before, torch.random.get_rng_state())
+    if not isinstance(result, Tensor) or result.shape != x.shape:
+        found = (
+            tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+        )
+        raise ValueError(
+            f"expected an activation that keeps the shape {tuple(x.shape)}, got "
+            f"activation={module!r}, because it returns {found}. {example}"
+        )
+    if draws:
+        raise ValueError(
+            "expected an activation that draws no random numbers, got activation="
+            f"{module!r}, because it uses torch's global generator. {example}"
+        )
