@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from sk_autoencoder._columns import Table, copied, is_frame
 from sk_autoencoder._estimators.output import validate_out
 from sk_autoencoder._estimators.validation import ReadsTables, numbers_alone
-from sk_autoencoder._fitting.build import Plan
 from sk_autoencoder._fitting.fit import FittedModel
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.chunks import apply_to_rows, dtype_in_use, sum_over_rows
 from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._training.net import AutoEncoderNet

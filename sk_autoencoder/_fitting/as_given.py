@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sk_autoencoder._columns import LIKELIHOODS, NumberColumn
-from sk_autoencoder._fitting.build import Plan, output_width
+from sk_autoencoder._fitting.build import output_width
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder.networks import UserNetwork

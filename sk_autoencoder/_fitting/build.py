@@ -1,22 +1,18 @@
 """Joins network, objective and columns to a net, and refuses what does not fit."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from sk_autoencoder._columns import (
-    LIKELIHOODS,
     ColumnStatistics,
-    LossFunction,
     MixedColumns,
     NumberColumn,
     NumericColumns,
-    NumericScale,
     Table,
 )
-from sk_autoencoder._model.latent_map import LatentMap
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.nested_decoder import NestedDecoder, NestedModule
 from sk_autoencoder._model.pca_residual import (
@@ -25,18 +21,15 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualPosterior,
 )
 from sk_autoencoder._model.places import FromPlaces, InPlaces
-from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.net import AutoEncoderNet
-from sk_autoencoder._utils.pca import PrincipalAxes
-from sk_autoencoder._utils.random import Seeds, make_generator
+from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.values import first_line
 
 __all__ = [
     "EXACT",
     "LINEAR_SHARE",
     "SETTINGS_OF_PREFIX_NETS",
-    "Plan",
     "build_module",
     "build_net",
     "build_prefix_module",
@@ -59,9 +52,6 @@ LEAST_NOISE = 1e-6
 # The user's callbacks know the whole network, not its parts.
 SETTINGS_OF_PREFIX_NETS: dict[str, Any] = {"callbacks": [], "verbose": 0}
 
-# Likelihoods that are normal densities around the decoder's output.
-NORMAL = ("gaussian", "isotropic")
-
 # Weight of probabilistic PCA in the density of a trained network that started as it.
 LINEAR_SHARE = 0.01
 
@@ -71,149 +61,6 @@ SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
 # Beyond this float32 has no room for a column's mean, or for the unit of a column that
 # is scaled by itself.
 LARGEST_VALUE = 1e38
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a net is built from: resolved settings and statistics, no weights.
-
-    Attributes
-    ----------
-    network : Network
-    objective : Objective
-    scaling : {"none", "standard", "minmax"}
-        Not read where there is a table, which has its own.
-    likelihood : str
-        A key of `LIKELIHOODS`; for a table whether it is "gaussian", a density.
-    statistics : ColumnStatistics
-        Of the training rows.
-    n_components : int
-        Numbers in a code; for a stack it follows from the network.
-    stacked : bool
-        Whether the code is all hidden layers of a stack without bottleneck.
-    seeds : Seeds
-    device : str
-    axes : PrincipalAxes or None
-        Of the training rows in the units of the score, where the network starts as
-        PCA; at least as many as components.
-    units : ndarray of shape (n_components,) or None
-        Of the network's codes in the data's units, where they start as PCA's.
-    latent_map : LatentMap or None
-        From the network's codes to the users'.
-    whiten : bool
-        Whether the latent map decorrelates the codes.
-    ordered : bool
-        Whether every prefix of a code is decoded too.
-    n_kept : int or None
-        Components that users see; None is all.
-    output_index : tuple of int or None
-        Positions of those that `transform` gives; None is all.
-    imputes : bool
-        Whether `transform` gives rows with their missing cells filled.
-    mixture_prior : bool
-        Whether the prior of the codes is a mixture fitted to them.
-    loss : callable or None
-        The user's own, for the likelihood "own".
-    pca_loss : float or None
-        Mean loss of the training rows by PCA, where it is the unit of the loss and does
-        not follow from the axes.
-    given_outputs : {"data", "logits"} or None
-        What the decoder of a network gives that is trained as given, in the units of
-        `scaling`; None where the network is standardized inside.
-    table : Table or None
-        How the columns become numbers, where they are not all numbers without gaps.
-    table_parameters : dict
-        Parameters that say so, by name.
-    settings : dict
-        Further arguments of `AutoEncoderNet`.
-    """
-
-    network: Network
-    objective: Objective
-    scaling: str
-    likelihood: str
-    statistics: ColumnStatistics
-    n_components: int
-    stacked: bool
-    seeds: Seeds
-    device: str
-    axes: PrincipalAxes | None = None
-    units: np.ndarray | None = None
-    latent_map: LatentMap | None = None
-    whiten: bool = False
-    ordered: bool = False
-    n_kept: int | None = None
-    output_index: tuple[int, ...] | None = None
-    imputes: bool = False
-    mixture_prior: bool = False
-    loss: LossFunction | None = None
-    pca_loss: float | None = None
-    given_outputs: str | None = None
-    table: Table | None = None
-    table_parameters: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def as_given(self) -> bool:
-        """Whether the network works in the units of `scaling`, as it was given."""
-        return self.given_outputs is not None
-
-    @property
-    def scale(self) -> NumericScale:
-        """Units in which rows are scored."""
-        return NumericScale.of(
-            self.scaling,
-            self.statistics,
-            unit_interval=LIKELIHOODS[self.likelihood].needs_unit_interval,
-            as_given=self.as_given,
-        )
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether the loss has units that only PCA's own loss gives."""
-        return LIKELIHOODS[self.likelihood].is_measured
-
-    @property
-    def needs_unit_interval(self) -> bool:
-        """Whether rows are probabilities, for the likelihood."""
-        return self.table is None and LIKELIHOODS[self.likelihood].needs_unit_interval
-
-    @property
-    def center(self) -> np.ndarray:
-        """What is taken off rows before they are rounded, (n_features,)."""
-        if self.as_given and self.table is None:
-            return self.scale.origin
-        return self.statistics.mean
-
-    @property
-    def is_normal(self) -> bool:
-        """Whether rows are scored by normal densities."""
-        return self.likelihood in NORMAL
-
-    @property
-    def keeps_linear(self) -> bool:
-        """Whether probabilistic PCA stays a part of the density that is learnt.
-
-        It does not know the probabilities that levels of a category have.
-        """
-        return self.is_normal and self.axes is not None and self.table is None
-
-    def columns(self) -> NumericColumns | MixedColumns:
-        """Make the columns of the plan."""
-        if self.table is not None:
-            rows = self.statistics.n_rows if self.is_normal else None
-            return MixedColumns(
-                self.table,
-                density_rows=rows,
-                given_scaling=self.scaling if self.as_given else None,
-            )
-        return NumericColumns(
-            scaling=self.scaling,
-            likelihood=self.likelihood,
-            statistics=self.statistics,
-            loss=self.loss,
-            given_outputs=self.given_outputs,
-        )
 
 
 def build_net(plan: Plan) -> AutoEncoderNet:

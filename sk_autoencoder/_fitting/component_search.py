@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from sk_autoencoder._columns import ColumnStatistics, Table
-from sk_autoencoder._fitting.build import Plan, build_net, check_statistics
+from sk_autoencoder._fitting.build import build_net, check_statistics
 from sk_autoencoder._fitting.pca_init import axes_of, with_axes
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.resolve import resolve_parameters, starts_from_pca
 from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan
 from sk_autoencoder._inference.moments import LatentMoments

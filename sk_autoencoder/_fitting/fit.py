@@ -8,7 +8,6 @@ import numpy as np
 
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import (
-    Plan,
     build_net,
     build_prefix_net,
     check_statistics,
@@ -16,6 +15,7 @@ from sk_autoencoder._fitting.build import (
 from sk_autoencoder._fitting.component_search import fit_fewest
 from sk_autoencoder._fitting.nested import stay_pca, train_prefixes, worse_than_pca
 from sk_autoencoder._fitting.pca_init import with_more_rows
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.pretrain import (
     Pretraining,
     joined_history,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._fitting.build import Plan
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.train import moments_of, warn_about_run
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.module import AutoEncoderModule

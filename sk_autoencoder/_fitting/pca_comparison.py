@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._fitting.build import Plan, build_net
+from sk_autoencoder._fitting.build import build_net
 from sk_autoencoder._fitting.component_search import explained_held_out
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.pca_init import with_pca
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import BOUND_DRAWS, balanced_draws, log_density
 from sk_autoencoder._training.batches import RowDataset, split_rows
 from sk_autoencoder._training.net import AutoEncoderNet

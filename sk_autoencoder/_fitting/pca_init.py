@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sk_autoencoder._columns import ColumnStatistics, MixedColumns
-from sk_autoencoder._fitting.build import Plan
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder._utils.float64_buffers import in_dtype

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from sk_autoencoder._columns import ColumnStatistics
-from sk_autoencoder._fitting.build import Plan
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.pretrain_columns import LayerColumns
 from sk_autoencoder._fitting.resolve import resolve_init
 from sk_autoencoder._fitting.train import warn_about_run

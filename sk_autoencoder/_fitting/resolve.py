@@ -22,11 +22,11 @@ from sk_autoencoder._fitting.as_given import (
 from sk_autoencoder._fitting.build import (
     EXACT,
     SETTINGS_OF_PREFIX_NETS,
-    Plan,
     check_ranges,
     resolve_device,
 )
 from sk_autoencoder._fitting.pca_init import with_pca
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.recipe import (
     CLIP_FROM_PCA,
     EPOCHS_TO_FILL,

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from sk_autoencoder._fitting.build import Plan, install_pca
+from sk_autoencoder._fitting.build import install_pca
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.callbacks import print_message

@@ -18,7 +18,7 @@ from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._columns.frames import TableFormat
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
-from sk_autoencoder._fitting.build import Plan
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap

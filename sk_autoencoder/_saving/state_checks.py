@@ -17,8 +17,9 @@ import torch
 from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, MixedColumns, Table
 from sk_autoencoder._columns.dtypes import dtype_library
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
-from sk_autoencoder._fitting.build import Plan, build_module, build_prefix_module
+from sk_autoencoder._fitting.build import build_module, build_prefix_module
 from sk_autoencoder._fitting.fit import FittedModel
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.resolve import READING
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._objectives import Denoise, Variational

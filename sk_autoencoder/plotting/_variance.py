@@ -9,7 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._fitting.build import Plan
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.shapes import flat_rows
 from sk_autoencoder.plotting._common import (
