@@ -1,0 +1,214 @@
+"""What a masked network says of cells: fill them, draw them, predict each in its place.
+
+Cells are levels, `HIDDEN` where they are to be found. How a level becomes a value again
+is the columns' to say.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sk_autoencoder.networks._masked import HIDDEN, MaskedNetwork
+
+__all__ = ["Conditionals", "draw_cells", "fill_cells", "leave_one_out", "predict_cells"]
+
+# Numbers of a chunk's widest array, rows by levels or by hidden units: what is made of
+# them stays in the cache of usual processors.
+CHUNK_SIZE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Conditionals:
+    """A trained network in the dtype of its samples, its tables written out.
+
+    Attributes
+    ----------
+    network : MaskedNetwork
+        In evaluation mode.
+    table : Tensor of shape (n_levels + n_columns, width)
+    weight : Tensor of shape (n_levels, width)
+    bias : Tensor of shape (n_levels,)
+    """
+
+    network: MaskedNetwork
+    table: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, network: MaskedNetwork) -> "Conditionals":
+        """Write out the tables of a network in evaluation mode."""
+        return cls(network, network.input(), *network.output())
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return self.network.membership.shape[1]
+
+    def encode(self, levels: Tensor) -> Tensor:
+        """Return the last hidden layer, (n, width)."""
+        return self.network.encode(levels, self.table)
+
+    def probabilities(self, levels: Tensor) -> Tensor:
+        """Return the probability of every level of every cell, (n, n_levels)."""
+        logits = F.linear(self.encode(levels), self.weight, self.bias)
+        return self.network.log_softmax(logits).exp_()
+
+    def levels_of(self, column: int) -> slice:
+        """Return where a column's levels stand."""
+        first, last = self.network.offsets[column : column + 2].tolist()
+        return slice(first, last)
+
+    def chunks(self, n_rows: int) -> Iterator[slice]:
+        """Cut rows into slices that fit the cache."""
+        step = max(1, CHUNK_SIZE // max(self.weight.shape))
+        for start in range(0, n_rows, step):
+            yield slice(start, min(start + step, n_rows))
+
+
+@torch.inference_mode()
+def predict_cells(
+    model: Conditionals, levels: Tensor, centers: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the mean and the likeliest level of every cell, from the cells seen.
+
+    Parameters
+    ----------
+    model : Conditionals
+    levels : Tensor of int of shape (n, n_columns)
+        `HIDDEN` where a cell is missing.
+    centers : Tensor of shape (n_levels,)
+        The number that each level stands for: the mean of a bin.
+
+    Returns
+    -------
+    means : Tensor of shape (n, n_columns)
+        Mean of the centers under each cell's distribution.
+    likeliest : Tensor of int of shape (n, n_columns)
+    """
+    means = torch.empty(levels.shape, dtype=centers.dtype)
+    likeliest = torch.empty_like(levels)
+    values = centers.unsqueeze(1) * model.network.membership.to(centers)
+    for rows in model.chunks(len(levels)):
+        shares = model.probabilities(levels[rows])
+        means[rows] = shares.to(centers) @ values
+        for column in range(model.n_columns):
+            own = shares[:, model.levels_of(column)]
+            likeliest[rows, column] = own.argmax(dim=1)
+    return means, likeliest
+
+
+def fill_cells(
+    model: Conditionals, levels: Tensor, values: Tensor, centers: Tensor
+) -> Tensor:
+    """Return rows of numbers and numbers of levels with their missing cells filled.
+
+    A number is the mean of its bins' means, a category the likeliest level.
+
+    Parameters
+    ----------
+    model : Conditionals
+    levels : Tensor of int of shape (n, n_columns)
+    values : Tensor of shape (n, n_columns)
+        What is kept where a cell is seen.
+    centers : Tensor of shape (n_levels,)
+        Mean of each bin; NaN for the levels of categories.
+    """
+    is_category = centers[model.network.offsets[:-1]].isnan()
+    means, likeliest = predict_cells(model, levels, centers.nan_to_num(0.0))
+    found = torch.where(is_category, likeliest.to(means), means)
+    return torch.where(levels == HIDDEN, found.to(values), values)
+
+
+@torch.inference_mode()
+def draw_cells(
+    model: Conditionals, levels: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Return rows whose hidden cells are drawn, given those that are seen.
+
+    Cells are drawn one after the other in an order of each row's own, each from its
+    distribution given the seen cells and those drawn before: together they are a draw
+    from the distribution of all hidden cells. A fixed order was worse, and several
+    cells at a time, which are then independent of each other, much worse.
+
+    Parameters
+    ----------
+    model : Conditionals
+    levels : Tensor of int of shape (n, n_columns)
+        `HIDDEN` where a cell is to be drawn: everywhere for a new sample.
+    generator : torch.Generator
+        On the CPU. All is drawn from it at once, so that chunks change nothing.
+    """
+    drawn = levels.clone()
+    hidden = levels == HIDDEN
+    order = torch.rand(levels.shape, generator=generator).masked_fill_(~hidden, 2.0)
+    order = order.argsort(dim=1)
+    u = torch.rand(levels.shape, generator=generator)
+    n_hidden = hidden.sum(dim=1)
+    for rows in model.chunks(len(levels)):
+        part = drawn[rows]
+        for step in range(int(n_hidden[rows].max())):
+            active = (n_hidden[rows] > step).nonzero().squeeze(1)
+            column = order[rows][active, step]
+            shares = _own_probabilities(model, part[active], column)
+            chosen = levels_at(shares, u[rows][active, step])
+            part[active, column] = chosen
+    return drawn
+
+
+@torch.inference_mode()
+def leave_one_out(model: Conditionals, levels: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield each column with the probabilities of its levels, given the other columns.
+
+    Parameters
+    ----------
+    model : Conditionals
+    levels : Tensor of int of shape (n, n_columns)
+
+    Yields
+    ------
+    column : int
+    probabilities : Tensor of shape (n, n_levels)
+        Of the column's levels.
+    """
+    for column in range(model.n_columns):
+        own = model.levels_of(column)
+        others = levels.clone()
+        others[:, column] = HIDDEN
+        parts = [
+            F.linear(model.encode(others[rows]), model.weight[own], model.bias[own])
+            for rows in model.chunks(len(levels))
+        ]
+        yield column, torch.cat(parts).softmax(dim=1)
+
+
+def _own_probabilities(model: Conditionals, levels: Tensor, column: Tensor) -> Tensor:
+    """Return the probabilities of one cell of each row, padded with 0.
+
+    Parameters
+    ----------
+    model : Conditionals
+    levels : Tensor of int of shape (n, n_columns)
+    column : Tensor of int of shape (n,)
+        Which cell.
+    """
+    offsets = model.network.offsets
+    logits = F.linear(model.encode(levels), model.weight, model.bias)
+    first, size = offsets[column], offsets.diff()[column]
+    steps = torch.arange(int(size.max()))
+    places = (first.unsqueeze(1) + steps).clamp_(max=logits.shape[1] - 1)
+    beyond = steps >= size.unsqueeze(1)
+    return logits.gather(1, places).masked_fill_(beyond, -torch.inf).softmax(dim=1)
+
+
+def levels_at(shares: Tensor, u: Tensor) -> Tensor:
+    """Return the level of each row at which the distribution function reaches u."""
+    reached = shares.double().cumsum(dim=1)
+    # Rounding may leave the sum below u: the last level that has a probability then.
+    last = (shares > 0).long().cumsum(dim=1).argmax(dim=1)
+    level = torch.searchsorted(reached, u.double().unsqueeze(1), right=True)
+    return torch.minimum(level.squeeze(1), last)
