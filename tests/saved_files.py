@@ -119,8 +119,10 @@ def _inside(node: Any) -> Any:
             "$dict",
             "$tuple",
             "$objects",
+            "$model",
             "fields",
             "params",
+            "state",
             "$random_state",
         ):
             if name in node:

@@ -10,11 +10,13 @@ import torch
 from sk_autoencoder._estimators.ordered import TruncatesComponents
 from sk_autoencoder._objectives import Reconstruct
 from sk_autoencoder._protocols import Network
+from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.sklearn_compat import StrOptions
 
 __all__ = ["AutoEncoderTransformer"]
 
 
+@loadable
 class AutoEncoderTransformer(TruncatesComponents):
     """Dimensionality reduction by an autoencoder, used like PCA.
 

@@ -2,12 +2,12 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 import torch
@@ -24,8 +24,10 @@ from sk_autoencoder._fitting.resolve import refuse_changes, starts_from_pca
 from sk_autoencoder._fitting.train import validation_errors
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._saving.files import write
+from sk_autoencoder._saving.saveable import Saveable
+from sk_autoencoder._saving.settings_checks import check_setting_names, refuse_settings
 from sk_autoencoder._saving.state import capture, restore
-from sk_autoencoder._saving.transformer import TRANSIENT, refuse_own_class, to_values
+from sk_autoencoder._saving.state_checks import need
 from sk_autoencoder._training.snapshot import NetSnapshot
 from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
@@ -43,11 +45,13 @@ from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
 __all__ = ["BaseAutoEncoder"]
 
 AUTO = StrOptions({"auto"})
+# What the caller has been told: of no use to who reads a file or a pickle.
+TRANSIENT = "_told_levels"
 # Names of the losses that have no unit but what PCA makes of the training rows.
 MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
 
 
-class BaseAutoEncoder(UsesRows, ABC):
+class BaseAutoEncoder(UsesRows, Saveable, ABC):
     """Base of the three transformers; not to be used itself.
 
     A leaf gives its parameters in `__init__`, and says which objective and which
@@ -102,7 +106,15 @@ class BaseAutoEncoder(UsesRows, ABC):
         "activation": (),
     }
 
+    _kept: ClassVar[tuple[str, ...]] = (
+        "_fitted",
+        "_input_dtype",
+        "_row_shape",
+        "n_features_in_",
+    )
+
     n_components: float | None
+    net_params: dict[str, Any] | None
     network: Network | None
 
     def _validate_params(self) -> None:
@@ -414,8 +426,7 @@ class BaseAutoEncoder(UsesRows, ABC):
             If the file cannot be written. What was there before is there still.
         """
         self._check_is_fitted()
-        refuse_own_class(type(self))
-        write(path, type(self).__name__, to_values(self, optimizer=optimizer))
+        write(path, self, optimizer=optimizer)
 
     @property
     def history_(self) -> Any:
@@ -426,11 +437,46 @@ class BaseAutoEncoder(UsesRows, ABC):
         self._check_is_fitted()
         return self._fitted.history
 
+    def _to_state(self) -> dict[str, Any]:
+        refuse_settings(self.net_params or {})
+        if self._is_fitted():
+            refuse_settings(self._plan.settings)
+        return super()._to_state()
+
+    def _following(self) -> Collection[str]:
+        if not self._is_fitted():
+            return ()
+        other = self.__class__.__new__(self.__class__)
+        other.__dict__.update({name: getattr(self, name) for name in self._kept})
+        other._set_fitted_attributes(self._fitted, self._input_dtype)
+        return {*vars(other), TRANSIENT}
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], *, is_fitted: bool) -> Self:
+        estimator = super()._from_state(state, is_fitted=is_fitted)
+        check_setting_names(estimator.net_params or {})
+        return estimator
+
+    def _finish_loading(self) -> None:
+        fitted, dtype = self._fitted, self._input_dtype
+        need(isinstance(fitted, FittedModel), "a model that is none")
+        plan, kind = fitted.plan, type(self).__name__
+        own = get_type_hints(self._objective)["return"]
+        given = type(plan.objective)
+        need(given is own, f"a {given.__name__} in a {kind}")
+        names = self._get_param_names()
+        for flag, name in (("stacked", "features"), ("ordered", "ordered")):
+            need(not getattr(plan, flag) or name in names, f"a {kind} {flag}")
+        need(not plan.mixture_prior or "prior" in names, f"a prior of a {kind}")
+        self._check_features(plan.statistics.mean.size, plan.network)
+        need(dtype in (np.float32, np.float64), f"rows of dtype {shortened(dtype)}")
+        need(plan.table is None or dtype == plan.table.dtype, "rows of another dtype")
+        self._set_fitted_attributes(fitted, dtype)
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "_fitted" in state:
-            for name in TRANSIENT:
-                state.pop(name, None)
+            state.pop(TRANSIENT, None)
             state["_fitted"] = capture(state["_fitted"])
         return state
 

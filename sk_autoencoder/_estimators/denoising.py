@@ -13,11 +13,13 @@ from sk_autoencoder._estimators.ordered import TruncatesComponents
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES, group_numbers
 from sk_autoencoder._protocols import Network
+from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions, feature_names_in
 
 __all__ = ["DenoisingAutoEncoderTransformer"]
 
 
+@loadable
 class DenoisingAutoEncoderTransformer(TruncatesComponents):
     """Features learnt by reconstructing clean rows from corrupted ones.
 

@@ -11,11 +11,13 @@ import torch
 from sk_autoencoder._estimators.density import DensityMixin
 from sk_autoencoder._objectives import Variational
 from sk_autoencoder._protocols import Network
+from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions
 
 __all__ = ["VAETransformer"]
 
 
+@loadable
 class VAETransformer(DensityMixin):
     """Variational autoencoder: a code with a normal prior, and a density over rows.
 

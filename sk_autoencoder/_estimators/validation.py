@@ -77,8 +77,7 @@ class ReadsTables(ChecksObjects):
     handle_unknown: str
     column_weights: Any
     _table: Table | None
-    # Of a row as it came to fit. Estimators saved before there was one had flat rows.
-    _row_shape: Shape = None
+    _row_shape: Shape
     # Levels not learned that the caller has been warned of, by column; not saved.
     _told_levels: dict[Any, set]
 

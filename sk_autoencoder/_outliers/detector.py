@@ -27,25 +27,15 @@ from sk_autoencoder._outliers.members import (
     short,
     table_of,
 )
-from sk_autoencoder._outliers.packing import (
-    packed,
-    packed_scorer,
-    unpacked,
-    unpacked_scorer,
-)
 from sk_autoencoder._outliers.progress import FitProgress
 from sk_autoencoder._outliers.scorer import LIKELIHOOD, MEASURES, Scorer
 from sk_autoencoder._outliers.threshold import check_scores, offset_at, quantiles_of
 from sk_autoencoder._saving.files import write
-from sk_autoencoder._saving.formats import OPTIONAL, check_names
-from sk_autoencoder._saving.transformer import (
-    check_features,
-    check_own_names,
-    refuse_own_class,
-)
+from sk_autoencoder._saving.registry import loadable
+from sk_autoencoder._saving.saveable import Saveable
+from sk_autoencoder._saving.state_checks import need
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.interrupts import all_or_nothing
-from sk_autoencoder._utils.params import ChecksObjects
 from sk_autoencoder._utils.shapes import flat_rows, shaped
 from sk_autoencoder._utils.sklearn_compat import (
     HasMethods,
@@ -60,11 +50,10 @@ from sk_autoencoder._utils.values import first_line, listed
 __all__ = ["AutoEncoderOutlierDetector"]
 
 DTYPES = [np.float64, np.float32]
-# What a fit leaves, and a file keeps.
-KEPT = ("_row_shape", "_scorer", "_training_scores", "n_features_in_", "offset_")
 
 
-class AutoEncoderOutlierDetector(OutlierMixin, ChecksObjects):
+@loadable
+class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
     """Outlier detection by autoencoders.
 
     An autoencoder that has few numbers to tell a row by learns what most rows have in
@@ -190,6 +179,13 @@ default="combined"
     # None in what version 0.1.0 has saved.
     _training_scores: np.ndarray | None = None
 
+    _kept: ClassVar[tuple[str, ...]] = (
+        "_scorer",
+        "_training_scores",
+        "_row_shape",
+        "n_features_in_",
+        "offset_",
+    )
     _objects: ClassVar[dict[str, tuple[type, ...]]] = {
         "estimator": (AutoEncoderTransformer,)
     }
@@ -385,7 +381,7 @@ default="combined"
         self.offset_ = offset_at(self._training_scores, contamination)
         return self
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted detector to one file, without pickle.
 
         `sk_autoencoder.load` reads it. The file holds arrays and JSON, nothing that is
@@ -408,15 +404,7 @@ default="combined"
             ``load(path, custom={"noise": ...})``.
         """
         check_is_fitted(self)
-        refuse_own_class(type(self))
-        self._validate_params()
-        names = [*self._get_param_names(), *KEPT]
-        check_own_names(self, {*names, *OPTIONAL})
-        state = {name: getattr(self, name) for name in names}
-        state.update((n, vars(self)[n]) for n in OPTIONAL if n in vars(self))
-        state["estimator"] = packed(self.estimator)
-        state["_scorer"] = packed_scorer(self._scorer)
-        write(path, type(self).__name__, state)
+        write(path, self)
 
     @property
     def estimators_(self) -> list[BaseAutoEncoder]:
@@ -546,22 +534,17 @@ default="combined"
         X = named_rows(self, reader._checked_table(X), reset=False)
         return self._scorer.matrix(X, takes_missing=self.estimator is None)
 
-    @classmethod
-    def _from_state(cls, state: dict[str, Any]) -> Self:
-        """Make a detector of what `save` has written."""
-        check_names(cls.__name__, state, (*cls._get_param_names(), *KEPT), OPTIONAL)
-        detector = cls.__new__(cls)
-        detector.__dict__.update(state)
-        detector.estimator = unpacked(state["estimator"])
-        detector._validate_params()
-        n_features = state["n_features_in_"]
-        detector._scorer = unpacked_scorer(state["_scorer"], n_features)
-        network = detector.estimators_[0]._plan.network
-        check_features(detector, n_features, network)
-        check_scores(state["_training_scores"])
-        if not (isinstance(state["offset_"], float) and np.isfinite(state["offset_"])):
-            raise ValueError(f"offset_={state['offset_']!r}, which is no finite number")
-        return detector
+    def _finish_loading(self) -> None:
+        scorer, offset = self._scorer, self.offset_
+        need(isinstance(scorer, Scorer), "a scorer that is none")
+        scorer.check(self.n_features_in_)
+        network = getattr(self.estimators_[0], "network", None)
+        self._check_features(self.n_features_in_, network)
+        check_scores(self._training_scores)
+        need(
+            isinstance(offset, float) and np.isfinite(offset),
+            f"offset_={offset!r}, which is no finite number",
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_scorer" in self.__dict__

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from sk_autoencoder._saving.registry import loadable
+from sk_autoencoder._saving.state_checks import need
+
 __all__ = [
     "UNSEEN",
     "WILD",
     "Units",
+    "check_array",
     "distance",
     "least_error_units",
     "robust_unit",
@@ -129,6 +133,7 @@ def _bent(sizes: np.ndarray) -> np.ndarray:
     return np.where(sizes < BEND, sizes**2, BEND * (2 * sizes - BEND))
 
 
+@loadable
 @dataclass(frozen=True)
 class Units:
     """What is typical of each feature, and units of the distances from it.
@@ -182,6 +187,24 @@ class Units:
             middle[i] = middle[i] if level is None else level[:-1].argmin()
         unseen = float(_bent(np.sqrt(n_rows) / LEAST_SHARE))
         return cls(middle, unit, unseen, levels)
+
+    def check(self, n_features: int, n_levels: Sequence[int]) -> None:
+        """Refuse units from a file that are not of such columns.
+
+        Parameters
+        ----------
+        n_features : int
+        n_levels : sequence of int
+            Levels of each column; 0 for a number.
+        """
+        check_array("middle", self.middle, (n_features,))
+        check_array("unit", self.unit, (n_features,), least=0)
+        need(self.unseen >= 0, "a distance below 0")
+        need(len(self.levels) == n_features, f"levels of {len(self.levels)} columns")
+        for level, size in zip(self.levels, n_levels, strict=True):
+            need((level is None) == (size == 0), "levels of a number")
+            if level is not None:
+                check_array("levels of a column", level, (size + 1,), least=0)
 
     @property
     def is_category(self) -> np.ndarray:
@@ -251,6 +274,24 @@ class Units:
             if level is not None:
                 result[rows[:, i] == UNSEEN, i] = np.sqrt(level[-1] ** 2 + 1)
         return result
+
+
+def check_array(
+    name: str, array: np.ndarray, shape: tuple[int, ...], least: float = -np.inf
+) -> None:
+    """Refuse an array from a file of another shape, or with a number below the least.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for the error.
+    array : ndarray
+        Of finite numbers.
+    shape : tuple of int
+    least : float
+    """
+    need(array.shape == shape, f"{name} that are no {shape} finite numbers")
+    need((array >= least).all(), f"{name} below {least}")
 
 
 def least_error_units(

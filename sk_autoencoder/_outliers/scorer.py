@@ -18,6 +18,7 @@ from sk_autoencoder._outliers.members import (
     allows_nan,
     cell_errors,
     codes_of,
+    has_density,
     log_density,
     or_likelihood,
     short,
@@ -27,12 +28,16 @@ from sk_autoencoder._outliers.robust import (
     UNSEEN,
     WILD,
     Units,
+    check_array,
     distance,
     least_error_units,
     robust_unit,
 )
+from sk_autoencoder._saving.registry import loadable
+from sk_autoencoder._saving.state_checks import need
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.sklearn_compat import _safe_indexing
+from sk_autoencoder._utils.values import shortened
 
 __all__ = ["MEASURES", "Scorer"]
 
@@ -48,6 +53,7 @@ ROWS_FOR_UNITS = 20_000
 CHUNK_CELLS = 1_000_000
 
 
+@loadable
 @dataclass(frozen=True)
 class Scorer:
     """Autoencoders fitted to the same rows, and the units of their errors.
@@ -130,6 +136,36 @@ class Scorer:
             if measure == LATENT:
                 codes = (*codes, _code_units(estimator, seen))
         return replace(scorer, codes=codes)
+
+    def check(self, n_features: int) -> None:
+        """Refuse a scorer from a file whose parts do not fit each other.
+
+        Parameters
+        ----------
+        n_features : int
+            Of the detector.
+        """
+        fitted, measure, units = self.estimators, self.measure, self.units
+        need(fitted and measure in MEASURES, f"a measure {shortened(measure)}")
+        for estimator in fitted:
+            need(
+                isinstance(estimator, BaseAutoEncoder)
+                and getattr(estimator, "n_features_in_", 0) == n_features,
+                f"an estimator that is not fitted to {n_features} columns",
+            )
+            need(
+                measure != LIKELIHOOD or has_density(estimator),
+                "a likelihood of estimators without a density",
+            )
+        units.check(n_features, _level_counts(fitted[0], n_features))
+        shape = (len(fitted), n_features)
+        check_array("error_units", self.error_units, shape, least=0)
+        need(
+            len(self.codes) == (len(fitted) if measure == LATENT else 0),
+            f"units of the codes of {len(self.codes)} estimators",
+        )
+        for estimator, code in zip(fitted, self.codes, strict=False):
+            check_array("units of codes", code, (2, estimator.n_components_))
 
     def matrix(self, X: Any, *, takes_missing: bool = False) -> Any:
         """Turn validated rows into those that are scored.
@@ -330,6 +366,12 @@ def _shares(table: Table | None) -> list[np.ndarray | None] | None:
         column.shares if isinstance(column, CategoryColumn) else None
         for column in table.columns
     ]
+
+
+def _level_counts(estimator: BaseAutoEncoder, n_features: int) -> list[int]:
+    """Return the number of levels of each column; 0 for a number."""
+    shares = _shares(table_of(estimator)) or [None] * n_features
+    return [0 if share is None else len(share) for share in shares]
 
 
 def _rows(table: Table | None, X: Any) -> Any:

@@ -17,11 +17,12 @@ from safetensors import SafetensorError, safe_open
 
 from sk_autoencoder._saving.atomic_file import replace_file
 from sk_autoencoder._saving.digest import begin_digest, check_digest, with_digest
-from sk_autoencoder._saving.formats import FORMAT, check_names, upgraded_state
+from sk_autoencoder._saving.formats import FORMAT, check_names
+from sk_autoencoder._saving.registry import ESTIMATORS
 from sk_autoencoder._saving.serialize import Decoder, Encoder, names_of_own
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, shortened
 
-__all__ = ["NOT_AS_WRITTEN", "damaged", "read", "refused", "write"]
+__all__ = ["NOT_AS_WRITTEN", "corrupt_file_error", "read", "refused", "write"]
 
 # What comes of values that `write` would not have written.
 NOT_AS_WRITTEN = (
@@ -36,6 +37,7 @@ NOT_AS_WRITTEN = (
     ValueError,
     Warning,  # where the caller has made errors of them
 )
+Path = str | os.PathLike[str]
 LIBRARIES = ("torch", "scikit-learn", "numpy", "skorch")
 # A header may hold so many bytes, values and arrays: read, it takes less than 200 MB of
 # memory whatever it says. A table of 400,000 names of levels, or a history of 50,000
@@ -81,31 +83,32 @@ WITHOUT_DIGEST = 1
 MOST_BITS = 64
 
 
-def write(path: str | os.PathLike, name: str, state: Mapping[str, Any]) -> None:
-    """Write a state to a file, whole or not at all.
+def write(path: Path, estimator: Any, *, optimizer: bool = True) -> None:
+    """Write an estimator to a file, whole or not at all.
 
     Parameters
     ----------
     path : path-like
         A file that is there is replaced.
-    name : str
-        Class of the estimator.
-    state : mapping
-        Of names to what a file can hold.
+    estimator : Saveable
+    optimizer : bool
+        Whether to keep the state of its optimizer.
 
     Raises
     ------
     TypeError
-        If a value is of a kind that a file cannot hold, or is too large a description.
+        If it or a part of it is of a kind that a file cannot hold, or is too large a
+        description.
     OSError
         If the file cannot be written: there is then what was there before.
     """
-    encoder = Encoder()
+    encoder = Encoder(optimizer=optimizer)
+    name = type(estimator).__name__
     header = {
         "format": FORMAT,
         "class": name,
         "versions": {library: version(library) for library in LIBRARIES},
-        "state": encoder.encode(dict(state), "state"),
+        "state": encoder.encode_estimator(estimator),
     }
     text = with_digest(json.dumps(header), encoder.arrays)
     reason = _beyond_limits(text) or _too_many(len(encoder.arrays))
@@ -140,9 +143,7 @@ def _parts(arrays: Mapping[str, np.ndarray], text: str) -> Any:
         yield array.astype(array.dtype.newbyteorder("<"), copy=False).data.cast("B")
 
 
-def read(
-    path: str | os.PathLike, custom: Mapping[str, Any]
-) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def read(path: Path, custom: Mapping[str, Any]) -> Any:
     """Read a file that `write` has written.
 
     Parameters
@@ -153,33 +154,30 @@ def read(
 
     Returns
     -------
-    name : str
-        Class of the estimator.
-    state : dict
-        Under the names of today, whatever the file's format.
-    own : dict of str to object
-        What the file names, from `custom`.
+    estimator : Saveable
+        Fitted.
 
     Raises
     ------
     ValueError
-        If the file is not whole, not of this format, or names what `custom` lacks.
+        If the file is not whole, not of this format, does not hold what `write` has
+        written, or names what `custom` lacks.
     OSError
         If there is no such file, it is a folder, or it may not be read.
     """
-    size = _check_file(path)
+    _check_file(path)
     try:
         with safe_open(os.fsdecode(path), framework="numpy") as file:
             header, begun = _header(path, file.metadata())
-            arrays = _arrays(file, size)
+            arrays = _arrays(file)
         if header["format"] > WITHOUT_DIGEST:
             check_digest(header["digest"], begun, arrays)
     except (SafetensorError, OverflowError) as error:
-        raise damaged(path, first_line(error)) from error
+        raise corrupt_file_error(path, first_line(error)) from error
     except NOT_AS_WRITTEN as error:
         if isinstance(error, CorruptFileError):
             raise
-        raise damaged(path, first_line(error)) from error
+        raise corrupt_file_error(path, first_line(error)) from error
     named = names_of_own(header["state"])
     missing = sorted(named - custom.keys())
     if missing:
@@ -190,24 +188,18 @@ def read(
             f"does not hold, got custom={shortened(dict(custom))}. Pass custom={{"
             f"{', '.join(f'{n!r}: {n}' for n in names)}{more}}}."
         )
-    name, own = header["class"], {key: custom[key] for key in sorted(named)}
+    own = {key: custom[key] for key in sorted(named)}
     try:
-        state = Decoder(arrays, own, header["format"]).decode_all(header["state"])
-        if header["format"] < FORMAT:
-            state = upgraded_state(name, state)
+        # Numbers that overflow are refused, whatever numpy would say of them.
+        with np.errstate(all="ignore"):
+            decoder = Decoder(arrays, own, header["format"])
+            return decoder.decode_estimator(header["class"], header["state"])
     except NOT_AS_WRITTEN as error:
         raise refused(path, first_line(error), own) from error
-    return name, state, own
 
 
-def _check_file(path: str | os.PathLike) -> int:
-    """Refuse what is no file that can be read, or has too long a header.
-
-    Returns
-    -------
-    size : int
-        In bytes.
-    """
+def _check_file(path: Path) -> None:
+    """Refuse what is no file that can be read, or has too long a header."""
     shown = repr(os.fspath(path))
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
@@ -216,7 +208,7 @@ def _check_file(path: str | os.PathLike) -> int:
             "the path of the file in it."
         )
     if not stat.S_ISREG(status.st_mode):
-        raise damaged(path, "it is no regular file")
+        raise corrupt_file_error(path, "it is no regular file")
     try:
         with open(path, "rb") as file:
             start = file.read(LONGEST_MARK)
@@ -228,11 +220,10 @@ def _check_file(path: str | os.PathLike) -> int:
     _refuse_strangers(path, start)
     length = int.from_bytes(start[:8], "little")
     if length > min(status.st_size, MOST_BYTES):
-        raise damaged(path, f"its header is said to have {length} bytes")
-    return status.st_size
+        raise corrupt_file_error(path, f"its header is said to have {length} bytes")
 
 
-def _refuse_strangers(path: str | os.PathLike, start: bytes) -> None:
+def _refuse_strangers(path: Path, start: bytes) -> None:
     """Refuse what another program has written, by how it starts."""
     # A length of a header, which comes first, may start so too: a brace follows on it.
     if start[8:9] == b"{":
@@ -246,8 +237,8 @@ def _refuse_strangers(path: str | os.PathLike, start: bytes) -> None:
             )
 
 
-def _arrays(file: Any, size: int) -> dict[str, np.ndarray]:
-    """Read the arrays of an open file of so many bytes, once their kinds are known."""
+def _arrays(file: Any) -> dict[str, np.ndarray]:
+    """Read the arrays of an open file, once their kinds are known."""
     names = list(file.keys())
     reason = _too_many(len(names))
     if reason:
@@ -259,9 +250,7 @@ def _arrays(file: Any, size: int) -> dict[str, np.ndarray]:
     return {name: file.get_tensor(name) for name in names}
 
 
-def _header(
-    path: str | os.PathLike, metadata: Mapping[str, str] | None
-) -> tuple[dict, Any]:
+def _header(path: Path, metadata: Mapping[str, str] | None) -> tuple[dict, Any]:
     """Read the JSON of a file, and check its format number.
 
     Returns
@@ -272,10 +261,10 @@ def _header(
     """
     text = (metadata or {}).get("sk_autoencoder")
     if text is None:
-        raise damaged(path, "it holds no estimator of sk_autoencoder")
+        raise corrupt_file_error(path, "it holds no estimator of sk_autoencoder")
     reason = _beyond_limits(text)
     if reason:
-        raise damaged(path, f"its header has {reason}")
+        raise corrupt_file_error(path, f"its header has {reason}")
     # Here, so that the text can go before arrays are read.
     begun = begin_digest(text)
     try:
@@ -283,7 +272,7 @@ def _header(
         number = header["format"]
     except (ValueError, KeyError, RecursionError, TypeError) as error:
         reason = f"its header cannot be read: {first_line(error)}"
-        raise damaged(path, reason) from error
+        raise corrupt_file_error(path, reason) from error
     if type(number) is not int or not 1 <= number <= FORMAT:
         raise CorruptFileError(
             f"expected a file of format 1 to {FORMAT}, got format {shortened(number)} "
@@ -295,6 +284,9 @@ def _header(
     check_names("a header", header, (*names, "digest") if has_digest else names)
     if not isinstance(header["class"], str):
         raise ValueError(f"a class called {shortened(header['class'])}")
+    if header["class"] not in ESTIMATORS:
+        reason = f"it holds a {shortened(header['class'])}, which is not known here"
+        raise corrupt_file_error(path, reason)
     return header, begun
 
 
@@ -329,7 +321,7 @@ class CorruptFileError(ValueError):
     """Raised where a file is not one that `save` has written."""
 
 
-def damaged(path: str | os.PathLike, what: str) -> CorruptFileError:
+def corrupt_file_error(path: Path, what: str) -> CorruptFileError:
     """Make the error of a file that cannot be read."""
     return CorruptFileError(
         f"expected a file that save has written, got {os.fspath(path)!r}, because: "
@@ -337,7 +329,7 @@ def damaged(path: str | os.PathLike, what: str) -> CorruptFileError:
     )
 
 
-def refused(path: str | os.PathLike, what: str, own: Mapping[str, Any]) -> ValueError:
+def refused(path: Path, what: str, own: Mapping[str, Any]) -> ValueError:
     """Make the error of a file that does not fit itself, or what the caller passed.
 
     Parameters
@@ -349,7 +341,7 @@ def refused(path: str | os.PathLike, what: str, own: Mapping[str, Any]) -> Value
         What the file names, as the caller passed it.
     """
     if not own:
-        return damaged(path, what)
+        return corrupt_file_error(path, what)
     return ValueError(
         f"expected in custom what {os.fspath(path)!r} was saved with, got "
         f"custom={shortened(dict(own))}, because: {what}. Pass the same functions and "

@@ -1,70 +1,57 @@
 """Values as JSON and arrays beside it, and back: what a saved estimator is made of.
 
-Only what is listed here is ever made when a file is read: plain values, arrays, the
-dataclasses of a fit, network specifications, dtypes, torch's optimisers. Functions and
-classes of a user's own are named in the file, and asked for again.
+Only what is listed here and in `_saving/registry.py` is ever made when a file is read:
+plain values, arrays, records, networks, estimators, dtypes, torch's optimizers.
+Functions and classes of a user's own are named in the file, and asked for again.
 """
 
 import dataclasses
+import inspect
 import typing
-from collections.abc import Callable, Mapping
-from functools import cache, partial
+from collections.abc import Collection, Mapping
+from functools import cache, partial, singledispatchmethod
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 
-from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
-from sk_autoencoder._columns.frames import TableFormat
-from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
-from sk_autoencoder._fitting.plan import Plan
-from sk_autoencoder._inference.density import MixturePrior
-from sk_autoencoder._inference.moments import LatentMoments
-from sk_autoencoder._model.latent_map import LatentMap
-from sk_autoencoder._objectives import Denoise, Reconstruct, Variational
+from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.formats import (
     FORMAT,
-    NAMES_1,
     check_names,
     upgraded,
     upgraded_class,
+    upgraded_state,
 )
-from sk_autoencoder._training.selection import Patience
-from sk_autoencoder._utils.pca import PrincipalAxes
-from sk_autoencoder._utils.random import Seeds, check_numpy_state
+from sk_autoencoder._saving.registry import ESTIMATORS, NETWORKS, RECORDS
+from sk_autoencoder._saving.state import capture, restore, without_optimizer
+from sk_autoencoder._utils.random import check_numpy_state
 from sk_autoencoder._utils.values import fits, is_plain, shortened
-from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 
 __all__ = ["Decoder", "Encoder", "field_types", "names_of_own"]
 
-# How deep values are nested in each other at most: a detector's are 25 deep.
+# How deep values are nested in each other at most: a detector's are 30 deep.
 MOST_DEPTH = 100
-
-RECORDS: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (
-        CategoryColumn,
-        LatentMap,
-        LatentMoments,
-        ColumnStatistics,
-        Denoise,
-        EmptyColumn,
-        MixturePrior,
-        NumberColumn,
-        Patience,
-        Plan,
-        PrincipalAxes,
-        Reconstruct,
-        Seeds,
-        Table,
-        TableFormat,
-        Variational,
-    )
-}
-NETWORKS: dict[str, type[Network]] = {
-    kind.__name__: kind for kind in (ConvNet, MLP, RecurrentNet, UserNetwork)
+# Kinds of values other than plain ones and lists, by the name that comes first in their
+# JSON, each with the other names that it has.
+NAMES: dict[Any, tuple[str, ...]] = {
+    "$array": ("shape",),
+    "$custom": (),
+    "$dict": (),
+    "$dtype": (),
+    "$estimator": ("state",),
+    "$model": (),
+    "$network": ("params",),
+    "$objects": (),
+    "$optimizer": (),
+    "$own_network": ("params",),
+    "$partial": ("keywords",),
+    "$random_state": (),
+    "$record": ("fields",),
+    "$tuple": (),
 }
 
 
@@ -75,15 +62,41 @@ def _is_optimizer(value: Any) -> bool:
 class Encoder:
     """Turns values into what JSON can hold.
 
+    Parameters
+    ----------
+    optimizer : bool
+        Whether to keep the state of optimizers.
+
     Attributes
     ----------
     arrays : dict of str to ndarray
         Those met so far, by the names that the JSON has in their place.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, optimizer: bool = True) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self._own: dict[str, Any] = {}
+        self._optimizer = optimizer
+
+    def encode_estimator(self, estimator: Any, where: str = "") -> Any:
+        """Turn what a file holds of an estimator into JSON.
+
+        Raises
+        ------
+        TypeError
+            If it is of a class that `load` does not know.
+        """
+        kind = type(estimator)
+        if ESTIMATORS.get(kind.__name__) is not kind:
+            name = f"{_parameter(where)}=" if where else ""
+            raise TypeError(
+                "expected an estimator of a class of sk_autoencoder, got "
+                f"{name}{kind.__qualname__} of {kind.__module__}, which load does not "
+                "know. Pickle it instead."
+            )
+        return self.encode(
+            estimator._to_state(), f"{where}.state" if where else "state"
+        )
 
     def encode(self, value: Any, where: str) -> Any:
         """Turn a value into JSON; `where` is its name, for errors and arrays.
@@ -95,61 +108,28 @@ class Encoder:
         """
         if value is None or isinstance(value, bool | int | float | str):
             return value
-        if isinstance(value, np.ndarray) and value.dtype != object:
-            name = f"{len(self.arrays):04d} {where}"
-            self.arrays[name] = np.asarray(value, order="C")
-            return {"$array": name, "shape": list(value.shape)}
-        if isinstance(value, np.ndarray):
-            return {"$objects": self._each(value.tolist(), where)}
-        if isinstance(value, np.generic):
-            return self.encode(value.item(), where)
-        if isinstance(value, tuple):
-            return {"$tuple": self._each(value, where)}
-        if isinstance(value, list):
-            return self._each(value, where)
-        if isinstance(value, Mapping):
-            pairs = [
-                [self.encode(key, where), self.encode(item, f"{where}.{key}")]
-                for key, item in value.items()
-            ]
-            return {"$dict": pairs}
-        return self._special(value, where)
+        if isinstance(value, torch.device):
+            return str(value)
+        return self._encode(value, where)
 
-    def _each(self, values: Any, where: str) -> list:
+    def _each(self, values: Any, where: str) -> list[Any]:
         return [self.encode(item, f"{where}.{i}") for i, item in enumerate(values)]
 
-    def _special(self, value: Any, where: str) -> Any:
+    @singledispatchmethod
+    def _encode(self, value: Any, where: str) -> Any:
+        """Encode what no method below is registered for, by its class."""
+        return self._of_own_class(value, where)
+
+    def _of_own_class(self, value: Any, where: str) -> Any:
         kind = type(value)
         name = kind.__name__
         if RECORDS.get(name) is kind:
             names = [field.name for field in dataclasses.fields(value)]
             fields = {field: getattr(value, field) for field in names}
             return {"$record": name, "fields": self.encode(fields, name)}
-        if isinstance(value, Network):
-            is_known = NETWORKS.get(name) is kind
-            label = "$network" if is_known else "$own_network"
-            name = name if is_known else self._own_name(kind, name, where)
-            params = self.encode(value.get_params(deep=False), name)
-            return {label: name, "params": params}
-        if isinstance(value, np.random.RandomState):
-            state: Any = value.get_state(legacy=False)
-            return {"$random_state": self.encode(state, where)}
-        if isinstance(value, torch.device):
-            return str(value)
-        if _is_optimizer(value):
-            own = str(value.__name__)
-            if getattr(torch.optim, own, None) is value:
-                return {"$optimizer": own}
-            return {"$custom": self._own_name(value, own, where)}
-        if isinstance(value, partial) and _is_optimizer(value.func) and not value.args:
-            keywords = self.encode(value.keywords, where)
-            return {"$partial": self.encode(value.func, where), "keywords": keywords}
         dtype = dtype_to_json(value)
         if dtype is not None:
             return {"$dtype": self.encode(dtype, where)}
-        if isinstance(value, torch.nn.Module | partial):
-            # Two may be of one class: they are told apart by what they are for.
-            return {"$custom": self._own_name(value, where.rpartition(".")[2], where)}
         if callable(value) or hasattr(value, "on_epoch_end"):
             own = str(getattr(value, "__name__", name))
             return {"$custom": self._own_name(value, own, where)}
@@ -158,6 +138,79 @@ class Encoder:
             f"{_parameter(where)}={shortened(value)}. Pickle the estimator instead, or "
             "fit without it."
         )
+
+    @_encode.register(np.ndarray)
+    def _(self, value: np.ndarray, where: str) -> Any:
+        if value.dtype == object:
+            return {"$objects": self._each(value.tolist(), where)}
+        name = f"{len(self.arrays):04d} {where}"
+        self.arrays[name] = np.asarray(value, order="C")
+        return {"$array": name, "shape": list(value.shape)}
+
+    @_encode.register(np.generic)
+    def _(self, value: np.generic, where: str) -> Any:
+        return self.encode(value.item(), where)
+
+    @_encode.register(list)
+    def _(self, value: list[Any], where: str) -> Any:
+        return self._each(value, where)
+
+    @_encode.register(tuple)
+    def _(self, value: tuple[Any, ...], where: str) -> Any:
+        return {"$tuple": self._each(value, where)}
+
+    @_encode.register(Mapping)
+    def _(self, value: Mapping[Any, Any], where: str) -> Any:
+        pairs = [
+            [self.encode(key, where), self.encode(item, f"{where}.{key}")]
+            for key, item in value.items()
+        ]
+        return {"$dict": pairs}
+
+    @_encode.register(BaseEstimator)
+    def _(self, value: BaseEstimator, where: str) -> Any:
+        # A detector's: they are not trained further.
+        before, self._optimizer = self._optimizer, False
+        state = self.encode_estimator(value, where)
+        self._optimizer = before
+        return {"$estimator": type(value).__name__, "state": state}
+
+    @_encode.register(FittedModel)
+    def _(self, value: FittedModel, where: str) -> Any:
+        state = capture(value)
+        kept = state if self._optimizer else without_optimizer(state)
+        return {"$model": self.encode(kept, where)}
+
+    @_encode.register(Network)
+    def _(self, value: Network, where: str) -> Any:
+        kind, name = type(value), type(value).__name__
+        is_known = NETWORKS.get(name) is kind
+        label = "$network" if is_known else "$own_network"
+        name = name if is_known else self._own_name(kind, name, where)
+        return {label: name, "params": self.encode(value.get_params(deep=False), name)}
+
+    @_encode.register(np.random.RandomState)
+    def _(self, value: np.random.RandomState, where: str) -> Any:
+        state: Any = value.get_state(legacy=False)
+        return {"$random_state": self.encode(state, where)}
+
+    @_encode.register(type)
+    def _(self, value: type, where: str) -> Any:
+        if getattr(torch.optim, value.__name__, None) is value and _is_optimizer(value):
+            return {"$optimizer": value.__name__}
+        return self._of_own_class(value, where)
+
+    @_encode.register(partial)
+    def _(self, value: partial[Any], where: str) -> Any:
+        if _is_optimizer(value.func) and not value.args:
+            keywords = self.encode(value.keywords, where)
+            return {"$partial": self.encode(value.func, where), "keywords": keywords}
+        return self._own_part(value, where)
+
+    @_encode.register(torch.nn.Module)
+    def _own_part(self, value: Any, where: str) -> Any:
+        # Two may be of one class: they are told apart by what they are for.
+        return {"$custom": self._own_name(value, where.rpartition(".")[2], where)}
 
     def _own_name(self, value: Any, name: str, where: str) -> str:
         """Return the name that `load` is to be given something of the user's own by.
@@ -222,7 +275,7 @@ class Decoder:
     custom : mapping of str to object
         What the file names and does not hold.
     format : int
-        Of the file. Records of an older one are brought up to date.
+        Of the file. What an older one holds is brought up to date.
 
     Raises
     ------
@@ -237,31 +290,71 @@ class Decoder:
         self._is_old = format < FORMAT
         self._n_arrays = len(arrays)
         self._n_numbers = sum(array.size for array in arrays.values())
+        self._depth = 0
 
-    def decode_all(self, value: Any) -> Any:
-        """Turn JSON back into a value that has all of the arrays."""
-        result = self.decode(value, 0)
+    def decode_estimator(self, name: str, state: Any) -> Any:
+        """Make a fitted estimator of JSON that has all of the arrays."""
+        state = self.decode(state)
+        estimator = self.make_estimator(name, state, is_fitted=True)
         if self._arrays:
             name = shortened(next(iter(self._arrays)))
             raise ValueError(f"an array {name} that is part of no value")
+        return estimator
+
+    def decode(self, value: Any) -> Any:
+        """Turn JSON back into a value."""
+        if self._depth > MOST_DEPTH:
+            raise ValueError(f"values nested more than {MOST_DEPTH} deep")
+        if not isinstance(value, list | dict):
+            return value
+        self._depth += 1
+        if isinstance(value, list):
+            result: Any = [self.decode(item) for item in value]
+        else:
+            kind: Any = next(iter(value), None)
+            if kind not in NAMES:
+                raise ValueError(f"a value of unknown kind {shortened(kind)}")
+            check_names(f"a value of kind {kind}", value, (kind, *NAMES[kind]))
+            result = getattr(self, kind.replace("$", "_decode_"))(value)
+        self._depth -= 1
         return result
 
-    def decode(self, value: Any, depth: int) -> Any:
-        """Turn JSON back into a value; `depth` counts what it is in."""
-        if depth > MOST_DEPTH:
-            raise ValueError(f"values nested more than {MOST_DEPTH} deep")
-        if isinstance(value, list):
-            return [self.decode(item, depth + 1) for item in value]
-        if not isinstance(value, dict):
-            return value
-        kind = next(iter(value), None)
-        if kind not in DECODERS:
-            raise ValueError(f"a value of unknown kind {shortened(kind)}")
-        function, names = DECODERS[kind]
-        check_names(f"a value of kind {kind}", value, names)
-        return function(self, value, depth + 1)
+    # -- what `upgraded_state` needs too -------------------------------------------
 
-    def _array(self, value: dict, depth: int) -> np.ndarray:
+    def make_estimator(self, name: Any, state: Any, *, is_fitted: bool = False) -> Any:
+        """Make an estimator of what a file holds of it, a fitted one or any."""
+        kind = _known(name, ESTIMATORS, "an estimator")
+        if not isinstance(state, dict):
+            raise ValueError(f"a state of {name} that is no dict")
+        state = upgraded_state(name, state, self) if self._is_old else state
+        return kind._from_state(state, is_fitted=is_fitted)
+
+    def make_record(self, name: Any, fields: Any) -> Any:
+        """Make a record of its fields, which are of the types that it names."""
+        today = upgraded_class(name) if self._is_old else name
+        kind = _known(today, RECORDS, "a record")
+        hints = field_types(kind)
+        fields = self._checked(name, fields, hints)
+        for field, item in fields.items():
+            if not fits(item, hints[field]):
+                raise ValueError(f"a {name} of {field}={shortened(item)}")
+        return kind(**fields)
+
+    def make_model(self, state: Any) -> FittedModel:
+        """Make what a fit gave."""
+        return restore(state, trusted=False)
+
+    def _checked(self, kind: str, fields: Any, names: Collection[str]) -> Any:
+        """Check the names of what a record or a network is made of."""
+        if not isinstance(fields, dict):
+            raise ValueError(f"a {kind} of what is no dict")
+        fields = upgraded(kind, fields) if self._is_old else fields
+        check_names(f"a {kind}", fields, names)
+        return fields
+
+    # -- a method for each kind ------------------------------------------------------
+
+    def _decode_array(self, value: dict[str, Any]) -> Any:
         name = _text(value["$array"], "the name of an array")
         if name not in self._arrays:
             raise ValueError(f"an array {shortened(name)} that is not there, or twice")
@@ -270,22 +363,22 @@ class Decoder:
             raise ValueError(f"array {shortened(name)} of shape {array.shape}")
         return array
 
-    def _objects(self, value: dict, depth: int) -> np.ndarray:
-        items = self._items(value["$objects"], depth)
+    def _decode_objects(self, value: dict[str, Any]) -> np.ndarray:
+        items = self._items(value["$objects"])
         array = np.empty(len(items), dtype=object)
         array[:] = items
         return array
 
-    def _tuple(self, value: dict, depth: int) -> tuple:
-        return tuple(self._items(value["$tuple"], depth))
+    def _decode_tuple(self, value: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(self._items(value["$tuple"]))
 
-    def _items(self, value: Any, depth: int) -> list:
+    def _items(self, value: Any) -> Any:
         if not isinstance(value, list):
             raise ValueError(f"items {shortened(value)} that are no list")
-        return self.decode(value, depth)
+        return self.decode(value)
 
-    def _dict(self, value: dict, depth: int) -> dict:
-        pairs = self._items(value["$dict"], depth)
+    def _decode_dict(self, value: dict[str, Any]) -> dict[Any, Any]:
+        pairs = self._items(value["$dict"])
         if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
             raise ValueError("a dict of what is no pair of a key and a value")
         result = dict(pairs)
@@ -293,37 +386,34 @@ class Decoder:
             raise ValueError("a dict with a key more than once")
         return result
 
-    def _fields(self, kind: str, value: Any, depth: int, names: Any) -> dict:
-        """Decode what a record or a network is made of, under today's names."""
-        fields = self.decode(value, depth)
-        if not isinstance(fields, dict):
-            raise ValueError(f"a {kind} of what is no dict")
-        if self._is_old and kind in NAMES_1:
-            fields = upgraded(kind, fields)
-        check_names(f"a {kind}", fields, names)
-        return fields
-
-    def _record(self, value: dict, depth: int) -> Any:
+    def _decode_record(self, value: dict[str, Any]) -> Any:
         name = _text(value["$record"], "the name of a record")
-        known = upgraded_class(name) if self._is_old else name
-        if known not in RECORDS or (self._is_old and name not in NAMES_1):
-            raise ValueError(f"a record called {shortened(name)}")
-        kind = RECORDS[known]
-        hints = field_types(kind)
-        fields = self._fields(name, value["fields"], depth, hints)
-        for field, item in fields.items():
-            if not fits(item, hints[field]):
-                raise ValueError(f"a {name} of {field}={shortened(item)}")
-        return kind(**fields)
+        return self.make_record(name, self.decode(value["fields"]))
 
-    def _network(self, value: dict, depth: int) -> Network:
+    def _decode_estimator(self, value: dict[str, Any]) -> Any:
+        name = _text(value["$estimator"], "the name of an estimator")
+        return self.make_estimator(name, self.decode(value["state"]))
+
+    def _decode_model(self, value: dict[str, Any]) -> Any:
+        return self.make_model(self.decode(value["$model"]))
+
+    def _decode_network(self, value: dict[str, Any]) -> Network:
         name = _text(value["$network"], "the name of a network")
-        if name not in NETWORKS:
-            raise ValueError(f"a network called {shortened(name)}")
-        return self._of_kind(name, NETWORKS[name], value["params"], depth)
+        kind = _known(name, NETWORKS, "a network")
+        return self._network(name, kind, value["params"])
 
-    def _of_kind(self, name: str, kind: Any, params: Any, depth: int) -> Network:
-        params = self._fields(name, params, depth, kind._get_param_names())
+    def _decode_own_network(self, value: dict[str, Any]) -> Any:
+        name = _text(value["$own_network"], "the name of a network")
+        kind = self._custom[name]
+        if not (isinstance(kind, type) and issubclass(kind, Network)):
+            raise TypeError(
+                f"expected a subclass of Network for {name!r}, got {shortened(kind)}"
+            )
+        return self._network(name, kind, value["params"])
+
+    def _network(self, name: str, kind: Any, params: Any) -> Any:
+        names = inspect.signature(kind).parameters
+        params = self._checked(name, self.decode(params), names)
         self._check_size(list(params.values()))
         return kind(**params)
 
@@ -342,42 +432,32 @@ class Decoder:
                 f"a network of size {value} in a file of {self._n_numbers} numbers"
             )
 
-    def _own_network(self, value: dict, depth: int) -> Any:
-        name = _text(value["$own_network"], "the name of a network")
-        kind = self._custom[name]
-        if not (isinstance(kind, type) and issubclass(kind, Network)):
-            raise TypeError(
-                f"expected a subclass of Network for {name!r}, got {shortened(kind)}"
-            )
-        return self._of_kind(name, kind, value["params"], depth)
-
-    def _random_state(self, value: dict, depth: int) -> np.random.RandomState:
-        found = self.decode(value["$random_state"], depth)
+    def _decode_random_state(self, value: dict[str, Any]) -> np.random.RandomState:
+        found = self.decode(value["$random_state"])
         check_numpy_state(found)
         state = np.random.RandomState(0)
         state.set_state(found)
         return state
 
-    def _optimizer(self, value: dict, depth: int) -> Any:
+    def _decode_optimizer(self, value: dict[str, Any]) -> Any:
         name = _text(value["$optimizer"], "the name of an optimizer")
         kind = getattr(torch.optim, name, None)
         if not _is_optimizer(kind):
             raise ValueError(f"an optimizer called {shortened(name)}")
         return kind
 
-    def _partial(self, value: dict, depth: int) -> Any:
-        kind = self.decode(value["$partial"], depth)
-        keywords = self.decode(value["keywords"], depth)
+    def _decode_partial(self, value: dict[str, Any]) -> Any:
+        kind, keywords = self.decode(value["$partial"]), self.decode(value["keywords"])
         if not (_is_optimizer(kind) and isinstance(keywords, dict)):
             raise ValueError(f"a partial of {shortened(kind)}")
         if not is_plain(keywords):
             raise ValueError(f"a partial with {shortened(keywords)}")
         return partial(kind, **keywords)
 
-    def _dtype(self, value: dict, depth: int) -> Any:
-        return dtype_from_json(self.decode(value["$dtype"], depth))
+    def _decode_dtype(self, value: dict[str, Any]) -> Any:
+        return dtype_from_json(self.decode(value["$dtype"]))
 
-    def _own(self, value: dict, depth: int) -> Any:
+    def _decode_custom(self, value: dict[str, Any]) -> Any:
         return self._custom[_text(value["$custom"], "the name of your own")]
 
 
@@ -409,24 +489,13 @@ def field_types(record: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}
 
 
+def _known(name: Any, known: Mapping[str, Any], what: str) -> Any:
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"{what} called {shortened(name)}")
+    return known[name]
+
+
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{what} that is no text: {shortened(value)}")
     return value
-
-
-# What makes a value, and the names that its JSON has.
-DECODERS: dict[Any, tuple[Callable[[Decoder, dict, int], Any], tuple[str, ...]]] = {
-    "$array": (Decoder._array, ("$array", "shape")),
-    "$objects": (Decoder._objects, ("$objects",)),
-    "$tuple": (Decoder._tuple, ("$tuple",)),
-    "$dict": (Decoder._dict, ("$dict",)),
-    "$record": (Decoder._record, ("$record", "fields")),
-    "$network": (Decoder._network, ("$network", "params")),
-    "$own_network": (Decoder._own_network, ("$own_network", "params")),
-    "$random_state": (Decoder._random_state, ("$random_state",)),
-    "$optimizer": (Decoder._optimizer, ("$optimizer",)),
-    "$partial": (Decoder._partial, ("$partial", "keywords")),
-    "$dtype": (Decoder._dtype, ("$dtype",)),
-    "$custom": (Decoder._own, ("$custom",)),
-}

@@ -17,7 +17,7 @@ from sk_autoencoder._utils.sklearn_compat import (
 )
 from sk_autoencoder._utils.values import is_plain, shortened
 
-__all__ = ["check_setting_names", "check_settings"]
+__all__ = ["check_setting_names", "check_settings", "refuse_settings"]
 
 # The arguments of a net that a plan may hold, each with what it may be. Others of
 # skorch's are not in a file: `compile` would start a compiler when it is read.
@@ -65,6 +65,29 @@ def check_setting_names(settings: Mapping[Any, Any]) -> None:
     ]
     if unknown:
         raise ValueError(f"a setting {shortened(unknown[0])}")
+
+
+def refuse_settings(settings: Mapping[Any, Any]) -> None:
+    """Refuse to save arguments of the skorch net that a file does not hold.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of a net, or those of `net_params`.
+
+    Raises
+    ------
+    TypeError
+        If there is one.
+    """
+    try:
+        check_setting_names(settings)
+    except ValueError as error:
+        raise TypeError(
+            "expected net_params that a file can hold, arguments of the net of "
+            f"sk_autoencoder and of the optimizer, got {error}. Pickle the estimator "
+            "instead, or fit without it."
+        ) from None
 
 
 def _of_optimizer(name: str) -> bool:

@@ -1,11 +1,10 @@
 """A saved detector: there and back to the bit, and files that were tampered with."""
 
-import json
 import pickle
-import struct
 
 import numpy as np
 import pytest
+from saved_files import SavedFile
 from sklearn.base import clone
 
 import sk_autoencoder
@@ -78,9 +77,8 @@ def test_what_cannot_be_saved_is_refused(tmp_path):
     with pytest.raises(TypeError) as caught:
         own.save(tmp_path / "model")
     assert str(caught.value) == (
-        "expected estimators that can be saved, AutoEncoderTransformer, "
-        "DenoisingAutoEncoderTransformer, VAETransformer, got "
-        f"estimator={own.estimator!r}. Pickle the detector instead."
+        "expected an estimator of a class of sk_autoencoder, got estimator=Own of "
+        f"{Own.__module__}, which load does not know. Pickle it instead."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -92,66 +90,98 @@ def saved(tmp_path_factory):
     return path.read_bytes()
 
 
-def tampered(saved, change):
-    """Change the state in a file's header: a nested list of pairs."""
-    size = struct.unpack("<Q", saved[:8])[0]
-    header = json.loads(saved[8 : 8 + size])
-    inner = json.loads(header["__metadata__"]["sk_autoencoder"])
-    change(header, inner["state"]["$dict"])
-    header["__metadata__"]["sk_autoencoder"] = json.dumps(inner)
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + saved[8 + size :]
+def changed(*names, to):
+    """Return a change of the JSON that is reached by names."""
+    return lambda file: file.put(to, *names)
 
 
-def put(pairs, value, *names):
-    """Set a value deep in nested lists of pairs; None takes it out."""
-    pair = next(pair for pair in pairs if pair[0] == names[0])
-    if len(names) > 1:
-        put(pair[1]["$dict"], value, *names[1:])
-    elif value is None:
-        pairs.remove(pair)
-    else:
-        pair[1] = value
+def without_scorer(file):
+    file.remove("_scorer")
+    for name in ("_training_scores", "_row_shape", "n_features_in_", "offset_"):
+        file.remove(name)
+    file.arrays.clear()
 
 
-def swap_estimator(header, state):
-    scorer = next(value for key, value in state if key == "_scorer")["$dict"]
-    (estimator,) = next(value for key, value in scorer if key == "estimators")
-    put(estimator["$dict"], "PCA", "class")
+def another_class(file):
+    file.at("_scorer", "estimators")[0]["$estimator"] = "PCA"
 
 
-def unknown_measure(header, state):
-    put(state, "other", "_scorer", "measure")
-    put(state, {"$tuple": []}, "_scorer", "codes")
+def without_codes(file):
+    for name in [name for name in file.arrays if "Scorer.codes" in name]:
+        del file.arrays[name]
+    file.put({"$tuple": []}, "_scorer", "codes")
 
 
-def shrink(header, state):
-    name = next(name for name in header if name.endswith("_scorer.units.middle"))
-    header[name]["shape"] = [1, 5]
+def fewer_levels(file):
+    file.put({"$tuple": []}, "_scorer", "units", "levels")
+
+
+def levels_of_a_number(file):
+    file.arrays["levels"] = np.ones(3)
+    levels = file.at("_scorer", "units", "levels")["$tuple"]
+    levels[0] = {"$array": "levels", "shape": [3]}
+
+
+def another_shape(file):
+    names = ("_scorer", "units", "unit")
+    file.give(file.arrays[file.array(*names)][np.newaxis], *names)
+
+
+def below_zero(file):
+    file.arrays[file.array("_scorer", "units", "unit")][0] = -1
 
 
 BROKEN = {
-    "no scorer": lambda h, s: put(s, None, "_scorer"),
-    "no estimators": lambda h, s: put(s, [], "_scorer", "estimators"),
-    "not an estimator": lambda h, s: put(s, [None], "_scorer", "estimators"),
-    "unknown estimator": swap_estimator,
-    "unknown measure": unknown_measure,
-    "another measure": lambda h, s: put(s, "combined", "_scorer", "measure"),
-    "no codes": lambda h, s: put(s, {"$tuple": []}, "_scorer", "codes"),
-    "units of text": lambda h, s: put(s, "none", "_scorer", "units", "unit"),
-    "fewer levels": lambda h, s: put(s, {"$tuple": []}, "_scorer", "units", "levels"),
-    "offset of text": lambda h, s: put(s, "none", "offset_"),
-    "infinite offset": lambda h, s: put(s, float("inf"), "offset_"),
-    "other columns": lambda h, s: put(s, 6, "n_features_in_"),
-    "another shape": shrink,
+    "no scorer": (
+        without_scorer,
+        "it holds a 'AutoEncoderOutlierDetector' that is not fitted",
+    ),
+    "not a scorer": (
+        changed("_scorer", to=3),
+        "a scorer that is none",
+    ),
+    "not an estimator": (
+        changed("_scorer", "estimators", to=[None]),
+        "an estimator that is not fitted to 5 columns",
+    ),
+    "unknown estimator": (another_class, "an estimator called 'PCA'"),
+    "unknown measure": (changed("_scorer", "measure", to="x"), "a measure 'x'"),
+    "another measure": (
+        changed("_scorer", "measure", to="combined"),
+        "units of the codes of 1 estimators",
+    ),
+    "no density": (
+        changed("_scorer", "measure", to="likelihood"),
+        "a likelihood of estimators without a density",
+    ),
+    "no codes": (without_codes, "units of the codes of 0 estimators"),
+    "fewer levels": (fewer_levels, "levels of 0 columns"),
+    "levels of a number": (levels_of_a_number, "levels of a number"),
+    "offset of text": (
+        changed("offset_", to="none"),
+        "offset_='none', which is no finite number",
+    ),
+    "infinite offset": (
+        changed("offset_", to=float("inf")),
+        "offset_=inf, which is no finite number",
+    ),
+    "other columns": (
+        changed("n_features_in_", to=6),
+        "an estimator that is not fitted to 6 columns",
+    ),
+    "another shape": (another_shape, "unit that are no (5,) finite numbers"),
+    "a unit below 0": (below_zero, "unit below 0"),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_tampered_files_are_refused(name, saved, tmp_path):
-    path = tmp_path / "model"
-    path.write_bytes(saved)
+    change, reason = BROKEN[name]
+    path, file = tmp_path / "model", SavedFile(saved)
+    path.write_bytes(file.to_bytes())
     sk_autoencoder.load(path)
-    path.write_bytes(tampered(saved, BROKEN[name]))
-    with pytest.raises(ValueError, match="expected a file that save has written, got"):
+    change(file)
+    path.write_bytes(file.to_bytes())
+    with pytest.raises(ValueError, match="expected a file that save has written") as e:
         sk_autoencoder.load(path)
+    assert f"because: {reason}. Save the estimator again" in str(e.value)

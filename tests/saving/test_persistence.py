@@ -262,8 +262,9 @@ def first_array(header):
 
 def plan(inner):
     pairs = inner["state"]["$dict"]
-    fitted = next(value for key, value in pairs if key == "_fitted")["$dict"]
-    return next(value for key, value in fitted if key == "plan")["fields"]["$dict"]
+    fitted = next(value for key, value in pairs if key == "_fitted")["$model"]
+    parts = fitted["$dict"]
+    return next(value for key, value in parts if key == "plan")["fields"]["$dict"]
 
 
 def set_in_plan(inner, name, value):

@@ -1,0 +1,164 @@
+"""What an estimator has to have so that `save` writes it and `load` makes it again."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Collection
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn import config_context
+
+from sk_autoencoder._saving.formats import OPTIONAL, check_names
+from sk_autoencoder._saving.state_checks import need
+from sk_autoencoder._utils.params import ChecksObjects
+from sk_autoencoder._utils.shapes import Shape, shape_of
+from sk_autoencoder._utils.values import shortened
+
+__all__ = ["REQUESTS", "Saveable"]
+
+# What `set_fit_request` has set: an object of scikit-learn's, plain values in a file.
+REQUESTS = "_metadata_request"
+
+
+class Saveable(ChecksObjects):
+    """An estimator that a file can hold: its parameters, and what a fit leaves.
+
+    Attributes
+    ----------
+    _kept : tuple of str
+        Attributes of a fitted estimator that do not follow from others. The first is
+        what a fit has learned.
+    """
+
+    _kept: ClassVar[tuple[str, ...]]
+    # Of a row as it came to fit. Estimators saved before there was one had flat rows.
+    _row_shape: Shape = None
+    n_features_in_: int
+
+    def _to_state(self) -> dict[str, Any]:
+        """Return what a file holds of this estimator, fitted or not, by name.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it has parameters or attributes that could not be read again.
+        """
+        self._validate_params()
+        own = vars(self)
+        names = (*self._get_param_names(), *self._kept, *OPTIONAL)
+        state = {name: own[name] for name in names if name in own}
+        unknown = sorted(own.keys() - state.keys() - {REQUESTS} - {*self._following()})
+        if unknown:
+            raise TypeError(
+                f"expected attributes of {type(self).__name__} alone, got "
+                f"{', '.join(unknown)} beside them. Delete what is yours, as by "
+                f"del estimator.{unknown[0]}, or pickle the estimator instead."
+            )
+        if REQUESTS in own:
+            requests = self.get_metadata_routing().fit.requests
+            state[REQUESTS] = {"fit": dict(requests)}
+        return state
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], *, is_fitted: bool) -> Self:
+        """Make an estimator of what `_to_state` gave; nothing of it is trusted.
+
+        Parameters
+        ----------
+        state : dict
+        is_fitted : bool
+            Whether it has to be that of a fitted one.
+
+        Raises
+        ------
+        ValueError
+            If `_to_state` would not have given it.
+        """
+        names, learned = cls._get_param_names(), cls._kept[0] in state
+        what = f"it holds a {cls.__name__!r} that is not fitted"
+        need(learned or not is_fitted, what)
+        optional = (
+            (*OPTIONAL, REQUESTS) if hasattr(cls, "set_fit_request") else OPTIONAL
+        )
+        kept = cls._kept if learned else ()
+        check_names(cls.__name__, state, (*names, *kept), optional)
+        estimator = cls.__new__(cls)
+        requests = state.pop(REQUESTS, None)
+        estimator.__dict__.update(state)
+        estimator._validate_params()
+        config = state.get("_sklearn_output_config", {})
+        need(
+            isinstance(config, dict)
+            and config.keys() <= {"transform"}
+            and config.get("transform") in ("default", "pandas", "polars", None),
+            "an output that set_output has not",
+        )
+        if requests is not None:
+            estimator._set_requests(requests)
+        if learned:
+            estimator._finish_loading()
+        return estimator
+
+    def _following(self) -> Collection[str]:
+        """Return attributes that no file needs."""
+        return ()
+
+    @abstractmethod
+    def _finish_loading(self) -> None:
+        """Check what a file holds of a fit, and set what follows from it."""
+
+    def _set_requests(self, requests: Any) -> None:
+        """Request the metadata that a file names, as its user had done."""
+        need(
+            isinstance(requests, dict)
+            and requests.keys() == {"fit"}
+            and isinstance(requests["fit"], dict)
+            and requests["fit"].keys() == {"X_val"},
+            f"requests of metadata {shortened(requests)}",
+        )
+        value = requests["fit"]["X_val"]
+        is_alias = isinstance(value, str) and value.isidentifier()
+        need(
+            value is None or isinstance(value, bool) or is_alias,
+            f"a request of metadata X_val={shortened(value)}",
+        )
+        # Without it, scikit-learn's setter refuses to be called.
+        with config_context(enable_metadata_routing=True):
+            self.set_fit_request(X_val=value)
+
+    def _check_features(self, n_features: int, network: Any) -> None:
+        """Refuse numbers, names and shapes of features that are not those of a model.
+
+        Parameters
+        ----------
+        n_features : int
+            Of the model.
+        network : Network or None
+            Says which shapes a row may have.
+        """
+        given = self.n_features_in_
+        need(
+            type(given) is int and given == n_features,
+            f"n_features_in_={shortened(given)}",
+        )
+        names = getattr(self, "feature_names_in_", None)
+        need(
+            names is None
+            or (
+                isinstance(names, np.ndarray)
+                and names.shape == (n_features,)
+                and all(isinstance(name, str) for name in names)
+            ),
+            "names of other features",
+        )
+        shape, own = self._row_shape, shape_of(network)
+        allowed = [None] if own is None else [None, own, own[1:]]
+        need(
+            shape is None
+            or (
+                isinstance(shape, tuple)
+                and shape in allowed
+                and math.prod(shape) == n_features
+            ),
+            f"rows of shape {shortened(shape)}",
+        )
