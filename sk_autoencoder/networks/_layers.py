@@ -2,6 +2,8 @@
 
 import copy
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -9,7 +11,14 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.activations import ACTIVATIONS
 
-__all__ = ["Dropout", "check_activation", "initialized", "linear", "make_activation"]
+__all__ = [
+    "Dropout",
+    "check_activation",
+    "hidden_layers",
+    "initialized",
+    "linear",
+    "make_activation",
+]
 
 
 def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
@@ -38,6 +47,26 @@ def initialized(
         layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.uniform_(-bound, bound, generator=generator)
     return layer
+
+
+def hidden_layers(
+    sizes: Sequence[int],
+    activation: str | nn.Module,
+    generator: torch.Generator,
+    *,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+) -> list[nn.Module]:
+    """Return dense layers through these sizes: linear, norm, activation, dropout."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layers.append(linear(n_in, n_out, generator))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(n_out, dtype=torch.float32))
+        layers.append(make_activation(activation, (n_out,)))
+        if dropout:
+            layers.append(Dropout(dropout))
+    return layers
 
 
 class Dropout(nn.Module):

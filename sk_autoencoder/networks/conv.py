@@ -18,6 +18,7 @@ from sk_autoencoder.networks._checks import (
 from sk_autoencoder.networks._layers import (
     Dropout,
     check_activation,
+    hidden_layers,
     initialized,
     linear,
     make_activation,
@@ -140,17 +141,17 @@ class ConvNet(Network):
             encoder.append(nn.Flatten())
             n_flat = math.prod(last)
         sizes = (n_flat, *self.hidden_layer_sizes)
-        encoder += self._dense(sizes, generator)
+        encoder += hidden_layers(sizes, self.activation, generator)
         encoder.append(linear(sizes[-1], n_encoder_outputs, generator))
         sizes = (n_components, *reversed(self.hidden_layer_sizes))
-        decoder = self._dense((*sizes, math.prod(last)), generator)
+        decoder = hidden_layers((*sizes, math.prod(last)), self.activation, generator)
         # Convolutions after repeated pixels take a fifth to a quarter less time so, as
         # measured on the CPU; the encoder's and transposed ones do not gain.
         decoder.append(Reshape(last, channels_last=self.upsampling == "nearest"))
-        stages = list(pairwise(reversed(shapes)))
-        for i, (before, after) in enumerate(stages):
-            is_last = i == len(stages) - 1
-            decoder += self._up(before, after, generator, is_last=is_last)
+        for before, after in pairwise(reversed(shapes)):
+            decoder += self._up(before, after, generator)
+            if after is not shapes[0]:  # the last one gives the row as it is
+                decoder += self._after(after)
         decoder.append(nn.Flatten())
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
@@ -178,49 +179,34 @@ class ConvNet(Network):
         self, before: tuple, after: tuple, generator: torch.Generator
     ) -> list[nn.Module]:
         """Return a stage of the encoder, from one shape to the next."""
+        pools = POOLINGS.get(str(self.pooling))
+        stride = 1 if pools else self.stride
         kind = LAYERS[len(before) - 1][0]
-        strided = self.pooling not in POOLINGS
-        stride = self.stride if strided else 1
         layers = [self._convolution(kind, before, after, stride, generator)]
         layers += self._after(after)
-        if not strided and self.stride > 1:
-            pool = POOLINGS[str(self.pooling)][len(before) - 2]
+        if pools and self.stride > 1:
+            pool = pools[len(before) - 2]
             layers.append(pool(self.stride, ceil_mode=True))
         return layers
 
     def _up(
-        self,
-        before: tuple,
-        after: tuple,
-        generator: torch.Generator,
-        *,
-        is_last: bool,
+        self, before: tuple, after: tuple, generator: torch.Generator
     ) -> list[nn.Module]:
-        """Return a stage of the decoder; the last has nothing after its convolution."""
+        """Return how a stage of the decoder grows."""
         plain, transposed, _ = LAYERS[len(before) - 1]
-        layers: list[nn.Module]
         if self.upsampling == "nearest":
-            layers = [
-                nn.Upsample(size=after[1:]),
-                self._convolution(plain, before, after, 1, generator),
-            ]
-        else:
-            # What the strides leave over at the end of each side.
-            over = tuple(
-                big - ((small - 1) * self.stride + 1)
-                for small, big in zip(before[1:], after[1:], strict=True)
+            convolution = self._convolution(plain, before, after, 1, generator)
+            return [nn.Upsample(size=after[1:]), convolution]
+        # What the strides leave over at the end of each side.
+        over = tuple(
+            big - ((small - 1) * self.stride + 1)
+            for small, big in zip(before[1:], after[1:], strict=True)
+        )
+        return [
+            self._convolution(
+                transposed, before, after, self.stride, generator, output_padding=over
             )
-            layers = [
-                self._convolution(
-                    transposed,
-                    before,
-                    after,
-                    self.stride,
-                    generator,
-                    output_padding=over,
-                )
-            ]
-        return layers if is_last else layers + self._after(after)
+        ]
 
     def _convolution(
         self,
@@ -252,15 +238,6 @@ class ConvNet(Network):
         layers.append(make_activation(self.activation, shape))
         if self.dropout:
             layers.append(Dropout(self.dropout))
-        return layers
-
-    def _dense(
-        self, sizes: Sequence[int], generator: torch.Generator
-    ) -> list[nn.Module]:
-        layers: list[nn.Module] = []
-        for n_in, n_out in pairwise(sizes):
-            activation = make_activation(self.activation, (n_out,))
-            layers += [linear(n_in, n_out, generator), activation]
         return layers
 
     # -- shapes ----------------------------------------------------------------------
@@ -334,12 +311,8 @@ def _looks_like_an_image(shape: tuple[int, ...]) -> bool:
     Only square ones from 8 on are told, as for `_looks_turned`: signals seldom have as
     many channels as steps.
     """
-    return (
-        len(shape) == 2
-        and shape[0] == shape[1]
-        and is_count(shape[0])
-        and shape[0] >= 8
-    )
+    is_square = len(shape) == 2 and shape[0] == shape[1]
+    return is_square and is_count(shape[0]) and shape[0] >= 8
 
 
 def _advice(shape: tuple[int, ...]) -> str:

@@ -12,8 +12,8 @@ from sk_autoencoder.networks._checks import check_choice, check_share, check_siz
 from sk_autoencoder.networks._layers import (
     Dropout,
     check_activation,
+    hidden_layers,
     linear,
-    make_activation,
 )
 
 __all__ = ["MLP", "HiddenActivations"]
@@ -140,16 +140,14 @@ class MLP(Network):
     def _layers(
         self, sizes: Sequence[int], generator: torch.Generator
     ) -> list[nn.Module]:
-        """Hidden layers through these sizes: linear, norm, activation, dropout."""
-        layers: list[nn.Module] = []
-        for n_in, n_out in pairwise(sizes):
-            layers.append(linear(n_in, n_out, generator))
-            if self.batch_norm:
-                layers.append(nn.BatchNorm1d(n_out, dtype=torch.float32))
-            layers.append(make_activation(self.activation, (n_out,)))
-            if self.dropout:
-                layers.append(Dropout(self.dropout))
-        return layers
+        """Return hidden layers through these sizes."""
+        return hidden_layers(
+            sizes,
+            self.activation,
+            generator,
+            dropout=self.dropout,
+            batch_norm=self.batch_norm,
+        )
 
 
 def _blocks(layers: Any) -> list[nn.Sequential]:

@@ -13,15 +13,13 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder.networks._layers import Dropout
 
 __all__ = ["UNBOUNDED", "Range", "output_range"]
 
 Range = tuple[float, float]
 UNBOUNDED: Range = (-math.inf, math.inf)
-
-# The least values of activations that have one between 0 and their asymptote.
-LEAST_GELU, LEAST_SILU, LEAST_MISH, LEAST_SELU = -0.17, -0.2785, -0.3089, -1.7581
 
 
 class Unreadable(Exception):
@@ -88,16 +86,37 @@ def _absolute(x: Range) -> Range:
 Bounded = Callable[..., Range]
 """From the range of the first argument, and the other arguments as they are."""
 
+
+def _always(low: float, high: float) -> Bounded:
+    """Return a function whose range depends on no argument."""
+    return lambda x, *args, **kwargs: (low, high)
+
+
+# By the name of a function, a method or a module: lower case, without underscores.
+# Where the range is neither all of the function's nor follows from that of the first
+# argument alone, its other arguments have torch's names; modules have the same.
 FUNCTIONS: dict[str, Bounded] = {
-    "sigmoid": lambda x: (0.0, 1.0),
-    "expit": lambda x: (0.0, 1.0),
-    "special_expit": lambda x: (0.0, 1.0),
-    "hardsigmoid": lambda x, *a, **k: (0.0, 1.0),
-    "softmax": lambda x, *a, **k: (0.0, 1.0),
-    "tanh": lambda x: (-1.0, 1.0),
-    "softsign": lambda x, *a, **k: (-1.0, 1.0),
-    "sin": lambda x: (-1.0, 1.0),
-    "cos": lambda x: (-1.0, 1.0),
+    **{
+        row.module.__name__.lower(): _always(*row.range) for row in ACTIVATIONS.values()
+    },
+    "expit": _always(0.0, 1.0),
+    "specialexpit": _always(0.0, 1.0),
+    "hardsigmoid": _always(0.0, 1.0),
+    "softmax": _always(0.0, 1.0),
+    "softmax2d": _always(0.0, 1.0),
+    "softmin": _always(0.0, 1.0),
+    "softsign": _always(-1.0, 1.0),
+    "sin": _always(-1.0, 1.0),
+    "cos": _always(-1.0, 1.0),
+    "exp": _always(0.0, math.inf),
+    "softplus": _always(0.0, math.inf),
+    "square": _always(0.0, math.inf),
+    "logsigmoid": _always(-math.inf, 0.0),
+    "logsoftmax": _always(-math.inf, 0.0),
+    # The least value of these three lies between 0 and where they level off.
+    "selu": _always(-1.7581, math.inf),
+    "hardswish": _always(-0.375, math.inf),
+    "mish": _always(-0.3089, math.inf),
     "relu": lambda x, *a, **k: _clamped(x, 0, None),
     "relu6": lambda x, *a, **k: _clamped(x, 0, 6),
     "clamp": lambda x, min=None, max=None: _clamped(x, min, max),
@@ -105,106 +124,74 @@ FUNCTIONS: dict[str, Bounded] = {
     "hardtanh": lambda x, min_val=-1.0, max_val=1.0, *a, **k: _clamped(
         x, min_val, max_val
     ),
-    "exp": lambda x: (0.0, math.inf),
-    "softplus": lambda x, *a, **k: (0.0, math.inf),
-    "square": lambda x: (0.0, math.inf),
-    "abs": _absolute,
-    "neg": _negative,
-    "logsigmoid": lambda x, *a, **k: (-math.inf, 0.0),
-    "log_softmax": lambda x, *a, **k: (-math.inf, 0.0),
     "elu": lambda x, alpha=1.0, *a, **k: (-float(alpha), math.inf),
     "celu": lambda x, alpha=1.0, *a, **k: (-float(alpha), math.inf),
-    "selu": lambda x, *a, **k: (LEAST_SELU, math.inf),
-    "gelu": lambda x, *a, **k: (LEAST_GELU, math.inf),
-    "silu": lambda x, *a, **k: (LEAST_SILU, math.inf),
-    "hardswish": lambda x, *a, **k: (-0.375, math.inf),
-    "mish": lambda x, *a, **k: (LEAST_MISH, math.inf),
-    "leaky_relu": lambda x, negative_slope=0.01, *a, **k: _leaky(x, negative_slope),
+    "leakyrelu": lambda x, negative_slope=0.01, *a, **k: _leaky(x, negative_slope),
+    "abs": _absolute,
+    "neg": _negative,
 }
-NAMES = {
-    "keep values": """
-        alpha_dropout chunk clone contiguous detach double dropout dropout1d dropout2d
-        dropout3d expand flatten flip float getitem identity interpolate moveaxis
-        movedim narrow permute pixel_shuffle repeat reshape roll select split squeeze
-        swapaxes swapdims t tile to transpose type unflatten unsqueeze view
-    """,
-    "have weights": """
-        addmm baddbmm batch_norm bilinear bmm conv1d conv2d conv3d conv_transpose1d
-        conv_transpose2d conv_transpose3d einsum group_norm instance_norm layer_norm
-        linear matmul mm rms_norm
-    """,
-}
-KEEP_VALUES = frozenset(NAMES["keep values"].split())
-LINEAR = frozenset(NAMES["have weights"].split())
+ARGUMENTS = ("alpha", "negative_slope", "min_val", "max_val")
+
+# Names of the same kind: what moves, repeats or leaves out numbers, or scales some of
+# them in training; and what multiplies by weights, which may give any number.
+ONLY_MOVES = """
+    alphadropout chunk clone contiguous detach double dropout dropout1d dropout2d
+    dropout3d expand flatten flip float getitem identity interpolate moveaxis movedim
+    narrow permute pixelshuffle repeat reshape roll select split squeeze swapaxes
+    swapdims t tile to transpose type unflatten unsqueeze upsample upsamplingbilinear2d
+    upsamplingnearest2d view
+"""
+MULTIPLIES = """
+    addmm baddbmm batchnorm bilinear bmm conv1d conv2d conv3d convtranspose1d
+    convtranspose2d convtranspose3d einsum groupnorm instancenorm layernorm linear
+    matmul mm rmsnorm
+"""
+KEEP_VALUES, LINEAR = frozenset(ONLY_MOVES.split()), frozenset(MULTIPLIES.split())
 ARITHMETIC: dict[str, Callable[[Range, Range], Range]] = {
     "add": _add,
-    "iadd": _add,
     "sub": lambda x, y: _add(x, _negative(y)),
-    "isub": lambda x, y: _add(x, _negative(y)),
     "mul": _multiply,
-    "imul": _multiply,
     "truediv": _divide,
-    "itruediv": _divide,
     "div": _divide,
+}
+# What `+=` and its like are called.
+ARITHMETIC |= {
+    f"i{name}": ARITHMETIC[name] for name in ("add", "sub", "mul", "truediv")
 }
 
 # -- modules ---------------------------------------------------------------------------
 
-MODULES: dict[type[nn.Module], Callable[[Any, Range], Range]] = {
-    nn.Sigmoid: lambda m, x: (0.0, 1.0),
-    nn.Hardsigmoid: lambda m, x: (0.0, 1.0),
-    nn.Softmax: lambda m, x: (0.0, 1.0),
-    nn.Softmax2d: lambda m, x: (0.0, 1.0),
-    nn.Softmin: lambda m, x: (0.0, 1.0),
-    nn.Tanh: lambda m, x: (-1.0, 1.0),
-    nn.Softsign: lambda m, x: (-1.0, 1.0),
-    nn.Hardtanh: lambda m, x: _clamped(x, m.min_val, m.max_val),
-    nn.ReLU6: lambda m, x: _clamped(x, 0, 6),
-    nn.ReLU: lambda m, x: _clamped(x, 0, None),
-    nn.Softplus: lambda m, x: (0.0, math.inf),
-    nn.LogSigmoid: lambda m, x: (-math.inf, 0.0),
-    nn.LogSoftmax: lambda m, x: (-math.inf, 0.0),
-    nn.ELU: lambda m, x: (-m.alpha, math.inf),
-    nn.CELU: lambda m, x: (-m.alpha, math.inf),
-    nn.SELU: lambda m, x: (LEAST_SELU, math.inf),
-    nn.GELU: lambda m, x: (LEAST_GELU, math.inf),
-    nn.SiLU: lambda m, x: (LEAST_SILU, math.inf),
-    nn.Hardswish: lambda m, x: (-0.375, math.inf),
-    nn.Mish: lambda m, x: (LEAST_MISH, math.inf),
-    nn.LeakyReLU: lambda m, x: _leaky(x, m.negative_slope),
-    nn.LSTM: lambda m, x: UNBOUNDED if m.proj_size else (-1.0, 1.0),
-    nn.LSTMCell: lambda m, x: (-1.0, 1.0),
-    nn.GRU: lambda m, x: (-1.0, 1.0),
-    nn.GRUCell: lambda m, x: (-1.0, 1.0),
-    nn.RNN: lambda m, x: (-1.0, 1.0) if m.nonlinearity == "tanh" else (0.0, math.inf),
+RECURRENT: dict[type[nn.Module], Callable[[Any], Range]] = {
+    nn.LSTM: lambda m: UNBOUNDED if m.proj_size else (-1.0, 1.0),
+    nn.LSTMCell: lambda m: (-1.0, 1.0),
+    nn.GRU: lambda m: (-1.0, 1.0),
+    nn.GRUCell: lambda m: (-1.0, 1.0),
+    nn.RNN: lambda m: (-1.0, 1.0) if m.nonlinearity == "tanh" else (0.0, math.inf),
 }
-KEEP_VALUES_MODULES = (
-    Dropout,
-    nn.AlphaDropout,
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.Flatten,
-    nn.Identity,
-    nn.PixelShuffle,
-    nn.Unflatten,
-    nn.Upsample,
-)
 
 
 def _of_module(module: nn.Module, x: Range) -> Range:
     """Return the range of a module's output from that of its input."""
     kind = type(module)
-    if isinstance(module, nn.Sequential) and kind is nn.Sequential:
-        return _of_parts(list(module), x)
-    if kind in MODULES:
-        return MODULES[kind](module, x)
-    if isinstance(module, KEEP_VALUES_MODULES):
+    name = kind.__name__.lower()
+    if kind is nn.Sequential:
+        return _of_parts(list(module.children()), x)
+    if kind is Dropout:
         return x
-    if kind.__module__.startswith("torch.nn."):
-        return _of_torch(module)
-    return _of_graph(module)
+    if not kind.__module__.startswith("torch.nn."):
+        return _of_graph(module)
+    if kind in RECURRENT:
+        return RECURRENT[kind](module)
+    if name in KEEP_VALUES:
+        return x
+    if name in FUNCTIONS:
+        arguments = {
+            key: getattr(module, key) for key in ARGUMENTS if hasattr(module, key)
+        }
+        return FUNCTIONS[name](x, **arguments)
+    if list(module.parameters(recurse=False)):
+        return UNBOUNDED
+    raise Unreadable(name)
 
 
 def _of_parts(parts: list[nn.Module], x: Range) -> Range:
@@ -215,13 +202,6 @@ def _of_parts(parts: list[nn.Module], x: Range) -> Range:
         except Exception:
             x = UNBOUNDED  # the last one may be readable all the same
     return _of_module(parts[-1], x) if parts else x
-
-
-def _of_torch(module: nn.Module) -> Range:
-    """Return the range of torch's own layers: with weights they may give anything."""
-    if list(module.parameters(recurse=False)):
-        return UNBOUNDED
-    raise Unreadable(type(module).__name__)
 
 
 # -- a forward of one's own ------------------------------------------------------------
@@ -243,8 +223,7 @@ class _Tracer(fx.Tracer):
         self._own = {id(module) for module in root.modules()}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = type(m) in MODULES or isinstance(m, KEEP_VALUES_MODULES)
-        return known or super().is_leaf_module(m, module_qualified_name)
+        return type(m) is Dropout or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any
@@ -293,7 +272,7 @@ def _of_node(node: fx.Node, root: nn.Module, ranges: dict[fx.Node, Any]) -> Rang
         before = ranges.get(x) if isinstance(x, fx.Node) else None
         return _of_module(root.get_submodule(str(node.target)), before or UNBOUNDED)
     name = str(getattr(node.target, "__name__", node.target))
-    return _of_function(name.rstrip("_"), node, of)
+    return _of_function(name.lower().replace("_", ""), node, of)
 
 
 def _of_function(name: str, node: fx.Node, of: Callable[[Any], Range]) -> Range:
