@@ -1,8 +1,7 @@
 """What trains the same network as our estimators: how people write it, and peers.
 
-Every function takes `(X, sizes, activation, batch_size, epochs, lr)` and returns
-`(seconds, loss)`, as `handwritten.handwritten` does. Peers that are not installed are
-named in `missing_peers`.
+Every function takes a `Job` and returns `(seconds, loss)`, as `handwritten` does. Peers
+that are not installed are named in `missing_peers`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import functools
 import importlib.util
 import logging
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -25,23 +23,17 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks._shared.handwritten import Clock, Extras, Timing, swap, unexplained
+from benchmarks._shared.handwritten import Extras, Job, Timing, swap, unexplained
+from benchmarks._shared.timing import timed
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 
 # ------------------------------------------------------------------------------- ours
 
 
 def ours(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
+    job: Job,
     *,
     extras: Extras,
-    device: str,
-    clock: Clock = time.perf_counter,
     init: str = "random",
     bottleneck: bool = True,
 ) -> Timing:
@@ -51,23 +43,21 @@ def ours(
     step has a linear part and noise beside. Without a bottleneck it is the denoising
     estimator whose code are its hidden layers.
     """
-    estimator = _estimator(sizes, extras, bottleneck=bottleneck).set_params(
-        activation=activation,
-        lr=lr,
-        max_epochs=epochs,
-        batch_size=batch_size,
-        device=device,
+    estimator = _estimator(job, extras, bottleneck=bottleneck).set_params(
+        activation=job.activation,
+        lr=job.lr,
+        max_epochs=job.epochs,
+        batch_size=job.batch_size,
+        device=job.device,
         init=init,
         # The seed that the caller gave torch for the others.
         random_state=torch.initial_seed() % 2**32,
     )
-    started = clock()
-    estimator.fit(X)
-    seconds = clock() - started
-    return seconds, unexplained(X, estimator.reconstruct)
+    seconds, _ = timed(job.clock, estimator.fit, job.X)
+    return seconds, unexplained(job.X, estimator.reconstruct)
 
 
-def _estimator(sizes: Sequence[int], extras: Extras, *, bottleneck: bool) -> Any:
+def _estimator(job: Job, extras: Extras, *, bottleneck: bool) -> Any:
     settings: dict[str, Any] = {
         "dropout": extras.dropout,
         "optimizer": extras.optimizer or ("adamw" if extras.weight_decay else "adam"),
@@ -80,13 +70,14 @@ def _estimator(sizes: Sequence[int], extras: Extras, *, bottleneck: bool) -> Any
         },
     }
     if bottleneck:
-        middle = len(sizes) // 2
         return AutoEncoderTransformer(
-            sizes[middle], hidden_layer_sizes=tuple(sizes[1:middle]), **settings
+            job.sizes[job.middle],
+            hidden_layer_sizes=job.sizes[1 : job.middle],
+            **settings,
         )
     return DenoisingAutoEncoderTransformer(
         features="hidden",
-        hidden_layer_sizes=tuple(sizes[1:-1]),
+        hidden_layer_sizes=job.sizes[1:-1],
         noise="swap",
         noise_level=extras.swap,
         **settings,
@@ -139,65 +130,54 @@ def dense_stack(
 
 
 def stock_skorch(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    clock: Clock = time.perf_counter,
-    bottleneck: bool = True,
-    swap_noise: float = 0.0,
+    job: Job, *, bottleneck: bool = True, swap_noise: float = 0.0
 ) -> Timing:
     """Train with skorch as a user would write it, its defaults where nothing is said.
 
     Two of its defaults are changed so that it does the work the others do, both in
     its favour: no fifth of the rows is held out and scored, and nothing is printed.
     """
-    started = clock()
-    net = NeuralNet(
-        dense_stack(sizes, activation, bottleneck=bottleneck, swap_noise=swap_noise),
-        criterion=nn.MSELoss,
-        optimizer=torch.optim.Adam,
-        lr=lr,
-        batch_size=batch_size,
-        max_epochs=epochs,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
-    ).fit(X, X)
-    seconds = clock() - started
-    return seconds, unexplained(X, net.predict)
+
+    def run() -> NeuralNet:
+        return NeuralNet(
+            dense_stack(
+                job.sizes, job.activation, bottleneck=bottleneck, swap_noise=swap_noise
+            ),
+            criterion=nn.MSELoss,
+            optimizer=torch.optim.Adam,
+            lr=job.lr,
+            batch_size=job.batch_size,
+            max_epochs=job.epochs,
+            iterator_train__shuffle=True,
+            train_split=None,
+            verbose=0,
+        ).fit(job.X, job.X)
+
+    seconds, net = timed(job.clock, run)
+    return seconds, unexplained(job.X, net.predict)
 
 
-def tutorial_loop(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    clock: Clock = time.perf_counter,
-) -> Timing:
+def tutorial_loop(job: Job) -> Timing:
     """Train as tutorials do: a shuffling DataLoader, Adam, `.item()` every step."""
-    started = clock()
-    net = dense_stack(sizes, activation)
-    criterion = nn.MSELoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
-    dataset = TensorDataset(torch.from_numpy(X))
-    loader = DataLoader(dataset, batch_size=batch_size, shuffle=True)
-    for _ in range(epochs):
-        running_loss = 0.0
-        for (x,) in loader:
-            optimizer.zero_grad()
-            loss = criterion(net(x), x)
-            loss.backward()
-            optimizer.step()
-            running_loss += loss.item()
-    seconds = clock() - started
-    return seconds, unexplained(X, functools.partial(_reconstruct, net))
+
+    def run() -> nn.Module:
+        net = dense_stack(job.sizes, job.activation)
+        criterion = nn.MSELoss()
+        optimizer = torch.optim.Adam(net.parameters(), lr=job.lr)
+        dataset = TensorDataset(torch.from_numpy(job.X))
+        loader = DataLoader(dataset, batch_size=job.batch_size, shuffle=True)
+        for _ in range(job.epochs):
+            running_loss = 0.0
+            for (x,) in loader:
+                optimizer.zero_grad()
+                loss = criterion(net(x), x)
+                loss.backward()
+                optimizer.step()
+                running_loss += loss.item()
+        return net
+
+    seconds, net = timed(job.clock, run)
+    return seconds, unexplained(job.X, functools.partial(_reconstruct, net))
 
 
 def _reconstruct(net: nn.Module, rows: np.ndarray) -> np.ndarray:
@@ -206,16 +186,7 @@ def _reconstruct(net: nn.Module, rows: np.ndarray) -> np.ndarray:
         return net(torch.from_numpy(rows)).numpy()
 
 
-def mlp_regressor(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    clock: Clock = time.perf_counter,
-) -> Timing:
+def mlp_regressor(job: Job) -> Timing:
     """Train scikit-learn's `MLPRegressor` on `(X, X)` for exactly `epochs` epochs.
 
     It puts its activation behind the bottleneck too, and knows fewer activations:
@@ -223,37 +194,26 @@ def mlp_regressor(
     """
     known = {"identity", "logistic", "tanh", "relu"}
     model = MLPRegressor(
-        hidden_layer_sizes=sizes[1:-1],
-        activation=activation if activation in known else "relu",
+        hidden_layer_sizes=job.sizes[1:-1],
+        activation=job.activation if job.activation in known else "relu",
         alpha=0.0,
-        batch_size=batch_size,
-        learning_rate_init=lr,
-        max_iter=epochs,
+        batch_size=job.batch_size,
+        learning_rate_init=job.lr,
+        max_iter=job.epochs,
         tol=0.0,
-        n_iter_no_change=epochs + 1,
+        n_iter_no_change=job.epochs + 1,
         random_state=torch.initial_seed() % 2**32,
     )
-    started = clock()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(X, X)
-    seconds = clock() - started
-    return seconds, unexplained(X, model.predict)
+        seconds, _ = timed(job.clock, model.fit, job.X, job.X)
+    return seconds, unexplained(job.X, model.predict)
 
 
 # -------------------------------------------------------------------------- the peers
 
 
-def pyod(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    clock: Clock = time.perf_counter,
-) -> Timing:
+def pyod(job: Job) -> Timing:
     """Train pyod's `AutoEncoder`, its batch normalisation, dropout and decay off.
 
     It has an activation behind the bottleneck too, leaves out the last batch of an
@@ -262,34 +222,23 @@ def pyod(
     from pyod.models.auto_encoder import AutoEncoder
 
     detector = AutoEncoder(
-        hidden_neuron_list=list(sizes[1 : len(sizes) // 2 + 1]),
-        hidden_activation_name=activation,
+        hidden_neuron_list=list(job.sizes[1 : job.middle + 1]),
+        hidden_activation_name=job.activation,
         batch_norm=False,
         dropout_rate=0.0,
         preprocessing=False,
-        lr=lr,
+        lr=job.lr,
         optimizer_params={"weight_decay": 0.0},
-        batch_size=batch_size,
-        epoch_num=epochs,
+        batch_size=job.batch_size,
+        epoch_num=job.epochs,
         device="cpu",
         verbose=0,
     )
-    started = clock()
-    detector.fit(X)
-    seconds = clock() - started
-    return seconds, unexplained(X, functools.partial(_reconstruct, detector.model))
+    seconds, _ = timed(job.clock, detector.fit, job.X)
+    return seconds, unexplained(job.X, functools.partial(_reconstruct, detector.model))
 
 
-def pythae(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    clock: Clock = time.perf_counter,
-) -> Timing:
+def pythae(job: Job) -> Timing:
     """Train pythae's `AE`, its printing off; it copies the best model, and saves it."""
     from pythae.models import AE, AEConfig
     from pythae.models.base.base_utils import ModelOutput
@@ -297,7 +246,7 @@ def pythae(
     from pythae.pipelines import TrainingPipeline
     from pythae.trainers import BaseTrainerConfig
 
-    stack = dense_stack(sizes, activation)
+    stack = dense_stack(job.sizes, job.activation)
     # Both halves have as many layers, and the encoder's ends with the bottleneck.
     middle = (len(stack) + 1) // 2
 
@@ -317,30 +266,32 @@ def pythae(
         def forward(self, z: Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=self.layers(z))
 
-    config = AEConfig(input_dim=(sizes[0],), latent_dim=sizes[len(sizes) // 2])
+    config = AEConfig(input_dim=(job.sizes[0],), latent_dim=job.sizes[job.middle])
     with tempfile.TemporaryDirectory() as folder:
         training = BaseTrainerConfig(
             output_dir=folder,
-            per_device_train_batch_size=batch_size,
-            num_epochs=epochs,
-            learning_rate=lr,
+            per_device_train_batch_size=job.batch_size,
+            num_epochs=job.epochs,
+            learning_rate=job.lr,
             no_cuda=True,
         )
-        logging.disable(logging.INFO)
-        started = clock()
-        try:
+
+        def run() -> None:
             model = AE(config, Encoder(), Decoder())
-            TrainingPipeline(model=model, training_config=training)(X)
-            seconds = clock() - started
+            TrainingPipeline(model=model, training_config=training)(job.X)
+
+        logging.disable(logging.INFO)
+        try:
+            seconds, _ = timed(job.clock, run)
         finally:
             logging.disable(logging.NOTSET)
-    return seconds, unexplained(X, functools.partial(_reconstruct, stack))
+    return seconds, unexplained(job.X, functools.partial(_reconstruct, stack))
 
 
-PEERS: dict[str, Callable[..., Timing]] = {"pyod": pyod, "pythae": pythae}
+PEERS: dict[str, Callable[[Job], Timing]] = {"pyod": pyod, "pythae": pythae}
 
 
-def installed_peers() -> dict[str, Callable[..., Timing]]:
+def installed_peers() -> dict[str, Callable[[Job], Timing]]:
     """Return the peers that can be run here, by the names of their packages."""
     missing = missing_peers()
     return {name: peer for name, peer in PEERS.items() if name not in missing}

@@ -12,7 +12,7 @@ compare what methods make of that matrix, not how it was made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn import datasets as sklearn_datasets
+from sklearn.decomposition import PCA
 
 Loader = Callable[[Path], np.ndarray]
 
@@ -60,6 +61,42 @@ class DataSet:
         if self.file is None:
             return False
         return folder is None or not (folder / self.file).is_file()
+
+
+def some_rows(X: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
+    """Return at most so many rows, at random."""
+    return X[np.random.default_rng(seed).permutation(len(X))[:most]]
+
+
+def squared_error(X: np.ndarray, reconstruction: np.ndarray) -> float:
+    """Return the sum over all cells."""
+    return float(np.square(X - reconstruction, dtype=np.float64).sum())
+
+
+def pca_error(train: np.ndarray, test: np.ndarray, k: int, seed: int = 0) -> float:
+    """Return the squared error of PCA on rows that it was not fitted to."""
+    pca = PCA(k, random_state=seed).fit(train)
+    return squared_error(test, pca.inverse_transform(pca.transform(test)))
+
+
+def fill(rows: np.ndarray, *, noise: float = 0.3) -> np.ndarray:
+    """Fill an array or a memory map with factors and noise, a part at a time."""
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((20, rows.shape[1]), dtype=np.float32) / 4
+    for start in range(0, len(rows), 10_000):
+        part = rows[start : start + 10_000]
+        part[:] = rng.standard_normal((len(part), 20), dtype=np.float32) @ mixing
+        part += noise * rng.standard_normal(part.shape, dtype=np.float32)
+    return rows
+
+
+def split_missing(
+    names: Iterable[str], folder: Path | None
+) -> tuple[list[str], list[str]]:
+    """Return the sets that are there, and those that need a file which is not."""
+    names = list(names)
+    missing = [name for name in names if SETS[name].missing(folder)]
+    return [name for name in names if name not in missing], missing
 
 
 # ---------------------------------------------------------------- sets of packages

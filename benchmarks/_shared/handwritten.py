@@ -1,28 +1,31 @@
 """Tight training loops by hand, to measure ours against.
 
-`handwritten` takes `(X, sizes, activation, batch_size, epochs, lr)` and returns
-`(seconds, loss)`, as every function of `competitors` does. The network is the dense
-stack `sizes`, for example `(64, 32, 8, 32, 64)`: the activation follows every layer but
-the bottleneck and the last, and without a bottleneck every layer but the last. `loss`
-is the squared error over the variance of `X` around its mean, on all the rows, taken
-with the final weights after the clock has stopped; so one number compares loops whose
-own running losses are scaled differently, and shows that all of them did the same work.
+`handwritten` takes a `Job` and returns `(seconds, loss)`, as every function of
+`competitors` does. The network is the dense stack `sizes`, for example
+`(64, 32, 8, 32, 64)`: the activation follows every layer but the bottleneck and the
+last, and without a bottleneck every layer but the last. `loss` is the squared error
+over the variance of `X` around its mean, on all the rows, taken with the final weights
+after the clock has stopped; so one number compares loops whose own running losses are
+scaled differently, and shows that all of them did the same work.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Clock = Callable[[], float]
+from benchmarks._shared.timing import Clock, timed
+
 Timing = tuple[float, float]
 Layers = list[tuple[Tensor, Tensor]]
 
@@ -35,6 +38,39 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": F.elu,
     "silu": F.silu,
 }
+
+
+class Job(NamedTuple):
+    """What everybody is given: rows, a dense stack, and how to train it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32
+    sizes : tuple of int
+        Numbers after each layer, the input's and the output's too.
+    activation : str
+        Behind each layer but the bottleneck and the last.
+    batch_size, epochs : int
+    lr : float
+    clock : callable
+        What to time with; `time.process_time` is steadier on a busy machine.
+    device : str
+        "cpu" or "cuda".
+    """
+
+    X: np.ndarray
+    sizes: tuple[int, ...]
+    activation: str
+    batch_size: int
+    epochs: int
+    lr: float = 1e-3
+    clock: Clock = time.perf_counter
+    device: str = "cpu"
+
+    @property
+    def middle(self) -> int:
+        """Which of the sizes is the bottleneck's."""
+        return len(self.sizes) // 2
 
 
 @dataclass(frozen=True)
@@ -50,8 +86,6 @@ class Extras:
     average : bool
         Keep averaged weights, of decay `min(.99, t / (t + 10))` at step t, and
         evaluate those.
-    noise : float
-        Standard deviation of Gaussian noise on the network's (standardised) input.
     swap : float
         Share of the cells that are replaced by another row's, see `swap`.
     dropout : float
@@ -70,7 +104,6 @@ class Extras:
     weight_decay: float = 0.0
     clip: float | None = None
     average: bool = False
-    noise: float = 0.0
     swap: float = 0.0
     dropout: float = 0.0
     bf16: bool = False
@@ -138,7 +171,7 @@ class Stack:
 
     def set_extras(self, X: Tensor, extras: Extras) -> None:
         """Take over what a recipe adds to the forward pass."""
-        self.noise, self.swap, self.dropout = extras.noise, extras.swap, extras.dropout
+        self.swap, self.dropout = extras.swap, extras.dropout
         self.mean = self.scale = self.inverse_scale = None
         if extras.standardise:
             scale = X.std(dim=0, correction=0)
@@ -174,8 +207,6 @@ class Stack:
     def loss(self, x: Tensor) -> Tensor:
         """Mean squared error of rows, with noise on the input if there is some."""
         target = h = self.prepare(x)
-        if self.noise:
-            h = torch.empty_like(target).normal_(0.0, self.noise).add_(target)
         if self.swap:
             h = swap(target, self.swap)
         return F.mse_loss(self.forward(h, self.dropout), target)
@@ -203,18 +234,7 @@ def _batches(data: Tensor, batch_size: int) -> Iterator[Tensor]:
 
 
 def handwritten(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    extras: Extras = Extras(),
-    flat: bool = False,
-    bottleneck: bool = True,
-    device: str = "cpu",
-    clock: Clock = time.perf_counter,
+    job: Job, *, extras: Extras = Extras(), flat: bool = False, bottleneck: bool = True
 ) -> Timing:
     """Train with a tight loop: autograd, a fused public optimiser, no waste between.
 
@@ -223,9 +243,7 @@ def handwritten(
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features), float32
-    sizes, activation, batch_size, epochs, lr
-        As the module says.
+    job : Job
     extras : Extras
         The parts of a recipe to add, none by default.
     flat : bool
@@ -234,44 +252,48 @@ def handwritten(
         write.
     bottleneck : bool
         Whether the middle of `sizes` is one, which no activation follows.
-    device : str
-        "cpu" or "cuda".
-    clock : callable
-        What to time with; `time.process_time` is steadier on a busy machine.
 
     Returns
     -------
     seconds, loss : float
     """
-    started = clock()
-    data = torch.as_tensor(X, device=device)
-    stack = Stack(
-        data, sizes, activation, extras=extras, flat=flat, bottleneck=bottleneck
+    make = functools.partial(
+        Stack,
+        sizes=job.sizes,
+        activation=job.activation,
+        extras=extras,
+        flat=flat,
+        bottleneck=bottleneck,
     )
-    averages = train(stack, data, batch_size, epochs, lr, extras)
-    seconds = clock() - started
-    return seconds, unexplained(X, lambda rows: stack.reconstruct(rows, averages))
+    return train(job, make, extras)
 
 
-def train(
-    stack: Stack,
-    data: Tensor,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    extras: Extras,
+def train(job: Job, make: Callable[[Tensor], Stack], extras: Extras) -> Timing:
+    """Build a stack for the rows on the device, take all steps, and score it."""
+
+    def run() -> tuple[Stack, list[Tensor] | None]:
+        data = torch.as_tensor(job.X, device=job.device)
+        stack = make(data)
+        return stack, take_steps(stack, data, job, extras)
+
+    seconds, (stack, averages) = timed(job.clock, run)
+    return seconds, unexplained(job.X, lambda X: stack.reconstruct(X, averages))
+
+
+def take_steps(
+    stack: Stack, data: Tensor, job: Job, extras: Extras
 ) -> list[Tensor] | None:
-    """Take all steps; give the averaged weights where there are some."""
+    """Take all steps; return the averaged weights where there are some."""
     leaves = stack.leaves
-    optimizer = _optimizer(leaves, lr, extras)
+    optimizer = _optimizer(leaves, job.lr, extras)
     averages = [p.detach().clone() for p in leaves] if extras.average else None
     current = [p.detach() for p in leaves]  # the same memory, outside autograd
     kind, bf16 = data.device.type, torch.bfloat16
     products = torch.autocast(kind, dtype=bf16) if extras.bf16 else nullcontext()
     step, epoch_losses = 0, []
-    for _ in range(epochs):
+    for _ in range(job.epochs):
         losses = []
-        for x in _batches(data, batch_size):
+        for x in _batches(data, job.batch_size):
             if stack.flat is None:
                 optimizer.zero_grad(set_to_none=True)
             else:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 
-import numpy as np
-
-from benchmarks._shared.common import markdown_table, number, verdict
+from benchmarks._shared.report import markdown_table, mean, number, verdict
+from benchmarks._shared.results import Line, means_by
 from benchmarks.density.methods import TOLD
-from benchmarks.quality.results import Line
 
 OURS = ("VAE", "VAE, mixture")
 RIVALS = ("GMM", "KDE")
@@ -18,19 +15,13 @@ CLOSE = 0.05
 FAR = 1.0
 """Nats above PCA's that count."""
 
-Means = dict[tuple[str, int, str], dict[str, float]]
+Means = dict[tuple, dict[str, float]]
 
 
 def means_of(lines: list[Line], reading: str) -> Means:
     """Average values over seeds, by set, components and method."""
-    found = defaultdict(list)
-    for line in lines:
-        if line.units == reading:
-            found[line.name, line.k, line.run].append(line.values)
-    return {
-        key: {name: float(np.mean([v[name] for v in values])) for name in values[0]}
-        for key, values in found.items()
-    }
+    some = [line for line in lines if line.units == reading]
+    return means_by(some, lambda line: (line.name, line.k, line.run))
 
 
 def _cases(means: Means) -> list[tuple[str, int]]:
@@ -94,7 +85,7 @@ def _targets(means: Means, over: dict[str, int], n_sets: int) -> list[str]:
             alive += means[name, k, OURS[0]]["active"] == k
     values = list(gaps.values())
     worst = min(gaps, key=lambda case: gaps[case])
-    far = float(np.mean([gap > FAR for gap in values]))
+    far = mean(gap > FAR for gap in values)
     lines = [
         verdict(
             f"least nats above PCA ({worst[0]}, k = {worst[1]})",
@@ -111,7 +102,7 @@ def _targets(means: Means, over: dict[str, int], n_sets: int) -> list[str]:
     return [*lines, verdict(f"share of {what}", share, ">=", 1.0)]
 
 
-def density_report(lines: list[Line], note: str) -> str:
+def density_report(lines: list[Line], note: str) -> list[str]:
     """Return the tables of both readings, and the verdicts on the one that ranks."""
     parts = [f"# Held-out log density, nats a row, one thread ({note})"]
     for reading in dict.fromkeys(line.units for line in lines):
@@ -123,10 +114,10 @@ def density_report(lines: list[Line], note: str) -> str:
         if reading == "noise":
             n_sets = len({name for name, _ in _cases(means)})
             parts.append("\n".join(_targets(means, over, n_sets)))
-    return "\n\n".join(parts)
+    return parts
 
 
-def samples_report(lines: list[Line], note: str) -> str:
+def samples_report(lines: list[Line], note: str) -> list[str]:
     """Return the table of the drawn rows."""
     means = means_of(lines, "as is")
     rows = []
@@ -137,6 +128,5 @@ def samples_report(lines: list[Line], note: str) -> str:
         rows.append((name, str(k), *cells))
     runs = (*OURS, "GMM", "columns alone")
     header = ("set", "k", *(f"AUC: {r}" for r in runs), *(f"near: {r}" for r in runs))
-    return "\n\n".join(
-        [f"# Drawn rows against held-out ones ({note})", markdown_table(header, rows)]
-    )
+    title = f"# Drawn rows against held-out ones ({note})"
+    return [title, markdown_table(header, rows)]

@@ -26,16 +26,17 @@ Only sets that defaults may be tuned on are run; `--confirm` runs others instead
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from benchmarks._shared.common import ensure_one_thread, load_note, publish
-from benchmarks._shared.data import SETS
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.data import SETS, some_rows, split_missing
+from benchmarks._shared.report import missing_files, publish
+from benchmarks._shared.results import Line, Lines
+from benchmarks._shared.timing import load_note
 from benchmarks.density.methods import (
     Density,
     independent,
@@ -46,7 +47,6 @@ from benchmarks.density.methods import (
 )
 from benchmarks.density.report import density_report, samples_report
 from benchmarks.density.samples import judged
-from benchmarks.quality.results import Line, Lines
 
 CARRIED = ("digits", "breast_cancer", "wine", "diabetes", "adult")
 WITH_DATA = (
@@ -161,44 +161,27 @@ class Runs:
             self.do(task, k, ours, lambda k=k: variational(train, k, seed))
 
 
-def rows_of(names: list[str], folder: Path, most: int) -> Iterator[tuple[str, Split]]:
-    """Load sets, cut down at random to so many rows."""
-    for name in tqdm(names):
-        X = SETS[name].load(folder)
-        yield name, X[np.random.default_rng(0).permutation(len(X))[:most]]
-
-
-def parse() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    """Run what has no result yet, and print the tables."""
+    data = "folder with the open sets' files"
+    parser = command_line(__doc__, data=data, results=True)
     add = parser.add_argument
-    add("--data", type=Path, help="folder with the open sets' files")
     add("--sets", nargs="+", choices=sorted(SETS), help="in place of the usual ones")
     add("--confirm", action="store_true", help="sets that no default was tuned on")
     add("--k", type=int, nargs="+", default=[2, 5, 10], help="default 2 5 10")
     add("--rows", type=int, default=3_000, help="at most, at random (default 3,000)")
     add("--seeds", type=int, default=1, help="splits (default 1)")
     add("--samples", action="store_true", help="judge drawn rows, not densities")
-    add("--results", type=Path, help="lines of results: read, and added to")
     add("--tables", action="store_true", help="only print what --results has")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Run what has no result yet, and print the tables."""
-    args = parse()
-    ensure_one_thread()
+    args = parse(parser)
     names = args.sets or (CONFIRM if args.confirm else WITH_DATA)
     if not (args.sets or args.data):
         names = CARRIED
-    missing = [name for name in names if SETS[name].missing(args.data)]
-    names = [name for name in names if name not in missing]
+    names, missing = split_missing(names, args.data)
     task = SAMPLES if args.samples else DENSITY
     lines = Lines(args.results)
-    for name, X in rows_of([] if args.tables else names, args.data, args.rows):
+    for name in [] if args.tables else tqdm(names):
+        X = some_rows(SETS[name].load(args.data), args.rows)
         lines.check_rows(name, len(X))
         for seed in range(args.seeds):
             for reading in ["as is"] if args.samples else READINGS:
@@ -206,11 +189,8 @@ def main() -> None:
                 runs = Runs(lines, name, reading, len(X), seed, rows)
                 runs.every(task, args.k)
     report = samples_report if args.samples else density_report
-    chosen = [line for line in lines.all.values() if line.name in names]
-    text = report([line for line in chosen if line.task == task], load_note())
-    if missing:
-        text += f"\n\n- no file for: {', '.join(missing)}"
-    publish(text, args.write)
+    chosen = [x for x in lines.all.values() if x.name in names and x.task == task]
+    publish(args.write, *report(chosen, load_note()), *missing_files(missing))
 
 
 if __name__ == "__main__":

@@ -19,19 +19,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.data import some_rows, squared_error
+from benchmarks._shared.report import (
+    document,
     markdown_table,
     number,
     publish,
     verdict,
 )
+from benchmarks._shared.timing import timed
 from sk_autoencoder import AutoEncoderTransformer
 from sk_autoencoder.datasets import load_fashion_mnist
 from sk_autoencoder.networks import ConvNet
@@ -141,14 +143,9 @@ def _folder(place: Path | None) -> Path:
     return place
 
 
-def _part(images: np.ndarray, n_rows: int) -> np.ndarray:
-    """Draw so many images at random."""
-    return images[np.random.default_rng(0).permutation(len(images))[:n_rows]]
-
-
 def drawn(images: np.ndarray, n_rows: int) -> np.ndarray:
     """Draw so many images at random, as float32 rows."""
-    chosen = _part(images, n_rows)
+    chosen = some_rows(images, n_rows)
     return chosen.reshape(len(chosen), -1).astype(np.float32)
 
 
@@ -166,14 +163,11 @@ def compare(
             n_components, network=ConvNet(input_shape=shape), **settings
         ),
     }
-    total = np.square(test - train.mean(axis=0), dtype=np.float64).sum()
+    total = squared_error(test, train.mean(axis=0))
     scores = {}
     for name, method in methods.items():
-        started = time.process_time()
-        method.fit(train)
-        seconds = time.process_time() - started
-        back = method.inverse_transform(method.transform(test))
-        error = float(np.square(test - back, dtype=np.float64).sum())
+        seconds, _ = timed(time.process_time, method.fit, train)
+        error = squared_error(test, method.inverse_transform(method.transform(test)))
         scores[name] = Score(error, 1 - error / total, seconds)
     return scores
 
@@ -183,14 +177,14 @@ def choices(args: argparse.Namespace) -> str:
     # As they were chosen: rows of all postal digits, and the first of the clothes.
     postal = np.concatenate(usps(args))
     clothes = load_fashion_mnist(folder=args.fashion).images[: args.rows]
-    sets = {("usps", 10): _part(postal, args.rows), ("fashion_mnist", 4): clothes}
+    sets = {("usps", 10): some_rows(postal, args.rows), ("fashion_mnist", 4): clothes}
     rows = []
     for changes in tqdm(CHOICES):
         errors = [error_over_dense(X, k, changes) for (_, k), X in sets.items()]
         named = ", ".join(f"{name}={value}" for name, value in changes.items())
         rows.append((named or "defaults", *(number(error) for error in errors)))
     header = ("ConvNet", *(f"{name}, {k} numbers" for name, k in sets))
-    return f"# Squared error over dense layers'\n\n{markdown_table(header, rows)}"
+    return document("# Squared error over dense layers'", markdown_table(header, rows))
 
 
 def error_over_dense(
@@ -236,35 +230,24 @@ def report(results: dict[tuple[str, int], dict[str, Score]]) -> str:
         "error over dense layers'",
         "processor, s",
     )
-    return f"{markdown_table(header, rows)}\n\n" + "\n".join(lines)
+    return document(markdown_table(header, rows), "\n".join(lines))
 
 
 def _over(scores: dict[str, Score], name: str, base: str) -> float:
     return scores[name].error / scores[base].error
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    """Run the benchmark from the command line."""
+    parser = command_line(__doc__, data="folder with usps.npz and pneumoniamnist.npz")
     add = parser.add_argument
-    add("--data", type=Path, help="folder with usps.npz and pneumoniamnist.npz")
     add("--fashion", type=Path, help="folder with Fashion-MNIST's .gz files")
     add("--rows", type=int, default=3_000, help="to train on, at most (default 3,000)")
     add("--epochs", type=int, help="at most (default: the estimator's)")
     add("--choices", action="store_true", help="print other settings of ConvNet")
-    add("--write", type=Path, metavar="FILE", help="also write the table there")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Run the benchmark from the command line."""
-    args = parse_arguments()
-    ensure_one_thread()
-    torch.set_num_threads(1)
+    args = parse(parser)
     if args.choices:
-        publish(choices(args), args.write)
+        publish(args.write, choices(args))
         return
     results, missing = {}, []
     for (name, k), load in tqdm(CASES.items()):
@@ -283,7 +266,7 @@ def main() -> None:
     ]
     if missing:
         parts.append("Missing:\n\n" + "\n".join(missing))
-    publish("\n\n".join(parts), args.write)
+    publish(args.write, *parts)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,11 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.report import (
+    document,
     markdown_table,
+    mean,
     number,
     publish,
     verdict,
@@ -279,36 +281,25 @@ def report(results: dict[str, list[dict[str, float]]]) -> str:
     methods = (PRINCIPAL, LOOP, SAME, DEFAULTS)
     rows, verdicts = [], []
     for name, scores in results.items():
-        means = {m: float(np.mean([score[m] for score in scores])) for m in methods}
+        means = {m: mean(score[m] for score in scores) for m in methods}
         rows.append([name, *(number(means[method]) for method in methods)])
         for method in (SAME, DEFAULTS):
             gain = means[method] - means[LOOP]
             what = f"{name}: explained variance with {method} over the loop's"
             verdicts.append(verdict(what, gain, ">=", -MARGIN, ".3f"))
     table = markdown_table(["explained variance", *methods], rows)
-    return "\n\n".join([table, "\n".join(verdicts)])
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--data", type=Path, help="folder with usps.npz")
-    add("--fashion", type=Path, help="folder with Fashion-MNIST's .gz files")
-    add("--rows", type=int, default=6_000, help="images to train on (default 6,000)")
-    add("--seeds", type=int, default=1, help="first weights to average over")
-    add("--only", choices=list(TASKS), nargs="+", help="networks (default: all)")
-    add("--write", type=Path, metavar="FILE", help="also write the table there")
-    return parser.parse_args()
+    return document(table, "\n".join(verdicts))
 
 
 def main() -> None:
     """Run the benchmark from the command line."""
-    args = parse_arguments()
-    ensure_one_thread()
-    torch.set_num_threads(1)
+    parser = command_line(__doc__, data="folder with usps.npz")
+    add = parser.add_argument
+    add("--fashion", type=Path, help="folder with Fashion-MNIST's .gz files")
+    add("--rows", type=int, default=6_000, help="images to train on (default 6,000)")
+    add("--seeds", type=int, default=1, help="first weights to average over")
+    add("--only", choices=list(TASKS), nargs="+", help="networks (default: all)")
+    args = parse(parser)
     images = images_of(args)
     images = Images(images.train[: args.rows], images.test)
     results: dict[str, list[dict[str, float]]] = {}
@@ -316,11 +307,11 @@ def main() -> None:
         rows = images if TASKS[name].on_images else windows()
         seeds = range(args.seeds)
         results[name] = [compare(TASKS[name], rows, seed) for seed in seeds]
-    publish(
+    title = (
         f"# Networks of the tutorials, {len(images.train):,} images to train on, means "
-        f"over {args.seeds} seeds, one thread\n\n{report(results)}",
-        args.write,
+        f"over {args.seeds} seeds, one thread"
     )
+    publish(args.write, title, report(results))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._shared.data import SETS, array_labels
+from benchmarks._shared.data import SETS, array_labels, some_rows
 from sk_autoencoder import AutoEncoderOutlierDetector
 
 OURS = "ours"
@@ -39,25 +39,10 @@ def planted(X: Rows, normal: np.ndarray) -> tuple[Rows, Labels]:
     return X[kept].astype(np.float32), (~normal[kept]).astype(int)
 
 
-def _breast_cancer() -> tuple[Rows, Labels]:
-    X, y = datasets.load_breast_cancer(return_X_y=True)
-    return planted(X, y == 1)
-
-
-def _digits() -> tuple[Rows, Labels]:
-    X, y = datasets.load_digits(return_X_y=True)
-    return planted(X, y < 5)
-
-
-def _wine() -> tuple[Rows, Labels]:
-    X, y = datasets.load_wine(return_X_y=True)
-    return planted(X, y < 2)
-
-
-CARRIED: dict[str, Callable[[], tuple[Rows, Labels]]] = {
-    "breast_cancer": _breast_cancer,
-    "digits": _digits,
-    "wine": _wine,
+CARRIED: dict[str, tuple[Callable, Callable[[np.ndarray], np.ndarray]]] = {
+    "breast_cancer": (datasets.load_breast_cancer, lambda y: y == 1),
+    "digits": (datasets.load_digits, lambda y: y < 5),
+    "wine": (datasets.load_wine, lambda y: y < 2),
 }
 """Sets of scikit-learn: normal are benign tumours, digits under 5, two wines."""
 
@@ -70,11 +55,13 @@ def names_of(half: str) -> list[str]:
 def load(name: str, folder: Path | None, most: int) -> tuple[Rows, Labels]:
     """Load a set and its labels, 1 for an outlier; at most so many rows, at random."""
     if name in CARRIED:
-        X, y = CARRIED[name]()
+        read, is_normal = CARRIED[name]
+        X, y = read(return_X_y=True)
+        X, y = planted(X, is_normal(y))
     else:
         assert folder is not None
         X, y = SETS[name].load(folder), array_labels(f"{name}.npz")(folder)
-    kept = np.random.default_rng(0).permutation(len(X))[:most]
+    kept = some_rows(np.arange(len(X)), most)
     return X[kept], y[kept]
 
 

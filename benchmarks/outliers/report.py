@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 
-import numpy as np
-
-from benchmarks._shared.common import markdown_table, number, verdict
+from benchmarks._shared.report import markdown_table, mean, number, verdict
+from benchmarks._shared.results import Line, means_by
 from benchmarks.outliers.methods import DETECTORS, OURS, PYOD_AUTOENCODER
-from benchmarks.quality.results import Line
 
 AREA, PRECISION, SECONDS = "auc", "precision", "seconds"
 TITLES = {
@@ -17,20 +14,7 @@ TITLES = {
     PRECISION: "Average precision",
     SECONDS: "Seconds of fit",
 }
-MEAN = "mean"
-
-Means = dict[tuple[str, str], dict[str, float]]
-
-
-def means_of(lines: list[Line]) -> Means:
-    """Average over seeds, by set and method."""
-    found = defaultdict(list)
-    for line in lines:
-        found[line.name, line.run].append(line.values)
-    return {
-        key: {what: float(np.mean([v[what] for v in values])) for what in TITLES}
-        for key, values in found.items()
-    }
+Means = dict[tuple, dict[str, float]]
 
 
 def column(means: Means, run: str, names: list[str], what: str) -> list[float]:
@@ -44,8 +28,8 @@ def _table(means: Means, names: list[str], runs: list[str], what: str) -> str:
         (name, *(number(values[i], 3) for values in columns))
         for i, name in enumerate(names)
     ]
-    averages = [number(float(np.mean(values)), 3) for values in columns]
-    return markdown_table(("set", *runs), [*rows, (MEAN, *averages)])
+    averages = [number(mean(values), 3) for values in columns]
+    return markdown_table(("set", *runs), [*rows, ("mean", *averages)])
 
 
 def _targets(means: Means, names: list[str], runs: list[str]) -> list[str]:
@@ -53,9 +37,9 @@ def _targets(means: Means, names: list[str], runs: list[str]) -> list[str]:
     rivals = [run for run in runs if not run.startswith(OURS)]
     lines = []
     for what in (AREA, PRECISION):
-        ours = float(np.mean(column(means, OURS, names, what)))
+        ours = mean(column(means, OURS, names, what))
         for rival in rivals:
-            theirs = float(np.mean(column(means, rival, names, what)))
+            theirs = mean(column(means, rival, names, what))
             gain = ours - theirs
             title = f"mean {TITLES[what].lower()} over that of {rival}"
             lines.append(verdict(title, gain, ">=", 0.0, "+.3f"))
@@ -67,9 +51,9 @@ def _targets(means: Means, names: list[str], runs: list[str]) -> list[str]:
     return lines
 
 
-def report(lines: list[Line], note: str) -> str:
+def report(lines: list[Line], note: str) -> list[str]:
     """Return the tables of all figures, and the verdicts."""
-    means = means_of(lines)
+    means = means_by(lines, lambda line: (line.name, line.run))
     names = list(dict.fromkeys(line.name for line in lines))
     runs = [run for run in DETECTORS if any(line.run == run for line in lines)]
     n_seeds = 1 + max((line.seed for line in lines), default=0)
@@ -78,4 +62,4 @@ def report(lines: list[Line], note: str) -> str:
         parts += [f"## {title}", _table(means, names, runs, what)]
     if OURS in runs:
         parts.append("\n".join(_targets(means, names, runs)))
-    return "\n\n".join(parts)
+    return parts

@@ -20,17 +20,19 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
-from benchmarks._shared.common import ensure_one_thread, load_note, publish
+from benchmarks._shared.command import command_line, parse
 from benchmarks._shared.data import SETS
+from benchmarks._shared.report import missing_files, publish
+from benchmarks._shared.results import Line, Lines
+from benchmarks._shared.timing import load_note, timed
 from benchmarks.outliers.methods import CARRIED, DETECTORS, Rows, load, names_of
 from benchmarks.outliers.report import AREA, PRECISION, SECONDS, report
-from benchmarks.quality.results import Line, Lines
 
 TASK = "outliers"
 
@@ -39,9 +41,7 @@ def measured(run: str, X: Rows, y: np.ndarray, seed: int) -> dict[str, float]:
     """Fit one detector, and judge its scores of the same rows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of rivals
-        start = time.process_time()
-        scores = DETECTORS[run].fit(X, seed)
-        seconds = time.process_time() - start
+        seconds, scores = timed(time.process_time, DETECTORS[run].fit, X, seed)
         found = scores()
     return {
         AREA: float(roc_auc_score(y, found)),
@@ -57,25 +57,6 @@ def warm_up(runs: list[str]) -> None:
         measured(run, rows, np.arange(64) % 2, 0)
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    every = [*CARRIED, *names_of("tune"), *names_of("confirm")]
-    add("--data", type=Path, help="folder with the open sets' files")
-    add("--sets", nargs="+", choices=every, help="in place of the usual ones")
-    add("--confirm", action="store_true", help="sets that no default was tuned on")
-    add("--methods", nargs="+", choices=list(DETECTORS), default=list(DETECTORS))
-    add("--rows", type=int, default=10_000, help="at most, at random (default 10,000)")
-    add("--seeds", type=int, default=3, help="of each detector (default 3)")
-    add("--results", type=Path, help="lines of results: read, and added to")
-    add("--tables", action="store_true", help="only print what --results has")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
-    return parser.parse_args()
-
-
 def wanted_sets(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Name the sets to run, and those whose files are not there."""
     if args.sets:
@@ -85,17 +66,27 @@ def wanted_sets(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     else:
         names = list(CARRIED)
     every = [*names, *(names_of("tune") + names_of("confirm") if not args.data else ())]
-    missing = [n for n in every if n in SETS and n not in CARRIED]
-    missing = [n for n in dict.fromkeys(missing) if SETS[n].missing(args.data)]
+    missing = [n for n in dict.fromkeys(every) if n in SETS and n not in CARRIED]
+    missing = [n for n in missing if SETS[n].missing(args.data)]
     return [n for n in names if n not in missing], missing
 
 
 def main() -> None:
     """Run what has no result yet, and print the tables."""
-    args = parse()
-    ensure_one_thread()
+    data = "folder with the open sets' files"
+    parser = command_line(__doc__, data=data, results=True)
+    add = parser.add_argument
+    every = [*CARRIED, *names_of("tune"), *names_of("confirm")]
+    add("--sets", nargs="+", choices=every, help="in place of the usual ones")
+    add("--confirm", action="store_true", help="sets that no default was tuned on")
+    add("--methods", nargs="+", choices=list(DETECTORS), default=list(DETECTORS))
+    add("--rows", type=int, default=10_000, help="at most, at random (default 10,000)")
+    add("--seeds", type=int, default=3, help="of each detector (default 3)")
+    add("--tables", action="store_true", help="only print what --results has")
+    args = parse(parser)
     names, missing = wanted_sets(args)
     runs = [run for run in args.methods if not DETECTORS[run].missing]
+    absent = [run for run in args.methods if run not in runs]
     lines = Lines(args.results)
     if not args.tables:
         warm_up(runs)
@@ -105,17 +96,12 @@ def main() -> None:
         for run in runs:
             for seed in range(args.seeds if DETECTORS[run].is_random else 1):
                 line = Line(TASK, name, "raw", 0, seed, run, *X.shape, len(X))
-                if line.key not in lines:
-                    line.values.update(measured(run, X, y, seed))
-                    lines.add(line)
-    chosen = [line for line in lines.all.values() if line.name in names]
-    text = report([line for line in chosen if line.run in runs], load_note())
-    if missing:
-        text += f"\n\n- no file for: {', '.join(missing)}"
-    absent = [run for run in args.methods if run not in runs]
+                lines.measure(line, partial(measured, run, X, y, seed))
+    chosen = [x for x in lines.all.values() if x.name in names and x.run in runs]
+    parts = report(chosen, load_note()) + missing_files(missing)
     if absent:
-        text += f"\n\n- not installed: {', '.join(absent)}"
-    publish(text, args.write)
+        parts.append(f"- not installed: {', '.join(absent)}")
+    publish(args.write, *parts)
 
 
 if __name__ == "__main__":

@@ -26,13 +26,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
-    load_note,
-    markdown_table,
-    number,
-    publish,
-)
+from benchmarks._shared.command import command_line, ensure_one_thread
+from benchmarks._shared.report import document, markdown_table, mean, number, publish
+from benchmarks._shared.timing import load_note
 from benchmarks.porto.models import (
     HAS_GROUPS,
     HAS_LIGHTGBM,
@@ -83,7 +79,7 @@ def table_row(
         name,
         features,
         *(number(value, 1) for value in seconds),
-        number(float(np.mean(ginis)), 4),
+        number(mean(ginis), 4),
         number(float(error), 4),
         number(of_test, 4),
         number(auc, 4),
@@ -168,7 +164,7 @@ def report(task: Task, setup: Setup, found: dict[int, Predictions]) -> str:
             "nearest settings, without bagging and without an L1 penalty."
         )
     table = markdown_table(header, table_rows(task, setup, found))
-    return "\n\n".join([title, table, *notes])
+    return document(title, table, *notes)
 
 
 # ------------------------------------------------------------------------------ the run
@@ -225,13 +221,10 @@ def share(text: str) -> float:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, data="other insurers' tables", write=False)
     add = parser.add_argument
     add("--train", type=Path, metavar="FILE", help="Kaggle's train.csv")
     add("--test", type=Path, metavar="FILE", help="Kaggle's test.csv")
-    add("--data", type=Path, metavar="DIR", help="other insurers' tables")
     add(
         "--scale",
         type=share,
@@ -273,7 +266,7 @@ def main() -> None:
         }
         check_settings(folder, settings)
         parts.append(run_task(task, setup, args.models, folder))
-    publish("\n\n".join(parts), args.output / "table.md")
+    publish(args.output / "table.md", *parts)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ default ones. The last table times the products of a training step by numpy and 
 """
 
 import argparse
-import functools
 import math
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
@@ -26,21 +25,20 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    clock,
-    ensure_one_thread,
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.data import SETS
+from benchmarks._shared.report import (
+    document,
     markdown_table,
     median,
+    missing_files,
     publish,
 )
-from benchmarks._shared.data import SETS
+from benchmarks._shared.timing import clock
 from sk_autoencoder import AutoEncoderTransformer
-from sk_autoencoder._columns import numeric
-from sk_autoencoder._fitting import resolve
-from sk_autoencoder._fitting.recipe import automatic_batch_size
-from sk_autoencoder._objectives.reconstruct import Reconstruct
 
 Measure = Callable[[Any, np.ndarray, int], float]
+Sets = dict[str, np.ndarray]
 
 CARRIED: dict[str, Callable[[], Any]] = {
     "digits": load_digits,
@@ -48,16 +46,13 @@ CARRIED: dict[str, Callable[[], Any]] = {
     "breast cancer": load_breast_cancer,
     "diabetes": load_diabetes,
 }
-TABLES = (
-    "share",
-    "noisy",
-    "budget",
-    "noise",
-    "clip",
-    "guard",
-    "others",
-    "products",
-)
+CONSTANTS = {
+    "share": "_columns.numeric.SMALLEST_SHARE",
+    "noise": "_objectives.reconstruct.Reconstruct.NOISE",
+    "guard": "_fitting.resolve.GUARD",
+}
+"""What no parameter sets, by its name in the package: the experiments vary it."""
+IN_USE = {"share": 0.2, "budget": 15, "noise": 0.2, "clip": 10.0, "guard": 1.5}
 SHARES = (1e-6, 0.03, 0.1, 0.2, 0.3, 1.0)
 STEPS_A_ROW = (5, 15, 60)
 NOISES = (0.0, 0.1, 0.2, 0.4)
@@ -81,6 +76,11 @@ TURN = 0.02
 """Seconds of a turn, roughly."""
 
 
+def varied(constant: str, value: float) -> Any:
+    """Return a context in which a constant of the package has another value."""
+    return mock.patch(f"sk_autoencoder.{CONSTANTS[constant]}", value)
+
+
 def held_out_error(
     train: np.ndarray, test: np.ndarray, k: int = 0, **params: object
 ) -> float:
@@ -90,18 +90,24 @@ def held_out_error(
     return 1 - reducer.score(test)
 
 
+def split_error(X: np.ndarray, seed: int, k: int = 0, **params: object) -> float:
+    """Error of a split, columns of unit variance."""
+    train, test = train_test_split(X, random_state=seed)
+    params = {"numeric_scaling": "standard", "random_state": seed, **params}
+    return held_out_error(train, test, k, **params)
+
+
 def error_at_share(share: float, X: np.ndarray, seed: int) -> float:
     """Error where no column is scaled up beyond a share of its unit."""
-    train, test = train_test_split(X, random_state=seed)
-    with mock.patch.object(numeric, "SMALLEST_SHARE", share):
-        return held_out_error(train, test, random_state=seed)
+    with varied("share", share):
+        return split_error(X, seed, numeric_scaling="auto")
 
 
 def error_of_noisy(share: float, X: np.ndarray, seed: int) -> float:
     """Squared error to the clean rows of reconstructed noisy ones, over the noise's."""
     train, test = train_test_split(X, random_state=seed)
     noise = 4 * np.random.default_rng(seed).normal(size=test.shape)
-    with mock.patch.object(numeric, "SMALLEST_SHARE", share):
+    with varied("share", share):
         reducer = AutoEncoderTransformer(10, random_state=seed).fit(train)
         rows = reducer.reconstruct(test + noise)
     return float(np.square(rows - test).mean() / np.square(noise).mean())
@@ -114,13 +120,12 @@ def error_at_budget(steps_a_row: int, X: np.ndarray, seed: int) -> float:
     """
     order = np.random.default_rng(seed).permutation(len(X))
     train, test = X[order[:40]], X[order[40:340]]
-    steps_an_epoch = math.ceil(36 / automatic_batch_size(40))
-    epochs = math.ceil(steps_a_row * 40 / steps_an_epoch)
     return held_out_error(
         train,
         test,
         init="random",
-        max_epochs=epochs,
+        # Two batches: 36 rows are trained on, 32 of them at once.
+        max_epochs=math.ceil(steps_a_row * 40 / 2),
         numeric_scaling="standard",
         random_state=seed,
     )
@@ -128,64 +133,115 @@ def error_at_budget(steps_a_row: int, X: np.ndarray, seed: int) -> float:
 
 def error_at_noise(noise: float, X: np.ndarray, seed: int) -> float:
     """Error with so much noise at few rows on what the network sees."""
-    train, test = train_test_split(X, random_state=seed)
-    with mock.patch.object(Reconstruct, "NOISE", noise):
-        return held_out_error(
-            train, test, numeric_scaling="standard", random_state=seed
-        )
+    with varied("noise", noise):
+        return split_error(X, seed)
 
 
 def error_at_guard(guard: float, X: np.ndarray, seed: int) -> float:
     """Error where so many standard errors of gain are asked for."""
-    train, test = train_test_split(X, random_state=seed)
-    with mock.patch.object(resolve, "GUARD", guard):
-        return held_out_error(
-            train, test, numeric_scaling="standard", random_state=seed
-        )
+    with varied("guard", guard):
+        return split_error(X, seed)
 
 
 def error_at_clip(norm: float, X: np.ndarray, seed: int, k: int = 0) -> float:
-    """Error where gradients are clipped to a norm, columns of unit variance."""
-    train, test = train_test_split(X, random_state=seed)
-    return held_out_error(
-        train,
-        test,
-        k,
-        numeric_scaling="standard",
-        random_state=seed,
-        net_params={"gradient_clip": norm},
-    )
+    """Error where gradients are clipped to a norm."""
+    return split_error(X, seed, k, net_params={"gradient_clip": norm})
 
 
 def error_with(params: int, X: np.ndarray, seed: int) -> float:
     """Error with other settings."""
-    train, test = train_test_split(X, random_state=seed)
-    return held_out_error(
-        train, test, numeric_scaling="standard", random_state=seed, **OTHERS[params]
-    )
+    return split_error(X, seed, **OTHERS[params])
 
 
-def table(
-    title: str,
-    measure: Measure,
-    values: Iterable[float],
-    in_use: float,
-    seeds: int,
-    sets: dict[str, np.ndarray],
-    names: Iterable[str] = (),
-) -> str:
+class Choice(NamedTuple):
+    """A table of errors, a column a value.
+
+    Parameters
+    ----------
+    title : str
+    measure : callable
+    values : sequence
+    in_use : float
+        The value whose errors the others are divided by.
+    names : sequence of str
+        In place of the values.
+    only : str or None
+        The one set that is measured.
+    """
+
+    title: str
+    measure: Measure
+    values: Iterable[float]
+    in_use: float
+    names: Iterable[str] = ()
+    only: str | None = None
+
+
+CHOICES = {
+    "share": Choice(
+        f"Error over that at the share in use, {IN_USE['share']:g}",
+        error_at_share,
+        SHARES,
+        IN_USE["share"],
+    ),
+    "noisy": Choice(
+        "Error of noisy digits, likewise",
+        error_of_noisy,
+        SHARES,
+        IN_USE["share"],
+        only="digits",
+    ),
+    "budget": Choice(
+        "Forty rows, random start: error over that at 15 steps a row",
+        error_at_budget,
+        STEPS_A_ROW,
+        IN_USE["budget"],
+    ),
+    "noise": Choice(
+        "Error over that at 0.2 standard deviations of noise, standardised columns",
+        error_at_noise,
+        NOISES,
+        IN_USE["noise"],
+    ),
+    "clip": Choice(
+        "Error over that at gradients of norm 10 at most, standardised columns",
+        error_at_clip,
+        CLIPS,
+        IN_USE["clip"],
+    ),
+    "guard": Choice(
+        "Error over that at a guard of 1.5 standard errors, standardised columns",
+        error_at_guard,
+        GUARDS,
+        IN_USE["guard"],
+    ),
+    "others": Choice(
+        "Error over that at the default settings, standardised columns",
+        error_with,
+        range(len(OTHERS)),
+        0,
+        [", ".join(f"{k}={v}" for k, v in p.items()) or "default" for p in OTHERS],
+    ),
+}
+TABLES = (*CHOICES, "products")
+
+
+def table(choice: Choice, seeds: int, sets: Sets) -> str:
     """Return the mean errors, a row a set and a column a value."""
-    values = list(values)
-    names = list(names) or [f"{value:g}" for value in values]
+    values = list(choice.values)
+    names = choice.names or [f"{value:g}" for value in values]
     rows = []
     for name, X in sets.items():
+        if choice.only not in (None, name):
+            continue
         cells = tqdm([(v, s) for v in values for s in range(seeds)], name, leave=False)
-        errors = np.array([measure(v, X, s) for v, s in cells])
+        errors = np.array([choice.measure(v, X, s) for v, s in cells])
         means = errors.reshape(len(values), seeds).mean(axis=1)
-        ratios = means / means[values.index(in_use)]
+        ratios = means / means[values.index(choice.in_use)]
         rows.append((name, *(f"{ratio:.3g}" for ratio in ratios)))
     splits = "one split" if seeds == 1 else f"mean of {seeds} splits"
-    return f"## {title}; {splits}\n\n{markdown_table(('set', *names), rows)}"
+    title = f"## {choice.title}; {splits}"
+    return document(title, markdown_table(("set", *names), rows))
 
 
 # ------------------------------------------------------------------------- products
@@ -202,7 +258,7 @@ def products() -> str:
             rows.append((layer, *cells, *["–"] * (3 - len(ways))))
     title = f"## Products of a layer, µs of processor time, median of {TURNS} turns"
     header = ("float32", "np.dot(out=)", "torch.mm(out=)", "torch.addmm(out=)")
-    return f"{title}\n\n{markdown_table(header, rows)}"
+    return document(title, markdown_table(header, rows))
 
 
 def _products(n_rows: int, n_in: int, n_out: int) -> dict[str, dict[str, Callable]]:
@@ -226,7 +282,7 @@ def _products(n_rows: int, n_in: int, n_out: int) -> dict[str, dict[str, Callabl
         return forward.add_(bias)
 
     with_bias = {
-        name: functools.partial(add_bias, multiply)
+        name: partial(add_bias, multiply)
         for name, multiply in ways(x, weight.T, forward).items()
     }
     with_bias["addmm"] = lambda: torch.addmm(bias, x, weight.T, out=forward)
@@ -255,100 +311,33 @@ def _microseconds(ways: dict[str, Callable]) -> dict[str, float]:
     return {name: median(turns) for name, turns in taken.items()}
 
 
-def clips(seeds: int, sets: dict[str, np.ndarray], folder: Path | None) -> str:
-    """Return the table of the norms to which gradients are clipped."""
-    title = "Error over that at gradients of norm 10 at most, standardised columns"
-    parts = [table(title, error_at_clip, CLIPS, 10.0, seeds, sets)]
-    far_out = SETS[FAR_OUT]
-    if far_out.missing(folder):
-        parts.append(f"- no file for: {FAR_OUT}")
-    else:
-        measure = functools.partial(error_at_clip, k=FAR_OUT_K)
-        rows = {FAR_OUT: far_out.load(folder)}
-        title = f"The same with rows far out, k = {FAR_OUT_K}"
-        parts.append(table(title, measure, CLIPS, 10.0, seeds, rows))
-    return "\n\n".join(parts)
-
-
-def tables(
-    seeds: int, sets: dict[str, np.ndarray], folder: Path | None
-) -> dict[str, Callable[[], str]]:
-    """Give what makes each table."""
-    share = numeric.SMALLEST_SHARE
-    digits = {"digits": sets["digits"]}
-    changes = [", ".join(f"{k}={v}" for k, v in p.items()) or "default" for p in OTHERS]
-    return {
-        "share": lambda: table(
-            f"Error over that at the share in use, {share:g}",
-            error_at_share,
-            SHARES,
-            share,
-            seeds,
-            sets,
-        ),
-        "noisy": lambda: table(
-            "Error of noisy digits, likewise",
-            error_of_noisy,
-            SHARES,
-            share,
-            seeds,
-            digits,
-        ),
-        "budget": lambda: table(
-            "Forty rows, random start: error over that at 15 steps a row",
-            error_at_budget,
-            STEPS_A_ROW,
-            15,
-            seeds,
-            sets,
-        ),
-        "noise": lambda: table(
-            "Error over that at 0.2 standard deviations of noise, standardised columns",
-            error_at_noise,
-            NOISES,
-            0.2,
-            seeds,
-            sets,
-        ),
-        "clip": lambda: clips(seeds, sets, folder),
-        "guard": lambda: table(
-            "Error over that at a guard of 1.5 standard errors, standardised columns",
-            error_at_guard,
-            GUARDS,
-            1.5,
-            seeds,
-            sets,
-        ),
-        "others": lambda: table(
-            "Error over that at the default settings, standardised columns",
-            error_with,
-            range(len(OTHERS)),
-            0,
-            seeds,
-            sets,
-            changes,
-        ),
-        "products": products,
-    }
+def tables(name: str, sets: Sets, args: argparse.Namespace) -> list[str]:
+    """Return a table, and that of the set with rows far out beside that of norms."""
+    if name == "products":
+        return [products()]
+    parts = [table(CHOICES[name], args.seeds, sets)]
+    if name != "clip":
+        return parts
+    if SETS[FAR_OUT].missing(args.data):
+        return [*parts, *missing_files([FAR_OUT])]
+    far_out = CHOICES["clip"]._replace(
+        title=f"The same with rows far out, k = {FAR_OUT_K}",
+        measure=partial(error_at_clip, k=FAR_OUT_K),
+    )
+    sets = {FAR_OUT: SETS[FAR_OUT].load(args.data)}
+    return [*parts, table(far_out, args.seeds, sets)]
 
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, data="folder with the open sets' files")
     add = parser.add_argument
     add("--seeds", type=int, default=3, help="splits (default 3)")
     add("--tables", nargs="+", choices=TABLES, default=TABLES, help="default all")
-    add("--data", type=Path, help="folder with the open sets' files")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
-    args = parser.parse_args()
-    ensure_one_thread()
-    torch.set_num_threads(1)
+    args = parse(parser)
     sets = {name: load().data for name, load in CARRIED.items()}
-    make = tables(args.seeds, sets, args.data)
-    parts = [make[name]() for name in tqdm(args.tables)]
-    publish("\n\n".join(parts), args.write)
+    parts = [part for name in tqdm(args.tables) for part in tables(name, sets, args)]
+    publish(args.write, *parts)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._shared.common import markdown_table, median, number
 from benchmarks._shared.data import SETS
+from benchmarks._shared.report import markdown_table, mean, median, number
+from benchmarks._shared.results import Case, Line
 from benchmarks.quality.methods import OURS, PCA_NAME, own_estimator
-from benchmarks.quality.results import DOWNSTREAM, Case, Line
+from benchmarks.quality.results import DOWNSTREAM
 
 MOST_ROWS = 3_000
 """Rows that a classifier is fitted on, and scored on, at most; the codes see all."""
@@ -86,8 +87,7 @@ def downstream_report(lines: Iterable[Line]) -> list[str]:
         cells = []
         for classifier in CLASSIFIERS:
             each = scores[case][PCA_NAME].values()
-            base = [values[classifier] for values in each]
-            cells.append(number(100 * sum(base) / len(base), 1) if base else "–")
+            cells.append(number(100 * mean(values[classifier] for values in each), 1))
             cells += [signed(points(scores[case], c, classifier)) for c in ours]
         rows.append((f"{case.name} ({case.units})", str(case.k), *cells))
     header = ["set (units)", "k"]
@@ -100,9 +100,7 @@ def downstream_report(lines: Iterable[Line]) -> list[str]:
 def points(case: dict[str, dict[int, dict[str, float]]], codes: str, by: str) -> float:
     """Return the mean difference to PCA's codes over the seeds, in points."""
     pca, mine = case[PCA_NAME], case[codes]
-    seeds = [seed for seed in mine if seed in pca]
-    differences = [100 * (mine[seed][by] - pca[seed][by]) for seed in seeds]
-    return sum(differences) / len(seeds) if seeds else math.nan
+    return mean(100 * (mine[s][by] - pca[s][by]) for s in mine if s in pca)
 
 
 def signed(value: float) -> str:

@@ -23,6 +23,9 @@ from sklearn.decomposition import PCA, KernelPCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
+from benchmarks._shared.data import some_rows
+from benchmarks._shared.timing import timed
+
 HIDDEN = (256, 128)
 """Our default layers between input and code, and so MLPRegressor's."""
 MLP_GRID = list(itertools.product((3e-4, 1e-3, 3e-3), (1e-4, 1e-2)))
@@ -99,11 +102,9 @@ def own_estimator(name: str, k: int, seed: int, **params: Any) -> Any:
 
 def timed_fit(model: Any, train: np.ndarray, *target: np.ndarray) -> float:
     """Fit, and return the seconds."""
-    started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(train, *target)
-    return time.perf_counter() - started
+        return timed(time.perf_counter, model.fit, train, *target)[0]
 
 
 def _check_sizes(model: Any, k: int) -> None:
@@ -130,7 +131,9 @@ def kernel_pca(
     Rows are centred and divided by one number, the root of the columns' mean variance:
     that suits the kernel and leaves the task as it is.
     """
-    train = some_rows(train, KERNEL_ROWS, seed).astype(np.float64)
+    if len(train) > KERNEL_ROWS:
+        train = some_rows(train, KERNEL_ROWS, seed)
+    train = train.astype(np.float64)
     mean, unit = train.mean(axis=0), math.sqrt(train.var(axis=0).mean())
     model = KernelPCA(
         k,
@@ -173,16 +176,10 @@ def umap(
         from umap import UMAP as PlainUMAP
 
         model = PlainUMAP(n_components=k, random_state=seed, n_jobs=1)
-        train = some_rows(train, UMAP_ROWS, seed)
+        if len(train) > UMAP_ROWS:
+            train = some_rows(train, UMAP_ROWS, seed)
     seconds = timed_fit(model, train)
     return Fitted(seconds, model.inverse_transform(model.transform(test)))
-
-
-def some_rows(X: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Return at most so many rows, at random."""
-    if len(X) <= most:
-        return X
-    return X[np.random.default_rng(seed).permutation(len(X))[:most]]
 
 
 # ------------------------------------------------------------------------- registry

@@ -10,25 +10,29 @@ components; and of some prefixes over an autoencoder fitted with so few. The set
 those that defaults may be tuned on.
 """
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
-    load_note,
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.data import (
+    SETS,
+    pca_error,
+    some_rows,
+    split_missing,
+    squared_error,
+)
+from benchmarks._shared.report import (
     markdown_table,
     median,
+    missing_files,
     number,
     publish,
     verdict,
 )
-from benchmarks._shared.data import SETS
+from benchmarks._shared.timing import load_note, timed
 from sk_autoencoder import AutoEncoderTransformer
 
 CARRIED = ("digits", "breast_cancer", "diabetes", "adult")
@@ -43,14 +47,8 @@ WITH_DATA = (
     "pricing_game_2015",
 )
 
-
 MOST = 1.002
 """Target: error of the worst prefix over PCA's; up to there it counts as no worse."""
-
-
-def squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
-    """Sum over all cells."""
-    return float(np.square(rows - reconstruction, dtype=np.float64).sum())
 
 
 def measure(X: np.ndarray, k: int, prefixes: list[int]) -> dict[str, float]:
@@ -61,18 +59,14 @@ def measure(X: np.ndarray, k: int, prefixes: list[int]) -> dict[str, float]:
         reducer = AutoEncoderTransformer(size, random_state=0, device="cpu", **params)
         return reducer.fit(train)
 
-    started = time.perf_counter()
-    plain = fitted(k)
-    without = time.perf_counter() - started
-    started = time.perf_counter()
-    ordered = fitted(k, ordered=True)
-    seconds = time.perf_counter() - started
+    without, plain = timed(time.perf_counter, fitted, k)
+    seconds, ordered = timed(time.perf_counter, lambda: fitted(k, ordered=True))
     codes = ordered.transform(test)
-    errors, of_pca = [], []
-    for j in range(1, k + 1):
-        errors.append(squared_error(test, ordered.inverse_transform(codes[:, :j])))
-        pca = PCA(j, random_state=0).fit(train)
-        of_pca.append(squared_error(test, pca.inverse_transform(pca.transform(test))))
+    lengths = range(1, k + 1)
+    errors = [
+        squared_error(test, ordered.inverse_transform(codes[:, :j])) for j in lengths
+    ]
+    of_pca = [pca_error(train, test, j) for j in lengths]
     over_pca = np.array(errors) / np.array(of_pca)
     results = {
         "pca": float(ordered.fell_back_to_pca_),
@@ -89,23 +83,16 @@ def measure(X: np.ndarray, k: int, prefixes: list[int]) -> dict[str, float]:
 
 def main() -> None:
     """Print a table, a row a set."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, data="folder with the open sets' files")
     add = parser.add_argument
     add("--k", type=int, default=10, help="components (default 10)")
     add("--prefixes", type=int, nargs="+", default=[2, 5], help="default 2 5")
     add("--rows", type=int, default=6_000, help="at most, at random (default 6,000)")
-    add("--data", type=Path, help="folder with the open sets' files")
-    add("--write", type=Path, metavar="FILE", help="also write the table there")
-    args = parser.parse_args()
-    ensure_one_thread()
-    names = WITH_DATA if args.data else CARRIED
-    missing = [name for name in names if SETS[name].missing(args.data)]
+    args = parse(parser)
+    names, missing = split_missing(WITH_DATA if args.data else CARRIED, args.data)
     rows, worst, own = [], [], []
-    for name in tqdm([name for name in names if name not in missing]):
-        X = SETS[name].load(args.data)
-        X = X[np.random.default_rng(0).permutation(len(X))[: args.rows]]
+    for name in tqdm(names):
+        X = some_rows(SETS[name].load(args.data), args.rows)
         if SETS[name].units[0] == "standard":
             X = (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-12)
         k = min(args.k, X.shape[1] - 1)
@@ -128,16 +115,15 @@ def main() -> None:
         *(f"first {j} over own fit" for j in args.prefixes),
         "seconds over unordered",
     )
-    lines = [
+    publish(
+        args.write,
         f"# Ordered components, one split, one thread ({load_note()})",
         markdown_table(header, rows),
         verdict("worst prefix of all over PCA's", max(worst), "<=", MOST, ".3f"),
         f"- {sum(w <= MOST for w in worst)} of {len(worst)} sets have no worse one",
         verdict("median over an own fit", median(own), "<=", 1.1, ".3f"),
-    ]
-    if missing:
-        lines.append(f"- no file for: {', '.join(missing)}")
-    publish("\n\n".join(lines), args.write)
+        *missing_files(missing),
+    )
 
 
 if __name__ == "__main__":

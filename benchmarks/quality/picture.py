@@ -14,9 +14,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from benchmarks._shared.common import median
+from benchmarks._shared.report import median
+from benchmarks._shared.results import Case
 from benchmarks.quality.methods import OURS, PLAIN
-from benchmarks.quality.results import Case, Figures
+from benchmarks.quality.results import Figures
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """One for each k; Okabe and Ito's, which colour-blind readers can tell apart."""

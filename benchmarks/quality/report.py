@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from benchmarks._shared.common import (
+from benchmarks._shared.data import SETS
+from benchmarks._shared.report import (
     geometric_mean,
     markdown_table,
     median,
     number,
     verdict,
 )
-from benchmarks._shared.data import SETS
+from benchmarks._shared.results import Case
 from benchmarks.quality.methods import OURS, PCA_NAME, PLAIN, PLAIN_BEST
-from benchmarks.quality.results import MANY_ROWS, Case, Figures
+from benchmarks.quality.results import MANY_ROWS, Figures
 
 WORSE_MEAN = 1.002
 """Mean error over PCA's up to which a case counts as no worse."""

@@ -1,20 +1,18 @@
-"""What `quality.run` has measured: lines in a file, and figures made of them.
+"""Figures made of what `quality.run` has measured.
 
-A line is one run on one case and seed. Lines are appended as they come, so that a long
-run can be cut off and taken up again; the tables are made of all of them.
+Of a reconstruction a line has "seconds", "error" (squared, summed over held-out rows),
+"explained" and, for some, "fell_back"; downstream it has accuracies.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-from benchmarks._shared.common import median
 from benchmarks._shared.data import SETS
-from benchmarks._shared.results import LineFile
+from benchmarks._shared.report import mean, median
+from benchmarks._shared.results import Case, Line
 from benchmarks.quality.methods import METHODS, OURS, PCA_NAME
 
 MANY_ROWS = 500
@@ -24,79 +22,6 @@ NOTHING_LEFT = 1e-12
 
 RECONSTRUCTION = "reconstruction"
 DOWNSTREAM = "downstream"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One line of the tables: a set, its units and the size of the code."""
-
-    name: str
-    units: str
-    k: int
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.units}), k = {self.k}"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One run on one case and seed.
-
-    Parameters
-    ----------
-    task : {"reconstruction", "downstream"}
-    name, units, k
-        The case.
-    seed : int
-        Of the split and the weights.
-    run : str
-        One of `quality_methods.RUNS`, or of `quality_downstream.CODES`.
-    n_rows, n_columns, n_train : int
-        Size of the set, cut down as it was used, and of the training part.
-    values : dict of str to float
-        Of a reconstruction "seconds", "error" (squared, summed over held-out rows),
-        "explained" and, for some, "fell_back"; downstream the accuracies. Empty where
-        the run failed.
-    note : str or None
-        Why it failed.
-    """
-
-    task: str
-    name: str
-    units: str
-    k: int
-    seed: int
-    run: str
-    n_rows: int
-    n_columns: int
-    n_train: int
-    values: dict[str, float] = field(default_factory=dict)
-    note: str | None = None
-
-    @property
-    def case(self) -> Case:
-        """The case."""
-        return Case(self.name, self.units, self.k)
-
-    @property
-    def key(self) -> tuple:
-        """What there is one line of."""
-        return (self.task, self.case, self.seed, self.run)
-
-
-class Lines(LineFile):
-    """All lines so far."""
-
-    kind = Line
-
-    def check_rows(self, name: str, n_rows: int) -> None:
-        """Refuse to mix figures of a set and of a part of it."""
-        others = {line.n_rows for line in self.all.values() if line.name == name}
-        if others - {n_rows}:
-            sys.exit(
-                f"expected {n_rows} rows of {name} in {self.path}, got "
-                f"{sorted(others)}. Pass the --rows of before, or another --results."
-            )
 
 
 class Figures:
@@ -150,8 +75,7 @@ class Figures:
 
     def mean_ratio(self, case: Case, method: str, other: str = PCA_NAME) -> float:
         """Return the mean of the ratios; NaN where there is none."""
-        ratios = self.ratios(case, method, other)
-        return sum(ratios) / len(ratios) if ratios else math.nan
+        return mean(self.ratios(case, method, other))
 
     def fell_back(self, case: Case) -> tuple[int, int]:
         """Return in how many of how many splits ours stayed PCA."""

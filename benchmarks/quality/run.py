@@ -35,8 +35,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from benchmarks._shared.common import ensure_one_thread, load_note, publish
-from benchmarks._shared.data import SETS
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.data import SETS, some_rows, split_missing, squared_error
+from benchmarks._shared.report import document, publish
+from benchmarks._shared.results import Case, Line, Lines
+from benchmarks._shared.timing import load_note
 from benchmarks.quality.downstream import CODES, accuracies, downstream_report
 from benchmarks.quality.methods import (
     KERNEL_ROWS,
@@ -49,14 +52,7 @@ from benchmarks.quality.methods import (
     runs_of,
 )
 from benchmarks.quality.report import report
-from benchmarks.quality.results import (
-    DOWNSTREAM,
-    RECONSTRUCTION,
-    Case,
-    Figures,
-    Line,
-    Lines,
-)
+from benchmarks.quality.results import DOWNSTREAM, RECONSTRUCTION, Figures
 
 QUICK_SETS = ("digits", "breast_cancer", "wine", "diabetes", "adult")
 TEST_SHARE = 0.25
@@ -85,10 +81,10 @@ def reconstruct(run: str, case: Case, seed: int, X: np.ndarray) -> dict[str, flo
     train, test, *_ = split(case, X, seed)
     fitted = RUNS[run](train, test, case.k, seed)
     mean = train.mean(axis=0, dtype=np.float64)
-    error = float(np.square(test - fitted.reconstruction, dtype=np.float64).sum())
+    error = squared_error(test, fitted.reconstruction)
     if not np.isfinite(error):
         raise FloatingPointError("the reconstruction is not finite")
-    total = np.square(test - mean, dtype=np.float64).sum()
+    total = squared_error(test, mean)
     values = {
         "seconds": fitted.seconds,
         "error": error,
@@ -136,11 +132,11 @@ def chosen_sets(args: argparse.Namespace, notes: list[str]) -> list[str]:
     names = [name for name in names if not args.sets or name in args.sets]
     if args.downstream:
         names = [name for name in names if SETS[name].labels]
-    missing = [name for name in names if SETS[name].missing(args.data)]
+    names, missing = split_missing(names, args.data)
     if missing:
         place = args.data or "no folder: pass --data DIR"
         notes.append(f"no file ({place}) for: {', '.join(missing)}")
-    return [name for name in names if name not in missing]
+    return names
 
 
 def load(name: str, args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray | None]:
@@ -149,7 +145,7 @@ def load(name: str, args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray | 
     labels = SETS[name].labels
     y = labels(args.data) if args.downstream and labels else None
     if len(X) > args.rows:
-        some = np.random.default_rng(0).permutation(len(X))[: args.rows]
+        some = some_rows(np.arange(len(X)), args.rows)
         X, y = X[some], None if y is None else y[some]
     return X, y
 
@@ -235,14 +231,12 @@ def tables(args: argparse.Namespace, lines: Lines, notes: list[str]) -> str:
         "over the others",
     ]
     notes = [*standing, *notes, *figures.notes()]
-    return "\n\n".join(
-        [
-            title,
-            *report(figures),
-            *downstream_report(all_lines),
-            "## Notes",
-            "\n".join(f"- {note}" for note in notes),
-        ]
+    return document(
+        title,
+        *report(figures),
+        *downstream_report(all_lines),
+        "## Notes",
+        "\n".join(f"- {note}" for note in notes),
     )
 
 
@@ -251,9 +245,8 @@ def tables(args: argparse.Namespace, lines: Lines, notes: list[str]) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    data = "folder with the open sets' files"
+    parser = command_line(__doc__, data=data, results=True)
     add = parser.add_argument
     add("--k", type=int, nargs="+", help="sizes of the code (default 2 5 10 20)")
     add("--seeds", type=int, default=1, help="how many (default 1; small sets twice)")
@@ -267,12 +260,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     half.add_argument("--both", action="store_true", help="both halves of the sets")
     add("--downstream", action="store_true", help="classify the codes instead")
-    add("--data", type=Path, help="folder with the open sets' files")
-    add("--results", type=Path, metavar="FILE", help="lines to go on from and add to")
     add("--tables", action="store_true", help="run nothing, only show --results")
     add("--picture", type=Path, metavar="FILE", help="draw the cases (matplotlib)")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
-    args = parser.parse_args()
+    args = parse(parser)
     args.k = args.k or ([10] if args.quick else [2, 5, 10, 20])
     args.rows = args.rows or (2_000 if args.quick else 10_000)
     args.methods = args.methods or (QUICK_METHODS if args.quick else METHODS)
@@ -288,8 +278,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the benchmark from the command line."""
     args = parse_arguments()
-    ensure_one_thread()
-    publish(run_all(args), args.write)
+    publish(args.write, run_all(args))
 
 
 if __name__ == "__main__":

@@ -11,26 +11,25 @@ that of the default network as it comes. The made-up series have no anomalies; t
 what the defaults of `RecurrentNet` were chosen on, with a look at the heartbeats.
 """
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.data import SETS, pca_error, split_missing, squared_error
+from benchmarks._shared.report import (
     geometric_mean,
-    load_note,
     markdown_table,
+    missing_files,
     number,
     publish,
     verdict,
 )
-from benchmarks._shared.data import SETS
+from benchmarks._shared.timing import load_note, timed
 from sk_autoencoder import AutoEncoderTransformer
 from sk_autoencoder.datasets import make_series_anomalies
 from sk_autoencoder.networks import RecurrentNet
@@ -50,11 +49,6 @@ METHODS = {
 
 MOST = 0.9
 """Target: error of a recurrent network over the default one's, on one set at least."""
-
-
-def squared_error(rows: np.ndarray, reconstruction: np.ndarray) -> float:
-    """Sum over all cells."""
-    return float(np.square(rows - reconstruction, dtype=np.float64).sum())
 
 
 def series_of(name: str, folder: Path | None, n_rows: int) -> tuple[np.ndarray, Shape]:
@@ -84,16 +78,14 @@ def measure(
         Of the estimator.
     """
     train, test = train_test_split(X, random_state=split)
-    pca = PCA(k, random_state=split).fit(train)
-    of_pca = squared_error(test, pca.inverse_transform(pca.transform(test)))
+    of_pca = pca_error(train, test, k, split)
     results = {}
     for name, (is_recurrent, init) in METHODS.items():
         network = RecurrentNet(shape) if is_recurrent else None
-        started = time.process_time()
         reducer = AutoEncoderTransformer(
             k, network=network, init=init, random_state=split, device="cpu", **params
-        ).fit(train)
-        seconds = time.process_time() - started
+        )
+        seconds, _ = timed(time.process_time, reducer.fit, train)
         error = squared_error(test, reducer.reconstruct(test))
         results[name] = error / of_pca, seconds
     return results
@@ -125,19 +117,14 @@ def verdicts(best: dict[str, tuple[float, str]]) -> list[str]:
 
 def main() -> None:
     """Print a table, a row for each set and number of components."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, data="folder with the files of ECG5000 and GunPoint")
     add = parser.add_argument
     add("--k", type=int, nargs="+", default=[5, 8], help="components (default 5 8)")
     add("--splits", type=int, default=1, help="means are over them (default 1)")
     add("--rows", type=int, default=800, help="made-up series (default 800)")
-    add("--data", type=Path, help="folder with the files of ECG5000 and GunPoint")
-    add("--write", type=Path, metavar="FILE", help="also write the table there")
-    args = parser.parse_args()
-    ensure_one_thread()
-    missing = [name for name in FILES if SETS[name].missing(args.data)]
-    names = [MADE_UP, *(name for name in FILES if name not in missing)]
+    args = parse(parser)
+    there, missing = split_missing(FILES, args.data)
+    names = [MADE_UP, *there]
     rows, best = [], dict.fromkeys((RECURRENT, RECURRENT_RANDOM), (np.inf, ""))
     for name, k in tqdm([(name, k) for name in names for k in args.k]):
         X, shape = series_of(name, args.data, args.rows)
@@ -149,14 +136,13 @@ def main() -> None:
         cells += [f"{seconds[m]:.1f}" for m in (DENSE, RECURRENT)]
         rows.append((f"{name}, {shape[0]} x {shape[1]}", str(k), *cells))
     header = ("series, steps x channels", "k", *METHODS, "seconds, dense")
-    lines = [
+    publish(
+        args.write,
         f"# Series: error over PCA's, {args.splits} split(s) ({load_note()})",
         markdown_table((*header, "seconds, recurrent"), rows),
         *verdicts(best),
-    ]
-    if missing:
-        lines.append(f"- no file for: {', '.join(missing)}")
-    publish("\n\n".join(lines), args.write)
+        *missing_files(missing),
+    )
 
 
 if __name__ == "__main__":

@@ -1,30 +1,28 @@
 """A convolutional autoencoder to fit: by a tight loop, and by our estimator.
 
-`handwritten_conv` and `ours_conv` take what `handwritten.handwritten` takes, and return
-what it returns. The sizes they are given are for the table only: the network is the
+`handwritten_conv` and `ours_conv` take what `handwritten` takes, and return what it
+returns. The sizes they are given are for the table only: the network is the
 mirrored one of `CHANNELS` and `HIDDEN`, as `ConvNet` builds it.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from itertools import pairwise
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks._shared.handwritten import (
     FUNCTIONS,
-    Clock,
     Extras,
+    Job,
     Stack,
     Timing,
     train,
     unexplained,
 )
+from benchmarks._shared.timing import timed
 from sk_autoencoder import AutoEncoderTransformer
 from sk_autoencoder.networks import ConvNet
 
@@ -80,37 +78,12 @@ class ConvStack(Stack):
         return h.flatten(1)
 
 
-def handwritten_conv(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    extras: Extras,
-    clock: Clock = time.perf_counter,
-) -> Timing:
+def handwritten_conv(job: Job, *, extras: Extras) -> Timing:
     """Train with a tight loop: autograd, a fused public optimiser, no waste between."""
-    started = clock()
-    data = torch.as_tensor(X)
-    stack = ConvStack(data, activation, extras)
-    averages = train(stack, data, batch_size, epochs, lr, extras)
-    seconds = clock() - started
-    return seconds, unexplained(X, lambda rows: stack.reconstruct(rows, averages))
+    return train(job, lambda X: ConvStack(X, job.activation, extras), extras)
 
 
-def ours_conv(
-    X: np.ndarray,
-    sizes: Sequence[int],
-    activation: str,
-    batch_size: int,
-    epochs: int,
-    lr: float,
-    *,
-    extras: Extras,
-    clock: Clock = time.perf_counter,
-) -> Timing:
+def ours_conv(job: Job, *, extras: Extras) -> Timing:
     """Train our estimator on the same network, without early stopping."""
     network = ConvNet(
         (1, SIDE, SIDE),
@@ -118,7 +91,7 @@ def ours_conv(
         kernel_size=3,
         hidden_layer_sizes=HIDDEN,
         upsampling="transposed",
-        activation=activation,
+        activation=job.activation,
     )
     estimator = AutoEncoderTransformer(
         CODE,
@@ -126,9 +99,9 @@ def ours_conv(
         init="random",
         optimizer="adamw" if extras.weight_decay else "adam",
         weight_decay=extras.weight_decay,
-        lr=lr,
-        max_epochs=epochs,
-        batch_size=batch_size,
+        lr=job.lr,
+        max_epochs=job.epochs,
+        batch_size=job.batch_size,
         early_stopping=False,
         device="cpu",
         # The seed that the caller gave torch for the others.
@@ -138,7 +111,5 @@ def ours_conv(
             "weight_average": 0.99 if extras.average else None,
         },
     )
-    started = clock()
-    estimator.fit(X)
-    seconds = clock() - started
-    return seconds, unexplained(X, estimator.reconstruct)
+    seconds, _ = timed(job.clock, estimator.fit, job.X)
+    return seconds, unexplained(job.X, estimator.reconstruct)

@@ -12,8 +12,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from benchmarks._shared.common import markdown_table, median, number
-from benchmarks._shared.data import adult, digits
+from benchmarks._shared.data import adult, digits, some_rows
+from benchmarks._shared.report import document, markdown_table, median, number
+from benchmarks._shared.timing import timed
 from sk_autoencoder import AutoEncoderTransformer
 
 K = 10
@@ -49,7 +50,10 @@ class DefaultFit:
 
 def default_fits(args: argparse.Namespace) -> str:
     """Return the table of fits at the defaults."""
-    sets = {"digits": digits(Path()), f"adult, {ADULT_ROWS:,} rows": _some_of_adult()}
+    sets = {
+        "digits": digits(Path()),
+        f"adult, {ADULT_ROWS:,} rows": some_rows(adult(Path()), ADULT_ROWS),
+    }
     rows = []
     for name, X in sets.items():
         turns = tqdm(range(min(args.repetitions, MOST_TURNS)), desc=f"defaults, {name}")
@@ -70,20 +74,13 @@ def default_fits(args: argparse.Namespace) -> str:
         "held-out error over PCA's",
     )
     title = f"## default fits: k = {K}, nothing else set, wall time"
-    return f"{title}\n\n{markdown_table(header, rows)}"
-
-
-def _some_of_adult() -> np.ndarray:
-    X = adult(Path())
-    return X[np.random.default_rng(0).permutation(len(X))[:ADULT_ROWS]]
+    return document(title, markdown_table(header, rows))
 
 
 def fit_at_defaults(X: np.ndarray, seed: int, device: str) -> DefaultFit:
     """Fit once, and read from the curves when the held-out error was how large."""
     reducer = AutoEncoderTransformer(K, device=device, random_state=seed)
-    started = time.perf_counter()
-    reducer.fit(X)
-    seconds = time.perf_counter() - started
+    seconds, _ = timed(time.perf_counter, reducer.fit, X)
     epochs = np.cumsum([row["dur"] for row in reducer.history_])
     curve = np.array(reducer.validation_loss_curve_) * _unit_over_pcas(reducer, X)
     if reducer.fell_back_to_pca_:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from tqdm import tqdm
 
-from benchmarks._shared.common import clock, markdown_table, median, verdict
-from benchmarks._shared.competitors import ours
-from benchmarks._shared.handwritten import handwritten
+from benchmarks._shared.handwritten import Extras, Job
+from benchmarks._shared.report import document, markdown_table, verdict
+from benchmarks._shared.timing import seconds
 from benchmarks.speed.fit_workloads import (
     HAND,
     SWAP,
@@ -22,6 +21,7 @@ from benchmarks.speed.fit_workloads import (
     Workload,
     standardised,
     synthetic_table,
+    wide_pair,
 )
 
 NOT_MEASURED = "not measured: no CUDA device"
@@ -50,42 +50,24 @@ def steps_a_second(args: argparse.Namespace) -> str:
     layers = "-".join(map(str, WIDE_SIZES))
     title = f"## steps a second on a GPU: {layers}, batch {BATCH}, swap noise"
     if not torch.cuda.is_available():
-        return f"{title}\n\n{NOT_MEASURED}"
+        return document(title, NOT_MEASURED)
     rows, lines = [], []
     for precision, extras, allowed in tqdm(KINDS, desc="gpu"):
-        options = {"extras": extras, "device": "cuda", "bottleneck": False}
-        competitors = {
-            HAND: functools.partial(handwritten, **options),
-            WIDE: functools.partial(ours, **options),
-        }
         with tf32(allowed):
-            speeds = _speeds(competitors, args)
+            speeds = _speeds(extras, args)
         rows.append((precision, *(f"{speed:,.0f}" for speed in speeds.values())))
         what, unit = f"{WIDE}, {precision}", " steps a second"
         lines.append(verdict(what, speeds[WIDE], ">=", STEPS, ",.0f", unit))
     title += f", {torch.cuda.get_device_name()}"
     table = markdown_table(("products", HAND, WIDE), rows)
-    return "\n\n".join((title, table, "\n".join(lines)))
+    return document(title, table, "\n".join(lines))
 
 
-def _speeds(competitors: dict, args: argparse.Namespace) -> dict[str, float]:
-    """Let them take turns; what a fit does once is taken off, see `Workload`."""
-    workload = Workload(
-        "gpu",
-        "SYNTHETIC",
-        standardised(synthetic_table(N_BATCHES * BATCH)),
-        WIDE_SIZES,
-        BATCH,
-        EPOCHS,
-        competitors,
-        steps_only=True,
-    )
-    ticks = clock("wall")
-    seconds: dict[str, list[float]] = {name: [] for name in competitors}
-    for name in competitors:
-        workload.run(name, args.activation, ticks, epochs=1)
-    for repetition in range(args.repetitions):
-        for name, measured in seconds.items():
-            torch.manual_seed(repetition)
-            measured.append(workload.measure(name, args.activation, ticks)[0])
-    return {name: workload.steps / median(each) for name, each in seconds.items()}
+def _speeds(extras: Extras, args: argparse.Namespace) -> dict[str, float]:
+    """Let both take turns; what a fit does once is taken off, see `Workload`."""
+    X = standardised(synthetic_table(N_BATCHES * BATCH))
+    job = Job(X, WIDE_SIZES, args.activation, BATCH, EPOCHS, device="cuda")
+    pair = dict(zip((HAND, WIDE), wide_pair(extras), strict=True))
+    workload = Workload("gpu", "SYNTHETIC", job, pair, steps_only=True)
+    turns = workload.measure(args.repetitions)
+    return {name: workload.steps / seconds(turns, name) for name in turns}

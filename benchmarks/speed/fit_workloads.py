@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +20,11 @@ from benchmarks._shared.competitors import (
     tutorial_loop,
 )
 from benchmarks._shared.data import digits, fashion_mnist, synthetic_pictures
-from benchmarks._shared.handwritten import Extras, Timing, handwritten
+from benchmarks._shared.handwritten import Extras, Job, Timing, handwritten
+from benchmarks._shared.timing import Turns, clock, take_turns
 from benchmarks.speed.fit_convolutions import SIZES, handwritten_conv, ours_conv
 
-Competitor = Callable[..., Timing]
-"""Takes what `handwritten` takes."""
+Competitor = Callable[[Job], Timing]
 
 HAND = "hand-written loop"
 HAND_EXTRAS = f"{HAND}, recipe"
@@ -97,64 +96,48 @@ ON_CONV = (
 )
 
 
-@dataclass(frozen=True)
-class Workload:
+class Workload(NamedTuple):
     """Rows to fit and the network to fit them with.
 
     Parameters
     ----------
     name, note : str
         `note` says what the rows are.
-    X : ndarray of shape (n_samples, n_features), float32
-    sizes : tuple of int
-    batch_size, epochs : int
+    job : Job
     competitors : dict of str to callable
         What takes turns.
     targets : tuple of Target
     steps_only : bool
-        Take the seconds of a fit of one epoch off those of `epochs`: what a fit does
+        Take the seconds of a fit of one epoch off those of the job's: what a fit does
         once weighs more on so few steps than on the thousands of a real one.
-    lr : float
     """
 
     name: str
     note: str
-    X: np.ndarray
-    sizes: tuple[int, ...]
-    batch_size: int
-    epochs: int
+    job: Job
     competitors: dict[str, Competitor]
     targets: tuple[Target, ...] = ()
     steps_only: bool = False
-    lr: float = field(default=1e-3, kw_only=True)
 
     @property
     def steps(self) -> int:
         """Number of optimiser steps in the seconds that count."""
-        epochs = self.epochs - self.steps_only
-        return epochs * math.ceil(len(self.X) / self.batch_size)
+        epochs = self.job.epochs - self.steps_only
+        return epochs * math.ceil(len(self.job.X) / self.job.batch_size)
 
-    def run(
-        self, name: str, activation: str, clock: Callable[[], float], *, epochs: int
-    ) -> Timing:
-        """Let one competitor fit for some epochs."""
-        return self.competitors[name](
-            self.X,
-            self.sizes,
-            activation,
-            self.batch_size,
-            epochs,
-            self.lr,
-            clock=clock,
-        )
-
-    def measure(self, name: str, activation: str, clock: Callable[[], float]) -> Timing:
-        """Let one competitor take its turn."""
-        once = 0.0
-        if self.steps_only:
-            once, _ = self.run(name, activation, clock, epochs=1)
-        seconds, loss = self.run(name, activation, clock, epochs=self.epochs)
+    def turn(self, name: str, repetition: int) -> Timing:
+        """Let one competitor take its turn; the first is an epoch to warm up."""
+        torch.manual_seed(repetition)
+        fit, short = self.competitors[name], self.job._replace(epochs=1)
+        if not repetition:
+            return fit(short)
+        once = fit(short)[0] if self.steps_only else 0.0
+        seconds, loss = fit(self.job)
         return seconds - once, loss
+
+    def measure(self, repetitions: int) -> Turns:
+        """Let the competitors take turns."""
+        return take_turns(self.competitors, self.turn, repetitions, self.name)
 
 
 # --------------------------------------------------------------------------- the rows
@@ -184,20 +167,18 @@ def synthetic_table(n_rows: int, *, n_columns: int = 221, seed: int = 0) -> np.n
 
 def bottleneck_competitors(device: str) -> dict[str, Competitor]:
     """Return what takes turns on a bottleneck; on a GPU only what can use one well."""
-    by_hand = functools.partial(handwritten, device=device)
-    own = functools.partial(ours, device=device)
     chosen: dict[str, Competitor] = {
-        HAND: functools.partial(by_hand, extras=BARE),
-        OURS: functools.partial(own, extras=BARE),
-        f"{HAND}, not standardising": by_hand,
-        f"{HAND}, flat weights": functools.partial(by_hand, extras=BARE, flat=True),
-        HAND_EXTRAS: functools.partial(by_hand, extras=RECIPE),
-        OURS_EXTRAS: functools.partial(own, extras=RECIPE),
-        OURS_ANCHORED: functools.partial(own, extras=RECIPE, init="pca"),
-        HAND_DROPOUT: functools.partial(by_hand, extras=DROPOUT),
-        OURS_DROPOUT: functools.partial(own, extras=DROPOUT),
-        HAND_NADAM: functools.partial(by_hand, extras=NADAM),
-        OURS_NADAM: functools.partial(own, extras=NADAM),
+        HAND: partial(handwritten, extras=BARE),
+        OURS: partial(ours, extras=BARE),
+        f"{HAND}, not standardising": handwritten,
+        f"{HAND}, flat weights": partial(handwritten, extras=BARE, flat=True),
+        HAND_EXTRAS: partial(handwritten, extras=RECIPE),
+        OURS_EXTRAS: partial(ours, extras=RECIPE),
+        OURS_ANCHORED: partial(ours, extras=RECIPE, init="pca"),
+        HAND_DROPOUT: partial(handwritten, extras=DROPOUT),
+        OURS_DROPOUT: partial(ours, extras=DROPOUT),
+        HAND_NADAM: partial(handwritten, extras=NADAM),
+        OURS_NADAM: partial(ours, extras=NADAM),
     }
     if device == "cpu":
         chosen[SKORCH] = stock_skorch
@@ -207,20 +188,19 @@ def bottleneck_competitors(device: str) -> dict[str, Competitor]:
     return chosen
 
 
+def wide_pair(extras: Extras) -> tuple[Competitor, Competitor]:
+    """Return the loop by hand and ours on the wide network without a bottleneck."""
+    options = {"extras": extras, "bottleneck": False}
+    return partial(handwritten, **options), partial(ours, **options)
+
+
 def wide_competitors(device: str) -> dict[str, Competitor]:
-    """Return what takes turns on the wide network without a bottleneck."""
-    by_hand = functools.partial(handwritten, device=device, bottleneck=False)
-    own = functools.partial(ours, device=device, bottleneck=False)
-    chosen: dict[str, Competitor] = {
-        HAND: functools.partial(by_hand, extras=SWAP),
-        WIDE: functools.partial(own, extras=SWAP),
-        HAND_BF16: functools.partial(by_hand, extras=SWAP_BF16),
-        WIDE_BF16: functools.partial(own, extras=SWAP_BF16),
-    }
+    """Return what takes turns on the wide network."""
+    chosen: dict[str, Competitor] = {}
+    chosen[HAND], chosen[WIDE] = wide_pair(SWAP)
+    chosen[HAND_BF16], chosen[WIDE_BF16] = wide_pair(SWAP_BF16)
     if device == "cpu":
-        chosen[SKORCH] = functools.partial(
-            stock_skorch, bottleneck=False, swap_noise=SWAP.swap
-        )
+        chosen[SKORCH] = partial(stock_skorch, bottleneck=False, swap_noise=SWAP.swap)
         chosen[MLP_CLEAN] = mlp_regressor
     return chosen
 
@@ -242,14 +222,25 @@ def workloads(args: argparse.Namespace) -> list[Workload]:
     return chosen
 
 
+def _job(
+    args: argparse.Namespace,
+    X: np.ndarray,
+    sizes: tuple[int, ...],
+    batch_size: int,
+    epochs: int,
+) -> Job:
+    ticks = clock(args.clock)
+    return Job(
+        X, sizes, args.activation, batch_size, epochs, clock=ticks, device=args.device
+    )
+
+
 def _digits(args: argparse.Namespace) -> Workload:
+    X, sizes = standardised(digits(Path())), (64, 32, 8, 32, 64)
     return Workload(
         "digits",
         "scikit-learn's digits",
-        standardised(digits(Path())),
-        (64, 32, 8, 32, 64),
-        128,
-        args.epochs or 50,
+        _job(args, X, sizes, 128, args.epochs or 50),
         bottleneck_competitors(args.device),
         (*ON_DIGITS, *EVERYWHERE),
     )
@@ -257,13 +248,11 @@ def _digits(args: argparse.Namespace) -> Workload:
 
 def _pictures(args: argparse.Namespace) -> Workload:
     note, X = _picture_rows(args)
+    sizes = (784, 256, 128, 100, 128, 256, 784)
     return Workload(
         "pictures",
         note,
-        X,
-        (784, 256, 128, 100, 128, 256, 784),
-        256,
-        args.epochs or 5,
+        _job(args, X, sizes, 256, args.epochs or 5),
         bottleneck_competitors(args.device),
         (*ON_PICTURES, *EVERYWHERE),
     )
@@ -282,35 +271,24 @@ def _picture_rows(args: argparse.Namespace) -> tuple[str, np.ndarray]:
 def _conv(args: argparse.Namespace) -> Workload:
     """Two convolutions, two dense layers, and back: through autograd on both sides."""
     note, X = _picture_rows(args)
+    # Before two epochs losses are those of the start, and differ by a sixth.
+    job = _job(args, X[:2000], SIZES, 128, max(2, args.epochs or 15))
     competitors: dict[str, Competitor] = {
-        HAND: functools.partial(handwritten_conv, extras=BARE),
-        OURS: functools.partial(ours_conv, extras=BARE),
-        HAND_EXTRAS: functools.partial(handwritten_conv, extras=RECIPE),
-        OURS_EXTRAS: functools.partial(ours_conv, extras=RECIPE),
+        HAND: partial(handwritten_conv, extras=BARE),
+        OURS: partial(ours_conv, extras=BARE),
+        HAND_EXTRAS: partial(handwritten_conv, extras=RECIPE),
+        OURS_EXTRAS: partial(ours_conv, extras=RECIPE),
     }
-    return Workload(
-        "convolutions",
-        note,
-        X[:2000],
-        SIZES,
-        128,
-        # Before that losses are those of the start, and differ by a sixth.
-        max(2, args.epochs or 15),
-        competitors,
-        ON_CONV,
-        steps_only=True,
-    )
+    return Workload("convolutions", note, job, competitors, ON_CONV, steps_only=True)
 
 
 def _wide(args: argparse.Namespace, batch_size: int, epochs: int) -> Workload:
     """The first two 1,500 wide layers of a winner of a contest, and a third."""
+    X = standardised(synthetic_table(1024))
     return Workload(
         f"wide, batch {batch_size}",
         "SYNTHETIC rows of 221 columns, swap noise on 0.15 of the cells",
-        standardised(synthetic_table(1024)),
-        WIDE_SIZES,
-        batch_size,
-        max(2, args.epochs or epochs),
+        _job(args, X, WIDE_SIZES, batch_size, max(2, args.epochs or epochs)),
         wide_competitors(args.device),
         ON_WIDE[batch_size],
         steps_only=True,

@@ -29,19 +29,26 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetRegressor
 from torch import nn
-from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
-    load_note,
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.competitors import dense_stack
+from benchmarks._shared.data import digits
+from benchmarks._shared.report import (
+    document,
     markdown_table,
     median,
     number,
     publish,
     verdict,
 )
-from benchmarks._shared.competitors import dense_stack
-from benchmarks._shared.data import digits
+from benchmarks._shared.timing import (
+    Turns,
+    load_note,
+    ratio,
+    seconds,
+    take_turns,
+    timed,
+)
 from sk_autoencoder import AutoEncoderTransformer
 from sk_autoencoder.metrics import reconstruction_scorer
 
@@ -54,6 +61,7 @@ K = 8
 BATCH = 128
 HIDDEN: tuple[tuple[int, ...], ...] = ((32,), (64,), (64, 32), (128, 64))
 RATES = (1e-3, 3e-3)
+SQUARED_ERROR = "neg_mean_squared_error"
 FOLDS = KFold(3, shuffle=True, random_state=0)
 
 AS_FAST_AS_SKORCH = 8
@@ -106,18 +114,15 @@ class Rival:
         search = GridSearchCV(
             self.estimator,
             self.grid,
-            scoring="neg_mean_squared_error"
-            if self.supervised
-            else reconstruction_scorer,
+            scoring=SQUARED_ERROR if self.supervised else reconstruction_scorer,
             cv=FOLDS,
             n_jobs=n_jobs,
             refit=False,
         )
-        started = time.perf_counter()
+        y = X if self.supervised else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            search.fit(X, X if self.supervised else None)
-        seconds = time.perf_counter() - started
+            seconds, _ = timed(time.perf_counter, search.fit, X, y)
         best = search.best_index_
         scores = [search.cv_results_[f"split{i}_test_score"][best] for i in range(3)]
         if not self.supervised:
@@ -172,75 +177,49 @@ def rivals(epochs: int) -> dict[str, Rival]:
     }
 
 
-Results = dict[tuple[int, str], list[tuple[float, float]]]
-
-
-def measure(X: np.ndarray, args: argparse.Namespace) -> Results:
-    """Let all take turns, after a search each of one epoch that is not counted."""
+def measure(X: np.ndarray, args: argparse.Namespace) -> Turns:
+    """Let all take turns; the first, of one epoch, does not count."""
     short, whole = rivals(1), rivals(args.epochs)
-    turns = [(n_jobs, name) for n_jobs in args.jobs for name in whole]
-    results: Results = {turn: [] for turn in turns}
-    with tqdm(total=(args.repetitions + 1) * len(turns)) as bar:
-        for repetition in range(args.repetitions + 1):
-            for n_jobs, name in turns if repetition % 2 else turns[::-1]:
-                torch.manual_seed(repetition)
-                if repetition:
-                    measured = whole[name].search(X, n_jobs)
-                    results[n_jobs, name].append(measured)
-                else:
-                    short[name].search(X, n_jobs)
-                bar.update()
-    return results
+
+    def search(who: tuple[int, str], repetition: int) -> tuple[float, float]:
+        torch.manual_seed(repetition)
+        n_jobs, name = who
+        return (whole if repetition else short)[name].search(X, n_jobs)
+
+    every = [(n_jobs, name) for n_jobs in args.jobs for name in whole]
+    return take_turns(every, search, args.repetitions)
 
 
-def ratio(results: Results, n_jobs: int, name: str, base: str) -> float:
-    """Return the median over the turns of one's seconds over another's."""
-    pairs = zip(results[n_jobs, name], results[n_jobs, base], strict=True)
-    return median(mine[0] / theirs[0] for mine, theirs in pairs)
-
-
-def report(results: Results, args: argparse.Namespace) -> str:
+def report(turns: Turns, args: argparse.Namespace) -> str:
     """Return the table, and below it how the targets were met."""
-    rows = []
-    for (n_jobs, name), measured in results.items():
-        seconds = median(t for t, _ in measured)
-        rows.append(
-            (
-                name,
-                str(n_jobs),
-                number(seconds, 2),
-                number(ratio(results, n_jobs, name, OURS), 2),
-                number(median(error for _, error in measured)),
-            )
+    rows = [
+        (
+            name,
+            str(n_jobs),
+            number(seconds(turns, (n_jobs, name)), 2),
+            number(ratio(turns, (n_jobs, name), (n_jobs, OURS)), 2),
+            number(median(error for _, error in measured)),
         )
+        for (n_jobs, name), measured in turns.items()
+    ]
     header = ("search", "jobs", "seconds", "over ours", "best candidate's error")
     lines = []
     targets = ((SKORCH, AS_FAST_AS_SKORCH), (MLP, AS_FAST_AS_MLP))
     for name, target in targets if 1 in args.jobs else ():
-        measured = ratio(results, 1, name, OURS)
+        measured = ratio(turns, (1, name), (1, OURS))
         lines.append(verdict(f"{name} / {OURS}, one job", measured, ">=", target))
-    return "\n\n".join((markdown_table(header, rows), "\n".join(lines))).rstrip()
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--repetitions", type=int, default=3, help="turns of each (default 3)")
-    add("--epochs", type=int, default=20, help="of each fit (default 20)")
-    add("--jobs", type=int, nargs="+", default=[1, 2], help="default 1 2")
-    add("--write", type=Path, metavar="FILE", help="also write the table there")
-    return parser.parse_args()
+    return document(markdown_table(header, rows), "\n".join(lines)).rstrip()
 
 
 def main() -> None:
     """Run the benchmark from the command line."""
-    args = parse_arguments()
-    # By environment variables, so that worker processes have one thread each too.
-    ensure_one_thread()
-    torch.set_num_threads(1)
+    parser = command_line(__doc__)
+    add = parser.add_argument
+    add("--repetitions", type=int, default=3, help="turns of each (default 3)")
+    add("--epochs", type=int, default=20, help="of each fit (default 20)")
+    add("--jobs", type=int, nargs="+", default=[1, 2], help="default 1 2")
+    # One thread by environment variables, so that worker processes have one too.
+    args = parse(parser)
     X = StandardScaler().fit_transform(digits(Path()))
     n = len(HIDDEN) * len(RATES)
     title = (
@@ -248,8 +227,7 @@ def main() -> None:
         f"batch {BATCH}, digits, medians of {args.repetitions} alternating repetitions"
     )
     note = f"torch {torch.__version__}; {load_note()} at the start."
-    results = measure(X, args)
-    publish("\n\n".join((title, note, report(results, args))), args.write)
+    publish(args.write, title, note, report(measure(X, args), args))
 
 
 if __name__ == "__main__":

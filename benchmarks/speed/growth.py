@@ -12,12 +12,7 @@ linear.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,14 +20,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
-    load_note,
-    markdown_table,
-    median,
-    number,
-    publish,
-)
+from benchmarks._shared.command import command_line, in_fresh_process, parse
+from benchmarks._shared.data import fill
+from benchmarks._shared.report import document, markdown_table, median, number, publish
+from benchmarks._shared.timing import load_note, timed
 from benchmarks.speed.memory import MEGABYTE, PeakMemory
 
 K = 10
@@ -75,70 +66,38 @@ def shape(axis: str, size: int) -> tuple[int, int, int]:
 # -------------------------------------------------------------------- the measurement
 
 
-def draw_rows(n_rows: int, n_columns: int) -> np.ndarray:
-    """Draw float32 rows with some structure, a part at a time."""
-    rng = np.random.default_rng(0)
-    mixing = rng.standard_normal((20, n_columns), dtype=np.float32) / 4
-    X = np.empty((n_rows, n_columns), dtype=np.float32)
-    for start in range(0, n_rows, 10_000):
-        part = X[start : start + 10_000]
-        part[:] = rng.standard_normal((len(part), 20), dtype=np.float32) @ mixing
-        part += 0.3 * rng.standard_normal(part.shape, dtype=np.float32)
-    return X
-
-
 def measure(n_rows: int, n_columns: int, width: int, turns: int) -> dict[str, float]:
     """Measure one size in this process; meant for a fresh one."""
-    import torch
-
     from sk_autoencoder import AutoEncoderTransformer
 
-    torch.set_num_threads(1)
-    X = draw_rows(n_rows, n_columns)
+    X = fill(np.empty((n_rows, n_columns), dtype=np.float32))
     estimators = {
-        start: AutoEncoderTransformer(
+        init: AutoEncoderTransformer(
             min(K, n_columns // 2),
             hidden_layer_sizes=(width, width) if width else "auto",
-            init=start,
+            init=init,
             max_epochs=1,
             batch_size=BATCH,
             early_stopping=False,
             device="cpu",
             random_state=0,
         )
-        for start in STARTS
+        for init in STARTS
     }
     found: dict[str, float] = {"data": X.nbytes, "steps": math.ceil(n_rows / BATCH)}
-    for start, estimator in estimators.items():
+    for init, estimator in estimators.items():
         estimator.fit(X[:500])
         with PeakMemory() as memory:
             estimator.fit(X)
-        found[f"memory_{start}"] = memory.resident
+        found[f"memory_{init}"] = memory.resident
     seconds: dict[str, list[float]] = {}
     for _ in range(turns):
-        for start, estimator in estimators.items():
-            started = time.perf_counter()
-            estimator.fit(X)
-            whole = time.perf_counter() - started
-            seconds.setdefault(f"fit_{start}", []).append(whole)
+        for init, estimator in estimators.items():
+            whole, _ = timed(time.perf_counter, estimator.fit, X)
+            seconds.setdefault(f"fit_{init}", []).append(whole)
             epoch = estimator.history_[-1]["dur"]
-            seconds.setdefault(f"epoch_{start}", []).append(epoch)
+            seconds.setdefault(f"epoch_{init}", []).append(epoch)
     return found | {name: median(each) for name, each in seconds.items()}
-
-
-def measure_in_child(axis: str, size: int, turns: int) -> dict[str, float]:
-    """Measure one size in a fresh process."""
-    numbers = map(str, (*shape(axis, size), turns))
-    # The package is found where this process finds it, installed or not.
-    path = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.speed.growth", "--child", *numbers],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    return {"size": size, **json.loads(done.stdout.splitlines()[-1])}
 
 
 # --------------------------------------------------------------------------- the report
@@ -188,43 +147,31 @@ def report(axis: str, results: list[dict[str, float]]) -> str:
     fixed = {"rows": n_rows, "columns": n_columns, "width": width}
     beside = ", ".join(f"{n:,} {what}" for what, n in fixed.items() if n)
     title = f"## {axis}, at {beside}"
-    return "\n\n".join((title, markdown_table(header, rows), "\n".join(lines)))
+    return document(title, markdown_table(header, rows), "\n".join(lines))
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    """Run the benchmark from the command line."""
+    parser = command_line(__doc__)
     add = parser.add_argument
     add("--axes", nargs="+", choices=tuple(SIZES), default=list(SIZES))
     add("--quick", action="store_true", help="fewer and smaller sizes")
     add("--repetitions", type=int, default=3, help="fits that are timed (default 3)")
     add("--picture", type=Path, metavar="FILE", help="draw the seconds there")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
-    add("--child", type=int, nargs=4, help=argparse.SUPPRESS)
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Run the benchmark from the command line."""
-    args = parse_arguments()
-    ensure_one_thread()
-    if args.child:
-        print(json.dumps(measure(*args.child)))
-        return
+    args = parse(parser)
     sizes = QUICK_SIZES if args.quick else SIZES
     busy = load_note()
     cases = [(axis, size) for axis in args.axes for size in sizes[axis]]
     results: Results = {axis: [] for axis in args.axes}
     for axis, size in tqdm(cases):
-        results[axis].append(measure_in_child(axis, size, args.repetitions))
-    parts = [
+        found = in_fresh_process(measure, *shape(axis, size), args.repetitions)
+        results[axis].append({"size": size, **found})
+    title = (
         f"# Growth of fit: one epoch in batches of {BATCH}, at most {K} components, "
-        f"one thread, medians of {args.repetitions} fits; {busy} at the start",
-        *(report(axis, found) for axis, found in results.items()),
-    ]
-    publish("\n\n".join(parts), args.write)
+        f"one thread, medians of {args.repetitions} fits; {busy} at the start"
+    )
+    tables = (report(axis, found) for axis, found in results.items())
+    publish(args.write, title, *tables)
     if args.picture:
         from benchmarks.speed.growth_picture import draw
 

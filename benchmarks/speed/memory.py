@@ -21,10 +21,7 @@ import argparse
 import contextlib
 import ctypes
 import gc
-import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import threading
@@ -36,13 +33,9 @@ import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
-    markdown_table,
-    number,
-    publish,
-    verdict,
-)
+from benchmarks._shared.command import command_line, in_fresh_process, parse
+from benchmarks._shared.data import fill
+from benchmarks._shared.report import markdown_table, number, publish, verdict
 
 FIT_TARGET = 0.2
 """Extra memory of fit on float32 rows, as a share of theirs."""
@@ -115,24 +108,17 @@ def _highest() -> float:
 
 def write_rows(kind: str, folder: Path, n_rows: int, n_columns: int) -> None:
     """Write rows with some structure, a part at a time, as .npy files."""
-    rng = np.random.default_rng(0)
+    shape, path = (n_rows, n_columns), folder / "rows.npy"
     if kind == "csr":
+        rng = np.random.default_rng(0)
         rows = sparse.random_array(
-            (n_rows, n_columns), density=DENSITY, format="csr", dtype="f4", rng=rng
+            shape, density=DENSITY, format="csr", dtype="f4", rng=rng
         )
         for part in ("data", "indices", "indptr"):
             np.save(folder / f"{part}.npy", getattr(rows, part))
         return
     dtype = "float64" if kind == "float64" else "float32"
-    mixing = rng.standard_normal((20, n_columns)) / 4
-    out = np.lib.format.open_memmap(
-        folder / "rows.npy", mode="w+", dtype=dtype, shape=(n_rows, n_columns)
-    )
-    for start in range(0, n_rows, 10_000):
-        chunk = out[start : start + 10_000]
-        chunk[:] = rng.standard_normal((len(chunk), 20)) @ mixing
-        chunk += 0.3 * rng.standard_normal(chunk.shape)
-    out.flush()
+    fill(np.lib.format.open_memmap(path, "w+", dtype, shape)).flush()
 
 
 def read_rows(kind: str, folder: Path, n_columns: int) -> Any:
@@ -159,11 +145,8 @@ def n_bytes(X: Any) -> int:
 
 def measure(kind: str, folder: Path, n_columns: int, n_components: int) -> dict:
     """Measure one kind of rows in this process; meant for a fresh one."""
-    import torch
-
     from sk_autoencoder import AutoEncoderTransformer
 
-    torch.set_num_threads(1)
     X = read_rows(kind, folder, n_columns)
     estimator = AutoEncoderTransformer(
         n_components, max_epochs=1, device="cpu", random_state=0
@@ -186,24 +169,13 @@ def measure(kind: str, folder: Path, n_columns: int, n_components: int) -> dict:
 
 def measure_in_child(kind: str, args: argparse.Namespace) -> dict:
     """Measure one kind of rows in a fresh process."""
-    with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
-        write_rows(kind, Path(folder), args.rows, args.columns)
-        shape = [str(args.columns), str(args.components)]
-        command = [sys.executable, "-m", "benchmarks.speed.memory"]
-        command += ["--child", kind, folder, *shape]
-        # The package is found where this process finds it, installed or not.
-        path = os.pathsep.join(filter(None, sys.path))
-        done = subprocess.run(
-            command,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-    return json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryDirectory(dir=args.scratch) as name:
+        folder = Path(name)
+        write_rows(kind, folder, args.rows, args.columns)
+        return in_fresh_process(measure, kind, folder, args.columns, args.components)
 
 
-def report(results: list[dict], args: argparse.Namespace) -> str:
+def report(results: list[dict], args: argparse.Namespace) -> list[str]:
     """Return the table and, for the two targets, whether they were met."""
     rows = []
     for result in results:
@@ -222,13 +194,12 @@ def report(results: list[dict], args: argparse.Namespace) -> str:
         "transform: extra MB",
         "of the output",
     )
-    lines = [
+    return [
         f"# Peak extra memory, {args.rows:,} x {args.columns} rows to "
         f"{args.components} components, one epoch",
         markdown_table(header, rows),
         "\n".join(_verdicts(results)),
     ]
-    return "\n\n".join(lines)
 
 
 def _verdicts(results: list[dict]) -> list[str]:
@@ -244,34 +215,18 @@ def _verdicts(results: list[dict]) -> list[str]:
     return lines
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    """Run the benchmark from the command line."""
+    parser = command_line(__doc__)
     add = parser.add_argument
     add("--rows", type=int, default=400_000)
     add("--columns", type=int, default=200)
     add("--components", type=int, default=50)
     add("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     add("--scratch", type=Path, help="folder for the rows (default: the system's)")
-    add("--write", type=Path, metavar="FILE", help="also write the table there")
-    add("--child", nargs=4, help=argparse.SUPPRESS)
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Run the benchmark from the command line."""
-    args = parse_arguments()
-    ensure_one_thread()
-    if args.child:
-        kind, folder, n_columns, n_components = args.child
-        print(
-            json.dumps(measure(kind, Path(folder), int(n_columns), int(n_components)))
-        )
-        return
+    args = parse(parser)
     results = [measure_in_child(kind, args) for kind in tqdm(args.kinds)]
-    publish(report(results, args), args.write)
+    publish(args.write, *report(results, args))
 
 
 if __name__ == "__main__":

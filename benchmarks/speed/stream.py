@@ -12,20 +12,17 @@ to take back.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
-    markdown_table,
-    number,
-    publish,
-    verdict,
-)
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.data import fill
+from benchmarks._shared.report import markdown_table, number, publish, verdict
+from benchmarks._shared.timing import timed
 from benchmarks.speed.memory import PeakMemory
 from sk_autoencoder import DenoisingAutoEncoderTransformer
 
@@ -34,33 +31,24 @@ WIDTH = 1500
 ALL_ROWS = 1_488_028
 MOST_MEMORY = 4.0
 """Gigabytes that the transform may take."""
-CHUNK = 50_000
 
 
 def write_rows(path: Path, n_rows: int) -> np.ndarray:
     """Write rows of numbers with some structure, and map them read-only."""
-    rows = np.lib.format.open_memmap(path, "w+", np.float32, (n_rows, COLUMNS))
-    rng = np.random.default_rng(0)
-    mixing = rng.normal(size=(20, COLUMNS)).astype(np.float32)
-    for start in range(0, n_rows, CHUNK):
-        size = min(CHUNK, n_rows - start)
-        latent = rng.normal(size=(size, 20)).astype(np.float32)
-        rows[start : start + size] = np.tanh(latent @ mixing)
-    rows.flush()
-    del rows
+    fill(np.lib.format.open_memmap(path, "w+", np.float32, (n_rows, COLUMNS))).flush()
     return np.load(path, mmap_mode="r")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--folder", type=Path, help="where the files go for the while")
-    parser.add_argument("--write", type=Path, help="also write the table to this file")
-    options = parser.parse_args()
-    ensure_one_thread()
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+    """Run the benchmark from the command line."""
+    parser = command_line(__doc__)
+    add = parser.add_argument
+    add("--rows", type=int, default=100_000)
+    add("--folder", type=Path, help="where the files go for the while")
+    args = parse(parser)
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
-        X = write_rows(folder / "rows.npy", options.rows)
+        X = write_rows(folder / "rows.npy", args.rows)
         extractor = DenoisingAutoEncoderTransformer(
             features="hidden",
             hidden_layer_sizes=(WIDTH,) * 3,
@@ -72,33 +60,28 @@ def main() -> None:
         out = np.lib.format.open_memmap(folder / "hidden.npy", "w+", np.float16, shape)
         extractor.transform(X[:5000], out=out[:5000])  # loads every library
         with PeakMemory() as memory:
-            start = time.perf_counter()
-            extractor.transform(X, out=out)
-            seconds = time.perf_counter() - start
+            stream = partial(extractor.transform, out=out)
+            seconds, _ = timed(time.perf_counter, stream, X)
         correct = np.allclose(out[-3:], extractor.transform(X[-3:]), atol=1e-2)
     gigabytes = memory.anonymous / 1e9
-    table = markdown_table(
-        ["rows", "features", "float32, GB", "written, GB", "memory, GB", "seconds"],
-        [
-            [
-                f"{len(X):,}",
-                f"{shape[1]:,}",
-                number(4e-9 * shape[0] * shape[1], 1),
-                number(2e-9 * shape[0] * shape[1], 1),
-                number(gigabytes),
-                number(seconds, 0),
-            ]
-        ],
+    header = ("rows", "features", "float32, GB", "written, GB", "memory, GB", "seconds")
+    cells = (
+        f"{len(X):,}",
+        f"{shape[1]:,}",
+        number(4e-9 * shape[0] * shape[1], 1),
+        number(2e-9 * shape[0] * shape[1], 1),
+        number(gigabytes),
+        number(seconds, 0),
     )
-    target = verdict(
-        "memory of the streamed transform", gigabytes, "<=", MOST_MEMORY, unit=" GB"
-    )
+    what = "memory of the streamed transform"
     rate = len(X) / seconds
     publish(
-        f"{table}\n\n{rate:,.0f} rows a second; {ALL_ROWS:,} rows take "
+        args.write,
+        markdown_table(header, [cells]),
+        f"{rate:,.0f} rows a second; {ALL_ROWS:,} rows take "
         f"{ALL_ROWS / rate / 60:.0f} minutes. The last rows read back are "
-        f"{'those of a plain transform' if correct else 'WRONG'}.\n\n{target}",
-        options.write,
+        f"{'those of a plain transform' if correct else 'WRONG'}.",
+        verdict(what, gigabytes, "<=", MOST_MEMORY, unit=" GB"),
     )
 
 

@@ -16,31 +16,32 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
 from skorch import NeuralNet
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from benchmarks._shared.common import (
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.data import fill
+from benchmarks._shared.report import document, markdown_table, number, publish, verdict
+from benchmarks._shared.timing import (
+    Turns,
     clock,
-    ensure_one_thread,
     load_note,
-    markdown_table,
-    median,
-    number,
-    publish,
-    verdict,
+    ratio,
+    seconds,
+    take_turns,
+    timed,
 )
 from sk_autoencoder import AutoEncoderTransformer
-from sk_autoencoder._inference import chunks
 
 SIZES = (221, 256, 64)
 OTHER_SIZES = (64, 256, 128, 10)
+CHUNK = 1024
+"""float32 rows in a chunk of the loops by hand; half as many float64 rows."""
 CHUNKS = (256, 512, 1024, 2048, 4096)
 FITTED_ROWS = 5_000
 CALLS = 100
@@ -71,15 +72,8 @@ Turn = Callable[[], object]
 
 
 def rows_of(n_rows: int, n_columns: int) -> np.ndarray:
-    """Draw float32 rows, a few at a time."""
-    rng = np.random.default_rng(0)
-    mixing = rng.standard_normal((20, n_columns), dtype=np.float32)
-    rows = np.empty((n_rows, n_columns), dtype=np.float32)
-    for start in range(0, n_rows, 10_000):
-        part = rows[start : start + 10_000]
-        part[:] = rng.standard_normal((len(part), 20), dtype=np.float32) @ mixing
-        part += rng.standard_normal(part.shape, dtype=np.float32)
-    return rows
+    """Draw float32 rows."""
+    return fill(np.empty((n_rows, n_columns), dtype=np.float32), noise=1.0)
 
 
 def fitted(
@@ -113,23 +107,23 @@ class Standardised(nn.Module):
 
 
 @torch.inference_mode()
-def by_hand(X: np.ndarray, layers: nn.Module, n_codes: int, chunk: int) -> np.ndarray:
+def by_hand(X: np.ndarray, layers: nn.Module, chunk: int = CHUNK) -> np.ndarray:
     """Run rows through layers as a careful user would: chunks into one array."""
-    codes = np.empty((len(X), n_codes), dtype=X.dtype)
-    rows, there = torch.from_numpy(X), torch.from_numpy(codes)
+    rows = torch.from_numpy(X)
+    codes = rows.new_empty(len(X), layers(rows[:1]).shape[1])
     for start in range(0, len(X), chunk):
         some = slice(start, start + chunk)
-        there[some] = layers(rows[some])
-    return codes
+        codes[some] = layers(rows[some])
+    return codes.numpy()
 
 
 @torch.inference_mode()
-def products(X: np.ndarray, matrices: list[list[Tensor]], chunk: int) -> None:
+def products(X: np.ndarray, matrices: list[list[Tensor]]) -> None:
     """Multiply chunks by the matrices, each list one after the other, and no more."""
     rows = torch.from_numpy(X)
-    room = [[rows.new_empty(chunk, m.shape[1]) for m in path] for path in matrices]
-    for start in range(0, len(X), chunk):
-        x = rows[start : start + chunk]
+    room = [[rows.new_empty(CHUNK, m.shape[1]) for m in path] for path in matrices]
+    for start in range(0, len(X), CHUNK):
+        x = rows[start : start + CHUNK]
         for path, places in zip(matrices, room, strict=True):
             y = x
             for matrix, place in zip(path, places, strict=True):
@@ -153,28 +147,27 @@ def forward_passes(
     stock = NeuralNet(layers, criterion=nn.MSELoss, train_split=None, verbose=0)
     stock.initialize()
     codes, matrices = np.empty((len(X), SIZES[-1]), X.dtype), matrices_of(estimator)
-    chunk = chunks.CHUNK_ROWS
     return {
         OURS: lambda: estimator.transform(X),
         OURS_OUT: lambda: estimator.transform(X, out=codes),
-        HAND: lambda: by_hand(X, layers, SIZES[-1], chunk),
-        HAND_BARE: lambda: by_hand(X, bare, SIZES[-1], chunk),
-        WHOLE: lambda: by_hand(X, layers, SIZES[-1], len(X)),
+        HAND: lambda: by_hand(X, layers),
+        HAND_BARE: lambda: by_hand(X, bare),
+        WHOLE: lambda: by_hand(X, layers, len(X)),
         SKORCH: lambda: stock.predict(X),
-        FLOOR: lambda: products(X, matrices, chunk),
+        FLOOR: lambda: products(X, matrices),
     }
 
 
 def widths(X: np.ndarray, init: str, args: argparse.Namespace) -> dict[str, Turn]:
     """Return the turns that compare float64 rows with float32 rows."""
     estimator = fitted(X, SIZES, init, args)
-    layers, chunk = Standardised(estimator).eval(), chunks.CHUNK_ROWS
+    layers = Standardised(estimator).eval()
     wide, wide_layers = X.astype(np.float64), copy.deepcopy(layers).double()
     return {
         f"{OURS}, float32": lambda: estimator.transform(X),
         f"{OURS}, float64": lambda: estimator.transform(wide),
-        f"{HAND}, float32": lambda: by_hand(X, layers, SIZES[-1], chunk),
-        f"{HAND}, float64": lambda: by_hand(wide, wide_layers, SIZES[-1], chunk // 2),
+        f"{HAND}, float32": lambda: by_hand(X, layers),
+        f"{HAND}, float64": lambda: by_hand(wide, wide_layers, CHUNK // 2),
     }
 
 
@@ -193,107 +186,72 @@ def _calls(estimator: object, row: np.ndarray) -> Turn:
     return lambda: [estimator.transform(row) for _ in range(CALLS)]
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """A turn with chunks of a size of its own."""
-
-    estimator: AutoEncoderTransformer
-    X: np.ndarray
-    n_rows: int
-
-    def __call__(self) -> None:
-        before = chunks.CHUNK_ROWS
-        chunks.CHUNK_ROWS = self.n_rows
-        try:
-            self.estimator.transform(self.X)
-        finally:
-            chunks.CHUNK_ROWS = before
-
-
-def measure(
-    turns: dict[str, Turn], args: argparse.Namespace, what: str
-) -> dict[str, list[float]]:
-    """Let them take turns, after one that is not measured; seconds by name."""
+def measure(turns: dict[str, Turn], args: argparse.Namespace, what: str) -> Turns:
+    """Let them take turns."""
     ticks = clock(args.clock)
-    seconds: dict[str, list[float]] = {name: [] for name in turns}
-    with tqdm(total=(args.repetitions + 1) * len(turns), desc=what) as bar:
-        for repetition in range(args.repetitions + 1):
-            # The order is turned round each time: none always follows the same one.
-            for name in list(turns)[:: 1 if repetition % 2 else -1]:
-                started = ticks()
-                turns[name]()
-                if repetition:
-                    seconds[name].append(ticks() - started)
-                bar.update()
-    return seconds
+
+    def run(name: str, repetition: int) -> tuple[float]:
+        return (timed(ticks, turns[name])[0],)
+
+    return take_turns(turns, run, args.repetitions, what)
 
 
-def ratio(seconds: dict[str, list[float]], name: str, base: str) -> float:
-    """Return the median over the turns of one's seconds over another's."""
-    pairs = zip(seconds[name], seconds[base], strict=True)
-    return median(mine / theirs for mine, theirs in pairs)
+def verdicts(turns: Turns, *targets: tuple[str, str, str, float]) -> str:
+    """Return a line for each target: name, base, relation and value."""
+    return "\n".join(
+        verdict(f"{name} / {base}", ratio(turns, name, base), relation, value)
+        for name, base, relation, value in targets
+    )
 
 
-def report_forward(
-    seconds: dict[str, list[float]], init: str, args: argparse.Namespace
-) -> str:
+def report_forward(turns: Turns, init: str, args: argparse.Namespace) -> str:
     """Return the table of all rows, and below it how the targets were met."""
     rows = [
         (
             name,
-            number(median(taken)),
-            number(1e9 * median(taken) / args.rows, 0),
-            number(ratio(seconds, name, HAND), 2),
-            number(ratio(seconds, name, FLOOR), 2),
+            number(seconds(turns, name)),
+            number(1e9 * seconds(turns, name) / args.rows, 0),
+            number(ratio(turns, name, HAND), 2),
+            number(ratio(turns, name, FLOOR), 2),
         )
-        for name, taken in seconds.items()
+        for name in turns
     ]
     header = ("forward pass", "seconds", "ns a row", "of hand-written", "of products")
     layers = "-".join(map(str, SIZES))
+    lines = verdicts(
+        turns,
+        (OURS, HAND, "<=", AT_MOST),
+        (SKORCH, OURS, ">=", AS_FAST),
+        (OURS, FLOOR, "<=", OF_THE_FLOOR),
+    )
     title = f"## {args.rows:,} float32 rows, synthetic, {layers}, {NAMES[init]}"
-    lines = [
-        verdict(f"{OURS} / {HAND}", ratio(seconds, OURS, HAND), "<=", AT_MOST),
-        verdict(f"{SKORCH} / {OURS}", ratio(seconds, SKORCH, OURS), ">=", AS_FAST),
-        verdict(f"{OURS} / {FLOOR}", ratio(seconds, OURS, FLOOR), "<=", OF_THE_FLOOR),
-    ]
-    return "\n\n".join((title, markdown_table(header, rows), "\n".join(lines)))
+    return document(title, markdown_table(header, rows), lines)
 
 
-def report_widths(seconds: dict[str, list[float]], init: str, n_rows: int) -> str:
+def report_widths(turns: Turns, init: str, n_rows: int) -> str:
     """Return the table of float32 and float64 rows."""
     rows = [
-        (name, number(median(taken)), number(1e9 * median(taken) / n_rows, 0))
-        for name, taken in seconds.items()
+        (name, number(taken), number(1e9 * taken / n_rows, 0))
+        for name in turns
+        for taken in [seconds(turns, name)]
     ]
     wide, narrow = f"{OURS}, float64", f"{OURS}, float32"
-    by_hand = f"{HAND}, float64"
-    lines = [
-        verdict("float64 / float32", ratio(seconds, wide, narrow), "<=", FLOAT64),
-        verdict(f"{wide} / {HAND}", ratio(seconds, wide, by_hand), "<=", AT_MOST),
-    ]
+    lines = verdicts(
+        turns,
+        (wide, narrow, "<=", FLOAT64),
+        (wide, f"{HAND}, float64", "<=", AT_MOST),
+    )
     table = markdown_table(("forward pass", "seconds", "ns a row"), rows)
-    title = f"## float64: {n_rows:,} rows, {NAMES[init]}"
-    return "\n\n".join((title, table, "\n".join(lines)))
+    return document(f"## float64: {n_rows:,} rows, {NAMES[init]}", table, lines)
 
 
-def report_single_rows(seconds: dict[str, list[float]], init: str) -> str:
+def report_single_rows(turns: Turns, init: str) -> str:
     """Return the table of single rows."""
-    rows = [
-        (name, number(1e6 * median(taken) / CALLS, 0))
-        for name, taken in seconds.items()
-    ]
-    lines = [
-        verdict(
-            f"{dtype}: ours / PCA",
-            ratio(seconds, f"ours, {dtype}", f"PCA, {dtype}"),
-            "<=",
-            LATENCY,
-        )
-        for dtype in ("float32", "float64")
-    ]
+    rows = [(name, number(1e6 * seconds(turns, name) / CALLS, 0)) for name in turns]
+    dtypes = ("float32", "float64")
+    pairs = [(f"ours, {dtype}", f"PCA, {dtype}", "<=", LATENCY) for dtype in dtypes]
     table = markdown_table(("transform of a single row", "µs"), rows)
-    title = f"## A single row, {NAMES[init]}"
-    return "\n\n".join((title, table, "\n".join(lines)))
+    return document(f"## A single row, {NAMES[init]}", table, verdicts(turns, *pairs))
 
 
 def report_chunks(args: argparse.Namespace) -> str:
@@ -301,16 +259,15 @@ def report_chunks(args: argparse.Namespace) -> str:
     rows, init = [], args.init[0]
     for sizes in (SIZES, OTHER_SIZES):
         X = rows_of(args.rows, sizes[0])
-        estimator = fitted(X, sizes, init, args)
-        for dtype in ("float32", "float64"):
+        layers = Standardised(fitted(X, sizes, init, args)).eval()
+        for dtype, part in (("float32", 1), ("float64", 2)):
             there = X.astype(dtype, copy=False)
-            turns: dict[str, Turn] = {
-                str(n): Chunk(estimator, there, n) for n in CHUNKS
-            }
-            layers = "-".join(map(str, sizes))
-            seconds = measure(turns, args, f"{layers}, {dtype}")
-            found = [1e9 * median(taken) / args.rows for taken in seconds.values()]
-            rows.append((f"{layers}, {dtype}", *(number(ns, 0) for ns in found)))
+            own = copy.deepcopy(layers).to(getattr(torch, dtype))
+            turns = {str(n): partial(by_hand, there, own, n // part) for n in CHUNKS}
+            what = f"{'-'.join(map(str, sizes))}, {dtype}"
+            found = measure(turns, args, what)
+            cells = (number(1e9 * seconds(found, n) / args.rows, 0) for n in found)
+            rows.append((what, *cells))
     header = ("ns a row, by float32 rows in a chunk", *map(str, CHUNKS))
     return markdown_table(header, rows)
 
@@ -319,22 +276,19 @@ def reports(X: np.ndarray, init: str, args: argparse.Namespace) -> list[str]:
     """Measure one network in every way, and return its tables."""
     # A quarter of the rows, so that they need no more memory in float64.
     some = X[: max(1, args.rows // 4)]
+    forward = measure(forward_passes(X, init, args), args, "all rows")
+    both = measure(widths(some, init, args), args, "float64")
+    single = measure(single_rows(X, init, args), args, "single")
     return [
-        report_forward(
-            measure(forward_passes(X, init, args), args, "all rows"), init, args
-        ),
-        report_widths(
-            measure(widths(some, init, args), args, "float64"), init, len(some)
-        ),
-        report_single_rows(measure(single_rows(X, init, args), args, "single"), init),
+        report_forward(forward, init, args),
+        report_widths(both, init, len(some)),
+        report_single_rows(single, init),
     ]
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    """Run the benchmark from the command line."""
+    parser = command_line(__doc__)
     add = parser.add_argument
     add("--rows", type=int, default=1_000_000, help="rows (default 1,000,000)")
     add("--repetitions", type=int, default=5, help="turns of each (default 5)")
@@ -348,27 +302,18 @@ def parse_arguments() -> argparse.Namespace:
     add("--activation", default="gelu", help="of the hidden layers (default gelu)")
     add("--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor time")
     add("--chunks", action="store_true", help="compare sizes of chunks instead")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Run the benchmark from the command line."""
-    args = parse_arguments()
-    ensure_one_thread()
-    torch.set_num_threads(1)
-    busy = load_note()
+    args = parse(parser)
     parts = [
         f"# Time of transform: medians of {args.repetitions} alternating repetitions, "
         f"one thread, {args.clock} time",
-        f"{args.activation}, torch {torch.__version__}; {busy} at the start.",
+        f"{args.activation}, torch {torch.__version__}; {load_note()} at the start.",
     ]
     if args.chunks:
         parts.append(report_chunks(args))
     else:
         X = rows_of(args.rows, SIZES[0])
         parts.extend(part for init in args.init for part in reports(X, init, args))
-    publish("\n\n".join(parts), args.write)
+    publish(args.write, *parts)
 
 
 if __name__ == "__main__":

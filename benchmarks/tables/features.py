@@ -21,10 +21,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from benchmarks._shared.common import ensure_one_thread, load_note, publish
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.report import missing_files, publish
+from benchmarks._shared.timing import load_note, timed
 from benchmarks.tables.features_methods import (
     CODINGS,
     FEATURES,
@@ -73,29 +74,35 @@ class Runner:
     def codings(self, table: Table, seed: int) -> None:
         """Measure the regression on what needs no fit."""
         for coding, block in CODINGS.items():
-            self._regress(table, seed, coding, lambda block=block: block(table))
+            self._judge(
+                table, self._to_do(table, seed, coding), lambda b=block: b(table)
+            )
 
     def features(
         self, table: Table, seed: int, run: str, level: float | None = None
     ) -> None:
         """Fit features and measure the regression on them beside the raw block."""
+        is_recipe = run == OURS and level is None
         wanted = [run]
-        if run == OURS and level is None:
+        if is_recipe:
             others = [f"{o}, {b}" for o in OTHERS for b in (RAW_BLOCK, OURS)]
             wanted += [ALONE, CONCATENATED, *others]
-        if not any(self._to_do(table, seed, each, level) for each in wanted):
+        to_do = {each: self._to_do(table, seed, each, level) for each in wanted}
+        if not any(to_do.values()):
             return
-        started = time.perf_counter()
-        features = FEATURES[run](table, seed, level)
-        seconds = time.perf_counter() - started
+        fit = FEATURES[run]
+        seconds, features = timed(time.perf_counter, fit, table, seed, level)
         block = beside(table, features)
-        self._regress(table, seed, run, lambda: block, level, seconds)
-        if run == OURS and level is None:
-            self._regress(table, seed, ALONE, lambda: alone(table, features))
-            self._regress(
-                table, seed, CONCATENATED, lambda: concatenated(table, features)
-            )
-            self._others(table, seed, block)
+        self._judge(table, to_do[run], lambda: block, seconds)
+        if is_recipe:
+            self._judge(table, to_do[ALONE], lambda: alone(table, features))
+            joined = to_do[CONCATENATED]
+            self._judge(table, joined, lambda: concatenated(table, features))
+            blocks = {RAW_BLOCK: beside(table, None), OURS: block}
+            for other, judge in OTHERS.items():
+                for name, X in blocks.items():
+                    lines = to_do[f"{other}, {name}"]
+                    self._judge(table, lines, lambda X=X: X, judge=judge)
 
     def _to_do(
         self, table: Table, seed: int, run: str, level: float | None = None
@@ -113,24 +120,6 @@ class Runner:
     def _n_draws(self, run: str, setting: str) -> int:
         is_other = run.split(",")[0] in OTHERS
         return min(self.draws[setting], MOST_OF_OTHERS if is_other else 1_000)
-
-    def _regress(
-        self,
-        table: Table,
-        seed: int,
-        run: str,
-        make: Block,
-        level: float | None = None,
-        seconds: float = 0.0,
-    ) -> None:
-        self._judge(table, self._to_do(table, seed, run, level), make, seconds)
-
-    def _others(self, table: Table, seed: int, block: np.ndarray) -> None:
-        blocks = {RAW_BLOCK: beside(table, None), OURS: block}
-        for other, judge in OTHERS.items():
-            for name, X in blocks.items():
-                to_do = self._to_do(table, seed, f"{other}, {name}")
-                self._judge(table, to_do, lambda X=X: X, judge=judge)
 
     def _judge(
         self,
@@ -166,13 +155,11 @@ def measure(args: argparse.Namespace, names: list[str], lines: Lines) -> None:
                 runner.features(table, seed, run)
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: list[str] | None = None) -> None:
+    """Print the gains, or those by noise level."""
+    data = "folder with the open tables' files"
+    parser = command_line(__doc__, data=data, results=True)
     add = parser.add_argument
-    add("--data", type=Path, help="folder with the open tables' files")
     add("--sets", nargs="+", choices=SOURCES, help="default: all, tuning ones first")
     add("--rows", type=int, default=16_000, help="at most (default 16,000)")
     add("--seeds", type=int, default=1, help="fits of all features (default 1)")
@@ -192,16 +179,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="instead: ours at each, on the tuning tables, and a picture of them",
     )
     add("--picture", type=Path, default=PICTURE, help=f"default {PICTURE.name}")
-    add("--results", type=Path, metavar="FILE", help="lines; goes on where they end")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Print the gains, or those by noise level."""
-    args = parse(arguments)
-    ensure_one_thread()
-    torch.set_num_threads(1)
+    args = parse(parser, arguments)
     sets = args.sets or list(SOURCES)
     if args.noise_levels and not args.sets:
         sets = [name for name in sets if SOURCES[name].half == "tune"]
@@ -221,9 +199,7 @@ def main(arguments: list[str] | None = None) -> None:
         draw(gains, args.noise_levels, args.picture)
     elif names:
         parts += report(lines, names)
-    if absent:
-        parts.append(f"- no file for: {', '.join(absent)}")
-    publish("\n\n".join(parts), args.write)
+    publish(args.write, *parts, *missing_files(absent))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Logistic regression with its C tuned, for matrices of many columns, quickly.
 
 scikit-learn's, all values of C on all folds at once: Newton steps whose directions are
-found by conjugate gradients, in the coordinates of the principal axes. `bench_features`
-fits thousands.
+found by conjugate gradients, in the coordinates of the principal axes. `features` fits
+thousands.
 """
 
 from __future__ import annotations

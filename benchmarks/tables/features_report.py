@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from benchmarks._shared.common import markdown_table, median, verdict
+from benchmarks._shared.report import markdown_table, median, verdict
 from benchmarks.tables.features_methods import (
     CODINGS,
     FEATURES,

@@ -11,27 +11,30 @@ missForest's rounds with its gradient boosting.
 """
 
 import argparse
-import json
+import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn import datasets as sklearn_datasets
 from tqdm import tqdm
 
-from benchmarks._shared.common import (
-    ensure_one_thread,
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.report import (
     geometric_mean,
-    load_note,
     markdown_table,
     median,
+    missing_files,
     number,
     publish,
     verdict,
 )
+from benchmarks._shared.results import Line, Lines
+from benchmarks._shared.timing import load_note, timed
 from benchmarks.tables.impute_methods import (
     FOREST,
     ITERATIVE,
@@ -44,37 +47,21 @@ from benchmarks.tables.impute_methods import (
     Imputer,
     is_number,
 )
+from sk_autoencoder.datasets import load_adult
 
 RARE = 10
 """Levels of fewer rows are joined, so that the peers' one-hots stay few."""
 MOST_LEVELS = 250
 """Levels of a category at most; scikit-learn's gradient boosting takes 255."""
 
-Results = dict[tuple[str, str], list["Score"]]
+NRMSE, ACCURACY, SECONDS = "nrmse", "accuracy", "seconds"
+FIGURES = (NRMSE, ACCURACY, SECONDS)
 
-
-class Score(NamedTuple):
-    """What a method did on a table."""
-
-    nrmse: float
-    accuracy: float
-    seconds: float
+Results = dict[tuple[str, str], dict[str, float]]
+"""By table and method, medians over the seeds."""
 
 
 # --------------------------------------------------------------------------- tables
-
-
-def adult(folder: Path | None) -> pd.DataFrame:
-    """Load the Adult table that sk_autoencoder carries."""
-    # Imported here so that the tables of others can be read without the package.
-    from sk_autoencoder.datasets import load_adult
-
-    return load_adult(as_frame=True).data
-
-
-def carried(load: Callable) -> Callable[[Path | None], pd.DataFrame]:
-    """Return the loader of one of scikit-learn's tables."""
-    return lambda folder: load(as_frame=True).data
 
 
 OPEN = {
@@ -90,10 +77,10 @@ OPEN = {
 }
 """The tables of the data folder, and the targets that they are without."""
 
-CARRIED = {
-    "adult": adult,
-    "wine": carried(sklearn_datasets.load_wine),
-    "breast_cancer": carried(sklearn_datasets.load_breast_cancer),
+CARRIED: dict[str, Callable] = {
+    "adult": load_adult,
+    "wine": sklearn_datasets.load_wine,
+    "breast_cancer": sklearn_datasets.load_breast_cancer,
 }
 WITH_DATA = ("adult", *OPEN)
 
@@ -101,7 +88,7 @@ WITH_DATA = ("adult", *OPEN)
 def load(name: str, folder: Path | None) -> pd.DataFrame | None:
     """Load a table, or return None where its file is not there."""
     if name in CARRIED:
-        return CARRIED[name](folder)
+        return CARRIED[name](as_frame=True).data
     path = folder / f"{name}.csv.gz" if folder else None
     if path is None or not path.is_file():
         return None
@@ -163,50 +150,35 @@ def errors(
     )
 
 
-def measure(method: Imputer, frame: pd.DataFrame, share: float, seed: int) -> Score:
-    """Hide a share of the cells, fill them, and say how well and in what time."""
+def measure(
+    method: Imputer, frame: pd.DataFrame, share: float, seed: int
+) -> dict[str, float]:
+    """Hide a share of the cells, fill them, and return how well and in what time."""
     spoiled, mask = hidden(frame, share, seed)
-    started = time.process_time()
-    filled = method(spoiled, seed)
-    seconds = time.process_time() - started
-    return Score(*errors(frame, filled, mask), seconds)
+    seconds, filled = timed(time.process_time, method, spoiled, seed)
+    return dict(zip(FIGURES, (*errors(frame, filled, mask), seconds), strict=True))
 
 
-class Kept:
-    """Measurements in a file, a line each, appended as they come.
-
-    A long run can be cut off and taken up again, with the same options.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.lines: dict[str, Score] = {}
-        if path is not None and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                key, values = json.loads(line)
-                self.lines[json.dumps(key)] = Score(*values)
-
-    def get(self, key: list, compute: Callable[[], Score]) -> Score:
-        """Return what is kept under a key, or compute and keep it."""
-        text = json.dumps(key)
-        if text not in self.lines:
-            self.lines[text] = compute()
-            if self.path is not None:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps([key, list(self.lines[text])]) + "\n")
-        return self.lines[text]
+def medians(lines: list[Line]) -> Results:
+    """Return the medians over the seeds."""
+    found = defaultdict(list)
+    for line in lines:
+        found[line.name, line.run].append(line.values)
+    return {
+        which: {what: median(v[what] for v in values) for what in FIGURES}
+        for which, values in found.items()
+    }
 
 
 # --------------------------------------------------------------------------- report
 
 
 def table_of(results: Results) -> str:
-    """Return a table, a row a table and method: medians over the seeds."""
-    rows = []
-    for (name, method), scores in results.items():
-        nrmse, accuracy, seconds = map(median, zip(*scores, strict=True))
-        cells = (number(nrmse), number(accuracy), number(seconds, 1))
-        rows.append((name, method, *cells))
+    """Return a table, a row a table and method."""
+    rows = [
+        (*which, number(v[NRMSE]), number(v[ACCURACY]), number(v[SECONDS], 1))
+        for which, v in results.items()
+    ]
     header = ("table", "method", "nRMSE of numbers", "right categories", "processor, s")
     return markdown_table(header, rows)
 
@@ -216,16 +188,17 @@ def against(results: Results, ours: str, peer: str) -> tuple[list[float], ...]:
 
     Of accuracies it is the difference. NaN where the table has no such column.
     """
-    ratios = ([], [], [])
-    for name in dict.fromkeys(name for name, _ in results):
-        pair = results.get((name, ours)), results.get((name, peer))
-        if None in pair:
-            continue
-        mine, other = (Score(*map(median, zip(*p, strict=True))) for p in pair)
-        ratios[0].append(mine.nrmse / other.nrmse)
-        ratios[1].append(mine.accuracy - other.accuracy)
-        ratios[2].append(mine.seconds / max(other.seconds, 1e-3))
-    return ratios
+    names = dict.fromkeys(name for name, _ in results)
+    pairs = [
+        (results[name, ours], results[name, peer])
+        for name in names
+        if (name, ours) in results and (name, peer) in results
+    ]
+    return (
+        [mine[NRMSE] / other[NRMSE] for mine, other in pairs],
+        [mine[ACCURACY] - other[ACCURACY] for mine, other in pairs],
+        [mine[SECONDS] / max(other[SECONDS], 1e-3) for mine, other in pairs],
+    )
 
 
 def counts_of(results: Results, ours: str) -> str:
@@ -235,7 +208,7 @@ def counts_of(results: Results, ours: str) -> str:
         if peer in (OURS, SHORTER):
             continue
         nrmse, accuracy, seconds = against(results, ours, peer)
-        known = sum(not np.isnan(gain) for gain in accuracy)
+        known = sum(not math.isnan(gain) for gain in accuracy)
         rows.append(
             (
                 peer,
@@ -261,7 +234,7 @@ def verdicts(results: Results, ours: str) -> list[str]:
     shares = {MEDIAN: 0.8, KNN: 0.8, ITERATIVE: 0.8, ITERATIVE_ALL: 0.8, FOREST: 0.5}
     for peer, share in shares.items():
         nrmse, accuracy, seconds = against(results, ours, peer)
-        accuracy = [gain for gain in accuracy if not np.isnan(gain)]
+        accuracy = [gain for gain in accuracy if not math.isnan(gain)]
         for what, wins in (
             ("lower nRMSE", [ratio < 1 for ratio in nrmse]),
             ("more right", [gain > 0 for gain in accuracy]),
@@ -275,40 +248,35 @@ def verdicts(results: Results, ours: str) -> list[str]:
     return lines
 
 
-def report(results: Results, args: argparse.Namespace, missing: list[str]) -> str:
+def report(results: Results, args: argparse.Namespace) -> list[str]:
     """Return the tables, the counts and the targets."""
     seeds = "one seed" if args.seeds == 1 else f"{args.seeds} seeds"
-    lines = [
+    parts = [
         f"# Missing cells filled, {args.share:.0%} of them hidden, {args.rows:,} rows, "
         f"{seeds}, one thread ({load_note()})",
         table_of(results),
     ]
     for ours in (OURS, SHORTER):
         if any(method == ours for _, method in results):
-            lines += [counts_of(results, ours), "\n".join(verdicts(results, ours))]
-    if missing:
-        lines.append(f"- no file for: {', '.join(missing)}")
-    return "\n\n".join(lines)
+            parts += [counts_of(results, ours), "\n".join(verdicts(results, ours))]
+    return parts
 
 
 def main() -> None:
     """Print a table, a row a table and method."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    data = "folder with the open tables' files"
+    parser = command_line(__doc__, data=data, results=True)
     add = parser.add_argument
     add("--sets", nargs="+", choices=[*CARRIED, *OPEN], help="default: all")
     add("--methods", nargs="+", choices=list(METHODS), help="default: all")
     add("--rows", type=int, default=4_000, help="at most, at random (default 4,000)")
     add("--share", type=float, default=0.2, help="of cells to hide (default 0.2)")
     add("--seeds", type=int, default=1, help="of rows, cells, methods (default 1)")
-    add("--data", type=Path, help="folder with the open tables' files")
-    add("--results", type=Path, metavar="FILE", help="keep measurements, and go on")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
-    args = parser.parse_args()
-    ensure_one_thread()
+    args = parse(parser)
     names = args.sets or (WITH_DATA if args.data else [*CARRIED, *OPEN])
-    kept, results, missing = Kept(args.results), {}, []
+    kept, lines, missing = Lines(args.results), [], []
+    # Other rows and shares are other cases, so that one file may hold them all.
+    case = f"{args.share:g} of {args.rows} rows hidden"
     for name in tqdm(names):
         table = load(name, args.data)
         if table is None:
@@ -316,15 +284,12 @@ def main() -> None:
             continue
         for seed in range(args.seeds):
             frame = prepared(table, args.rows, seed)
-            for method in args.methods or METHODS:
-                score = kept.get(
-                    [name, args.rows, args.share, seed, method],
-                    lambda do=METHODS[method], X=frame, s=seed: measure(
-                        do, X, args.share, s
-                    ),
-                )
-                results.setdefault((name, method), []).append(score)
-    publish(report(results, args, missing), args.write)
+            sizes = (*frame.shape, len(frame))
+            for run in args.methods or METHODS:
+                line = Line("imputation", name, case, 0, seed, run, *sizes)
+                fill = partial(measure, METHODS[run], frame, args.share, seed)
+                lines.append(kept.measure(line, fill))
+    publish(args.write, *report(medians(lines), args), *missing_files(missing))
 
 
 if __name__ == "__main__":

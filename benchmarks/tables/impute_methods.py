@@ -7,6 +7,7 @@ is known stays as it is.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -53,17 +54,20 @@ def own(frame: pd.DataFrame, seed: int, *, shorter: bool = False) -> pd.DataFram
         random_state=seed,
     )
     if shorter:
-        imputer.set_params(max_epochs=epochs_of(len(frame), imputer))
+        imputer.set_params(max_epochs=usual_epochs(len(frame), imputer))
     return imputer.fit_transform(frame)
 
 
-def epochs_of(n_rows: int, estimator: DenoisingAutoEncoderTransformer) -> int:
-    """Return the most epochs of a fit of so many rows that is no imputer's."""
-    # Private: the rule is not to be written down here a second time.
-    from sk_autoencoder._fitting.recipe import automatic_batch_size, automatic_epochs
+def usual_epochs(n_rows: int, estimator: DenoisingAutoEncoderTransformer) -> int:
+    """Return the most epochs, by `max_epochs="auto"`, of a fit that is no imputer's.
 
+    Those are 150, or as many as make at least 1,500 and at most 4,000 steps, in batches
+    that grow with the rows.
+    """
     n_trained = int(n_rows * (1 - estimator.validation_fraction))
-    return automatic_epochs(n_trained, automatic_batch_size(n_rows))
+    batch_size = min(max(2 ** round(math.log2(n_rows / 16)), 32), 256)
+    steps_an_epoch = math.ceil(n_trained / batch_size)
+    return math.ceil(min(max(150, 1500 / steps_an_epoch), 4000 / steps_an_epoch))
 
 
 # ---------------------------------------------------------------------------- peers

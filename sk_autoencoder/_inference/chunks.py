@@ -28,8 +28,8 @@ from sk_autoencoder._utils.torch_compat import torch_defaults
 __all__ = ["CHUNK_ROWS", "apply_to_rows", "dtype_in_use", "sum_over_rows"]
 
 # float32 rows in a chunk, for each thread, and half as many float64 rows: what a usual
-# network makes of them stays in the cache
-# (`python -m benchmarks.speed.transform --chunks` compares).
+# network makes of them stays in the cache (`python -m benchmarks.speed.transform
+# --chunks` compares sizes, in a loop by hand).
 CHUNK_ROWS = 1024
 
 TORCH_DTYPES = {

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import pkgutil
 from argparse import Namespace
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from scipy import stats
 from sklearn.decomposition import PCA
 
-from sk_autoencoder._fitting import resolve
+from sk_autoencoder import DenoisingAutoEncoderTransformer
+from sk_autoencoder._fitting import recipe, resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
 pytestmark = pytest.mark.benchmark
@@ -38,7 +40,7 @@ def script():
 )
 def test_a_verdict_says_what_was_wanted_and_whether_it_came(script, arguments, line):
     assert (
-        script("_shared.common").verdict("seconds", *arguments) == f"- seconds: {line}"
+        script("_shared.report").verdict("seconds", *arguments) == f"- seconds: {line}"
     )
 
 
@@ -88,18 +90,12 @@ def test_boosting_in_rounds_fills_and_says_how_much_a_round_has_changed(script, 
     assert min(methods.changed(first, filled, spoiled.isna())) > 0
 
 
-def test_imputation_is_counted_and_its_measurements_are_kept(script, tmp_path):
+def test_imputation_is_counted(script):
     pytest.importorskip("pandas")
     bench = script("tables.impute")
-    path = tmp_path / "results.jsonl"
-    score = bench.Score(0.5, math.nan, 2.0)
-    assert bench.Kept(path).get(["wine", 0], lambda: score) == score
-    again = bench.Kept(path).get(["wine", 0], lambda: pytest.fail("measured again"))
-    assert again[:1] + again[2:] == (0.5, 2.0)
-    results = {
-        ("wine", bench.OURS): [score],
-        ("wine", bench.FOREST): [bench.Score(0.6, math.nan, 20.0)],
-    }
+    ours = {"nrmse": 0.5, "accuracy": math.nan, "seconds": 2.0}
+    theirs = {"nrmse": 0.6, "accuracy": math.nan, "seconds": 20.0}
+    results = {("wine", bench.OURS): ours, ("wine", bench.FOREST): theirs}
     assert f"| {bench.FOREST} | 1 of 1 | 0 of 0 |" in bench.counts_of(
         results, bench.OURS
     )
@@ -108,6 +104,47 @@ def test_imputation_is_counted_and_its_measurements_are_kept(script, tmp_path):
         "(target >= 0.5): met",
         f"- times as fast as {bench.FOREST}: 10.0 (target >= 5): met",
     ]
+
+
+def test_measurements_are_kept(script, tmp_path):
+    results = script("_shared.results")
+    path = tmp_path / "results.jsonl"
+    for measure in (lambda: {"x": 0.5}, lambda: pytest.fail("measured again")):
+        line = results.Line("task", "wine", "raw", 0, 1, "ours", 9, 2, 9)
+        assert results.Lines(path).measure(line, measure).values == {"x": 0.5}
+    path.write_text(path.read_text() + '{"task": "cut off')
+    assert len(results.Lines(path).all) == 1
+
+
+@pytest.mark.parametrize("n_rows", [178, 569, 2_000, 4_000, 50_000])
+def test_usual_epochs_are_those_of_the_recipe(script, n_rows):
+    methods = script("tables.impute_methods")
+    estimator = DenoisingAutoEncoderTransformer()
+    batch_size = recipe.automatic_batch_size(n_rows)
+    n_trained = int(n_rows * (1 - estimator.validation_fraction))
+    expected = recipe.automatic_epochs(n_trained, batch_size)
+    assert methods.usual_epochs(n_rows, estimator) == expected
+
+
+def test_constants_that_are_varied_have_the_value_in_use(script):
+    choices = script("quality.choices")
+    for name, path in choices.CONSTANTS.items():
+        assert pkgutil.resolve_name(f"sk_autoencoder.{path}") == choices.IN_USE[name]
+    assert choices.IN_USE["clip"] == recipe.CLIP_FROM_PCA
+    assert recipe.automatic_batch_size(40) == 32
+
+
+def test_turns_are_taken_forwards_and_backwards(script):
+    timing, seen = script("_shared.timing"), []
+
+    def turn(name, repetition):
+        seen.append((repetition, name))
+        return (2.0 if name == "a" else 4.0, 0.1)
+
+    turns = timing.take_turns(("a", "b"), turn, 2)
+    assert [name for _, name in seen] == ["b", "a", "a", "b", "b", "a"]
+    assert turns["b"] == [(4.0, 0.1)] * 2
+    assert (timing.seconds(turns, "a"), timing.ratio(turns, "b", "a")) == (2, 2)
 
 
 def test_the_bandwidth_is_best_for_rows_left_out(script):
@@ -167,7 +204,7 @@ def test_outliers_are_planted_and_found(script):
 
 def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys):
     bench, report = script("outliers.run"), script("outliers.report")
-    monkeypatch.setattr(bench, "ensure_one_thread", lambda: None)
+    monkeypatch.setattr(script("_shared.command"), "ensure_one_thread", lambda: None)
     arguments = ["bench", "--sets", "wine", "--methods", "PCA", "ours", "--seeds", "2"]
     monkeypatch.setattr("sys.argv", arguments)
     bench.main()
@@ -175,7 +212,7 @@ def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys)
     assert "| set | ours | PCA |" in text
     assert "- mean average precision over that of PCA: " in text
     assert "- no file for: ad_breastw, ad_optdigits, " in text
-    line = script("quality.results").Line
+    line = script("_shared.results").Line
     lines = [
         line("outliers", name, "raw", 0, seed, run, 9, 2, 9, dict(values, seconds=1.0))
         for name, run, seed, values in (
@@ -186,7 +223,7 @@ def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys)
             ("b", "PCA", 0, {"auc": 0.5, "precision": 0.4}),
         )
     ]
-    text = report.report(lines, "quiet")
+    text = "\n".join(report.report(lines, "quiet"))
     assert "| mean | 0.800 | 0.500 |" in text
     assert "curve over that of PCA: +0.300 (target >= 0.0): met" in text
     assert "precision over that of PCA: -0.100 (target >= 0.0): MISSED" in text
@@ -223,10 +260,9 @@ def test_the_convolutions_by_hand_are_those_of_conv_net(script):
 def test_convolutions_fit_by_hand_and_by_our_estimator(script):
     conv, workloads = script("speed.fit_convolutions"), script("speed.fit_workloads")
     rows = script("_shared.data").synthetic_pictures(64)
+    job = workloads.Job(rows, conv.SIZES, "relu", 32, 2)
     for fit in (conv.handwritten_conv, conv.ours_conv):
-        seconds, loss = fit(
-            rows, conv.SIZES, "relu", 32, 2, 1e-3, extras=workloads.RECIPE
-        )
+        seconds, loss = fit(job, extras=workloads.RECIPE)
         assert seconds > 0
         assert 0 < loss < 2
 

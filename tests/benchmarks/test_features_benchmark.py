@@ -45,8 +45,7 @@ def quick(script, monkeypatch):
     monkeypatch.setattr(methods, "SIZES", (8, 4))
     bench = script("tables.features")
     monkeypatch.setattr(bench, "load", lambda *args: tiny_table(script))
-    monkeypatch.setattr(bench, "ensure_one_thread", lambda: None)
-    monkeypatch.setattr(bench.torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(script("_shared.command"), "ensure_one_thread", lambda: None)
     return bench
 
 

@@ -1,46 +1,17 @@
-"""What the benchmarks share: one thread, tables, verdicts, medians, a clock."""
+"""Numbers, tables and verdicts in Markdown, and the means that they show."""
 
 from __future__ import annotations
 
 import math
 import operator
-import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 HOLDS = {"<": operator.lt, "<=": operator.le, ">=": operator.ge}
 
 
-def ensure_one_thread() -> None:
-    """Start this process again with one thread a numerical library, unless it has it.
-
-    The libraries read these variables when they are loaded, which an import at the
-    top of a script has done before `main` runs; a fresh process is the one sure way.
-    """
-    if all(os.environ.get(name) == "1" for name in THREAD_VARIABLES):
-        return
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
-    arguments = [sys.executable, *sys.orig_argv[1:]]
-    os.execve(sys.executable, arguments, environment)
-
-
-def clock(kind: str) -> Callable[[], float]:
-    """Return the clock to time with.
-
-    Parameters
-    ----------
-    kind : {"wall", "cpu"}
-        "cpu" counts this process's processor time. With one thread and no waiting
-        it equals wall time on an idle machine, and it is much steadier on a busy one.
-    """
-    return {"wall": time.perf_counter, "cpu": time.process_time}[kind]
-
-
 def median(values: Iterable[float]) -> float:
-    """Median of the finite values; NaN where there is none."""
+    """Return the median of the finite values; NaN where there is none."""
     finite = sorted(value for value in values if math.isfinite(value))
     if not finite:
         return math.nan
@@ -50,14 +21,20 @@ def median(values: Iterable[float]) -> float:
     return 0.5 * (finite[middle - 1] + finite[middle])
 
 
+def mean(values: Iterable[float]) -> float:
+    """Return the mean; NaN where there is no value."""
+    values = list(values)
+    return float(sum(values) / len(values)) if values else math.nan
+
+
 def geometric_mean(values: Iterable[float]) -> float:
-    """Geometric mean of the finite positive values; NaN where there is none."""
+    """Return the geometric mean of the finite positive values; NaN without any."""
     logs = [math.log(v) for v in values if math.isfinite(v) and v > 0]
     return math.exp(sum(logs) / len(logs)) if logs else math.nan
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Format a number for a table: `digits` decimals, or a dash for None and NaN."""
+    """Return a number for a table: `digits` decimals, or a dash for None and NaN."""
     if value is None or math.isnan(value):
         return "–"
     if abs(value) >= 10_000:
@@ -102,16 +79,19 @@ def verdict(
     return f"- {what}: {measured:{form}}{unit} ({wanted}): {word}"
 
 
-def load_note() -> str:
-    """Say how busy the machine is, since a busy one makes timings worthless."""
-    if not hasattr(os, "getloadavg"):
-        return "load average unknown on this system"
-    one_minute = os.getloadavg()[0]
-    return f"load average {one_minute:.2f} on {os.cpu_count()} processors"
+def missing_files(names: Sequence[str]) -> list[str]:
+    """Return the line that names the sets without a file, or nothing."""
+    return [f"- no file for: {', '.join(names)}"] if names else []
 
 
-def publish(text: str, path: Path | None) -> None:
-    """Print `text`, and write it to `path` where one is given."""
+def document(*parts: str) -> str:
+    """Return paragraphs and tables as one text."""
+    return "\n\n".join(parts)
+
+
+def publish(path: Path | None, *parts: str) -> None:
+    """Print paragraphs and tables, and write them to `path` where one is given."""
+    text = document(*parts)
     print(text)
     if path is not None:
         path.write_text(text + "\n", encoding="utf-8")
