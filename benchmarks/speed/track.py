@@ -1,0 +1,181 @@
+"""Five numbers, measured anew and appended to `benchmarks/tracked.json` by commit.
+
+    python -m benchmarks.speed.track
+    python -m benchmarks.speed.track --file /tmp/tracked.json
+
+Seconds are processor time of one thread, medians of a few turns, so that an entry is
+worth something on a busy machine too; the load averages of 1, 5 and 15 minutes stand
+beside it all the same. Each number is measured in a process of its own. The commit is
+the last that changed the package. Entries can be compared where the machine, Python and
+torch are the same; the table printed has the last such entry beside the new one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from benchmarks._shared.command import command_line, in_fresh_process, parse
+from benchmarks._shared.data import fill
+from benchmarks._shared.report import markdown_table, median, number, publish
+from benchmarks._shared.timing import timed
+from benchmarks.speed.memory import MEGABYTE, PeakMemory
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "benchmarks" / "tracked.json"
+COLUMNS = 20
+CALLS = 500
+"""Single rows in a turn."""
+MEMORY_SHAPE = (200_000, 50)
+IMPORT = """
+import time
+started = time.process_time()
+import sk_autoencoder
+print(time.process_time() - started)
+"""
+
+
+def turns(call: Callable[[], Any], repetitions: int) -> float:
+    """Return the median of the seconds of some calls, after one that loads all."""
+    call()
+    return median(timed(time.process_time, call)[0] for _ in range(repetitions))
+
+
+def fitted(rows: np.ndarray) -> Any:
+    """Fit a network to hand rows to, for one epoch."""
+    from sk_autoencoder import AutoEncoderTransformer
+
+    return AutoEncoderTransformer(10, max_epochs=1, device="cpu").fit(rows[:2_000])
+
+
+def fit_digits() -> float:
+    """Return the seconds of a fit of the digits at the defaults, to ten numbers."""
+    from sk_autoencoder import AutoEncoderTransformer
+
+    X = load_digits().data.astype(np.float32)
+    fitted(X)
+    reducer = AutoEncoderTransformer(10, random_state=0, device="cpu")
+    return turns(lambda: reducer.fit(X), 3)
+
+
+def transform_row() -> float:
+    """Return the microseconds of `transform` of one row."""
+    X = fill(np.empty((2_000, COLUMNS), np.float32))
+    reducer, row = fitted(X), X[:1]
+    return (
+        1e6 / CALLS * turns(lambda: [reducer.transform(row) for _ in range(CALLS)], 7)
+    )
+
+
+def transform_million() -> float:
+    """Return the seconds of `transform` of a million rows."""
+    X = fill(np.empty((1_000_000, COLUMNS), np.float32))
+    reducer = fitted(X)
+    return turns(lambda: reducer.transform(X), 5)
+
+
+def import_package() -> float:
+    """Return the seconds of the import, in processes that have imported nothing."""
+    command = [sys.executable, "-c", IMPORT]
+    path = os.pathsep.join(filter(None, sys.path))
+    return median(
+        float(subprocess.check_output(command, env={**os.environ, "PYTHONPATH": path}))
+        for _ in range(5)
+    )
+
+
+def fit_memory() -> float:
+    """Return the megabytes that a fit of one epoch needs beside its float32 rows."""
+    X = fill(np.empty(MEMORY_SHAPE, np.float32))
+    reducer = fitted(X)
+    with PeakMemory() as memory:
+        reducer.fit(X)
+    return memory.resident / MEGABYTE
+
+
+MEASURES: dict[str, Callable[[], float]] = {
+    "fit of digits, s": fit_digits,
+    "transform of one row, us": transform_row,
+    "transform of a million rows, s": transform_million,
+    "import, s": import_package,
+    "peak memory of fit, MB": fit_memory,
+}
+
+
+def machine() -> str:
+    """Return what the numbers depend on, and no name."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return f"{platform.system()}, {model}, {os.cpu_count()} processors"
+
+
+def commit() -> str | None:
+    """Return the last commit that changed the package; None outside a checkout."""
+    command = ["git", "log", "-1", "--format=%h", "--", "sk_autoencoder"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def entry() -> dict[str, Any]:
+    """Measure, and return an entry."""
+    return {
+        "commit": commit(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "load": [round(load, 2) for load in os.getloadavg()],
+        "numbers": {
+            name: float(f"{in_fresh_process(measure):.4g}")
+            for name, measure in MEASURES.items()
+        },
+    }
+
+
+def last_alike(entries: list[dict[str, Any]], new: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers of the last entry that the new one can be compared with."""
+    same = ("machine", "python", "torch")
+    alike = [old for old in entries if all(old[key] == new[key] for key in same)]
+    return alike[-1]["numbers"] if alike else {}
+
+
+def main() -> None:
+    """Append an entry, and print it."""
+    parser = command_line(__doc__)
+    parser.add_argument("--file", type=Path, default=FILE, help=f"default {FILE.name}")
+    args = parse(parser)
+    text = args.file.read_text(encoding="utf-8") if args.file.exists() else "[]"
+    entries, new = json.loads(text), entry()
+    before = last_alike(entries, new)
+    rows = [
+        (name, number(before.get(name)), number(value))
+        for name, value in new["numbers"].items()
+    ]
+    args.file.write_text(json.dumps([*entries, new], indent=1) + "\n", encoding="utf-8")
+    publish(args.write, markdown_table(("number", "before", "now"), rows))
+
+
+if __name__ == "__main__":
+    main()
