@@ -68,6 +68,16 @@ def test_means_reproduce_the_column_and_lie_in_their_bins(values):
     assert mean == pytest.approx((values / largest).mean(), rel=1e-9, abs=1e-9)
 
 
+def test_means_are_those_of_the_values_in_each_bin():
+    rng = np.random.default_rng(0)
+    # Some values often, none often enough for a bin of its own.
+    values = np.round(rng.exponential(10, size=2000), 1)
+    bins = Bins.of(values)
+    levels = bins.encode(values)
+    expected = [values[levels == level].mean() for level in range(bins.n_bins)]
+    np.testing.assert_allclose(bins.means, expected)
+
+
 @given(COLUMNS)
 def test_positions_are_mid_ranks_and_clipped_standardized_means(values):
     bins = Bins.of(values)

@@ -104,7 +104,7 @@ def test_draws_keep_seen_cells_and_do_not_depend_on_chunks(model, monkeypatch):
 
 
 def test_levels_without_a_probability_are_never_drawn():
-    shares = torch.tensor([[0.0, 0.5, 0.0, 0.5 - 1e-9, 0.0]]).repeat(3, 1)
+    shares = torch.tensor([[0.0, 0.5, 0.0, 0.5 - 1e-6, 0.0]]).repeat(3, 1)
     u = torch.tensor([0.0, 0.5, 1 - 1e-12], dtype=torch.float64)
     assert conditionals.levels_at(shares, u).tolist() == [1, 3, 3]
 
