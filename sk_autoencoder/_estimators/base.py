@@ -18,9 +18,10 @@ from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.methods import DTYPES, UsesRows
 from sk_autoencoder._estimators.validation import numbers_alone
 from sk_autoencoder._fitting.build import install_pca
+from sk_autoencoder._fitting.compatibility import refuse_changes
 from sk_autoencoder._fitting.fit import FittedModel, prepare_fit, prepare_pass
 from sk_autoencoder._fitting.pca_comparison import compare_with_pca
-from sk_autoencoder._fitting.resolve import refuse_changes, starts_from_pca
+from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import validation_errors
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._saving.files import write
@@ -146,18 +147,26 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
     def _likelihood(self) -> str:
         """Name the likelihood that the parameters mean."""
 
+    def _settings(self) -> FitSettings:
+        """Return what a fit is asked for; once the features are known."""
+        return FitSettings.of(
+            self.get_params(deep=False),
+            objective=self._objective(),
+            likelihood=self._likelihood(),
+        )
+
     @property
     def _loss_label(self) -> str:
         """Return what the loss curves show, with its unit: an axis label."""
-        likelihood = self._likelihood()
+        likelihood = self._plan.likelihood
         if likelihood == "squared_error":
-            if starts_from_pca(self):
+            if self._plan.axes is not None:
                 return "Squared error (PCA = 1)"
             return "Mean squared error (scaled units)"
         if likelihood in MEASURED_LOSSES:
-            unit = " (PCA = 1)" if self._is_fitted() and self._plan.pca_loss else ""
+            unit = " (PCA = 1)" if self._plan.pca_loss else ""
             return MEASURED_LOSSES[likelihood] + unit
-        if getattr(self, "pretrain", None):
+        if self._fitted.pretrained:
             return "Cross-entropy (nats per feature); hidden layers: squared error"
         return "Cross-entropy (nats per feature)"
 
@@ -227,7 +236,7 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
             rows, table = self._training_rows(X, before)
             held_out = self._validation_rows(X_val, table)
             fitting = prepare_fit(
-                self, rows, table, before, held_out, interrupts=interrupts
+                self._settings(), rows, table, before, held_out, interrupts=interrupts
             )
 
             def finish() -> None:
@@ -279,7 +288,9 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
             rows, table = self._training_rows(
                 X, before, reset=first, more_to_come=first
             )
-            fitting = prepare_pass(self, rows, table, before, interrupts=interrupts)
+            fitting = prepare_pass(
+                self._settings(), rows, table, before, interrupts=interrupts
+            )
             self._set_fitted_attributes(fitting.complete(), rows.dtype)
         return self
 
@@ -288,7 +299,11 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
         if not self._is_fitted():
             return None
         fitted, table = self._fitted, self._table
-        refuse_changes(self, fitted.plan)
+        given = self.get_params(deep=False)
+        refuse_changes(
+            (name, value, given[name])
+            for name, value in fitted.plan.table_parameters.items()
+        )
         if table is None:
             return fitted
         table = replace(table, handle_unknown=self.handle_unknown)
@@ -321,12 +336,6 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
         """Validate the caller's validation set; None where there is none."""
         if X_val is None:
             return None
-        if not self.early_stopping:
-            raise ValueError(
-                "expected early_stopping=True with a validation set, got X_val and "
-                "early_stopping=False, which looks at none. Pass early_stopping=True, "
-                "or leave X_val out."
-            )
         with validation_errors():
             X_val, _ = flat_rows(X_val, self.network)
             if table is None:

@@ -371,12 +371,7 @@ default="adamw"
         self.verbose = verbose
 
     def _objective(self) -> Denoise:
-        if self.noise_level > 1 and self.noise not in ("gaussian",):
-            raise ValueError(
-                f"expected a share of cells in [0, 1] for noise={self.noise!r}, got "
-                f"noise_level={self.noise_level!r}. Pass e.g. noise_level=0.15."
-            )
-        names = getattr(self, "feature_names_in_", None)
+        names = vars(self).get("feature_names_in_")
         groups = group_numbers(self.feature_groups, names, self.n_features_in_)
         return Denoise(self.noise, float(self.noise_level), groups, self.noise_schedule)
 

@@ -12,11 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._fitting.build import (
-    LINEAR_SHARE,
-    check_unit_interval,
-    noise_variance,
-)
+from sk_autoencoder._fitting.build import LINEAR_SHARE, noise_variance
+from sk_autoencoder._fitting.compatibility import check_unit_interval
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._inference.chunks import apply_to_rows
 from sk_autoencoder._inference.density import (

@@ -7,43 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from sk_autoencoder._columns import LIKELIHOODS, NumberColumn
+from sk_autoencoder._columns import NumberColumn
 from sk_autoencoder._fitting.build import output_width
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.stack_level import caller_level
-from sk_autoencoder.networks import UserNetwork
 from sk_autoencoder.networks.user import DecoderOutput
 
-__all__ = ["check_outputs", "is_user_network", "with_outputs"]
+__all__ = ["with_outputs"]
 
 # Share of a range by which data may leave it: rounding.
 ROUNDING = 1e-6
-
-
-def is_user_network(network: Any) -> bool:
-    """Return whether a network is made of modules of the user's own."""
-    return isinstance(network, UserNetwork)
-
-
-def check_outputs(plan: Plan) -> None:
-    """Refuse logits where the loss is not computed from them.
-
-    Parameters
-    ----------
-    plan : Plan
-    """
-    if getattr(plan.network, "outputs", None) != "logits" or _takes_logits(plan):
-        return
-    losses = "loss='binary_cross_entropy'"
-    name = "loss"
-    if plan.objective.is_variational:
-        name, losses = "likelihood", "likelihood='bernoulli'"
-    raise ValueError(
-        f"expected outputs='auto' or 'data' for {name}={plan.likelihood!r}, got "
-        "outputs='logits', from which only binary cross-entropy is computed. Pass "
-        f"outputs='auto' to UserNetwork, or {losses}."
-    )
 
 
 def with_outputs(plan: Plan) -> Plan:
@@ -60,7 +34,7 @@ def with_outputs(plan: Plan) -> Plan:
         n_components=plan.n_components,
         n_outputs=output_width(plan),
         generator=make_generator(plan.seeds.weights),
-        takes_logits=_takes_logits(plan),
+        takes_logits=plan.needs_unit_interval,
     )
     plan = replace(plan, given_outputs=found.outputs)
     if not found.is_known:
@@ -75,10 +49,6 @@ def with_outputs(plan: Plan) -> Plan:
     elif (message := _outside(plan, found)) is not None:
         warnings.warn(message, UserWarning, stacklevel=caller_level())
     return plan
-
-
-def _takes_logits(plan: Plan) -> bool:
-    return plan.table is None and LIKELIHOODS[plan.likelihood].needs_unit_interval
 
 
 def _outside(plan: Plan, found: DecoderOutput) -> str | None:

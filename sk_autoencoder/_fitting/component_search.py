@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from sk_autoencoder._columns import ColumnStatistics, Table
-from sk_autoencoder._fitting.build import build_net, check_statistics
+from sk_autoencoder._fitting.build import build_net
+from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.pca_init import axes_of, with_axes
 from sk_autoencoder._fitting.plan import Plan
-from sk_autoencoder._fitting.resolve import resolve_parameters, starts_from_pca
+from sk_autoencoder._fitting.resolve import resolve_parameters
+from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._training.batches import RowDataset
@@ -26,7 +28,7 @@ Fit = tuple[Plan, AutoEncoderNet, LatentMoments]
 
 
 def fit_fewest(
-    estimator: Any,
+    settings: FitSettings,
     X: Any,
     statistics: ColumnStatistics,
     table: Table | None = None,
@@ -41,7 +43,7 @@ def fit_fewest(
 
     Parameters
     ----------
-    estimator : BaseAutoEncoder
+    settings : FitSettings
         Its `n_components` is the share to explain, in (0, 1).
     X : ndarray or CSR matrix of shape (n_samples, n_features)
     statistics : ColumnStatistics
@@ -60,9 +62,9 @@ def fit_fewest(
     rows : RowDataset
         That all were trained on.
     """
-    share = float(estimator.n_components)
+    share = float(settings.n_components or 0)
     plan = resolve_parameters(
-        estimator, statistics, X.shape, table=table, validates=X_val is not None
+        settings, statistics, X.shape, table=table, validates=X_val is not None
     )
     check_statistics(plan, statistics)
     axes = axes_of(plan, X)
@@ -73,7 +75,7 @@ def fit_fewest(
     size = max(1, most // 2)
     while kept is None or enough - short > 1:
         sized = replace(plan, n_components=size)
-        if starts_from_pca(estimator):
+        if settings.starts_from_pca:
             sized = with_axes(sized, axes)
         net = build_net(sized)
         sized = with_pca_loss(sized, net, rows)

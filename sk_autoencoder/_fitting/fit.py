@@ -10,8 +10,8 @@ from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import (
     build_net,
     build_prefix_net,
-    check_statistics,
 )
+from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.component_search import fit_fewest
 from sk_autoencoder._fitting.nested import stay_pca, train_prefixes, worse_than_pca
 from sk_autoencoder._fitting.pca_init import with_more_rows
@@ -19,10 +19,9 @@ from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.pretrain import (
     Pretraining,
     joined_history,
-    pretrains,
-    refuse_pretraining,
 )
 from sk_autoencoder._fitting.resolve import plan_continuation, plan_fit
+from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import (
     make_rows,
     train,
@@ -33,6 +32,7 @@ from sk_autoencoder._fitting.train import (
 from sk_autoencoder._inference.density import MixturePrior, divergences
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
+from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
@@ -223,7 +223,7 @@ class Fitting:
 
 
 def prepare_fit(
-    estimator: Any,
+    settings: FitSettings,
     X: Any,
     table: Table | None = None,
     before: FittedModel | None = None,
@@ -231,12 +231,11 @@ def prepare_fit(
     *,
     interrupts: Interrupts,
 ) -> Fitting:
-    """Prepare the fit of an estimator's network to rows.
+    """Prepare a fit to samples, up to its first step.
 
     Parameters
     ----------
-    estimator : BaseAutoEncoder
-        Only read.
+    settings : FitSettings
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Checked rows.
     table : Table or None
@@ -247,12 +246,12 @@ def prepare_fit(
         The caller's validation set, checked; None holds rows of X out.
     interrupts : Interrupts
     """
-    _warn_of_network(estimator, X)
+    _warn_of_network(settings.network, X)
     statistics = _statistics(X, table)
     validates = X_val is not None
     if before is not None:
         plan = plan_continuation(
-            estimator,
+            settings,
             before.plan,
             before.net,
             X.shape,
@@ -263,23 +262,22 @@ def prepare_fit(
         _check_validation(plan, X_val)
         rows = make_rows(plan, X, X_val)
         return Fitting(plan, before.net, rows, interrupts, before=before)
-    refuse_pretraining(estimator)
-    if isinstance(estimator.n_components, float):
+    if settings.searches_components:
         interrupts.keeps = False  # of several fits none is the one that was asked for
         (plan, net, moments), rows = fit_fewest(
-            estimator, X, statistics, table, X_val, interrupts=interrupts
+            settings, X, statistics, table, X_val, interrupts=interrupts
         )
         return Fitting(plan, net, rows, interrupts, moments=moments)
-    plan = plan_fit(estimator, X, statistics, table, validates=validates)
+    plan = plan_fit(settings, X, statistics, table, validates=validates)
     _check_validation(plan, X_val)
     net = build_net(plan)
     rows = make_rows(plan, X, X_val)
     plan = with_pca_loss(plan, net, rows)
-    return Fitting(plan, net, rows, interrupts, pretrains=pretrains(estimator))
+    return Fitting(plan, net, rows, interrupts, pretrains=settings.is_pretrained)
 
 
 def prepare_pass(
-    estimator: Any,
+    settings: FitSettings,
     X: Any,
     table: Table | None,
     before: FittedModel | None,
@@ -290,8 +288,7 @@ def prepare_pass(
 
     Parameters
     ----------
-    estimator : BaseAutoEncoder
-        Only read.
+    settings : FitSettings
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Checked rows.
     table : Table or None
@@ -302,16 +299,16 @@ def prepare_pass(
     """
     statistics = _statistics(X, table)
     if before is None:
-        refuse_pretraining(estimator)
-        _warn_of_network(estimator, X)
-        plan = plan_fit(estimator, X, statistics, table, more_to_come=True)
+        _warn_of_network(settings.network, X)
+        plan = plan_fit(settings, X, statistics, table, more_to_come=True)
         net = build_net(plan)
         rows = make_rows(plan, X)
         plan = with_pca_loss(plan, net, rows)
-        first = pretrains(estimator)
-        return Fitting(plan, net, rows, interrupts, is_pass=True, pretrains=first)
+        return Fitting(
+            plan, net, rows, interrupts, is_pass=True, pretrains=settings.is_pretrained
+        )
     plan = plan_continuation(
-        estimator, before.plan, before.net, X.shape, prefix_net=before.prefix_net
+        settings, before.plan, before.net, X.shape, prefix_net=before.prefix_net
     )
     check_statistics(plan, statistics)
     # A table's scales and categories are those of its first rows.
@@ -321,9 +318,8 @@ def prepare_pass(
     return Fitting(plan, before.net, rows, interrupts, before=before, is_pass=True)
 
 
-def _warn_of_network(estimator: Any, X: Any) -> None:
+def _warn_of_network(network: Network | None, X: Any) -> None:
     """Warn the caller of `fit` of a network that is probably not meant so."""
-    network = estimator.network
     message = None if network is None else network.warning_for(X.shape[1])
     if message is not None:
         warnings.warn(message, UserWarning, stacklevel=caller_level())

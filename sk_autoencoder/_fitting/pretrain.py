@@ -17,7 +17,6 @@ from torch import nn
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.pretrain_columns import LayerColumns
-from sk_autoencoder._fitting.resolve import resolve_init
 from sk_autoencoder._fitting.train import warn_about_run
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._protocols import Columns, Objective
@@ -29,41 +28,10 @@ from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.threads import threads_for
 
-__all__ = ["Pretraining", "joined_history", "pretrains", "refuse_pretraining"]
+__all__ = ["Pretraining", "joined_history"]
 
 # Under "phase" in the history, for the epochs after pretraining.
 ALL_LAYERS = "all layers"
-
-
-def pretrains(estimator: Any) -> bool:
-    """Whether an estimator asks for layerwise pretraining."""
-    return getattr(estimator, "pretrain", None) == "layerwise"
-
-
-def refuse_pretraining(estimator: Any) -> None:
-    """Refuse what does not go with the pretraining that an estimator asks for."""
-    # A stack has neither a start from PCA nor components to be ordered or counted.
-    if not pretrains(estimator) or estimator._is_stacked():
-        return
-    how = "pretrain='layerwise'"
-    if estimator.ordered:
-        raise ValueError(
-            f"expected ordered=False for {how}, got ordered=True: ordered components "
-            "start as PCA's, and pretrained layers do not. Pass ordered=False, or "
-            "pretrain=None and init='pca'."
-        )
-    if resolve_init(estimator) != "random":
-        raise ValueError(
-            f"expected init='random' for {how}, got init={estimator.init!r}: what "
-            "starts as PCA leaves nothing for the layers to be trained for, one by "
-            "one. Pass init='random', or pretrain=None."
-        )
-    if isinstance(estimator.n_components, float):
-        raise ValueError(
-            f"expected an int or None for {how}, got n_components="
-            f"{estimator.n_components!r}: how many components explain a share is found "
-            "by several fits. Pass an int, or pretrain=None."
-        )
 
 
 class Pretraining:

@@ -1,29 +1,24 @@
-"""Turns an estimator's parameters into a plan: every "auto" is resolved here."""
+"""Turns the settings of a fit into a plan: every "auto" is resolved here."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from sk_autoencoder._columns import (
-    ColumnStatistics,
-    LossFunction,
-    MixedColumns,
-    Table,
-)
-from sk_autoencoder._fitting.as_given import (
-    check_outputs,
-    is_user_network,
-    with_outputs,
-)
+from sk_autoencoder._columns import ColumnStatistics, MixedColumns, Table
+from sk_autoencoder._fitting.as_given import with_outputs
 from sk_autoencoder._fitting.build import (
     EXACT,
     SETTINGS_OF_PREFIX_NETS,
-    check_ranges,
     resolve_device,
+)
+from sk_autoencoder._fitting.compatibility import (
+    check_ranges,
+    refuse_changes,
+    refuse_combinations,
 )
 from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._fitting.plan import Plan
@@ -35,39 +30,31 @@ from sk_autoencoder._fitting.recipe import (
     automatic_epochs,
     optimizer_settings,
 )
+from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._model.latent_map import LatentMap
-from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.callbacks import EpochBar
 from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.params import checked_net_params
 from sk_autoencoder._training.selection import Patience
 from sk_autoencoder._training.settings import update_settings
-from sk_autoencoder._utils.comparison import is_same
 from sk_autoencoder._utils.random import seeds_from
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import shortened
-from sk_autoencoder.networks import MLP
 
 # Principal axes that `partial_fit` follows beyond twice the components: with all of
 # them it would find those of all rows exactly.
 MORE_AXES = 50
 
-# Parameters that say how rows become numbers.
-READING = ("categorical_features", "allow_missing", "column_weights")
-
 __all__ = [
     "plan_continuation",
     "plan_fit",
-    "starts_from_pca",
     "resolve_parameters",
-    "refuse_changes",
-    "resolve_init",
 ]
 
 
 def resolve_parameters(
-    estimator: Any,
+    settings: FitSettings,
     statistics: ColumnStatistics,
     shape: tuple[int, int],
     *,
@@ -76,12 +63,11 @@ def resolve_parameters(
     more_to_come: bool = False,
     validates: bool = False,
 ) -> Plan:
-    """Resolve an estimator's parameters on the rows that it is to be fitted on.
+    """Resolve parameters on the rows that are to be fitted.
 
     Parameters
     ----------
-    estimator : BaseAutoEncoder
-        Only read.
+    settings : FitSettings
     statistics : ColumnStatistics
     shape : tuple of int
         Of the training rows.
@@ -95,56 +81,50 @@ def resolve_parameters(
     validates : bool
         Whether there is a validation set beside them: then all are trained on.
     """
+    refuse_combinations(
+        settings, table, is_pass=more_to_come, has_validation_set=validates
+    )
     check_ranges(statistics, table)  # before anything is computed of them
-    network = _resolve_network(estimator)
-    stacked = estimator._is_stacked()
-    if isinstance(estimator.n_components, float) and (stacked or more_to_come):
-        where = f"with features={estimator.features!r}" if stacked else "in partial_fit"
-        raise ValueError(
-            f"expected an int or None {where}, got n_components="
-            f"{estimator.n_components!r}: how many components explain a share is "
-            "found by fits on all rows. Pass an int, or call fit."
-        )
+    network, stacked = settings.specification, settings.is_stacked
     if stacked:
         n_components = sum(network.stack_widths())
     else:
         width = shape[1] if table is None else MixedColumns(table).n_outputs
         most = width if more_to_come else min(shape[0], width)
-        n_components = _resolve_components(estimator.n_components, most, before)
-    given = _is_as_given(estimator) if before is None else before.as_given
-    scaling = estimator.numeric_scaling
+        n_components = _resolve_components(settings.n_components, most, before)
+    given = settings.is_as_given if before is None else before.as_given
+    scaling = settings.numeric_scaling
     if scaling == "auto":
         mixed = given and table is not None and table.has_categories
         scaling = "standard" if stacked or mixed else "none"
-    device = resolve_device(estimator.device)
+    device = resolve_device(settings.device)
     plan = Plan(
         network=network,
-        objective=estimator._objective(),
+        objective=settings.objective,
         scaling=scaling,
-        likelihood=_resolve_likelihood(estimator, table),
-        loss=_own_loss(estimator),
+        likelihood=settings.likelihood,
+        loss=settings.own_loss,
         pca_loss=before.pca_loss if before else None,
         statistics=statistics,
         n_components=n_components,
         stacked=stacked,
-        seeds=before.seeds if before else seeds_from(estimator.random_state),
+        seeds=before.seeds if before else seeds_from(settings.random_state),
         device=str(device),
-        whiten=estimator.whiten,
-        ordered=_is_ordered(estimator),
-        output_index=_output_index(estimator, network) if stacked else None,
-        imputes=_imputes(estimator),
-        mixture_prior=getattr(estimator, "prior", "") == "mixture",
+        whiten=settings.whiten,
+        ordered=settings.is_ordered,
+        output_index=_output_index(settings),
+        imputes=settings.imputes,
+        mixture_prior=settings.prior == "mixture",
         given_outputs=None if before is None else before.given_outputs,
         table=table,
-        table_parameters={name: getattr(estimator, name) for name in READING},
-        settings=_net_settings(estimator, shape, device, validates),
+        table_parameters=settings.table_parameters,
+        settings=_net_settings(settings, shape, device, validates),
     )
-    check_outputs(plan)
     return with_outputs(plan) if given and before is None else plan
 
 
 def plan_fit(
-    estimator: Any,
+    settings: FitSettings,
     X: Any,
     statistics: ColumnStatistics,
     table: Table | None = None,
@@ -152,11 +132,11 @@ def plan_fit(
     more_to_come: bool = False,
     validates: bool = False,
 ) -> Plan:
-    """Plan the fit of an estimator on rows, its principal axes included.
+    """Plan a fit on rows, its principal axes included.
 
     Parameters
     ----------
-    estimator : BaseAutoEncoder
+    settings : FitSettings
     X : ndarray or CSR matrix of shape (n_samples, n_features)
     statistics : ColumnStatistics
         Of the rows.
@@ -168,18 +148,18 @@ def plan_fit(
         Whether there is a validation set beside them.
     """
     plan = resolve_parameters(
-        estimator,
+        settings,
         statistics,
         X.shape,
         table=table,
         more_to_come=more_to_come,
         validates=validates,
     )
-    if not starts_from_pca(estimator):
+    if not settings.starts_from_pca:
         return plan
     n_more = plan.n_components + MORE_AXES if more_to_come else 0
     plan = with_pca(plan, X, n_more=n_more)
-    if estimator.max_epochs == "auto" and _leaves_nothing(plan):
+    if settings.max_epochs == "auto" and _leaves_nothing(plan):
         plan = replace(plan, settings={**plan.settings, "max_epochs": 0})
     return plan
 
@@ -199,7 +179,7 @@ def _leaves_nothing(plan: Plan) -> bool:
 
 
 def plan_continuation(
-    estimator: Any,
+    settings: FitSettings,
     plan: Plan,
     net: AutoEncoderNet,
     shape: tuple[int, int],
@@ -207,7 +187,7 @@ def plan_continuation(
     prefix_net: AutoEncoderNet | None = None,
     validates: bool = False,
 ) -> Plan:
-    """Bring the plan of a fitted estimator up to date, to train it further.
+    """Bring the plan of a fit up to date, to train it further.
 
     What the weights depend on must be as it was; the objective, the batches, the
     learning rate and the stopping may have been set anew, or taken away: then they are
@@ -215,7 +195,7 @@ def plan_continuation(
 
     Parameters
     ----------
-    estimator : BaseAutoEncoder
+    settings : FitSettings
     plan : Plan
         Of the fit before.
     net : AutoEncoderNet
@@ -235,15 +215,15 @@ def plan_continuation(
             "fit to start anew."
         )
     new = resolve_parameters(
-        estimator,
+        settings,
         plan.statistics,
         shape,
         table=plan.table,
         before=plan,
         validates=validates,
     )
-    _refuse_others(_what_weights_depend_on(plan, new))
-    settings = update_settings(
+    refuse_changes(_what_weights_depend_on(plan, new))
+    updated = update_settings(
         net, plan.settings, new.settings, {"make_gradient_fn": fast_step}
     )
     if prefix_net is not None:
@@ -258,34 +238,8 @@ def plan_continuation(
         whiten=new.whiten,
         mixture_prior=new.mixture_prior,
         latent_map=plan.latent_map if new.whiten else natural,
-        settings=settings,
+        settings=updated,
     )
-
-
-def refuse_changes(estimator: Any, plan: Plan) -> None:
-    """Refuse to go on from a fit that read its rows in another way.
-
-    Parameters
-    ----------
-    estimator : BaseAutoEncoder
-    plan : Plan
-        Of the fit before.
-    """
-    now = {name: getattr(estimator, name) for name in plan.table_parameters}
-    _refuse_others(
-        (name, value, now[name]) for name, value in plan.table_parameters.items()
-    )
-
-
-def _refuse_others(settings: Iterable[tuple[str, Any, Any]]) -> None:
-    """Raise if a setting is not what it was: names, old values and new ones."""
-    for name, old_value, value in settings:
-        if not is_same(old_value, value):
-            raise ValueError(
-                f"expected {name}={shortened(old_value)} as in the fit before, got "
-                f"{name}={shortened(value)}, because its weights go on. Pass "
-                "warm_start=False and call fit to start anew."
-            )
 
 
 def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, Any]]:
@@ -329,34 +283,12 @@ def _resolve_components(
     return int(n_components)
 
 
-def _resolve_likelihood(estimator: Any, table: Table | None) -> str:
-    """Name the likelihood; a table has one for each kind of column."""
-    likelihood = estimator._likelihood()
-    if table is not None and likelihood not in (
-        "squared_error",
-        "gaussian",
-        "isotropic",
-    ):
-        name = "likelihood" if likelihood == "bernoulli" else "loss"
-        raise ValueError(
-            f"expected {name}='auto' for a table whose columns have a likelihood each, "
-            f"got {name}={getattr(estimator, name)!r}. Pass 'auto', or encode the "
-            "columns first."
-        )
-    return likelihood
-
-
-def _own_loss(estimator: Any) -> LossFunction | None:
-    """Return the loss of the user's own, where there is one."""
-    loss = getattr(estimator, "loss", None)
-    return loss if callable(loss) else None
-
-
-def _output_index(estimator: Any, network: Network) -> tuple[int, ...] | None:
+def _output_index(settings: FitSettings) -> tuple[int, ...] | None:
     """Resolve `layers` to the positions of their units in the code."""
-    layers, widths = estimator.layers, network.stack_widths()
-    if layers is None or estimator.features != "hidden":
+    layers = settings.layers
+    if layers is None or settings.features != "hidden":
         return None
+    widths = settings.specification.stack_widths()
     n_layers = len(widths)
     chosen = np.asarray(layers)
     known = chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size > 0
@@ -373,114 +305,63 @@ def _output_index(estimator: Any, network: Network) -> tuple[int, ...] | None:
     )
 
 
-def _resolve_network(estimator: Any) -> Network:
-    """Return the network specification, from `network` or the dense parameters."""
-    network = estimator.network
-    defaults = MLP().get_params()
-    dense = {name: getattr(estimator, name) for name in defaults}
-    if network is None:
-        return MLP(**dense)
-    for name, value in dense.items():
-        if not is_same(value, defaults[name]):
-            raise ValueError(
-                f"expected {name}={defaults[name]!r} beside a network, got "
-                f"{name}={value!r} and network={network!r}. Set it in the network, or "
-                "pass network=None."
-            )
-    return network
-
-
 def _net_settings(
-    estimator: Any, shape: tuple[int, int], device: torch.device, validates: bool
+    settings: FitSettings, shape: tuple[int, int], device: torch.device, validates: bool
 ) -> dict[str, Any]:
     """Resolve what concerns training to arguments of `AutoEncoderNet`."""
     n_rows = shape[0]
-    splits = estimator.early_stopping and not validates
-    held_out = estimator.validation_fraction if splits else 0.0
+    splits = settings.early_stopping and not validates
+    held_out = settings.validation_fraction if splits else 0.0
     n_trained = max(1, int(n_rows * (1 - held_out)))
-    batch_size = estimator.batch_size
-    if batch_size == "auto":
+    batch_size = settings.batch_size
+    if isinstance(batch_size, str):
         batch_size = automatic_batch_size(n_rows)
-    epochs = estimator.max_epochs
-    if epochs == "auto":
+    epochs = settings.max_epochs
+    if isinstance(epochs, str):
         epochs = automatic_epochs(n_trained, batch_size)
-        if _imputes(estimator):
+        if settings.imputes:
             epochs *= EPOCHS_TO_FILL
-    patience = estimator.n_iter_no_change
-    from_pca = starts_from_pca(estimator)
+    patience = settings.n_iter_no_change
+    from_pca = settings.starts_from_pca
     optimizer = optimizer_settings(
-        estimator.optimizer,
-        lr=estimator.lr,
-        weight_decay=estimator.weight_decay,
+        settings.optimizer,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
         device=device,
-        lr_scale=_resolve_network(estimator).lr_scale,
+        lr_scale=settings.specification.lr_scale,
     )
     return {
         **optimizer,
         "max_epochs": epochs,
         "batch_size": batch_size,
         "validation_fraction": held_out,
-        "patience": Patience(None if patience == "auto" else patience),
-        "tol": estimator.tol,
-        "precision": estimator.precision,
-        "lr_schedule": estimator.lr_schedule,
+        "patience": Patience(None if isinstance(patience, str) else patience),
+        "tol": settings.tol,
+        "precision": settings.precision,
+        "lr_schedule": settings.lr_schedule,
         "guard": GUARD if from_pca else None,
         "gradient_clip": CLIP_FROM_PCA if from_pca else 1.0,
-        "callbacks": _resolve_callbacks(estimator),
-        "verbose": int(estimator.verbose == 1),
-        **checked_net_params(estimator, optimizer["optimizer"]),
+        "callbacks": _resolve_callbacks(settings),
+        "verbose": int(settings.verbose == 1),
+        **checked_net_params(
+            settings.net_params,
+            optimizer["optimizer"],
+            loss="likelihood" if settings.objective.is_variational else "loss",
+        ),
     }
 
 
-def _imputes(estimator: Any) -> bool:
-    """Whether `transform` gives rows with their missing cells filled."""
-    return getattr(estimator, "features", "") == "reconstruction"
-
-
-def _is_ordered(estimator: Any) -> bool:
-    """Whether prefixes of codes are decoded; check that they can be."""
-    if not getattr(estimator, "ordered", False) or estimator._is_stacked():
-        return False
-    if resolve_init(estimator) != "pca":
-        what = ", which is 'random' for a UserNetwork" * (estimator.init == "auto")
-        raise ValueError(
-            f"expected init='pca' for ordered=True, got init={estimator.init!r}{what}: "
-            "only components that start as PCA's have an order. Pass init='pca'."
-        )
-    return True
-
-
-def resolve_init(estimator: Any) -> str:
-    """Return where training starts, "pca" or "random", as `init` means it."""
-    init: str = getattr(estimator, "init", "random")
-    if init != "auto":
-        return init
-    pretrained = getattr(estimator, "pretrain", None) is not None
-    is_random = pretrained or is_user_network(estimator.network)
-    return "random" if is_random else "pca"
-
-
-def starts_from_pca(estimator: Any) -> bool:
-    """Whether the network starts as PCA."""
-    return resolve_init(estimator) == "pca" and not estimator._is_stacked()
-
-
-def _is_as_given(estimator: Any) -> bool:
-    """Whether modules of the user's own are the whole model."""
-    return is_user_network(estimator.network) and not starts_from_pca(estimator)
-
-
-def _resolve_callbacks(estimator: Any) -> list[Any]:
+def _resolve_callbacks(settings: FitSettings) -> list[Any]:
     """Check the user's callbacks, and add the progress bar that `verbose` asks for."""
-    callbacks = list(estimator.callbacks or [])
+    callbacks = list(settings.callbacks or [])
     for item in callbacks:
         callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
         if not hasattr(callback, "on_epoch_end"):
             raise TypeError(
                 "expected skorch callbacks, or pairs of a name and one, got "
-                f"{shortened(item)} in callbacks={shortened(estimator.callbacks)}. "
+                f"{shortened(item)} in callbacks={shortened(settings.callbacks)}. "
                 "Pass instances of skorch.callbacks.Callback."
             )
-    if estimator.verbose > 1:
+    if settings.verbose > 1:
         callbacks.append(("epoch_bar", EpochBar()))
     return callbacks

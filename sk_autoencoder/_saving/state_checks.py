@@ -20,7 +20,7 @@ from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
 from sk_autoencoder._fitting.build import build_module, build_prefix_module
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
-from sk_autoencoder._fitting.resolve import READING
+from sk_autoencoder._fitting.settings import TABLE_PARAMETERS
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._objectives import Denoise, Variational
 from sk_autoencoder._objectives.denoise import NOISES
@@ -216,7 +216,7 @@ def _check_plan(plan: Plan, arrays: Any) -> None:
     )
     need(plan.table is None or not plan.is_measured, "a loss that no table has")
     _check_objective(plan.objective, n_features)
-    check_names("the parameters of a table", plan.table_parameters, READING)
+    check_names("the parameters of a table", plan.table_parameters, TABLE_PARAMETERS)
     check_settings(plan.settings)
     if plan.table is not None:
         _check_table(plan.table, n_features, arrays)

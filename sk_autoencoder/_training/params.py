@@ -56,14 +56,18 @@ SET_BY_ESTIMATOR = {
 WITHOUT_PARAMETER = ("predict_nonlinearity", "start_share")
 
 
-def checked_net_params(estimator: Any, optimizer: type) -> dict[str, Any]:
+def checked_net_params(
+    net_params: dict[str, Any] | None, optimizer: type, *, loss: str
+) -> dict[str, Any]:
     """Return an estimator's `net_params`, checked.
 
     Parameters
     ----------
-    estimator : BaseAutoEncoder
+    net_params : dict or None
     optimizer : type
         The torch class that takes the steps.
+    loss : {"loss", "likelihood"}
+        Name of the parameter that says how a reconstruction is scored.
 
     Raises
     ------
@@ -73,14 +77,14 @@ def checked_net_params(estimator: Any, optimizer: type) -> dict[str, Any]:
         If a key is one that the estimator sets itself, or none of the net's, or a value
         is out of range.
     """
-    params = dict(estimator.net_params or {})
+    params = dict(net_params or {})
     for key, value in params.items():
         if not isinstance(key, str):
             raise TypeError(
                 f"expected names of the net's arguments, got the key {key!r} in "
                 "net_params. Pass strings, as net_params={'gradient_clip': 1.0}."
             )
-        _refuse_own_key(estimator, key)
+        _refuse_own_key(key, loss)
         _refuse_unknown_key(key)
         _check_value(key, value)
     of_optimizer = [key for key in params if key.startswith(OPTIMIZER)]
@@ -155,7 +159,7 @@ def _refuse_unknown_key(key: str) -> None:
     )
 
 
-def _refuse_own_key(estimator: Any, key: str) -> None:
+def _refuse_own_key(key: str, loss: str) -> None:
     """Refuse a key that the estimator sets itself."""
     known = key
     for whole in ("module", "criterion"):
@@ -164,10 +168,8 @@ def _refuse_own_key(estimator: Any, key: str) -> None:
     if known in WITHOUT_PARAMETER:
         advice = "Leave it out."
     elif known in SET_BY_ESTIMATOR:
-        name = SET_BY_ESTIMATOR[known]
-        if name == "loss" and not hasattr(estimator, "loss"):
-            name = "likelihood"
-        advice = f"Use the parameter {name} of {type(estimator).__name__}."
+        name = loss if known == "criterion" else SET_BY_ESTIMATOR[known]
+        advice = f"Use the parameter {name} of the estimator."
         if known == "train_split":
             advice = f"{advice[:-1]}, or pass X_val to fit."
     else:

@@ -362,8 +362,8 @@ REFUSED = {
         NOISY(0.9, **HIDDEN),
         NUMBERS,
         "expected an int or None with features='hidden', got n_components=0.9: how "
-        "many components explain a share is found by fits on all rows. Pass an int, or "
-        "call fit.",
+        "many components explain a fraction is found by fits on all samples. Pass an "
+        "int, or call fit.",
     ),
     "a cross-entropy, numbers beyond it": (
         AUTO(loss="binary_cross_entropy"),
@@ -404,11 +404,11 @@ REFUSED = {
         "some in column 'a', 'size'. Pass allow_missing=True, or fill them first, as "
         "with SimpleImputer.",
     ),
-    "a share of cells above 1": (
+    "a fraction of cells above 1": (
         NOISY(noise="masking", noise_level=2),
         NUMBERS,
-        "expected a share of cells in [0, 1] for noise='masking', got noise_level=2. "
-        "Pass e.g. noise_level=0.15.",
+        "expected a fraction of cells in [0, 1] for noise='masking', got "
+        "noise_level=2.0. Pass e.g. noise_level=0.15.",
     ),
     "groups of columns that are not there": (
         NOISY(feature_groups=[[3, 99]]),

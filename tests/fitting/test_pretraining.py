@@ -464,7 +464,7 @@ REFUSED = {
     "a share": (
         {"n_components": 0.9},
         "expected an int or None for pretrain='layerwise', got n_components=0.9: how "
-        "many components explain a share is found by several fits. Pass an int, or "
+        "many components explain a fraction is found by several fits. Pass an int, or "
         "pretrain=None.",
     ),
 }

@@ -64,7 +64,7 @@ def test_key_that_the_estimator_sets_is_refused(cls, key, value, parameter):
     message = (
         f"expected further arguments of the skorch net, got {key!r} in net_params, "
         f"which the estimator sets itself. Use the parameter {parameter} of "
-        f"{cls.__name__}."
+        "the estimator."
     )
     estimator = cls(**SMALL, net_params={key: value})
     for method in (estimator.fit, estimator.partial_fit):
@@ -80,18 +80,18 @@ def test_key_that_the_estimator_sets_is_refused(cls, key, value, parameter):
         (
             AutoEncoderTransformer,
             "train_split",
-            "Use the parameter validation_fraction of AutoEncoderTransformer, or pass "
+            "Use the parameter validation_fraction of the estimator, or pass "
             "X_val to fit.",
         ),
         (
             AutoEncoderTransformer,
             "criterion",
-            "Use the parameter loss of AutoEncoderTransformer.",
+            "Use the parameter loss of the estimator.",
         ),
         (
             VAETransformer,
             "criterion",
-            "Use the parameter likelihood of VAETransformer.",
+            "Use the parameter likelihood of the estimator.",
         ),
         (AutoEncoderTransformer, "predict_nonlinearity", "Leave it out."),
     ],

@@ -1,0 +1,325 @@
+"""What does not go together is refused here, before anything is computed.
+
+`REFUSALS` is the table of parameters that exclude each other, or the kind of the
+columns. Below it: what may change between two fits of one model, and which numbers
+float32 and a likelihood can take. Refusals of a network's own are in `networks/`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, Table
+from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._fitting.settings import FitSettings
+from sk_autoencoder._objectives import Denoise
+from sk_autoencoder._utils.comparison import is_same
+from sk_autoencoder._utils.values import shortened
+from sk_autoencoder.networks import MLP, UserNetwork
+
+__all__ = [
+    "check_ranges",
+    "check_statistics",
+    "check_unit_interval",
+    "refuse_changes",
+    "refuse_combinations",
+]
+
+# Likelihoods that a table has too: of its numbers, beside those of its categories.
+OF_TABLES = ("squared_error", "gaussian", "isotropic")
+
+# Beyond these float32 loses a column's values, or a product of two of them.
+SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
+
+# Beyond this float32 has no room for a column's mean, or for the unit of a column that
+# is scaled by itself.
+LARGEST_VALUE = 1e38
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a fit is asked for, by parameters and by data."""
+
+    settings: FitSettings
+    table: Table | None
+    is_pass: bool
+    has_validation_set: bool
+
+    @property
+    def takes_logits(self) -> bool:
+        """Whether the loss is computed from logits."""
+        likelihood = LIKELIHOODS[self.settings.likelihood]
+        return self.table is None and likelihood.needs_unit_interval
+
+    @property
+    def categories(self) -> list[Any]:
+        """Names of the columns of categories."""
+        columns = () if self.table is None else self.table.columns
+        return [column.name for column in columns if hasattr(column, "levels")]
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A combination that is refused, and its message.
+
+    Texts are templates: `s` is the `FitSettings`, `asked` all that is asked for.
+    """
+
+    when: Callable[[FitSettings, _Asked], bool]
+    expected: str
+    got: str
+    instead: str
+    because: str = ""
+
+    def message(self, asked: _Asked) -> str:
+        because = f": {self.because}" if self.because else ""
+        text = f"expected {self.expected}, got {self.got}{because}. {self.instead}"
+        return text.format(s=asked.settings, asked=asked)
+
+
+def _beside_a_network(name: str, default: Any) -> _Refusal:
+    """Refuse a parameter of dense layers that a specification stands in for."""
+    return _Refusal(
+        when=lambda s, _: s.network is not None and not is_same(s.dense[name], default),
+        expected=f"{name}={default!r} beside a network",
+        got=f"{name}={{s.{name}!r}} and network={{s.network!r}}",
+        instead="Set it in the network, or pass network=None.",
+    )
+
+
+REFUSALS = (
+    # -- the network ---------------------------------------------------------------
+    *(_beside_a_network(*item) for item in MLP().get_params().items()),
+    _Refusal(
+        when=lambda s, asked: bool(asked.categories) and s.specification.reads_cells,
+        # No pixel or step is a number of levels.
+        expected="columns of numbers for network={s.network!r}",
+        got="categories in {asked.categories}",
+        instead="Pass network=None, or rows without them.",
+    ),
+    _Refusal(
+        when=lambda s, asked: (
+            _gives_logits(s)
+            and not asked.takes_logits
+            and not s.objective.is_variational
+        ),
+        expected="outputs='auto' or 'data' for loss={s.likelihood!r}",
+        got="outputs='logits', from which only binary cross-entropy is computed",
+        instead="Pass outputs='auto' to UserNetwork, or loss='binary_cross_entropy'.",
+    ),
+    _Refusal(
+        when=lambda s, asked: (
+            _gives_logits(s) and not asked.takes_logits and s.objective.is_variational
+        ),
+        expected="outputs='auto' or 'data' for likelihood={s.likelihood!r}",
+        got="outputs='logits', from which only binary cross-entropy is computed",
+        instead="Pass outputs='auto' to UserNetwork, or likelihood='bernoulli'.",
+    ),
+    # -- the number of components ----------------------------------------------------
+    _Refusal(
+        when=lambda s, _: s.searches_components and s.is_stacked,
+        expected="an int or None with features={s.features!r}",
+        got="n_components={s.n_components!r}",
+        because="how many components explain a fraction is found by fits on all "
+        "samples",
+        instead="Pass an int, or call fit.",
+    ),
+    _Refusal(
+        when=lambda s, _: s.is_pretrained and s.searches_components,
+        expected="an int or None for pretrain='layerwise'",
+        got="n_components={s.n_components!r}",
+        because="how many components explain a fraction is found by several fits",
+        instead="Pass an int, or pretrain=None.",
+    ),
+    _Refusal(
+        when=lambda s, asked: s.searches_components and asked.is_pass,
+        expected="an int or None in partial_fit",
+        got="n_components={s.n_components!r}",
+        because="how many components explain a fraction is found by fits on all "
+        "samples",
+        instead="Pass an int, or call fit.",
+    ),
+    # -- the start -------------------------------------------------------------------
+    _Refusal(
+        when=lambda s, _: s.is_ordered and s.is_pretrained,
+        expected="ordered=False for pretrain='layerwise'",
+        got="ordered=True",
+        because="ordered components start as PCA's, and pretrained layers do not",
+        instead="Pass ordered=False, or pretrain=None and init='pca'.",
+    ),
+    _Refusal(
+        when=lambda s, _: s.is_pretrained and s.starts_from_pca,
+        expected="init='random' for pretrain='layerwise'",
+        got="init={s.init!r}",
+        because="what starts as PCA leaves nothing for the layers to be trained for, "
+        "one by one",
+        instead="Pass init='random', or pretrain=None.",
+    ),
+    _Refusal(
+        when=lambda s, _: s.is_ordered and s.init == "random",
+        expected="init='pca' for ordered=True",
+        got="init='random'",
+        because="only components that start as PCA's have an order",
+        instead="Pass init='pca'.",
+    ),
+    _Refusal(
+        when=lambda s, _: s.is_ordered and s.start != "pca",
+        expected="init='pca' for ordered=True",
+        got="init='auto', which is 'random' for a UserNetwork",
+        because="only components that start as PCA's have an order",
+        instead="Pass init='pca'.",
+    ),
+    # -- noise and loss --------------------------------------------------------------
+    _Refusal(
+        when=lambda s, _: (
+            isinstance(s.objective, Denoise)
+            and s.objective.level > 1
+            and s.objective.noise != "gaussian"
+        ),
+        expected="a fraction of cells in [0, 1] for noise={s.objective.noise!r}",
+        got="noise_level={s.objective.level!r}",
+        instead="Pass e.g. noise_level=0.15.",
+    ),
+    _Refusal(
+        when=lambda s, asked: (
+            asked.table is not None and s.likelihood not in (*OF_TABLES, "bernoulli")
+        ),
+        expected="loss='auto' for a table whose columns have a likelihood each",
+        got="loss={s.loss!r}",
+        instead="Pass 'auto', or encode the columns first.",
+    ),
+    _Refusal(
+        when=lambda s, asked: asked.table is not None and s.likelihood == "bernoulli",
+        expected="likelihood='auto' for a table whose columns have a likelihood each",
+        got="likelihood='bernoulli'",
+        instead="Pass 'auto', or encode the columns first.",
+    ),
+    # -- validation ------------------------------------------------------------------
+    _Refusal(
+        when=lambda s, asked: asked.has_validation_set and not s.early_stopping,
+        expected="early_stopping=True with a validation set",
+        got="X_val and early_stopping=False, which looks at none",
+        instead="Pass early_stopping=True, or leave X_val out.",
+    ),
+)
+
+
+def _gives_logits(settings: FitSettings) -> bool:
+    network = settings.network
+    return isinstance(network, UserNetwork) and network.outputs == "logits"
+
+
+def refuse_combinations(
+    settings: FitSettings,
+    table: Table | None,
+    *,
+    is_pass: bool = False,
+    has_validation_set: bool = False,
+) -> None:
+    """Refuse what `REFUSALS` lists.
+
+    Parameters
+    ----------
+    settings : FitSettings
+    table : Table or None
+        How the samples are read, where they are not numbers alone.
+    is_pass : bool
+        Whether these samples are some of many.
+    has_validation_set : bool
+        Whether the user has passed one.
+    """
+    asked = _Asked(settings, table, is_pass, has_validation_set)
+    for refusal in REFUSALS:
+        if refusal.when(settings, asked):
+            raise ValueError(refusal.message(asked))
+
+
+def refuse_changes(settings: Iterable[tuple[str, Any, Any]]) -> None:
+    """Refuse to go on from a fit on whose settings the weights depend.
+
+    Parameters
+    ----------
+    settings : iterable of (str, object, object)
+        Names that the user knows them by, values of the fit before, and new ones.
+    """
+    for name, old_value, value in settings:
+        if not is_same(old_value, value):
+            raise ValueError(
+                f"expected {name}={shortened(old_value)} as in the fit before, got "
+                f"{name}={shortened(value)}, because its weights go on. Pass "
+                "warm_start=False and call fit to start anew."
+            )
+
+
+def check_statistics(plan: Plan, statistics: ColumnStatistics) -> None:
+    """Refuse rows that the plan's likelihood or float32 cannot take.
+
+    Parameters
+    ----------
+    plan : Plan
+    statistics : ColumnStatistics
+        Of the rows: those of the plan, or others that come later.
+    """
+    if plan.needs_unit_interval:
+        check_unit_interval(plan, statistics.low.min(), statistics.high.max())
+    check_ranges(statistics, plan.table)
+
+
+def check_ranges(statistics: ColumnStatistics, table: Table | None) -> None:
+    """Refuse columns that float32 cannot hold.
+
+    Parameters
+    ----------
+    statistics : ColumnStatistics
+        Of rows of numbers, as they came or as the table gives them.
+    table : Table or None
+    """
+    if table is not None:
+        _check_range(table.widest_range, 1 / LARGEST_VALUE, LARGEST_VALUE)
+    with np.errstate(over="ignore"):
+        widest = float(np.max(statistics.high - statistics.low))
+    _check_range(widest, SMALLEST_RANGE, LARGEST_RANGE)
+    farthest = float(np.max(np.maximum(-statistics.low, statistics.high)))
+    if farthest > LARGEST_VALUE:
+        raise ValueError(
+            "expected columns whose ranges fit float32, no value beyond "
+            f"{LARGEST_VALUE:g}, got {farthest:g}. Scale X first, as with "
+            "StandardScaler."
+        )
+
+
+def _check_range(widest: float, least: float, most: float) -> None:
+    """Refuse a range that is too narrow, but for 0, or too wide."""
+    if not widest <= most or 0 < widest < least:
+        raise ValueError(
+            "expected columns whose ranges fit float32, the widest between "
+            f"{least:g} and {most:g}, got {widest:g}. Scale X first, as with "
+            "StandardScaler."
+        )
+
+
+def check_unit_interval(plan: Plan, low: float, high: float) -> None:
+    """Refuse rows that are no probabilities, where the plan's likelihood needs them.
+
+    Parameters
+    ----------
+    plan : Plan
+        One that `needs_unit_interval`.
+    low, high : float
+        The least and the largest value of the rows.
+    """
+    name = "likelihood" if plan.likelihood == "bernoulli" else "loss"
+    if plan.scaling == "standard":
+        raise ValueError(
+            f"expected targets in [0, 1] for {name}={plan.likelihood!r}, got "
+            "numeric_scaling='standard', which gives others. Pass "
+            "numeric_scaling='minmax' or 'none'."
+        )
+    if plan.scaling == "none" and not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"expected X in [0, 1] for {name}={plan.likelihood!r}, got values "
+            f"from {low:.6g} to {high:.6g}. Pass numeric_scaling='minmax', or "
+            f"another {name}."
+        )

@@ -1,0 +1,195 @@
+"""What an estimator asks of a fit: its parameters, typed, whatever its class."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from sk_autoencoder._columns import LossFunction
+from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder.networks import MLP, UserNetwork
+
+__all__ = ["TABLE_PARAMETERS", "FitSettings"]
+
+# They say how rows become numbers, and cannot change between two fits of one model.
+TABLE_PARAMETERS = ("categorical_features", "allow_missing", "column_weights")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """The parameters of an estimator that a fit depends on, as they were set.
+
+    All that lies below the estimators reads these. "auto" is still "auto":
+    `_fitting/resolve.py` turns them into a `Plan`. What a class has no parameter for is
+    at its default here, which means that nothing of the kind is asked for.
+
+    Attributes
+    ----------
+    objective : Objective
+        The noise and the distribution of the code that the class trains for.
+    likelihood : str
+        A key of `LIKELIHOODS`: how the reconstruction of a sample is scored.
+    loss : str or callable
+        As the user set it; a callable is what the likelihood "own" scores by.
+    n_components : int, float or None
+        Numbers in a code; a float is the fraction of the variance to explain.
+    features : {"bottleneck", "hidden", "reconstruction"}
+        What `transform` returns.
+    layers : array-like of int or None
+        Hidden layers that `transform` returns; None is all.
+    ordered : bool
+        Whether each prefix of a code is to be a code by itself.
+    whiten : bool
+        Whether codes are to be uncorrelated and of unit variance.
+    prior : {"standard", "mixture"}
+        Distribution of the codes.
+    init : {"auto", "pca", "random"}
+        Where training starts.
+    pretrain : {"layerwise"} or None
+        Whether layers are trained one by one first.
+    network : Network or None
+        The specification; None is an `MLP` of the four parameters that follow.
+    hidden_layer_sizes : sequence of int or "auto"
+    activation : str or torch.nn.Module
+    dropout : float
+    batch_norm : bool
+    numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}
+        Units in which errors of numbers are measured.
+    categorical_features : "from_dtype", array-like or None
+        Which columns hold categories.
+    allow_missing : bool
+        Whether cells may be missing.
+    column_weights : dict, array-like or None
+        What the columns count for in the loss.
+    optimizer : str, torch optimizer class or partial of one
+    lr, weight_decay : float or "auto"
+    lr_schedule : None, float, "cosine" or callable
+    max_epochs, batch_size : int or "auto"
+    early_stopping : bool
+        Whether a validation set chooses the epoch that is kept.
+    validation_fraction : float
+        Fraction of the samples in it.
+    n_iter_no_change : int or "auto"
+        Epochs without a gain after which training stops.
+    tol : float
+        The least gain that counts.
+    precision : {"float32", "bf16"}
+        Of the products in training.
+    device : str or torch.device
+    callbacks : list of skorch callbacks or None
+    net_params : dict or None
+        Further arguments of the skorch net.
+    random_state : int, RandomState instance or None
+    verbose : int
+    """
+
+    objective: Objective
+    likelihood: str
+    loss: str | LossFunction = "auto"
+    n_components: float | None
+    features: str = "bottleneck"
+    layers: Sequence[int] | None = None
+    ordered: bool = False
+    whiten: bool
+    prior: str = "standard"
+    init: str
+    pretrain: str | None = None
+    network: Network | None
+    hidden_layer_sizes: Sequence[int] | str
+    activation: str | torch.nn.Module
+    dropout: float
+    batch_norm: bool
+    numeric_scaling: str
+    categorical_features: Any
+    allow_missing: bool
+    column_weights: Any
+    optimizer: str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
+    lr: float | str
+    weight_decay: float | str
+    lr_schedule: float | str | Callable[[int], float] | None
+    max_epochs: int | str
+    batch_size: int | str
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int | str
+    tol: float
+    precision: str
+    device: str | torch.device
+    callbacks: Sequence[Any] | None
+    net_params: dict[str, Any] | None
+    random_state: int | np.random.RandomState | None
+    verbose: int
+
+    @classmethod
+    def of(
+        cls, params: Mapping[str, Any], *, objective: Objective, likelihood: str
+    ) -> Self:
+        """Take what a fit depends on from the parameters of an estimator, by name."""
+        given = {f.name: params[f.name] for f in fields(cls) if f.name in params}
+        return cls(**{**given, "objective": objective, "likelihood": likelihood})
+
+    @property
+    def dense(self) -> dict[str, Any]:
+        """The parameters that a specification of the network stands in for, by name."""
+        return {name: getattr(self, name) for name in MLP().get_params()}
+
+    @property
+    def specification(self) -> Network:
+        """The network, from `network` or the parameters of dense layers."""
+        return MLP(**self.dense) if self.network is None else self.network
+
+    @property
+    def table_parameters(self) -> dict[str, Any]:
+        """The parameters in `TABLE_PARAMETERS`, by name."""
+        return {name: getattr(self, name) for name in TABLE_PARAMETERS}
+
+    @property
+    def own_loss(self) -> LossFunction | None:
+        """The loss of the user's own, where there is one."""
+        return None if isinstance(self.loss, str) else self.loss
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether the code is the hidden layers of a stack without a bottleneck."""
+        return self.features != "bottleneck"
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether each prefix of a code is decoded too; a stack has no prefixes."""
+        return self.ordered and not self.is_stacked
+
+    @property
+    def imputes(self) -> bool:
+        """Whether `transform` returns rows with their missing cells filled."""
+        return self.features == "reconstruction"
+
+    @property
+    def searches_components(self) -> bool:
+        """Whether several fits find how many components explain a fraction."""
+        return isinstance(self.n_components, float)
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether layers are trained one by one before all together."""
+        return self.pretrain == "layerwise"
+
+    @property
+    def start(self) -> str:
+        """Where training starts, "pca" or "random", as `init` means it."""
+        if self.init != "auto":
+            return self.init
+        is_user_network = isinstance(self.network, UserNetwork)
+        return "random" if self.is_pretrained or is_user_network else "pca"
+
+    @property
+    def starts_from_pca(self) -> bool:
+        """Whether the network starts as PCA."""
+        return self.start == "pca" and not self.is_stacked
+
+    @property
+    def is_as_given(self) -> bool:
+        """Whether modules of the user's own are the whole model."""
+        return isinstance(self.network, UserNetwork) and not self.starts_from_pca
