@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
-from sk_autoencoder._estimators.ordered import TruncatesComponents
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._fitting.settings import likelihood_of
 from sk_autoencoder._objectives import Reconstruct
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.registry import loadable
@@ -17,7 +18,7 @@ __all__ = ["AutoEncoderTransformer"]
 
 
 @loadable
-class AutoEncoderTransformer(TruncatesComponents):
+class AutoEncoderTransformer(BaseAutoEncoder):
     """Dimensionality reduction by an autoencoder, used like PCA.
 
     A network squeezes each row through `n_components` numbers, the code, and is
@@ -227,7 +228,11 @@ default="adamw"
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **TruncatesComponents._parameter_constraints,
+        **BaseAutoEncoder._parameter_constraints,
+        "loss": [
+            StrOptions({"auto", "squared_error", "binary_cross_entropy", "huber"}),
+            callable,
+        ],
         "ordered": ["boolean"],
         "init": [StrOptions({"auto", "pca", "random"})],
         "pretrain": [StrOptions({"layerwise"}), None],
@@ -306,3 +311,26 @@ default="adamw"
 
     def _objective(self) -> Reconstruct:
         return Reconstruct()
+
+    def _likelihood(self) -> str:
+        return likelihood_of(self.loss)
+
+    def truncate(self, n_components: int) -> Self:
+        """Return a transformer with the first components only, without fitting again.
+
+        Parameters
+        ----------
+        n_components : int
+            How many to keep, from 1 to `n_components_`.
+
+        Returns
+        -------
+        truncated : object
+            A copy; this transformer stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If the components are not ordered, or there are not so many.
+        """
+        return self._truncated(n_components)

@@ -1,5 +1,6 @@
 """What the three estimators share: parameters, fitting, state."""
 
+import copy
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
@@ -11,12 +12,16 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 import torch
-from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
+from sklearn.utils import Tags, check_scalar
 
-from sk_autoencoder._columns import Table
-from sk_autoencoder._estimators.methods import DTYPES, UsesRows
-from sk_autoencoder._estimators.validation import numbers_alone
+from sk_autoencoder._columns import Table, has_categories, is_frame
+from sk_autoencoder._estimators.methods import FittedMethods
+from sk_autoencoder._estimators.validation import (
+    check_numbers,
+    check_table,
+    table_rows,
+    warn_of_levels,
+)
 from sk_autoencoder._fitting.build import install_pca
 from sk_autoencoder._fitting.compatibility import refuse_changes
 from sk_autoencoder._fitting.fit import FittedModel, prepare_fit, prepare_pass
@@ -52,7 +57,7 @@ TRANSIENT = "_told_levels"
 MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
 
 
-class BaseAutoEncoder(UsesRows, Saveable, ABC):
+class BaseAutoEncoder(FittedMethods, Saveable, ABC):
     """Base of the three transformers; not to be used itself.
 
     A leaf gives its parameters in `__init__`, and says which objective and which
@@ -115,8 +120,16 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
     )
 
     n_components: float | None
-    net_params: dict[str, Any] | None
     network: Network | None
+    numeric_scaling: str
+    categorical_features: Any
+    allow_missing: bool
+    handle_unknown: str
+    column_weights: Any
+    net_params: dict[str, Any] | None
+    warm_start: bool
+    # Levels not learned that the caller has been warned of, by column; not saved.
+    _told_levels: dict[Any, set[Any]]
 
     def _validate_params(self) -> None:
         """Validate parameters; a torch module gets advice of its own."""
@@ -170,13 +183,9 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
             return "Cross-entropy (nats per feature); hidden layers: squared error"
         return "Cross-entropy (nats per feature)"
 
-    def _is_stacked(self) -> bool:
-        """Whether the code is the hidden layers of a deep stack."""
-        return False
-
     def _table_scaling(self) -> str:
-        stacked = self.numeric_scaling == "auto" and self._is_stacked()
-        return "standard" if stacked else self.numeric_scaling
+        """Return the scaling of a table's numbers; "auto" may depend on its columns."""
+        return self.numeric_scaling
 
     def _check_fit(self) -> None:
         """Warn of what the caller should know of a fit; called by `fit` alone."""
@@ -284,10 +293,7 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
         interrupts = Interrupts(keeps=False)
         with self._undisturbed(goes_on=True):
             before = self._previous_fit()
-            first = before is None
-            rows, table = self._training_rows(
-                X, before, reset=first, more_to_come=first
-            )
+            rows, table = self._training_rows(X, before, is_pass=True)
             fitting = prepare_pass(
                 self._settings(), rows, table, before, interrupts=interrupts
             )
@@ -309,27 +315,55 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
         table = replace(table, handle_unknown=self.handle_unknown)
         return replace(fitted, plan=replace(fitted.plan, table=table))
 
+    def _reads_as_table(self, X: Any = None) -> bool:
+        """Whether samples to fit on are read column by column; without X, whatever."""
+        chosen = self.categorical_features
+        named = not isinstance(chosen, str) and chosen is not None and len(chosen) > 0
+        return bool(
+            named
+            or self.allow_missing
+            or self.numeric_scaling == "rank_gauss"
+            or self.column_weights is not None
+            or (is_frame(X) and has_categories(X))
+        )
+
+    def _read_table(self, X: Any, *, more_to_come: bool = False) -> Table:
+        """Find out how a table to fit on becomes numbers."""
+        return Table.of(
+            check_table(self, X, min_samples=2),
+            categorical_features=self.categorical_features,
+            scaling=self._table_scaling(),
+            column_weights=self.column_weights,
+            allow_missing=self.allow_missing,
+            handle_unknown=self.handle_unknown,
+            more_to_come=more_to_come,
+        )
+
     def _training_rows(
-        self,
-        X: Any,
-        before: FittedModel | None,
-        *,
-        reset: bool = True,
-        more_to_come: bool = False,
+        self, X: Any, before: FittedModel | None, *, is_pass: bool = False
     ) -> tuple[Any, Table | None]:
-        """Validate rows to fit on; say how they were read if not as numbers alone."""
+        """Validate samples to fit on; say how they were read if not as numbers alone.
+
+        The first passes of a stream set the features, later ones have to have them.
+        """
         X, self._row_shape = flat_rows(X, self.network)
-        table = before.plan.table if before else None
-        if before is None and self._is_table(X):
-            table = self._read_table(X, more_to_come=more_to_come)
-            table.warn_of_empty()
+        reset = before is None or not is_pass
         if before is None:
-            self.__dict__.pop("_told_levels", None)
+            self.__dict__.pop(TRANSIENT, None)
+            table = None
+            if self._reads_as_table(X):
+                table = self._read_table(X, more_to_come=is_pass)
+                table.warn_of_empty()
+        else:
+            table = before.plan.table
         if table is None:
-            return self._check_rows(X, fitting=True, reset=reset), None
-        new: dict[Any, set] = {}
-        rows = self._table_rows(X, table, first=reset, new_levels=new)
-        self._warn_of_levels(new)
+            two = reset or self._has_batch_norm()
+            return check_numbers(self, X, reset=reset, min_samples=1 + two), None
+        new: dict[Any, set[Any]] = {}
+        rows = table_rows(self, X, table, reset=reset, new_levels=new)
+        if new:
+            # A new dict: a call that raises puts the old one back.
+            self._told_levels = warn_of_levels(new, vars(self).get(TRANSIENT, {}))
         return rows, table
 
     def _validation_rows(self, X_val: Any, table: Table | None) -> Any:
@@ -339,22 +373,14 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
         with validation_errors():
             X_val, _ = flat_rows(X_val, self.network)
             if table is None:
-                with numbers_alone():
-                    return validate_data(
-                        self,
-                        X_val,
-                        reset=False,
-                        accept_sparse="csr",
-                        dtype=DTYPES,
-                        ensure_min_samples=2,
-                    )
-            rows = self._table_rows(X_val, table)
-            if len(rows) < 2:
-                raise ValueError(
-                    f"Found array with {len(rows)} sample(s) (shape={rows.shape}) "
-                    "while a minimum of 2 is required."
-                )
-            return rows
+                return check_numbers(self, X_val, min_samples=2)
+            return table_rows(self, check_table(self, X_val, min_samples=2), table)
+
+    def _has_batch_norm(self) -> bool:
+        """Whether the fitted network needs two samples a batch."""
+        return any(
+            isinstance(part, torch.nn.BatchNorm1d) for part in self.module_.modules()
+        )
 
     def _set_fitted_attributes(self, fitted: FittedModel, dtype: np.dtype) -> None:
         """Set every public attribute with a trailing underscore."""
@@ -382,14 +408,24 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
             else [np.nan if loss is None else float(loss) for loss in validated]
         )
 
-    def _truncate_to(self, n_components: int) -> Self:
-        """Show the first components only, from now on."""
-        fitted = self._fitted
-        plan = replace(fitted.plan, n_kept=n_components)
+    def _truncated(self, n_components: int) -> Self:
+        """Return a copy with the first components only, as `truncate` does."""
+        self._check_is_fitted()
+        if not self._plan.ordered:
+            raise ValueError(
+                "expected a fit with ordered=True, got ordered=False: only then are "
+                "the first components a code by themselves. Fit again with "
+                "ordered=True."
+            )
+        most = self.n_components_
+        check_scalar(n_components, "n_components", Integral, min_val=1, max_val=most)
+        other = copy.deepcopy(self)
+        fitted = other._fitted
+        plan = replace(fitted.plan, n_kept=int(n_components))
         install_pca(fitted.net.module_, plan)
-        self._set_fitted_attributes(replace(fitted, plan=plan), self._input_dtype)
-        self.n_components = n_components
-        return self
+        other._set_fitted_attributes(replace(fitted, plan=plan), other._input_dtype)
+        other.n_components = int(n_components)
+        return other
 
     # -- state, tags --------------------------------------------------------
 
@@ -498,7 +534,7 @@ class BaseAutoEncoder(UsesRows, Saveable, ABC):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = not self._asks_for_table()
+        tags.input_tags.sparse = not self._reads_as_table()
         tags.input_tags.allow_nan = self.allow_missing
         tags.input_tags.three_d_array = shape_of(self.network) is not None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]

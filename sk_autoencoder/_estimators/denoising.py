@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from sk_autoencoder._estimators.ordered import TruncatesComponents
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._fitting.settings import likelihood_of
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES, group_numbers
 from sk_autoencoder._protocols import Network
@@ -20,7 +21,7 @@ __all__ = ["DenoisingAutoEncoderTransformer"]
 
 
 @loadable
-class DenoisingAutoEncoderTransformer(TruncatesComponents):
+class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
     """Features learnt by reconstructing clean rows from corrupted ones.
 
     A network is given rows some of whose cells are noise and trained to give the
@@ -270,7 +271,11 @@ default="adamw"
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **TruncatesComponents._parameter_constraints,
+        **BaseAutoEncoder._parameter_constraints,
+        "loss": [
+            StrOptions({"auto", "squared_error", "binary_cross_entropy", "huber"}),
+            callable,
+        ],
         "noise": [StrOptions(set(NOISES)), callable],
         "noise_level": [Interval(Real, 0, None, closed="left")],
         "noise_schedule": [
@@ -375,8 +380,33 @@ default="adamw"
         groups = group_numbers(self.feature_groups, names, self.n_features_in_)
         return Denoise(self.noise, float(self.noise_level), groups, self.noise_schedule)
 
-    def _is_stacked(self) -> bool:
-        return self.features != "bottleneck"
+    def _likelihood(self) -> str:
+        return likelihood_of(self.loss)
+
+    def _table_scaling(self) -> str:
+        is_stacked = self.features != "bottleneck"
+        is_auto = self.numeric_scaling == "auto"
+        return "standard" if is_stacked and is_auto else self.numeric_scaling
+
+    def truncate(self, n_components: int) -> Self:
+        """Return a transformer with the first components only, without fitting again.
+
+        Parameters
+        ----------
+        n_components : int
+            How many to keep, from 1 to `n_components_`.
+
+        Returns
+        -------
+        truncated : object
+            A copy; this transformer stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If the components are not ordered, or there are not so many.
+        """
+        return self._truncated(n_components)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns that `transform` gives.

@@ -1,4 +1,4 @@
-"""What the estimators do with rows once they are fitted."""
+"""What a fitted estimator does with samples and codes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,30 +6,40 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import assert_all_finite, metadata_routing
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils import metadata_routing
+from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor, nn
 
 from sk_autoencoder._columns import Table, copied, is_frame
-from sk_autoencoder._estimators.output import validate_out
-from sk_autoencoder._estimators.validation import ReadsTables, numbers_alone
+from sk_autoencoder._estimators.validation import (
+    DTYPES,
+    check_finite,
+    check_numbers,
+    check_table,
+    is_plain_array,
+    table_rows,
+    validate_out,
+)
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
-from sk_autoencoder._inference.chunks import apply_to_rows, dtype_in_use, sum_over_rows
+from sk_autoencoder._inference.chunks import apply_to_rows, sum_over_rows
 from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
-from sk_autoencoder._utils.shapes import flat_rows, refuse_foreign_frame
+from sk_autoencoder._utils.shapes import Shape, flat_rows, refuse_foreign_frame, shaped
+from sk_autoencoder._utils.sklearn_compat import in_output_container
 
-__all__ = ["DTYPES", "UsesRows"]
-
-DTYPES = [np.float64, np.float32]
+__all__ = ["FittedMethods"]
 
 Check = Callable[[np.ndarray], object] | None
 
 
-class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
-    """The methods of a fitted estimator that take rows or codes."""
+class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """The methods of a fitted estimator that take samples or codes.
+
+    Each public method validates what it is given, and has a private twin for what has
+    been validated: `_transform`, `_reconstruct`.
+    """
 
     # Not metadata: nothing to route through a pipeline.
     __metadata_request__transform = {"out": metadata_routing.UNUSED}
@@ -38,6 +48,8 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
     n_components_: int
     n_features_in_: int
     _fitted: FittedModel
+    # Of a row as it came to fit.
+    _row_shape: Shape
 
     def transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
         """Encode rows.
@@ -63,7 +75,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         """
         self._check_is_fitted()
         if self._plan.imputes:
-            return self._filled(X, out)
+            return self._impute(X, out)
         rows, check = self._validate_rows(X)
         flat = None
         if out is not None:
@@ -72,10 +84,15 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             # Hundreds of activations a row: float64 would take twice the memory for
             # digits that training in float32 never had.
             flat = np.empty((rows.shape[0], self.n_components_), np.float32)
-        codes = apply_to_rows(
-            FastEncoder.encode, self.net_.module_, rows, check=check, out=flat
-        )
+        codes = self._transform(rows, check=check, out=flat)
         return codes if out is None else out
+
+    def _transform(
+        self, rows: Any, *, check: Check = None, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Encode samples that have been validated."""
+        module = self.net_.module_
+        return apply_to_rows(FastEncoder.encode, module, rows, check=check, out=out)
 
     def inverse_transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
         """Decode codes.
@@ -104,7 +121,12 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         codes, check = self._validate_codes(X)
         flat = None
         if out is not None:
-            self._refuse_out_of_table()
+            if self._table is not None:
+                raise ValueError(
+                    "expected columns of numbers for inverse_transform into out, got a "
+                    "fit on a table with columns of other kinds or scales. Pass "
+                    "out=None."
+                )
             shape = self._row_shape or (self.n_features_in_,)
             flat = validate_out(self, out, codes, *shape)
         rows = apply_to_rows(
@@ -132,10 +154,12 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         """
         self._check_is_fitted()
         rows, check = self._validate_rows(X)
-        reconstructed = apply_to_rows(
-            FastEncoder.reconstruct, self.net_.module_, rows, check=check
-        )
-        return self._to_output(reconstructed, like=X)
+        return self._to_output(self._reconstruct(rows, check=check), like=X)
+
+    def _reconstruct(self, rows: Any, *, check: Check = None) -> np.ndarray:
+        """Reconstruct samples that have been validated."""
+        module = self.net_.module_
+        return apply_to_rows(FastEncoder.reconstruct, module, rows, check=check)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Measure how far reconstructions lie from the rows.
@@ -216,7 +240,7 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
             return 1.0 if error == 0 else 0.0
         return float(1 - error / total)
 
-    def _filled(self, X: Any, out: Any) -> Any:
+    def _impute(self, X: Any, out: Any) -> Any:
         """Return rows with their missing cells filled, and all others as they are."""
         if out is not None:
             raise ValueError(
@@ -227,12 +251,10 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
         rows = self._check_rows(X)
         if table is None:
             return copied(X) if is_frame(X) else rows.copy()
-        X = self._checked_table(X)
         gaps = np.isnan(rows[:, ~table.is_empty]).any(axis=1)
         if gaps.any():
-            module = self.net_.module_
-            rows[gaps] = apply_to_rows(FastEncoder.reconstruct, module, rows[gaps])
-        return table.filled(X, rows)
+            rows[gaps] = self._reconstruct(rows[gaps])
+        return table.filled(check_table(self, X), rows)
 
     # -- checks ------------------------------------------------------------------------
 
@@ -244,45 +266,30 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
     def _is_fitted(self) -> bool:
         return "_fitted" in self.__dict__
 
-    def _check_rows(self, X: Any, *, fitting: bool = False, reset: bool = True) -> Any:
-        """Validate rows as scikit-learn does; a table becomes numbers."""
-        if not fitting:
-            X, _ = flat_rows(X, self._plan.network)
-        first = fitting and reset
-        if not first and self._table is not None:
-            return self._table_rows(X, self._table)
-        two = first or (fitting and self._has_batch_norm())
-        with numbers_alone():
-            return validate_data(
-                self,
-                X,
-                reset=first,
-                accept_sparse="csr",
-                dtype=DTYPES,
-                ensure_min_samples=2 if two else 1,
-            )
-
-    def _has_batch_norm(self) -> bool:
-        """Whether the fitted network needs two rows a batch."""
-        return any(isinstance(part, nn.BatchNorm1d) for part in self.module_.modules())
+    def _check_rows(self, X: Any) -> Any:
+        """Validate samples as those of `fit` were, and return numbers."""
+        X, _ = flat_rows(X, self._plan.network)
+        if self._table is not None:
+            return table_rows(self, X, self._table)
+        return check_numbers(self, X)
 
     def _validate_rows(self, X: Any) -> tuple[Any, Check]:
         """Validate rows, and say what is left to check chunk by chunk."""
         X, _ = flat_rows(X, self._plan.network)
-        if self._table is not None or not _is_plain(X, self.n_features_in_):
+        if self._table is not None or not is_plain_array(X, self.n_features_in_):
             return self._check_rows(X), None
         if hasattr(self, "feature_names_in_"):
             self._check_rows(X[:1])  # warns that X has no names
         name = type(self).__name__
-        return np.asarray(X), lambda rows: _check_finite(
+        return np.asarray(X), lambda rows: check_finite(
             rows, input_name="X", estimator_name=name
         )
 
     def _validate_codes(self, X: Any) -> tuple[np.ndarray, Check]:
         """Validate codes likewise."""
         most, ordered = self.n_components_, self._plan.ordered
-        if _is_plain(X, most) and self._plan.output_index is None:
-            return np.asarray(X), _check_finite
+        if is_plain_array(X, most) and self._plan.output_index is None:
+            return np.asarray(X), check_finite
         refuse_foreign_frame(X)
         with within_float64():
             codes = check_array(X, dtype=DTYPES)
@@ -307,12 +314,32 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
                 "decode hidden features, got others. Fit with layers=None."
             )
 
-    def _refuse_out_of_table(self) -> None:
-        if self._table is not None:
-            raise ValueError(
-                "expected columns of numbers for inverse_transform into out, got a fit "
-                "on a table with columns of other kinds or scales. Pass out=None."
-            )
+    # -- what is returned ------------------------------------------------------------
+
+    def _to_output(self, rows: np.ndarray, like: Any) -> Any:
+        """Return rows of numbers in the container that the caller expects.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_samples, n_features)
+        like : Any
+            Argument of the call; a pandas frame lends its index.
+        """
+        if self._table is None:
+            return self._in_container(rows, like)
+        if self._table.comes_as_frame:
+            return self._table.table(rows, like)
+        return self._in_container(self._table.array(rows), like)
+
+    def _cells_to_output(self, cells: np.ndarray, like: Any) -> Any:
+        """Return a number for each cell, under the names of the columns."""
+        if self._table is None or not self._table.comes_as_frame:
+            return self._in_container(cells, like)
+        return self._table.numbers(cells, like)
+
+    def _in_container(self, rows: np.ndarray, like: Any) -> Any:
+        """Return an array in the shape that rows had in fit; frames hold flat rows."""
+        return shaped(in_output_container(self, rows, like=like), self._row_shape)
 
     # -- parts -------------------------------------------------------------------------
 
@@ -325,35 +352,13 @@ class UsesRows(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReadsTables):
     @property
     def module_(self) -> nn.Module:
         """The trained torch module."""
-        return self.net_.module_
+        module: nn.Module = self.net_.module_
+        return module
 
     @property
     def _plan(self) -> Plan:
         return self._fitted.plan
 
     @property
-    def _table(self) -> Table | None:  # type: ignore[override]
+    def _table(self) -> Table | None:
         return self._fitted.plan.table if self._is_fitted() else None
-
-
-def _is_plain(X: Any, n_columns: int) -> bool:
-    """Whether only the numbers of rows can be wrong, and nothing else.
-
-    These can be checked a chunk at a time, while they are in the cache. All at once is
-    a pass over all rows, which may come from a disk, and a copy in float64 of what is
-    neither float32 nor float64; for a single row, it is most of the time.
-    """
-    return (
-        type(X) in (np.ndarray, np.memmap)
-        and X.ndim == 2
-        and X.shape[0] > 0
-        and X.shape[1] == n_columns
-        and X.dtype.kind in "fiub"
-        and X.dtype.itemsize <= 8
-    )
-
-
-def _check_finite(rows: np.ndarray, **names: str) -> None:
-    """Refuse a number that is NaN or infinite, as all rows at once are."""
-    with numbers_alone():
-        assert_all_finite(rows.astype(dtype_in_use(rows), copy=False), **names)

@@ -1,4 +1,4 @@
-"""What the estimators do with tables that are not numbers alone."""
+"""What X may be, and what `out` may be."""
 
 import warnings
 from collections.abc import Iterator
@@ -8,17 +8,31 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array, validate_data
 
-from sk_autoencoder._columns import Table, has_categories, is_frame
+from sk_autoencoder._columns import Table, is_frame
+from sk_autoencoder._inference.chunks import dtype_in_use
 from sk_autoencoder._utils.chunks import within_float64
-from sk_autoencoder._utils.params import ChecksObjects
-from sk_autoencoder._utils.shapes import Shape, shaped
-from sk_autoencoder._utils.sklearn_compat import in_output_container
+from sk_autoencoder._utils.shapes import flat_view
+from sk_autoencoder._utils.sklearn_compat import output_kind
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, listed, shortened
 
-__all__ = ["ReadsTables", "named_rows", "numbers_alone"]
+__all__ = [
+    "check_finite",
+    "check_numbers",
+    "check_table",
+    "named_rows",
+    "numbers_alone",
+    "is_plain_array",
+    "table_rows",
+    "validate_out",
+    "warn_of_levels",
+]
+
+DTYPES = [np.float64, np.float32]
+OUT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")]
 
 
 @contextmanager
@@ -49,6 +63,48 @@ def numbers_alone() -> Iterator[None]:
         ) from None
 
 
+def check_numbers(
+    estimator: BaseEstimator, X: Any, *, reset: bool = False, min_samples: int = 1
+) -> Any:
+    """Validate samples of numbers alone, dense or sparse, as scikit-learn does."""
+    with numbers_alone():
+        return validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=DTYPES,
+            ensure_min_samples=min_samples,
+        )
+
+
+def check_table(estimator: BaseEstimator, X: Any, *, min_samples: int = 0) -> Any:
+    """Return a frame as it is, and anything else as an array of two dimensions."""
+    if not is_frame(X):
+        if sparse.issparse(X):
+            raise TypeError(
+                "expected a frame or a dense array for columns of categories, missing "
+                "cells, column_weights or numeric_scaling='rank_gauss', got a sparse "
+                "matrix. Pass X.toarray()."
+            )
+        if isinstance(X, list | tuple):
+            # numpy would turn numbers beside text into text.
+            X = np.array(X, dtype=object)
+        X = check_array(
+            X,
+            dtype=None,
+            ensure_all_finite=False,
+            ensure_min_samples=0,
+            estimator=estimator,
+        )
+    if X.shape[0] < min_samples:
+        raise ValueError(
+            f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while a "
+            f"minimum of {min_samples} is required by {type(estimator).__name__}."
+        )
+    return X
+
+
 def named_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Validate the names and the number of columns of a table, and that it has rows.
 
@@ -56,84 +112,46 @@ def named_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     ----------
     estimator : estimator
         Keeps the names if they are to be reset, else compares.
-    X : frame or ndarray of shape (n_samples, n_features)
+    X : object
     reset : bool
     """
+    X = check_table(estimator, X)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
-    if X.shape[0] == 0:
-        raise ValueError(
-            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
-            f"required by {type(estimator).__name__}."
-        )
-    return X
+    return check_table(estimator, X, min_samples=1)
 
 
-class ReadsTables(ChecksObjects):
-    """From frames and arrays of any kind to rows of numbers, and back."""
+def table_rows(
+    estimator: BaseEstimator,
+    X: Any,
+    table: Table,
+    *,
+    reset: bool = False,
+    new_levels: dict[Any, set[Any]] | None = None,
+) -> np.ndarray:
+    """Validate a table as `named_rows` does, and turn it into numbers."""
+    return table.matrix(named_rows(estimator, X, reset=reset), new_levels=new_levels)
 
-    categorical_features: Any
-    numeric_scaling: str
-    allow_missing: bool
-    handle_unknown: str
-    column_weights: Any
-    _table: Table | None
-    _row_shape: Shape
-    # Levels not learned that the caller has been warned of, by column; not saved.
-    _told_levels: dict[Any, set]
 
-    def _is_table(self, X: Any) -> bool:
-        """Whether rows to fit on have to be read column by column."""
-        return self._asks_for_table() or (is_frame(X) and has_categories(X))
+def warn_of_levels(
+    found: dict[Any, set[Any]], told: dict[Any, set[Any]]
+) -> dict[Any, set[Any]]:
+    """Warn of levels that training met and does not learn, once of each.
 
-    def _asks_for_table(self) -> bool:
-        """Whether they have to be, whatever they are."""
-        chosen = self.categorical_features
-        named = not isinstance(chosen, str) and chosen is not None and len(chosen) > 0
-        return bool(
-            named
-            or self.allow_missing
-            or self.numeric_scaling == "rank_gauss"
-            or self.column_weights is not None
-        )
+    Parameters
+    ----------
+    found : dict of set
+        Levels by column.
+    told : dict of set
+        Those that the caller has been warned of.
 
-    def _read_table(self, X: Any, *, more_to_come: bool = False) -> Table:
-        """Find out how a table to fit on becomes numbers."""
-        X = self._checked_table(X)
-        if X.shape[0] < 2:
-            raise ValueError(
-                f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while a "
-                f"minimum of 2 is required by {type(self).__name__}."
-            )
-        return Table.of(
-            X,
-            categorical_features=self.categorical_features,
-            scaling=self._table_scaling(),
-            column_weights=self.column_weights,
-            allow_missing=self.allow_missing,
-            handle_unknown=self.handle_unknown,
-            more_to_come=more_to_come,
-        )
-
-    def _table_scaling(self) -> str:
-        """Name the scaling of numbers; "auto" may still depend on the columns."""
-        return self.numeric_scaling
-
-    def _table_rows(
-        self, X: Any, table: Table, *, first: bool = False, new_levels: Any = None
-    ) -> np.ndarray:
-        """Validate a table's names and number of columns, and turn it into numbers."""
-        X = named_rows(self, self._checked_table(X), reset=first)
-        return table.matrix(X, new_levels=new_levels)
-
-    def _warn_of_levels(self, found: dict[Any, set]) -> None:
-        """Warn of levels that training met and does not learn, once of each."""
-        told = getattr(self, "_told_levels", {})
-        new = {name: values - told.get(name, set()) for name, values in found.items()}
-        new = {name: values for name, values in new.items() if values}
-        if not new:
-            return
-        # A new dict: a call that raises puts the old one back.
-        self._told_levels = {**told, **{n: told.get(n, set()) | new[n] for n in new}}
+    Returns
+    -------
+    told : dict of set
+        A new one, with those found.
+    """
+    new = {name: values - told.get(name, set()) for name, values in found.items()}
+    new = {name: values for name, values in new.items() if values}
+    if new:
         shown = [
             f"{listed(sorted(values, key=str))} in column {shortened(name)}"
             for name, values in list(new.items())[:MOST_LISTED]
@@ -148,49 +166,88 @@ class ReadsTables(ChecksObjects):
             UserWarning,
             stacklevel=caller_level(),
         )
+    return {**told, **{name: told.get(name, set()) | new[name] for name in new}}
 
-    def _checked_table(self, X: Any) -> Any:
-        """Take frames as they are, and anything else as an array of two dimensions."""
-        if is_frame(X):
-            return X
-        if sparse.issparse(X):
-            raise TypeError(
-                "expected a frame or a dense array for columns of categories, missing "
-                "cells, column_weights or numeric_scaling='rank_gauss', got a sparse "
-                "matrix. Pass X.toarray()."
-            )
-        if isinstance(X, list | tuple):
-            # numpy would turn numbers beside text into text.
-            X = np.array(X, dtype=object)
-        return check_array(
-            X,
-            dtype=None,
-            ensure_all_finite=False,
-            ensure_min_samples=0,
-            estimator=self,
+
+def is_plain_array(X: Any, n_columns: int) -> bool:
+    """Whether only the numbers of rows can be wrong, and nothing else.
+
+    These can be checked a chunk at a time, while they are in the cache. All at once is
+    a pass over all rows, which may come from a disk, and a copy in float64 of what is
+    neither float32 nor float64; for a single row, it is most of the time.
+    """
+    return (
+        type(X) in (np.ndarray, np.memmap)
+        and X.ndim == 2
+        and X.shape[0] > 0
+        and X.shape[1] == n_columns
+        and X.dtype.kind in "fiub"
+        and X.dtype.itemsize <= 8
+    )
+
+
+def check_finite(rows: np.ndarray, **names: str) -> None:
+    """Refuse a number that is NaN or infinite, as all rows at once are."""
+    with numbers_alone():
+        assert_all_finite(rows.astype(dtype_in_use(rows), copy=False), **names)
+
+
+def validate_out(
+    estimator: BaseEstimator, out: Any, rows: Any, *row_shape: int
+) -> np.ndarray:
+    """Refuse an `out` that cannot take a result, and give it as rows of numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+    out : Any
+        What was passed.
+    rows : ndarray or CSR matrix of shape (n_samples, ...)
+        Of which the result is to be.
+    *row_shape : int
+        Of a row of the result.
+
+    Returns
+    -------
+    flat : ndarray of shape (n_samples, n_columns)
+        In the same memory.
+    """
+    kind, shape = output_kind(estimator), (rows.shape[0], *row_shape)
+    if kind != "default":
+        raise ValueError(
+            "expected out, or frames as output, got both out and "
+            f"set_output(transform={kind!r}). Pass out=None, or call "
+            "set_output(transform='default')."
         )
-
-    def _to_output(self, rows: np.ndarray, like: Any) -> Any:
-        """Return rows of numbers in the container that the caller expects.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (n_samples, n_features)
-        like : Any
-            Argument of the call; a pandas frame lends its index.
-        """
-        if self._table is None:
-            return self._in_container(rows, like)
-        if self._table.comes_as_frame:
-            return self._table.table(rows, like)
-        return self._in_container(self._table.array(rows), like)
-
-    def _cells_to_output(self, cells: np.ndarray, like: Any) -> Any:
-        """Return a number for each cell, under the names of the columns."""
-        if self._table is None or not self._table.comes_as_frame:
-            return self._in_container(cells, like)
-        return self._table.numbers(cells, like)
-
-    def _in_container(self, rows: np.ndarray, like: Any) -> Any:
-        """Return an array in the shape that rows had in fit; frames hold flat rows."""
-        return shaped(in_output_container(self, rows, like=like), self._row_shape)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(
+            "expected an ndarray or a numpy.memmap, got out of type "
+            f"{type(out).__name__}. Pass e.g. out=numpy.empty({shape}, 'float32')."
+        )
+    if out.dtype not in OUT_DTYPES:
+        raise TypeError(
+            f"expected out of dtype float16, float32 or float64, got out.dtype="
+            f"{out.dtype}. Pass e.g. out=numpy.empty({shape}, 'float32')."
+        )
+    if out.shape != shape:
+        raise ValueError(
+            f"expected out of shape {shape}, a row for each of X, got out.shape="
+            f"{out.shape}. Pass e.g. out=numpy.empty({shape}, '{out.dtype}')."
+        )
+    if not out.flags.writeable:
+        raise ValueError(
+            "expected out that can be written to, got out.flags.writeable=False. "
+            "Pass a new array, or a numpy.memmap with mode='r+' or 'w+'."
+        )
+    if isinstance(rows, np.ndarray) and np.shares_memory(out, rows):
+        raise ValueError(
+            "expected out in memory of its own, got out that shares memory with X. "
+            f"Pass e.g. out=numpy.empty({shape}, '{out.dtype}')."
+        )
+    flat = flat_view(out)
+    if flat is None:
+        raise ValueError(
+            "expected out whose rows lie in one piece, got out.strides="
+            f"{out.strides}. Pass e.g. out=numpy.empty({shape}, '{out.dtype}')."
+        )
+    return flat

@@ -12,7 +12,7 @@ from sk_autoencoder._columns import LossFunction
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder.networks import MLP, UserNetwork
 
-__all__ = ["TABLE_PARAMETERS", "FitSettings"]
+__all__ = ["TABLE_PARAMETERS", "FitSettings", "likelihood_of"]
 
 # They say how rows become numbers, and cannot change between two fits of one model.
 TABLE_PARAMETERS = ("categorical_features", "allow_missing", "column_weights")
@@ -193,3 +193,10 @@ class FitSettings:
     def is_as_given(self) -> bool:
         """Whether modules of the user's own are the whole model."""
         return isinstance(self.network, UserNetwork) and not self.starts_from_pca
+
+
+def likelihood_of(loss: str | LossFunction) -> str:
+    """Return the key of `LIKELIHOODS` that a parameter `loss` means."""
+    if not isinstance(loss, str):
+        return "own"
+    return "squared_error" if loss == "auto" else loss

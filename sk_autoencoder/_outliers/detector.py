@@ -18,7 +18,7 @@ from sk_autoencoder._columns import has_categories, is_frame
 from sk_autoencoder._columns.frames import TableFormat, index_of, read_columns
 from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._estimators.validation import named_rows, numbers_alone
+from sk_autoencoder._estimators.validation import check_table, named_rows, numbers_alone
 from sk_autoencoder._outliers.default import default_estimators
 from sk_autoencoder._outliers.members import (
     allows_nan,
@@ -423,15 +423,15 @@ default="combined"
         if not isinstance(reader, BaseAutoEncoder):
             _refuse_categories(X, reader)
             return self._numbers(X, reset=True), None
-        if reader._is_table(X):
-            X = named_rows(self, reader._checked_table(X), reset=True)
+        if reader._reads_as_table(X):
+            X = named_rows(self, X, reset=True)
             missing = self.estimator is None and _has_missing(X)
         else:
             X = self._numbers(X, reset=True)
             missing = self.estimator is None and _has_missing(X)
             if not missing:
                 return X, None
-            X = reader._checked_table(X)  # refuses sparse rows
+            X = check_table(self, X)  # refuses sparse rows
         reader.allow_missing |= missing
         if reader.allow_missing:
             reader._read_table(X).warn_of_empty()
@@ -531,7 +531,7 @@ default="combined"
         X, _ = flat_rows(X, getattr(reader, "network", None))
         if table_of(reader) is None:
             return self._scorer.matrix(self._numbers(X, reset=False))
-        X = named_rows(self, reader._checked_table(X), reset=False)
+        X = named_rows(self, X, reset=False)
         return self._scorer.matrix(X, takes_missing=self.estimator is None)
 
     def _finish_loading(self) -> None:

@@ -13,9 +13,8 @@ from sklearn.utils import get_tags
 
 from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._estimators.density import DensityMixin
+from sk_autoencoder._estimators.vae import VAETransformer
 from sk_autoencoder._inference.chunks import apply_to_rows
-from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._utils.values import first_line, shortened
 
 __all__ = [
@@ -71,7 +70,7 @@ def _fills_missing(step: Any) -> bool:
 def has_density(estimator: Any) -> bool:
     """Whether a transformer has a density of samples."""
     if isinstance(estimator, BaseAutoEncoder):
-        return isinstance(estimator, DensityMixin)
+        return isinstance(estimator, VAETransformer)
     return hasattr(estimator, "score_samples")
 
 
@@ -136,7 +135,7 @@ def cell_errors(
 def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:
     """Encode rows, (n_samples, n_components)."""
     if isinstance(estimator, BaseAutoEncoder):
-        return apply_to_rows(FastEncoder.encode, estimator.net_.module_, seen)
+        return estimator._transform(seen)
     codes = _as_matrix(estimator.transform(seen))
     if codes.ndim != 2 or codes.dtype.kind not in "fiub":
         raise ValueError(
@@ -150,15 +149,15 @@ def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:
 
 def log_density(estimator: Any, seen: np.ndarray) -> np.ndarray:
     """Compute the log density of rows, (n_samples,) in nats."""
-    if isinstance(estimator, DensityMixin):
-        return estimator._log_density(seen)
+    if isinstance(estimator, VAETransformer):
+        return estimator._score_samples(seen)
     with np.errstate(all="ignore"):  # as far off as numbers go
         return estimator.score_samples(seen)
 
 
 def _reconstructed(estimator: Any, seen: np.ndarray) -> np.ndarray:
     if isinstance(estimator, BaseAutoEncoder):
-        return apply_to_rows(FastEncoder.reconstruct, estimator.net_.module_, seen)
+        return estimator._reconstruct(seen)
     codes = estimator.transform(seen)
     try:
         rows = _as_matrix(estimator.inverse_transform(codes))

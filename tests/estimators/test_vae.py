@@ -372,7 +372,7 @@ def test_samples_without_noise_are_the_means_of_those_with_it(params):
 
 
 def test_samples_without_noise_of_the_linear_part_lie_on_the_axes(fitted, monkeypatch):
-    monkeypatch.setattr("sk_autoencoder._estimators.density.LINEAR_SHARE", 1.0)
+    monkeypatch.setattr("sk_autoencoder._estimators.vae.LINEAR_SHARE", 1.0)
     means = fitted.sample(100, random_state=0, noise=False)
     assert np.linalg.matrix_rank(means - means.mean(axis=0), tol=1e-4) == 2
     assert np.linalg.matrix_rank(fitted.sample(100, random_state=0)) == 6
