@@ -145,53 +145,90 @@ def adult_labels(folder: Path) -> np.ndarray:
 # ------------------------------------------------------------------- mixed tables
 
 
-def encode(frame: pd.DataFrame, *, min_count: int = 20) -> np.ndarray:
+MIN_COUNT = 20
+"""Rows of a level that has a column of its own."""
+
+
+def one_hots(column: pd.Series) -> np.ndarray:
+    """Return a float32 column for each level; rare ones share one, missing is one."""
+    column = column.astype(object).where(column.notna(), "(missing)")
+    counts = column.map(column.value_counts())
+    column = column.astype(str).where(counts >= MIN_COUNT, "(rare)")
+    return pd.get_dummies(column).to_numpy(np.float32)
+
+
+def encode(frame: pd.DataFrame) -> np.ndarray:
     """Return a mixed table as a float32 matrix: standardised numbers, then one-hots.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Booleans and text are categories, everything else is numeric.
-    min_count : int
-        Levels of fewer rows share one column.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_encoded), float32
+    Booleans and text are categories, everything else is numeric.
     """
     numeric = frame.select_dtypes("number")
     numeric = numeric.fillna(numeric.median())
     deviation = numeric.std(ddof=0).replace(0.0, 1.0)
     blocks = [((numeric - numeric.mean()) / deviation).to_numpy(np.float32)]
-    for name in frame.columns.difference(numeric.columns, sort=False):
-        column = frame[name].astype(object).where(frame[name].notna(), "(missing)")
-        counts = column.map(column.value_counts())
-        column = column.astype(str).where(counts >= min_count, "(rare)")
-        blocks.append(pd.get_dummies(column).to_numpy(np.float32))
-    return np.hstack(blocks)
+    names = frame.columns.difference(numeric.columns, sort=False)
+    return np.hstack([*blocks, *(one_hots(frame[name]) for name in names)])
 
 
-def french_auto_pg17(folder: Path) -> np.ndarray:
-    """Load a year of car policies, less the three text columns of many levels."""
-    frame = pd.read_csv(folder / "french_auto_pg17.csv.gz")
-    targets = ["claim", "claim_nb", "claim_amount"]
-    # 17,794 communities, 1,023 models and 101 makes are for embeddings, not one-hots.
-    return encode(frame.drop(columns=[*targets, "pol_insee_code", "vh_model"]))
+@dataclass(frozen=True)
+class OpenTable:
+    """A table of the data folder.
+
+    Parameters
+    ----------
+    target : str
+        What is predicted.
+    follows : tuple of str
+        Columns that follow from the target, or are measured with it.
+    coarse : tuple of str
+        Columns of hundreds of levels, for embeddings rather than one-hots: others say
+        the same more coarsely.
+    numbered : tuple of str
+        Categories that are coded by numbers.
+    """
+
+    target: str
+    follows: tuple[str, ...] = ()
+    coarse: tuple[str, ...] = ()
+    numbered: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> list[str]:
+        """What is left out beside the target."""
+        return [*self.follows, *self.coarse]
 
 
-def belgian_mtpl97(folder: Path) -> np.ndarray:
-    """Load car policies; the postcode goes, its coordinates stay."""
-    frame = pd.read_csv(folder / "belgian_mtpl97.csv.gz")
-    return encode(
-        frame.drop(columns=["claim", "nclaims", "amount", "average", "postcode"])
-    )
-
-
-def pricing_game_2015(folder: Path) -> np.ndarray:
-    """Load car policies, less the 471 regions (`Group2` says them more coarsely)."""
-    frame = pd.read_csv(folder / "pricing_game_2015.csv.gz")
-    targets = ["claim", "Numtppd", "Numtpbi", "Indtppd", "Indtpbi"]
-    return encode(frame.drop(columns=[*targets, "SubGroup2"]))
+OPEN_TABLES = {
+    "australian_auto_datacar": OpenTable("clm", ("numclaims", "claimcst0")),
+    "bank_marketing": OpenTable("y", ("duration",)),
+    "belgian_mtpl97": OpenTable(
+        # The postcode's coordinates stay.
+        "claim",
+        ("nclaims", "amount", "average"),
+        ("postcode",),
+    ),
+    "california_housing": OpenTable("median_house_value"),
+    "credit_default_taiwan": OpenTable(
+        "Default", numbered=("SEX", "EDUCATION", "MARRIAGE")
+    ),
+    "diamonds": OpenTable("price"),
+    "eu_direct_lapse": OpenTable("lapse"),
+    "french_auto_pg17": OpenTable(
+        # 17,794 communities and 1,023 models.
+        "claim",
+        ("claim_nb", "claim_amount"),
+        ("pol_insee_code", "vh_model"),
+    ),
+    "online_shoppers": OpenTable(
+        "Revenue", numbered=("OperatingSystems", "Browser", "Region", "TrafficType")
+    ),
+    "pricing_game_2015": OpenTable(
+        # 471 regions.
+        "claim",
+        ("Numtppd", "Numtpbi", "Indtppd", "Indtpbi"),
+        ("SubGroup2",),
+    ),
+}
 
 
 def cells_segmentation(folder: Path) -> np.ndarray:
@@ -294,25 +331,16 @@ def _classes(half: str, units: tuple[str, ...], name: str) -> DataSet:
     return _file(half, units, name, labels=array_labels(name))
 
 
-def _table(
-    half: str,
-    name: str,
-    targets: tuple[str, ...] = (),
-    *,
-    label: str | None = None,
-    load: Loader | None = None,
-) -> DataSet:
-    """Describe a mixed table; `targets` are left out, with what follows from them.
-
-    `label` is the target that is a class, if one is. `load` is for a table that
-    needs more than that.
-    """
+def _table(half: str, name: str, *, is_class: bool = True) -> DataSet:
+    """Describe a mixed table, whose target is a class or a number."""
+    table, file = OPEN_TABLES[name], f"{name}.csv.gz"
 
     def load_table(folder: Path) -> np.ndarray:
-        return encode(pd.read_csv(folder / name).drop(columns=list(targets)))
+        frame = pd.read_csv(folder / file)
+        return encode(frame.drop(columns=[table.target, *table.dropped]))
 
-    labels = column_labels(name, label) if label else None
-    return DataSet(half, ("raw",), load or load_table, name, labels, table=True)
+    labels = column_labels(file, table.target) if is_class else None
+    return DataSet(half, ("raw",), load_table, file, labels, table=True)
 
 
 # Defaults may be tuned on one half of the sets only, so that the other half can
@@ -347,9 +375,7 @@ SETS: dict[str, DataSet] = {
     "ad_annthyroid": _file("tune", _BOTH, "ad_annthyroid.npz"),
     "ad_thyroid": _file("tune", _BOTH, "ad_thyroid.npz"),
     "ad_campaign": _file("confirm", _RAW, "ad_campaign.npz"),
-    "bank_marketing": _table(
-        "confirm", "bank_marketing.csv.gz", ("y", "duration"), label="y"
-    ),
+    "bank_marketing": _table("confirm", "bank_marketing"),
     "ad_cardio": _file("tune", _BOTH, "ad_cardio.npz"),
     "ad_cover": _file("confirm", _BOTH, "ad_cover.npz"),
     "ad_fault": _file("tune", _BOTH, "ad_fault.npz"),
@@ -364,18 +390,9 @@ SETS: dict[str, DataSet] = {
     "ad_wilt": _file("confirm", _BOTH, "ad_wilt.npz"),
     "ad_yeast": _file("tune", _BOTH, "ad_yeast.npz"),
     "arrowhead": _classes("confirm", _RAW, "arrowhead.npz"),
-    "australian_auto_datacar": _table(
-        "tune",
-        "australian_auto_datacar.csv.gz",
-        ("clm", "numclaims", "claimcst0"),
-        label="clm",
-    ),
-    "belgian_mtpl97": _table(
-        "confirm", "belgian_mtpl97.csv.gz", label="claim", load=belgian_mtpl97
-    ),
-    "california_housing": _table(
-        "tune", "california_housing.csv.gz", ("median_house_value",)
-    ),
+    "australian_auto_datacar": _table("tune", "australian_auto_datacar"),
+    "belgian_mtpl97": _table("confirm", "belgian_mtpl97"),
+    "california_housing": _table("tune", "california_housing", is_class=False),
     "cells_segmentation": _file(
         "confirm",
         _BOTH,
@@ -384,27 +401,17 @@ SETS: dict[str, DataSet] = {
         labels=column_labels("cells_segmentation.csv.gz", "class"),
     ),
     "cnae9": _classes("tune", _RAW, "cnae9.npz"),
-    "credit_default_taiwan": _table(
-        "confirm", "credit_default_taiwan.csv.gz", ("Default",), label="Default"
-    ),
-    "diamonds": _table("tune", "diamonds.csv.gz", ("price",)),
+    "credit_default_taiwan": _table("confirm", "credit_default_taiwan"),
+    "diamonds": _table("tune", "diamonds", is_class=False),
     "ecg5000_train": _classes("confirm", _RAW, "ecg5000_train.npz"),
-    "eu_direct_lapse": _table(
-        "tune", "eu_direct_lapse.csv.gz", ("lapse",), label="lapse"
-    ),
-    "french_auto_pg17": _table(
-        "confirm", "french_auto_pg17.csv.gz", label="claim", load=french_auto_pg17
-    ),
+    "eu_direct_lapse": _table("tune", "eu_direct_lapse"),
+    "french_auto_pg17": _table("confirm", "french_auto_pg17"),
     "gunpoint": _classes("tune", _RAW, "gunpoint.npz"),
     "molecules_esol": _file("confirm", _RAW, "molecules_esol.npz"),
     "nab_series": _file("tune", _RAW, "nab_series.csv.gz", load=nab_series),
-    "online_shoppers": _table(
-        "confirm", "online_shoppers.csv.gz", ("Revenue",), label="Revenue"
-    ),
+    "online_shoppers": _table("confirm", "online_shoppers"),
     "pbmc68k_reduced": _classes("tune", _RAW, "pbmc68k_reduced.npz"),
     "pneumoniamnist": _classes("confirm", _RAW, "pneumoniamnist.npz"),
-    "pricing_game_2015": _table(
-        "tune", "pricing_game_2015.csv.gz", label="claim", load=pricing_game_2015
-    ),
+    "pricing_game_2015": _table("tune", "pricing_game_2015"),
     "usps": _classes("confirm", _RAW, "usps.npz"),
 }

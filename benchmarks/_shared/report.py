@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 HOLDS = {"<": operator.lt, "<=": operator.le, ">=": operator.ge}
 
 
@@ -48,6 +50,12 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines.append("|---" + "|---:" * (len(header) - 1) + "|")
     lines.extend("| " + " | ".join(row) + " |" for row in rows)
     return "\n".join(lines)
+
+
+def tabulate(items: Iterable[T], columns: Mapping[str, Callable[[T], str]]) -> str:
+    """Return a Markdown table, a row an item; a column has a title and fills a cell."""
+    rows = [[cell(item) for cell in columns.values()] for item in items]
+    return markdown_table(list(columns), rows)
 
 
 def verdict(

@@ -17,26 +17,18 @@ import pandas as pd
 from scipy import special, stats
 from sklearn.model_selection import train_test_split
 
+from benchmarks._shared.data import OPEN_TABLES, one_hots
 from sk_autoencoder.datasets import make_porto_seguro
 
 N_TRAIN, N_TEST = 595_212, 892_816
 
-# Of the other tables: the target, and what is left out with it. Text of hundreds of
-# levels goes too, as in `_shared.data`.
-INSURANCE = {
-    "french_auto_pg17": (
-        "claim",
-        ["claim_nb", "claim_amount", "pol_insee_code", "vh_model"],
-    ),
-    "belgian_mtpl97": ("claim", ["nclaims", "amount", "average", "postcode"]),
-    "australian_auto_datacar": ("clm", ["numclaims", "claimcst0"]),
-    "pricing_game_2015": (
-        "claim",
-        ["Numtppd", "Numtpbi", "Indtppd", "Indtpbi", "SubGroup2"],
-    ),
-}
+INSURANCE = (
+    "french_auto_pg17",
+    "belgian_mtpl97",
+    "australian_auto_datacar",
+    "pricing_game_2015",
+)
 TRAIN_SHARE = 0.6
-MIN_COUNT = 20
 
 
 @dataclass(frozen=True)
@@ -129,10 +121,7 @@ def prepare_mixed(frame: pd.DataFrame) -> tuple[np.ndarray, list[list[int]]]:
         blocks.append(_numbers(np.where(np.isnan(values), least, values))[:, None])
         end += 1
     for name in frame.columns.difference(numbers.columns, sort=False):
-        column = frame[name].astype(object).where(frame[name].notna(), "(missing)")
-        counts = column.map(column.value_counts())
-        column = column.astype(str).where(counts >= MIN_COUNT, "(rare)")
-        block = pd.get_dummies(column).to_numpy(np.float32)
+        block = one_hots(frame[name])
         groups.append(list(range(end, end + block.shape[1])))
         blocks.append(block)
         end += block.shape[1]
@@ -182,13 +171,13 @@ def kaggle(train: Path, test: Path, scale: float, seed: int) -> Task:
 
 def insurance(folder: Path, name: str, scale: float, seed: int) -> Task:
     """Read another insurer's table, no more rows than a share of Porto Seguro's."""
-    target, dropped = INSURANCE[name]
+    table = OPEN_TABLES[name]
     frame = pd.read_csv(folder / f"{name}.csv.gz")
     most = max(200, round((N_TRAIN + N_TEST) * scale))
     if most < len(frame):
         frame = frame.sample(most, random_state=seed)
-    y = frame.pop(target).to_numpy()
-    rows, groups = prepare_mixed(frame.drop(columns=dropped))
+    y = frame.pop(table.target).to_numpy()
+    rows, groups = prepare_mixed(frame.drop(columns=table.dropped))
     train, test = train_test_split(
         np.arange(len(y)), train_size=TRAIN_SHARE, stratify=y, random_state=seed
     )

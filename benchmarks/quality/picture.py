@@ -6,27 +6,19 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from benchmarks._shared.picture import COLORS, GREY, GRID, WIDTH, legend_above, save
 from benchmarks._shared.report import median
 from benchmarks._shared.results import Case
 from benchmarks.quality.methods import OURS, PLAIN
 from benchmarks.quality.results import Figures
 
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-"""One for each k; Okabe and Ito's, which colour-blind readers can tell apart."""
-GREY = "#888888"
 MOST = 4.0
 """Ratios beyond are drawn as arrows at the edge."""
 LEAST = 0.01
-WIDTH = 8.0
-"""Inches; at 100 dots an inch, the picture is 800 wide."""
 
 
 def draw(figures: Figures, path: Path) -> None:
@@ -52,8 +44,7 @@ def draw(figures: Figures, path: Path) -> None:
             _dot(ax, ratio, row, colors[case.k], hollow=False)
     _decorate(ax, names, _limits([*ours.values(), *plain.values()]))
     _legend(ax, colors, with_plain=bool(plain))
-    figure.savefig(path, dpi=200)
-    plt.close(figure)
+    save(figure, path)
 
 
 def _means(figures: Figures, method: str) -> dict[str, dict[Case, float]]:
@@ -103,7 +94,7 @@ def _decorate(ax: Axes, names: list[str], limits: tuple[float, float]) -> None:
     ax.set_ylim(-0.7, len(names) - 0.3)
     ax.set_yticks(range(len(names)), names, fontsize=9)
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
@@ -121,12 +112,4 @@ def _legend(ax: Axes, colors: dict[int, str], *, with_plain: bool) -> None:
             Line2D([], [], color=GREY, label="starts as PCA", **style),
             Line2D([], [], label="starts at random", **hollow),
         ]
-    ax.figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=len(handles),
-        frameon=False,
-        fontsize=9,
-        handletextpad=0.1,
-        columnspacing=1.2,
-    )
+    legend_above(ax, handles=handles, handletextpad=0.1, columnspacing=1.2)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from benchmarks._shared.data import SETS
 from benchmarks._shared.report import (
     geometric_mean,
-    markdown_table,
     median,
     number,
+    tabulate,
     verdict,
 )
 from benchmarks._shared.results import Case
@@ -63,7 +63,7 @@ def _kinds(figures: Figures) -> list[tuple[str, Callable[[Case, str], str]]]:
         return number(median(figures.ratios(case, method)))
 
     def mean_and_worst(case: Case, method: str) -> str:
-        worst = max(figures.ratios(case, method), default=math.nan)
+        worst = largest(figures.ratios(case, method))
         return f"{number(figures.mean_ratio(case, method))} ({number(worst)})"
 
     def seconds(case: Case, method: str) -> str:
@@ -81,14 +81,13 @@ def _kinds(figures: Figures) -> list[tuple[str, Callable[[Case, str], str]]]:
 
 
 def _case_table(figures: Figures, cell: Callable[[Case, str], str]) -> str:
-    rows = []
-    for case in figures.cases:
-        n_rows, n_columns = figures.sizes[case]
-        label = f"{case.name} ({case.units})"
-        cells = (cell(case, method) for method in figures.methods)
-        rows.append((label, f"{n_rows:,} x {n_columns}", str(case.k), *cells))
-    header = ("set (units)", "rows x columns", "k", *figures.methods)
-    return markdown_table(header, rows)
+    columns: dict[str, Callable[[Case], str]] = {
+        "set (units)": lambda case: f"{case.name} ({case.units})",
+        "rows x columns": lambda case: "{:,} x {}".format(*figures.sizes[case]),
+        "k": lambda case: str(case.k),
+        **{method: lambda case, m=method: cell(case, m) for method in figures.methods},
+    }
+    return tabulate(figures.cases, columns)
 
 
 def _fell_back(figures: Figures) -> str:
@@ -117,65 +116,62 @@ def splits(figures: Figures, method: str) -> dict[Case, float]:
 
 
 def _summary(figures: Figures) -> str:
-    rows = []
-    for method in figures.methods:
+    def of_means(figure: Callable[..., float]) -> Callable[[str], str]:
+        return lambda method: number(figure(means(figures, method).values()))
+
+    def values(method: str, what: str) -> list[float]:
+        return [figures.value(case, method, what) for case in figures.cases]
+
+    def worse(method: str) -> str:
         mean = means(figures, method).values()
-        seconds = [figures.value(case, method, "seconds") for case in figures.cases]
-        explained = (figures.value(c, method, "explained") for c in figures.cases)
-        worst = splits(figures, method).values()
-        rows.append(
-            (
-                method,
-                number(geometric_mean(mean)),
-                number(median(mean)),
-                number(max(mean, default=math.nan)),
-                number(max(worst, default=math.nan)),
-                f"{sum(m > WORSE_MEAN for m in mean)} of {len(mean)}",
-                number(median(explained)),
-                number(median(seconds), 2),
-                number(max(filter(math.isfinite, seconds), default=math.nan), 2),
-            )
-        )
-    header = (
-        "method",
-        "mean error over PCA's: geometric mean",
-        "median",
-        "largest",
-        f"largest split, over {MANY_ROWS} training rows",
-        f"cases with mean > {WORSE_MEAN}",
-        "explained variance, median",
-        "seconds: median",
-        "largest",
-    )
-    return markdown_table(header, rows)
+        return f"{sum(m > WORSE_MEAN for m in mean)} of {len(mean)}"
+
+    columns = {
+        "method": str,
+        "mean error over PCA's: geometric mean": of_means(geometric_mean),
+        "median": of_means(median),
+        "largest": of_means(largest),
+        f"largest split, over {MANY_ROWS} training rows": lambda method: number(
+            largest(splits(figures, method).values())
+        ),
+        f"cases with mean > {WORSE_MEAN}": worse,
+        "explained variance, median": lambda method: number(
+            median(values(method, "explained"))
+        ),
+        "seconds: median": lambda method: number(median(values(method, "seconds")), 2),
+        "longest": lambda method: number(
+            largest(filter(math.isfinite, values(method, "seconds"))), 2
+        ),
+    }
+    return tabulate(figures.methods, columns)
+
+
+def largest(values: Iterable[float]) -> float:
+    """Return the largest value; NaN where there is none."""
+    return max(values, default=math.nan)
 
 
 def _against(figures: Figures) -> str:
-    rows = []
-    for other in figures.methods:
-        mean = means(figures, OURS, other)
-        if other == OURS or not mean:
-            continue
-        worst = max(mean, key=mean.__getitem__)
-        rows.append(
-            (
-                other,
-                number(geometric_mean(mean.values())),
-                number(median(mean.values())),
-                number(mean[worst]),
-                str(worst),
-                f"{sum(m > PLAIN_TARGET for m in mean.values())} of {len(mean)}",
-            )
-        )
-    header = (
-        "other method",
-        "mean error over its: geometric mean",
-        "median",
-        "largest",
-        "where",
-        f"cases with mean > {PLAIN_TARGET}",
-    )
-    return markdown_table(header, rows)
+    each = {o: means(figures, OURS, o) for o in figures.methods if o != OURS}
+    each = {other: mean for other, mean in each.items() if mean}
+
+    def worst(other: str) -> Case:
+        return max(each[other], key=each[other].__getitem__)
+
+    columns = {
+        "other method": str,
+        "mean error over its: geometric mean": lambda other: number(
+            geometric_mean(each[other].values())
+        ),
+        "median": lambda other: number(median(each[other].values())),
+        "largest": lambda other: number(each[other][worst(other)]),
+        "where": lambda other: str(worst(other)),
+        f"cases with mean > {PLAIN_TARGET}": lambda other: (
+            f"{sum(m > PLAIN_TARGET for m in each[other].values())} "
+            f"of {len(each[other])}"
+        ),
+    }
+    return tabulate(each, columns)
 
 
 # --------------------------------------------------------------------------- verdict
@@ -230,7 +226,7 @@ def _verdicts(figures: Figures) -> str:
 def _largest(what: str, values: dict[Case, float], most: float) -> str:
     """Judge the largest of some figures, and say how many are too large, and where."""
     what = f"largest {what} ({len(values)} cases)"
-    line = verdict(what, max(values.values(), default=math.nan), "<=", most, FORM)
+    line = verdict(what, largest(values.values()), "<=", most, FORM)
     above = sorted((c for c in values if values[c] > most), key=lambda c: -values[c])
     if not above:
         return line

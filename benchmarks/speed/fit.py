@@ -21,10 +21,10 @@ from benchmarks._shared.command import command_line, parse
 from benchmarks._shared.competitors import missing_peers
 from benchmarks._shared.report import (
     document,
-    markdown_table,
     median,
     number,
     publish,
+    tabulate,
     verdict,
 )
 from benchmarks._shared.timing import Turns, load_note, ratio, seconds
@@ -59,21 +59,18 @@ PARTS = ("digits", "pictures", "wide", "conv", "defaults", "gpu")
 
 def report(workload: Workload, turns: Turns) -> str:
     """Return the table of one workload, and below it how the targets were met."""
-    rows = []
-    for name, measured in turns.items():
-        taken = seconds(turns, name)
-        skorch = ratio(turns, SKORCH, name) if SKORCH in turns else math.nan
-        rows.append(
-            (
-                name,
-                number(taken),
-                f"{1e6 * taken / workload.steps:,.0f}",
-                number(ratio(turns, name, BASES.get(name, HAND)), 2),
-                number(skorch, 2),
-                number(median(loss for _, loss in measured)),
-            )
-        )
-    header = ("fit", "seconds", "µs a step", "of hand-written", "skorch / it", "loss")
+    columns = {
+        "fit": str,
+        "seconds": lambda name: number(seconds(turns, name)),
+        "µs a step": lambda name: f"{1e6 * seconds(turns, name) / workload.steps:,.0f}",
+        "of hand-written": lambda name: number(
+            ratio(turns, name, BASES.get(name, HAND)), 2
+        ),
+        "skorch / it": lambda name: number(
+            ratio(turns, SKORCH, name) if SKORCH in turns else math.nan, 2
+        ),
+        "loss": lambda name: number(median(loss for _, loss in turns[name])),
+    }
     job = workload.job
     title = (
         f"## {workload.name}: {'-'.join(map(str, job.sizes))}, {len(job.X):,} rows "
@@ -81,7 +78,7 @@ def report(workload: Workload, turns: Turns) -> str:
     )
     if workload.steps_only:
         title += ", less the seconds of one"
-    return document(title, markdown_table(header, rows), verdicts(workload, turns))
+    return document(title, tabulate(turns, columns), verdicts(workload, turns))
 
 
 def verdicts(workload: Workload, turns: Turns) -> str:

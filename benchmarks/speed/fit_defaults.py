@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sklearn.decomposition import PCA
 from tqdm import tqdm
 
 from benchmarks._shared.data import adult, digits, some_rows
-from benchmarks._shared.report import document, markdown_table, median, number
+from benchmarks._shared.report import document, median, number, tabulate
 from benchmarks._shared.timing import timed
 from sk_autoencoder import AutoEncoderTransformer
 
@@ -54,27 +55,27 @@ def default_fits(args: argparse.Namespace) -> str:
         "digits": digits(Path()),
         f"adult, {ADULT_ROWS:,} rows": some_rows(adult(Path()), ADULT_ROWS),
     }
-    rows = []
+    found = {}
     for name, X in sets.items():
         turns = tqdm(range(min(args.repetitions, MOST_TURNS)), desc=f"defaults, {name}")
-        fits = [fit_at_defaults(X, seed, args.device) for seed in turns]
-        cells = [
-            number(median(getattr(one, column) for one in fits))
-            for column in ("fit", "epochs", "to_pca", "to_share", "error")
-        ]
-        n_epochs = median(one.n_epochs for one in fits)
-        rows.append((name, *cells[:2], f"{n_epochs:.0f}", *cells[2:]))
-    header = (
-        "default fit",
-        "seconds",
-        "of these, epochs",
-        "epochs run",
-        "until as good as PCA",
-        f"until {SHARE:.0%} of the gain",
-        "held-out error over PCA's",
-    )
+        found[name] = [fit_at_defaults(X, seed, args.device) for seed in turns]
+
+    def middle(figure: str, digits: int = 3) -> Callable[[str], str]:
+        return lambda name: number(
+            median(getattr(one, figure) for one in found[name]), digits
+        )
+
+    columns = {
+        "default fit": str,
+        "seconds": middle("fit"),
+        "of these, epochs": middle("epochs"),
+        "epochs run": middle("n_epochs", 0),
+        "until as good as PCA": middle("to_pca"),
+        f"until {SHARE:.0%} of the gain": middle("to_share"),
+        "held-out error over PCA's": middle("error"),
+    }
     title = f"## default fits: k = {K}, nothing else set, wall time"
-    return document(title, markdown_table(header, rows))
+    return document(title, tabulate(found, columns))
 
 
 def fit_at_defaults(X: np.ndarray, seed: int, device: str) -> DefaultFit:

@@ -35,10 +35,10 @@ from benchmarks._shared.competitors import dense_stack
 from benchmarks._shared.data import digits
 from benchmarks._shared.report import (
     document,
-    markdown_table,
     median,
     number,
     publish,
+    tabulate,
     verdict,
 )
 from benchmarks._shared.timing import (
@@ -192,23 +192,21 @@ def measure(X: np.ndarray, args: argparse.Namespace) -> Turns:
 
 def report(turns: Turns, args: argparse.Namespace) -> str:
     """Return the table, and below it how the targets were met."""
-    rows = [
-        (
-            name,
-            str(n_jobs),
-            number(seconds(turns, (n_jobs, name)), 2),
-            number(ratio(turns, (n_jobs, name), (n_jobs, OURS)), 2),
-            number(median(error for _, error in measured)),
-        )
-        for (n_jobs, name), measured in turns.items()
-    ]
-    header = ("search", "jobs", "seconds", "over ours", "best candidate's error")
+    columns = {
+        "search": lambda who: who[1],
+        "jobs": lambda who: str(who[0]),
+        "seconds": lambda who: number(seconds(turns, who), 2),
+        "over ours": lambda who: number(ratio(turns, who, (who[0], OURS)), 2),
+        "best candidate's error": lambda who: number(
+            median(error for _, error in turns[who])
+        ),
+    }
     lines = []
     targets = ((SKORCH, AS_FAST_AS_SKORCH), (MLP, AS_FAST_AS_MLP))
     for name, target in targets if 1 in args.jobs else ():
         measured = ratio(turns, (1, name), (1, OURS))
         lines.append(verdict(f"{name} / {OURS}, one job", measured, ">=", target))
-    return document(markdown_table(header, rows), "\n".join(lines)).rstrip()
+    return document(tabulate(turns, columns), "\n".join(lines)).rstrip()
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from benchmarks._shared.command import command_line, in_fresh_process, parse
 from benchmarks._shared.data import fill
-from benchmarks._shared.report import document, markdown_table, median, number, publish
+from benchmarks._shared.report import document, median, number, publish, tabulate
 from benchmarks._shared.timing import load_note, timed
 from benchmarks.speed.memory import MEGABYTE, PeakMemory
 
@@ -113,31 +113,25 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 def report(axis: str, results: list[dict[str, float]]) -> str:
     """Return one table, and below it the slopes."""
-    rows = []
-    for result in results:
-        per_step = 1e6 * result["epoch_random"] / result["steps"]
-        rows.append(
-            (
-                f"{result['size']:,.0f}",
-                number(result["epoch_random"]),
-                f"{per_step:,.0f}",
-                number(result["fit_random"]),
-                number(result["fit_pca"]),
-                number(result["data"] / MEGABYTE, 1),
-                number(result["memory_random"] / MEGABYTE, 1),
-                number(result["memory_pca"] / MEGABYTE, 1),
-            )
-        )
-    header = (
-        axis,
-        "epoch, s",
-        "step, µs",
-        "fit, s",
-        "fit from PCA, s",
-        "data, MB",
-        "extra MB",
-        "extra MB from PCA",
-    )
+
+    def value(name: str) -> Callable[[dict[str, float]], str]:
+        return lambda result: number(result[name])
+
+    def megabytes(name: str) -> Callable[[dict[str, float]], str]:
+        return lambda result: number(result[name] / MEGABYTE, 1)
+
+    columns = {
+        axis: lambda result: f"{result['size']:,.0f}",
+        "epoch, s": value("epoch_random"),
+        "step, µs": lambda result: (
+            f"{1e6 * result['epoch_random'] / result['steps']:,.0f}"
+        ),
+        "fit, s": value("fit_random"),
+        "fit from PCA, s": value("fit_pca"),
+        "data, MB": megabytes("data"),
+        "extra MB": megabytes("memory_random"),
+        "extra MB from PCA": megabytes("memory_pca"),
+    }
     sizes = [result["size"] for result in results]
     lines = []
     for name, what in FIGURES.items():
@@ -147,7 +141,7 @@ def report(axis: str, results: list[dict[str, float]]) -> str:
     fixed = {"rows": n_rows, "columns": n_columns, "width": width}
     beside = ", ".join(f"{n:,} {what}" for what, n in fixed.items() if n)
     title = f"## {axis}, at {beside}"
-    return document(title, markdown_table(header, rows), "\n".join(lines))
+    return document(title, tabulate(results, columns), "\n".join(lines))
 
 
 def main() -> None:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from benchmarks._shared.picture import COLORS, GREY, GRID, WIDTH, legend_above, save
+
 LINES = {
-    "fit_random": ("starts at random", "#0072B2", "o"),
-    "fit_pca": ("starts as PCA", "#D55E00", "s"),
+    "fit_random": ("starts at random", COLORS[0], "o"),
+    "fit_pca": ("starts as PCA", COLORS[4], "s"),
 }
-"""Name, colour and marker; colours of Okabe and Ito, as in the picture of quality."""
-GREY = "#888888"
-WIDTH, HEIGHT = 8.0, 3.2
-"""Inches; at 100 dots an inch, the picture is 800 wide."""
+"""Name, colour and marker."""
 
 
 def draw(results: dict[str, list[dict[str, float]]], path: Path) -> None:
@@ -26,7 +21,7 @@ def draw(results: dict[str, list[dict[str, float]]], path: Path) -> None:
     figure, axes = plt.subplots(
         1,
         len(results),
-        figsize=(WIDTH, HEIGHT),
+        figsize=(WIDTH, 3.2),
         layout="constrained",
         sharey=True,
         squeeze=False,
@@ -34,17 +29,8 @@ def draw(results: dict[str, list[dict[str, float]]], path: Path) -> None:
     for ax, (axis, found) in zip(axes[0], results.items(), strict=True):
         _panel(ax, axis, found)
     axes[0, 0].set_ylabel("seconds of a fit of one epoch")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside upper center",
-        ncols=len(handles),
-        frameon=False,
-        fontsize=9,
-    )
-    figure.savefig(path, dpi=200)
-    plt.close(figure)
+    legend_above(axes[0, 0])
+    save(figure, path)
 
 
 def _panel(ax: Axes, axis: str, found: list[dict[str, float]]) -> None:
@@ -71,7 +57,7 @@ def _panel(ax: Axes, axis: str, found: list[dict[str, float]]) -> None:
     ax.set_xticks(shown, [f"{size:,}" for size in shown])
     ax.minorticks_off()
     ax.set_xlabel(axis)
-    ax.grid(which="major", color="#e6e6e6", linewidth=0.8)
+    ax.grid(which="major", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

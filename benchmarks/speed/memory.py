@@ -25,6 +25,7 @@ import resource
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,7 +36,7 @@ from tqdm import tqdm
 
 from benchmarks._shared.command import command_line, in_fresh_process, parse
 from benchmarks._shared.data import fill
-from benchmarks._shared.report import markdown_table, number, publish, verdict
+from benchmarks._shared.report import number, publish, tabulate, verdict
 
 FIT_TARGET = 0.2
 """Extra memory of fit on float32 rows, as a share of theirs."""
@@ -177,27 +178,25 @@ def measure_in_child(kind: str, args: argparse.Namespace) -> dict:
 
 def report(results: list[dict], args: argparse.Namespace) -> list[str]:
     """Return the table and, for the two targets, whether they were met."""
-    rows = []
-    for result in results:
-        sizes = [result[key] for key in ("data", "fit", "output", "transform")]
-        data, fit, output, transform = (number(s / MEGABYTE, 1) for s in sizes)
-        fit_share = number(result["fit"] / result["data"], 2)
-        transform_share = number(result["transform"] / result["output"], 2)
-        cells = (data, fit, fit_share, output, transform, transform_share)
-        rows.append((result["kind"], *cells))
-    header = (
-        "rows",
-        "data, MB",
-        "fit: extra MB",
-        "of the data",
-        "output, MB",
-        "transform: extra MB",
-        "of the output",
-    )
+
+    def megabytes(name: str) -> Callable[[dict], str]:
+        return lambda result: number(result[name] / MEGABYTE, 1)
+
+    columns = {
+        "rows": lambda result: result["kind"],
+        "data, MB": megabytes("data"),
+        "fit: extra MB": megabytes("fit"),
+        "of the data": lambda result: number(result["fit"] / result["data"], 2),
+        "output, MB": megabytes("output"),
+        "transform: extra MB": megabytes("transform"),
+        "of the output": lambda result: number(
+            result["transform"] / result["output"], 2
+        ),
+    }
     return [
         f"# Peak extra memory, {args.rows:,} x {args.columns} rows to "
         f"{args.components} components, one epoch",
-        markdown_table(header, rows),
+        tabulate(results, columns),
         "\n".join(_verdicts(results)),
     ]
 

@@ -26,7 +26,14 @@ from torch import Tensor, nn
 
 from benchmarks._shared.command import command_line, parse
 from benchmarks._shared.data import fill
-from benchmarks._shared.report import document, markdown_table, number, publish, verdict
+from benchmarks._shared.report import (
+    document,
+    markdown_table,
+    number,
+    publish,
+    tabulate,
+    verdict,
+)
 from benchmarks._shared.timing import (
     Turns,
     clock,
@@ -204,19 +211,22 @@ def verdicts(turns: Turns, *targets: tuple[str, str, str, float]) -> str:
     )
 
 
+def seconds_columns(turns: Turns, n_rows: int) -> dict[str, Callable[[str], str]]:
+    """Return the columns of a table of forward passes."""
+    return {
+        "forward pass": str,
+        "seconds": lambda name: number(seconds(turns, name)),
+        "ns a row": lambda name: number(1e9 * seconds(turns, name) / n_rows, 0),
+    }
+
+
 def report_forward(turns: Turns, init: str, args: argparse.Namespace) -> str:
     """Return the table of all rows, and below it how the targets were met."""
-    rows = [
-        (
-            name,
-            number(seconds(turns, name)),
-            number(1e9 * seconds(turns, name) / args.rows, 0),
-            number(ratio(turns, name, HAND), 2),
-            number(ratio(turns, name, FLOOR), 2),
-        )
-        for name in turns
-    ]
-    header = ("forward pass", "seconds", "ns a row", "of hand-written", "of products")
+    columns = {
+        **seconds_columns(turns, args.rows),
+        "of hand-written": lambda name: number(ratio(turns, name, HAND), 2),
+        "of products": lambda name: number(ratio(turns, name, FLOOR), 2),
+    }
     layers = "-".join(map(str, SIZES))
     lines = verdicts(
         turns,
@@ -225,23 +235,18 @@ def report_forward(turns: Turns, init: str, args: argparse.Namespace) -> str:
         (OURS, FLOOR, "<=", OF_THE_FLOOR),
     )
     title = f"## {args.rows:,} float32 rows, synthetic, {layers}, {NAMES[init]}"
-    return document(title, markdown_table(header, rows), lines)
+    return document(title, tabulate(turns, columns), lines)
 
 
 def report_widths(turns: Turns, init: str, n_rows: int) -> str:
     """Return the table of float32 and float64 rows."""
-    rows = [
-        (name, number(taken), number(1e9 * taken / n_rows, 0))
-        for name in turns
-        for taken in [seconds(turns, name)]
-    ]
     wide, narrow = f"{OURS}, float64", f"{OURS}, float32"
     lines = verdicts(
         turns,
         (wide, narrow, "<=", FLOAT64),
         (wide, f"{HAND}, float64", "<=", AT_MOST),
     )
-    table = markdown_table(("forward pass", "seconds", "ns a row"), rows)
+    table = tabulate(turns, seconds_columns(turns, n_rows))
     return document(f"## float64: {n_rows:,} rows, {NAMES[init]}", table, lines)
 
 

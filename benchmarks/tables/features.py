@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse(parser, arguments)
     sets = args.sets or list(SOURCES)
     if args.noise_levels and not args.sets:
-        sets = [name for name in sets if SOURCES[name].half == "tune"]
+        sets = [name for name in sets if SOURCES[name] == "tune"]
     absent = [name for name in sets if missing(name, args.data)]
     names = [name for name in sets if name not in absent]
     lines = Lines(args.results)

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 
+from benchmarks._shared.picture import COLORS, GREY, WIDTH, legend_above, save
 from benchmarks._shared.report import median
 from benchmarks.tables.features_methods import LABELLED
 
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-"""Okabe and Ito's, which colour-blind readers can tell apart."""
 MARKERS = "osD^vP"
 
 
@@ -26,7 +21,7 @@ def draw(
 ) -> None:
     """Draw a line a table and their median, a panel a setting."""
     figure, axes = plt.subplots(
-        1, len(LABELLED), figsize=(8, 3.8), layout="constrained", sharey=True
+        1, len(LABELLED), figsize=(WIDTH, 3.8), layout="constrained", sharey=True
     )
     for ax, (setting, what) in zip(axes, LABELLED.items(), strict=True):
         for i, (name, each) in enumerate(gains[setting].items()):
@@ -43,20 +38,10 @@ def draw(
         middle = [1000 * median(column) for column in columns]
         style = {"color": "black", "linewidth": 5, "alpha": 0.3, "zorder": 1}
         ax.plot(levels, middle, label="median", **style)
-        ax.axhline(0, color="#888888", linewidth=0.8, zorder=0)
+        ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
         ax.set_title(what, fontsize=10)
         ax.set_xlabel("noise_level")
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("gain in AUC over raw, thousandths")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside upper center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=200)
-    plt.close(figure)
+    legend_above(axes[0], 3)
+    save(figure, path)

@@ -72,11 +72,11 @@ def _gains(lines: Lines, names: Sequence[str], setting: str) -> str:
         base = lines.baseline(name, setting)
         aucs = [auc for each in base.values() for auc in each]
         cells = [get(lines, name, setting) for get in columns.values()]
-        label = f"{name} ({HALVES[SOURCES[name].half]})"
+        label = f"{name} ({HALVES[SOURCES[name]]})"
         auc = f"{sum(aucs) / len(aucs):.4f}"
         rows.append((label, auc, *map(thousandths, cells)))
     for half in (*HALVES, "all"):
-        some = [name for name in names if half in (SOURCES[name].half, "all")]
+        some = [name for name in names if half in (SOURCES[name], "all")]
         if not some:
             continue
         each = [[get(lines, n, setting) for n in some] for get in columns.values()]

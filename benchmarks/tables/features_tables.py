@@ -16,53 +16,21 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+from benchmarks._shared.data import OPEN_TABLES, OpenTable, one_hots
 from sk_autoencoder.datasets import load_adult
 
-MIN_COUNT = 20
-"""Rows of a level that has a column of its own."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a table comes from.
-
-    Parameters
-    ----------
-    half : {"tune", "confirm"}
-    target : str
-        Its last value, sorted, is class 1.
-    dropped : sequence of str
-    numbered : sequence of str
-        Categories that are coded by numbers.
-    """
-
-    half: str
-    target: str
-    dropped: Sequence[str] = ()
-    numbered: Sequence[str] = ()
-
-
 SOURCES = {
-    "adult": Source("tune", "income", ("split",)),
-    "bank_marketing": Source("tune", "y", ("duration",)),
-    "online_shoppers": Source(
-        "tune", "Revenue", (), ("OperatingSystems", "Browser", "Region", "TrafficType")
-    ),
-    "pricing_game_2015": Source(
-        "tune", "claim", ("Numtppd", "Numtpbi", "Indtppd", "Indtpbi", "SubGroup2")
-    ),
-    "eu_direct_lapse": Source("tune", "lapse"),
-    "credit_default_taiwan": Source(
-        "confirm", "Default", (), ("SEX", "EDUCATION", "MARRIAGE")
-    ),
-    "belgian_mtpl97": Source(
-        "confirm", "claim", ("nclaims", "amount", "average", "postcode")
-    ),
-    "french_auto_pg17": Source(
-        "confirm", "claim", ("claim_nb", "claim_amount", "pol_insee_code", "vh_model")
-    ),
-    "australian_auto_datacar": Source("confirm", "clm", ("numclaims", "claimcst0")),
+    "adult": "tune",
+    "bank_marketing": "tune",
+    "online_shoppers": "tune",
+    "pricing_game_2015": "tune",
+    "eu_direct_lapse": "tune",
+    "credit_default_taiwan": "confirm",
+    "belgian_mtpl97": "confirm",
+    "french_auto_pg17": "confirm",
+    "australian_auto_datacar": "confirm",
 }
+"""Which half each table is of."""
 CARRIED = ("adult",)
 """Of these, what the package brings."""
 
@@ -112,15 +80,15 @@ def missing(name: str, folder: Path | None) -> bool:
 
 def load(name: str, folder: Path | None, rows: int) -> Table:
     """Read a table, shuffled and cut down to `rows`."""
-    source = SOURCES[name]
     if name in CARRIED:
-        frame = load_adult().frame.assign(split=0)
+        source, frame = OpenTable("income"), load_adult().frame
     elif folder is not None:
+        source = OPEN_TABLES[name]
         frame = pd.read_csv(folder / f"{name}.csv.gz", low_memory=False)
     frame = frame.sample(min(rows, len(frame)), random_state=0, ignore_index=True)
     target = frame.pop(source.target)
     y = (target == sorted(target.unique())[-1]).to_numpy(np.float32)
-    frame = frame.drop(columns=list(source.dropped))
+    frame = frame.drop(columns=source.dropped)
     return code(name, _typed(frame, source.numbered), y)
 
 
@@ -161,9 +129,7 @@ def _typed(frame: pd.DataFrame, numbered: Sequence[str]) -> pd.DataFrame:
 
 def _levels(column: pd.Series) -> list[np.ndarray]:
     """Return zeros and ones; rare levels share a column, and missing is a level."""
-    text = column.astype(object).where(column.notna(), "(missing)")
-    frequent = text.map(text.value_counts()) >= MIN_COUNT
-    block = pd.get_dummies(text.where(frequent, "(rare)")).to_numpy(np.float32)
+    block = one_hots(column)
     if block.shape[1] <= 2:
         block = block[:, 1:]
     return list(block.T)
