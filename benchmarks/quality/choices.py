@@ -49,7 +49,7 @@ CARRIED: dict[str, Callable[[], Any]] = {
 CONSTANTS = {
     "share": "_columns.numeric.SMALLEST_SHARE",
     "noise": "_objectives.reconstruct.Reconstruct.NOISE",
-    "guard": "_fitting.resolve.GUARD",
+    "guard": "_fitting.resolve.FALLBACK_MARGIN",
 }
 """What no parameter sets, by its name in the package: the experiments vary it."""
 IN_USE = {"share": 0.2, "budget": 15, "noise": 0.2, "clip": 10.0, "guard": 1.5}

@@ -485,7 +485,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
     def _to_state(self) -> dict[str, Any]:
         refuse_settings(self.net_params or {})
         if self._is_fitted():
-            refuse_settings(self._plan.settings)
+            refuse_settings(self._plan.training.extra)
         return super()._to_state()
 
     def _following(self) -> Collection[str]:

@@ -20,7 +20,6 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualPosterior,
 )
 from sk_autoencoder._model.places import FromPlaces, InPlaces
-from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.values import first_line
@@ -28,7 +27,6 @@ from sk_autoencoder._utils.values import first_line
 __all__ = [
     "EXACT",
     "LINEAR_SHARE",
-    "SETTINGS_OF_PREFIX_NETS",
     "build_module",
     "build_net",
     "build_prefix_module",
@@ -45,9 +43,6 @@ EXACT = 1e-11
 # Variance that probabilistic PCA leaves at least, in units of the features' mean one.
 LEAST_NOISE = 1e-6
 
-# The user's callbacks know the whole network, not its parts.
-SETTINGS_OF_PREFIX_NETS: dict[str, Any] = {"callbacks": [], "verbose": 0}
-
 # Weight of probabilistic PCA in the density of a trained network that started as it.
 LINEAR_SHARE = 0.01
 
@@ -58,15 +53,12 @@ def build_net(plan: Plan) -> AutoEncoderNet:
     module = build_module(plan)
     net = AutoEncoderNet(
         module,
+        plan.training,
         seeds=plan.seeds,
         device=plan.device,
         predict_nonlinearity=module.columns.decode,
-        **{
-            "make_gradient_fn": fast_step,
-            "start_share": LINEAR_SHARE if plan.keeps_linear else 0.0,
-            "as_given": plan.as_given,
-            **plan.settings,
-        },
+        pca_weight=LINEAR_SHARE if plan.keeps_linear else 0.0,
+        as_given=plan.as_given,
     )
     return net.initialize()
 
@@ -248,12 +240,11 @@ def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> NestedModule:
 
 def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
     """Build the net that trains a prefix decoder; see `build_prefix_module`."""
-    settings = {**plan.settings, **SETTINGS_OF_PREFIX_NETS}
     net = AutoEncoderNet(
         build_prefix_module(plan, module),
+        plan.training.without_callbacks(),
         seeds=plan.seeds,
         device=plan.device,
-        **settings,
     )
     return net.initialize()
 

@@ -75,7 +75,7 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
     """Let the network be heard at the lengths where held-out rows gain by it."""
     prefixes.gate.fill_(1)
     _, held_out = net.get_split_datasets(rows)
-    if held_out is None or net.guard is None:
+    if held_out is None or net.config.fallback_margin is None:
         return
     module, gains = net.module_, []
     prefixes.eval()
@@ -90,7 +90,7 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
             ]
             gains.append(torch.stack(each))
     for j, gain in enumerate(torch.cat(gains, dim=1)):
-        prefixes.gate[j] = float(beyond_chance(gain, net.guard))
+        prefixes.gate[j] = float(beyond_chance(gain, net.config.fallback_margin))
 
 
 def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:

@@ -48,18 +48,19 @@ def compare_with_pca(fitted: FittedModel, X: Any, X_val: Any = None) -> None:
     if not plan.as_given:
         return
     if X_val is None:
-        _, valid = split_rows(X.shape[0], net.validation_fraction, net.seeds.split)
+        _, valid = split_rows(
+            X.shape[0], net.config.validation_fraction, net.seeds.split
+        )
         if valid is None:
             return
         X_val = X[valid]
-    settings = {**plan.settings, "callbacks": [], "verbose": 0}
     pca_plan = replace(
         plan,
         network=MLP(hidden_layer_sizes=()),
         given_outputs=None,
         latent_map=None,
         pca_loss=None,
-        settings=settings,
+        training=plan.training.without_callbacks(),
     )
     pca_plan = with_pca(pca_plan, X)
     with threads_for(X_val.shape[0] * net.module_.n_weights()):

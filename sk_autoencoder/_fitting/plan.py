@@ -16,6 +16,7 @@ from sk_autoencoder._columns import (
 )
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 
@@ -44,6 +45,7 @@ class Plan:
     stacked : bool
         Whether the code is all hidden layers of a stack without bottleneck.
     seeds : Seeds
+    training : TrainingConfig
     device : str
     axes : PrincipalAxes or None
         Of the training rows in the units of the score, where the network starts as
@@ -76,8 +78,6 @@ class Plan:
         How the columns become numbers, where they are not all numbers without gaps.
     table_parameters : dict
         Parameters that say so, by name.
-    settings : dict
-        Further arguments of `AutoEncoderNet`.
     """
 
     network: Network
@@ -88,6 +88,7 @@ class Plan:
     n_components: int
     stacked: bool
     seeds: Seeds
+    training: TrainingConfig
     device: str
     axes: PrincipalAxes | None = None
     units: np.ndarray | None = None
@@ -103,7 +104,6 @@ class Plan:
     given_outputs: str | None = None
     table: Table | None = None
     table_parameters: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def as_given(self) -> bool:

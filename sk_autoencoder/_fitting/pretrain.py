@@ -8,6 +8,7 @@ once a step, so that training a layer is training a network of one layer on an a
 import copy
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._protocols import Columns, Objective
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.callbacks import EpochBar, print_message
-from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.random import make_generator
@@ -173,16 +173,11 @@ def _layer_net(
     # The user's callbacks know the whole network, not its parts.
     bars = [
         named
-        for named in plan.settings["callbacks"]
+        for named in plan.training.callbacks
         if isinstance(named, tuple) and isinstance(named[1], EpochBar)
     ]
-    settings = {**plan.settings, "max_epochs": epochs, "callbacks": bars}
-    net = AutoEncoderNet(
-        module,
-        seeds=plan.seeds,
-        device=plan.device,
-        **{"make_gradient_fn": fast_step, **settings},
-    )
+    config = replace(plan.training, max_epochs=epochs, callbacks=bars)
+    net = AutoEncoderNet(module, config, seeds=plan.seeds, device=plan.device)
     return net.initialize()
 
 

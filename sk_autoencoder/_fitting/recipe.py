@@ -12,7 +12,7 @@ from sk_autoencoder._training.params import refuse_unknown_arguments
 __all__ = [
     "CLIP_FROM_PCA",
     "EPOCHS_TO_FILL",
-    "GUARD",
+    "FALLBACK_MARGIN",
     "automatic_batch_size",
     "automatic_epochs",
     "optimizer_settings",
@@ -30,7 +30,7 @@ WEIGHT_DECAYS = {"adam": 0.0, "adamw": 0.1, "sgd": 0.0}
 
 
 # Standard errors by which held-out rows have to be better than PCA's.
-GUARD = 1.5
+FALLBACK_MARGIN = 1.5
 
 # Times as many epochs for a stack that fills missing cells: where held-out rows still
 # gain it needs them, and where they do not it stops early.
@@ -67,7 +67,7 @@ def optimizer_settings(
     device: torch.device,
     lr_scale: float = 1.0,
 ) -> dict[str, Any]:
-    """Resolve the optimiser's parameters to those of a skorch net.
+    """Resolve the optimizer's parameters to fields of a `TrainingConfig`.
 
     Parameters
     ----------
@@ -80,16 +80,16 @@ def optimizer_settings(
     lr_scale : float
         Of the network, for the recipe's learning rate.
     """
-    settings: dict[str, Any] = {}
+    args: dict[str, Any] = {}
+    is_named = isinstance(optimizer, str)
     if isinstance(optimizer, str):
         if lr == "auto":
             lr = LEARNING_RATES[optimizer] * lr_scale
         if weight_decay == "auto":
             weight_decay = WEIGHT_DECAYS[optimizer]
         if device.type in ("cpu", "cuda"):
-            settings["optimizer__fused"] = True
+            args["fused"] = True
         optimizer = OPTIMIZERS[optimizer]
-        settings["flatten"] = True
     given: dict[str, Any] = {}
     if isinstance(optimizer, partial):
         optimizer, given = _unpacked(optimizer)
@@ -112,11 +112,16 @@ def optimizer_settings(
                 f"{name}='auto', or leave it out of the partial."
             )
     own.update({name: given.pop(name) for name in own.keys() & given.keys()})
-    settings |= {f"optimizer__{name}": value for name, value in given.items()}
+    args |= given
     if own["weight_decay"] != "auto":
-        settings["optimizer__weight_decay"] = own["weight_decay"]
+        args["weight_decay"] = own["weight_decay"]
     lr = _default_lr(optimizer) if own["lr"] == "auto" else own["lr"]
-    return {"optimizer": optimizer, "lr": lr, **settings}
+    return {
+        "optimizer": optimizer,
+        "lr": lr,
+        "optimizer_args": args,
+        "flatten": is_named,
+    }
 
 
 def _unpacked(optimizer: partial) -> tuple[Any, dict[str, Any]]:

@@ -12,7 +12,6 @@ from sk_autoencoder._columns import ColumnStatistics, MixedColumns, Table
 from sk_autoencoder._fitting.as_given import with_outputs
 from sk_autoencoder._fitting.build import (
     EXACT,
-    SETTINGS_OF_PREFIX_NETS,
     resolve_device,
 )
 from sk_autoencoder._fitting.compatibility import (
@@ -25,7 +24,7 @@ from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.recipe import (
     CLIP_FROM_PCA,
     EPOCHS_TO_FILL,
-    GUARD,
+    FALLBACK_MARGIN,
     automatic_batch_size,
     automatic_epochs,
     optimizer_settings,
@@ -33,11 +32,10 @@ from sk_autoencoder._fitting.recipe import (
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._training.callbacks import EpochBar
-from sk_autoencoder._training.fast.fused import fast_step
+from sk_autoencoder._training.config import Patience, TrainingConfig
 from sk_autoencoder._training.net import AutoEncoderNet
-from sk_autoencoder._training.params import checked_net_params
-from sk_autoencoder._training.selection import Patience
-from sk_autoencoder._training.settings import update_settings
+from sk_autoencoder._training.params import with_net_params
+from sk_autoencoder._training.settings import update_config
 from sk_autoencoder._utils.random import seeds_from
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import shortened
@@ -109,6 +107,7 @@ def resolve_parameters(
         n_components=n_components,
         stacked=stacked,
         seeds=before.seeds if before else seeds_from(settings.random_state),
+        training=_training_config(settings, shape, device, validates),
         device=str(device),
         whiten=settings.whiten,
         ordered=settings.is_ordered,
@@ -118,7 +117,6 @@ def resolve_parameters(
         given_outputs=None if before is None else before.given_outputs,
         table=table,
         table_parameters=settings.table_parameters,
-        settings=_net_settings(settings, shape, device, validates),
     )
     return with_outputs(plan) if given and before is None else plan
 
@@ -160,7 +158,7 @@ def plan_fit(
     n_more = plan.n_components + MORE_AXES if more_to_come else 0
     plan = with_pca(plan, X, n_more=n_more)
     if settings.max_epochs == "auto" and _leaves_nothing(plan):
-        plan = replace(plan, settings={**plan.settings, "max_epochs": 0})
+        plan = replace(plan, training=replace(plan.training, max_epochs=0))
     return plan
 
 
@@ -223,13 +221,9 @@ def plan_continuation(
         validates=validates,
     )
     refuse_changes(_what_weights_depend_on(plan, new))
-    updated = update_settings(
-        net, plan.settings, new.settings, {"make_gradient_fn": fast_step}
-    )
+    training = update_config(net, new.training)
     if prefix_net is not None:
-        theirs = {**new.settings, **SETTINGS_OF_PREFIX_NETS}
-        old = {**plan.settings, **SETTINGS_OF_PREFIX_NETS}
-        update_settings(prefix_net, old, theirs, {})
+        update_config(prefix_net, new.training.without_callbacks())
     net.module_.objective = new.objective
     natural = None if plan.units is None else LatentMap.scaling(plan.units)
     return replace(
@@ -238,7 +232,7 @@ def plan_continuation(
         whiten=new.whiten,
         mixture_prior=new.mixture_prior,
         latent_map=plan.latent_map if new.whiten else natural,
-        settings=updated,
+        training=training,
     )
 
 
@@ -258,9 +252,10 @@ def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, An
     yield "device", old.device, new.device
     # Its state goes on: another class could not read it, and its settings, which may
     # have been set anew, would be those of another.
-    yield "optimizer", old.settings["optimizer"], new.settings["optimizer"]
-    groups = "optimizer__param_groups"
-    yield groups, old.settings.get(groups), new.settings.get(groups)
+    yield "optimizer", old.training.optimizer, new.training.optimizer
+    args, others = old.training.optimizer_args, new.training.optimizer_args
+    groups = "param_groups"
+    yield f"optimizer__{groups}", args.get(groups), others.get(groups)
 
 
 def _resolve_components(
@@ -305,10 +300,10 @@ def _output_index(settings: FitSettings) -> tuple[int, ...] | None:
     )
 
 
-def _net_settings(
+def _training_config(
     settings: FitSettings, shape: tuple[int, int], device: torch.device, validates: bool
-) -> dict[str, Any]:
-    """Resolve what concerns training to arguments of `AutoEncoderNet`."""
+) -> TrainingConfig:
+    """Resolve what concerns training."""
     n_rows = shape[0]
     splits = settings.early_stopping and not validates
     held_out = settings.validation_fraction if splits else 0.0
@@ -330,25 +325,22 @@ def _net_settings(
         device=device,
         lr_scale=settings.specification.lr_scale,
     )
-    return {
+    config = TrainingConfig(
         **optimizer,
-        "max_epochs": epochs,
-        "batch_size": batch_size,
-        "validation_fraction": held_out,
-        "patience": Patience(None if isinstance(patience, str) else patience),
-        "tol": settings.tol,
-        "precision": settings.precision,
-        "lr_schedule": settings.lr_schedule,
-        "guard": GUARD if from_pca else None,
-        "gradient_clip": CLIP_FROM_PCA if from_pca else 1.0,
-        "callbacks": _resolve_callbacks(settings),
-        "verbose": int(settings.verbose == 1),
-        **checked_net_params(
-            settings.net_params,
-            optimizer["optimizer"],
-            loss="likelihood" if settings.objective.is_variational else "loss",
-        ),
-    }
+        max_epochs=epochs,
+        batch_size=batch_size,
+        validation_fraction=held_out,
+        patience=Patience(None if isinstance(patience, str) else patience),
+        tol=settings.tol,
+        precision=settings.precision,
+        lr_schedule=settings.lr_schedule,
+        fallback_margin=FALLBACK_MARGIN if from_pca else None,
+        gradient_clip=CLIP_FROM_PCA if from_pca else 1.0,
+        callbacks=_resolve_callbacks(settings),
+        verbose=int(settings.verbose == 1),
+    )
+    loss = "likelihood" if settings.objective.is_variational else "loss"
+    return with_net_params(config, settings.net_params, loss=loss)
 
 
 def _resolve_callbacks(settings: FitSettings) -> list[Any]:

@@ -179,7 +179,7 @@ def warn_about_run(net: AutoEncoderNet) -> None:
     if net.diverged_:
         expected, got = "a finite loss", "NaN or infinity"
         what = "became NaN or infinite"
-    elif net.guard is None and end > max(ABSURD * abs(start), 1.0):
+    elif net.config.fallback_margin is None and end > max(ABSURD * abs(start), 1.0):
         expected, got = f"a validation loss that falls from {start:.6g}", f"{end:.6g}"
         what = f"rose to {end:.6g}, from {start:.6g} before the first step,"
     else:

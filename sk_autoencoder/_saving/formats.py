@@ -16,6 +16,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
+from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.values import shortened
 
 __all__ = [
@@ -63,6 +64,7 @@ RENAMED: dict[str, dict[str, Any]] = {
             "kept": "n_kept",
             "fills": "imputes",
             "mixture": "mixture_prior",
+            "settings": "training",
         },
         "PrincipalAxes": {"deviations": "std", "tail": "residual_variance"},
     },
@@ -78,6 +80,28 @@ RENAMED: dict[str, dict[str, Any]] = {
         r"columns\.parts\.(\d+)\.(.+)": r"columns.groups.\1.\2",
     },
 }
+
+# Settings of 0.1.0 for a net, a dict then, and fields of a `TrainingConfig` today.
+# Those of the optimizer began with "optimizer__".
+SETTINGS_1 = {
+    "batch_size": "batch_size",
+    "callbacks": "callbacks",
+    "flatten": "flatten",
+    "gradient_clip": "gradient_clip",
+    "guard": "fallback_margin",
+    "lr": "lr",
+    "lr_schedule": "lr_schedule",
+    "make_step": "make_gradient_fn",
+    "max_epochs": "max_epochs",
+    "optimizer": "optimizer",
+    "patience": "patience",
+    "precision": "precision",
+    "tol": "tol",
+    "validation_fraction": "validation_fraction",
+    "verbose": "verbose",
+    "weight_average": "weight_average",
+}
+OPTIMIZER_1 = "optimizer__"
 
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
 # Keys are the old names of classes, values have the names of today.
@@ -159,7 +183,25 @@ def upgraded(kind: str, values: Mapping[Any, Any]) -> dict[Any, Any]:
     """
     today = RENAMED["fields"].get(kind, {})
     kept = {today.get(name, name): value for name, value in values.items()}
+    if kind == "Plan" and "training" in kept:
+        kept["training"] = _training_config(kept["training"])
     return {**kept, **copy.deepcopy(ADDED.get(kind, {}))}
+
+
+def _training_config(settings: Any) -> TrainingConfig:
+    """Make the config of settings that 0.1.0 wrote; what they are is checked later."""
+    found: dict[str, Any] = {}
+    of_optimizer: dict[str, Any] = {}
+    for name, value in _dict("settings", settings).items():
+        if isinstance(name, str) and name.startswith(OPTIMIZER_1):
+            of_optimizer[name.removeprefix(OPTIMIZER_1)] = value
+        elif name in SETTINGS_1:
+            found[SETTINGS_1[name]] = value
+        else:
+            raise ValueError(f"a setting {shortened(name)}")
+    needed = ("optimizer", "lr", "max_epochs", "batch_size", "patience")
+    check_names("settings", found, needed, SETTINGS_1.values())
+    return TrainingConfig(**found, optimizer_args=of_optimizer)
 
 
 def upgraded_class(name: str) -> str:

@@ -16,7 +16,7 @@ from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives import Denoise, Reconstruct, Variational
 from sk_autoencoder._protocols import Network
-from sk_autoencoder._training.selection import Patience
+from sk_autoencoder._training.config import Patience, TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
@@ -42,6 +42,7 @@ RECORDS: dict[str, type] = {
         Seeds,
         Table,
         TableFormat,
+        TrainingConfig,
         Variational,
     )
 }

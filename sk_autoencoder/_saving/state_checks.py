@@ -25,7 +25,7 @@ from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._objectives import Denoise, Variational
 from sk_autoencoder._objectives.denoise import NOISES
 from sk_autoencoder._saving.formats import check_names
-from sk_autoencoder._saving.settings_checks import check_settings
+from sk_autoencoder._saving.settings_checks import check_training
 from sk_autoencoder._utils.random import check_generator_state
 from sk_autoencoder._utils.skeleton import Skeleton
 from sk_autoencoder._utils.values import MOST_INT, shortened
@@ -217,7 +217,7 @@ def _check_plan(plan: Plan, arrays: Any) -> None:
     need(plan.table is None or not plan.is_measured, "a loss that no table has")
     _check_objective(plan.objective, n_features)
     check_names("the parameters of a table", plan.table_parameters, TABLE_PARAMETERS)
-    check_settings(plan.settings)
+    check_training(plan.training)
     if plan.table is not None:
         _check_table(plan.table, n_features, arrays)
     _check_code(plan)

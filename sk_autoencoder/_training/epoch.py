@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.batches import Batches
+from sk_autoencoder._training.config import GradientFn, TrainingConfig
 from sk_autoencoder._training.selection import (
     EMA,
     FlatParameters,
-    GradientFn,
     PCAFallback,
     RunningMeans,
     detached,
@@ -42,15 +42,14 @@ class EpochLoop(NeuralNet):
     """
 
     seeds: Seeds
-    gradient_clip: float | None
-    precision: str
+    config: TrainingConfig
     flat_: FlatParameters | None
     average_: EMA
     noise_: torch.Generator
     gradient_fn_: GradientFn | None = None
     interrupts_: Interrupts
     is_stepping_: bool = False
-    start_share: float
+    pca_weight: float
     guard_: PCAFallback | None = None
 
     @property
@@ -152,7 +151,7 @@ class EpochLoop(NeuralNet):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Write the gradient of a batch; see `GradientFn`."""
         module = self.module_
-        with products_in(self.precision, self.device):
+        with products_in(self.config.precision, self.device):
             terms = module.loss_terms(module(x), target)
         loss = module.objective.combine(terms)
         self._zero_grad_optimizer()
@@ -177,7 +176,7 @@ class EpochLoop(NeuralNet):
 
     def _is_shared(self) -> bool:
         """Whether what is kept is a density with a share of that before."""
-        return bool(self.start_share and self.guard_ is not None)
+        return bool(self.pca_weight and self.guard_ is not None)
 
     def _joined_loss(self, losses: Tensor) -> float:
         """Score the held-out rows, by both together, from the losses of each."""
@@ -199,12 +198,14 @@ class EpochLoop(NeuralNet):
         return make_generator(self.seeds.validation, self.device)
 
     def _clip(self) -> None:
-        if self.gradient_clip is None:
+        if self.config.gradient_clip is None:
             return
         if self.flat_:
-            self.flat_.clip(self.gradient_clip)
+            self.flat_.clip(self.config.gradient_clip)
         else:
-            nn.utils.clip_grad_norm_(self.module_.parameters(), self.gradient_clip)
+            nn.utils.clip_grad_norm_(
+                self.module_.parameters(), self.config.gradient_clip
+            )
 
     def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
         """Clear the gradients; those in a vector stay where they are."""
@@ -226,7 +227,7 @@ class EpochLoop(NeuralNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute a batch's loss and its clipped gradient."""
-        with products_in(self.precision, self.device):
+        with products_in(self.config.precision, self.device):
             step = super().train_step_single(batch, **fit_params)
         self._clip()
         return step

@@ -15,24 +15,23 @@ from sk_autoencoder._protocols import Objective
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.batches import Batches, RowDataset, split_rows
 from sk_autoencoder._training.callbacks import hooks_batches
+from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._training.epoch import EpochLoop
+from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.selection import (
     EMA,
     BestCheckpoint,
     FlatParameters,
-    GradientFn,
-    Patience,
     PCAFallback,
 )
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.random import Seeds, make_generator
-from sk_autoencoder._utils.schedules import Schedule, schedule_factor
+from sk_autoencoder._utils.schedules import schedule_factor
 from sk_autoencoder._utils.threads import numpy_like_torch
 
 __all__ = ["AutoEncoderNet"]
 
 VALIDATION_BATCH = 1024
-DEFAULT_PATIENCE = Patience()
 # Attributes that a run makes and takes away: buffers, functions, and the best state.
 OF_A_RUN = ("gradient_fn_", "guard_", "best_", "_bars", "interrupts_")
 
@@ -41,8 +40,6 @@ OF_A_RUN = ("gradient_fn_", "guard_", "best_", "_bars", "interrupts_")
 # 240 steps, where a 40th costs nothing (`python -m benchmarks.images.user_network`).
 LEAD, LEAD_AS_GIVEN = 10, 40
 
-MakeGradientFn = Callable[[nn.Module, FlatParameters, str], GradientFn | None] | None
-
 
 class AutoEncoderNet(EpochLoop):
     """skorch's net over rows in memory, with a run and an epoch of its own.
@@ -50,41 +47,18 @@ class AutoEncoderNet(EpochLoop):
     Parameters
     ----------
     module : AutoEncoderModule or NestedModule
+    config : TrainingConfig
     seeds : Seeds
         Of the order of the batches, the noise and the validation rows.
-    gradient_clip : float or None, default=1.0
-        Norm to which the gradient of a step is clipped.
-    weight_average : float or None, default=0.99
-        Decay of the moving average of the weights: what is validated and kept.
-        None keeps the weights themselves.
-    validation_fraction : float, default=0.1
-        Share of the rows held out to choose the epoch that is kept; 0 keeps the
-        last.
-    patience : Patience
-        When to stop for want of a gain.
-    flatten : bool, default=False
-        Whether the optimiser treats every weight alike, so that it may be given all
-        of them as one vector.
-    tol : float, default=0.0
-        Loss on held-out rows that counts as a gain.
-    precision : {"float32", "bf16"}, default="float32"
-        Of the products in training.
-    lr_schedule : None, float, "cosine" or callable
-        See `schedule_factor`.
-    guard : float or None, default=None
-        Standard errors by which the first run has to better the state before it on
-        the held-out rows; else that state is kept. None guards nothing.
-    start_share : float, default=0.0
+    device : str or torch.device, default="cpu"
+    predict_nonlinearity : callable or "auto", default="auto"
+        What skorch's `predict` applies to the decoder's output.
+    pca_weight : float, default=0.0
         Of the density before the first run in that which is kept; see `PCAFallback`.
     as_given : bool, default=False
         Whether to take as many steps, and to follow them as closely, as a loop without
         validation rows and averages would: an epoch then has as many rows as there are
         with the validation rows, some of them twice.
-    make_gradient_fn : callable (module, flat, precision) -> callable or None
-        Looks for a way to a batch's gradient that is faster than autograd: a
-        `GradientFn`, or None.
-    **kwargs
-        Of `skorch.NeuralNet`.
 
     Attributes
     ----------
@@ -105,37 +79,34 @@ class AutoEncoderNet(EpochLoop):
     def __init__(
         self,
         module: nn.Module,
+        config: TrainingConfig,
         *,
         seeds: Seeds,
-        gradient_clip: float | None = 1.0,
-        weight_average: float | None = 0.99,
-        validation_fraction: float = 0.1,
-        patience: Patience = DEFAULT_PATIENCE,
-        flatten: bool = False,
-        tol: float = 0.0,
-        precision: str = "float32",
-        lr_schedule: Schedule = None,
-        guard: float | None = None,
-        start_share: float = 0.0,
+        device: str | torch.device = "cpu",
+        predict_nonlinearity: Callable[[Tensor], Tensor] | str = "auto",
+        pca_weight: float = 0.0,
         as_given: bool = False,
-        make_gradient_fn: MakeGradientFn = None,
-        **kwargs: Any,
     ) -> None:
-        # The module scores itself, in `get_loss`, and splitting is ours.
-        super().__init__(module, nn.Identity, train_split=None, **kwargs)
+        of_optimizer = {f"optimizer__{k}": v for k, v in config.optimizer_args.items()}
+        super().__init__(
+            module,
+            nn.Identity,  # the module scores itself, in `get_loss`
+            optimizer=config.optimizer,
+            lr=config.lr,
+            max_epochs=config.max_epochs,
+            batch_size=config.batch_size,
+            train_split=None,  # splitting is ours
+            callbacks=config.callbacks,
+            predict_nonlinearity=predict_nonlinearity,
+            verbose=config.verbose,
+            device=device,
+            **of_optimizer,
+            **config.extra,
+        )
+        self.config = config
         self.seeds = seeds
-        self.gradient_clip = gradient_clip
-        self.weight_average = weight_average
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.flatten = flatten
-        self.tol = tol
-        self.precision = precision
-        self.lr_schedule = lr_schedule
-        self.guard = guard
-        self.start_share = start_share
+        self.pca_weight = pca_weight
         self.as_given = as_given
-        self.make_gradient_fn = make_gradient_fn
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to a run: a callback may pickle the net in one."""
@@ -179,7 +150,7 @@ class AutoEncoderNet(EpochLoop):
         self.flat_: FlatParameters | None = None
         super().initialize()
         lead = LEAD_AS_GIVEN if self.as_given else LEAD
-        self.average_ = EMA(self.module_, self.weight_average, self.flat_, lead)
+        self.average_ = EMA(self.module_, self.config.weight_average, self.flat_, lead)
         self.order_ = make_generator(self.seeds.order)
         self.noise_ = make_generator(self.seeds.noise, self.device)
         self.module_.use_generator(self.noise_)
@@ -192,7 +163,7 @@ class AutoEncoderNet(EpochLoop):
     def initialize_optimizer(self, triggered_directly: Any = None) -> "AutoEncoderNet":
         """Return the optimiser the weights, as one vector where that can be."""
         freezes = any(isinstance(cb, ParamMapper) for _, cb in self.callbacks_)
-        if self.flatten and not freezes and FlatParameters.fits(self.module_):
+        if self.config.flatten and not freezes and FlatParameters.fits(self.module_):
             self.flat_ = self.flat_ or FlatParameters(self.module_)
         weights = (
             [("weights", self.flat_.vector)]
@@ -226,7 +197,9 @@ class AutoEncoderNet(EpochLoop):
         rows = self.get_dataset(X, y)
         if isinstance(rows, RowDataset) and rows.validation is not None:
             return rows, rows.validation
-        train, valid = split_rows(len(rows), self.validation_fraction, self.seeds.split)
+        train, valid = split_rows(
+            len(rows), self.config.validation_fraction, self.seeds.split
+        )
         if valid is None:
             return rows, None
         # An array is as good as the sequence of ints that torch's type asks for.
@@ -370,7 +343,7 @@ class AutoEncoderNet(EpochLoop):
 
     def _begin_run(self, train: Dataset, held_out: Any, epochs: int) -> None:
         self.diverged_ = self.interrupted_ = False
-        self.average_.set_decay(self.weight_average)
+        self.average_.set_decay(self.config.weight_average)
         self.average_.apply()
         self.module_.use_generator(self.noise_)
         self._first_epoch = self.n_epochs_
@@ -380,13 +353,13 @@ class AutoEncoderNet(EpochLoop):
             hooks_batches(callback) for _, callback in self.callbacks_
         )
         self.gradient_fn_ = None
-        if self.make_gradient_fn is not None and self.flat_ is not None:
-            self.gradient_fn_ = self.make_gradient_fn(
-                self.module_, self.flat_, self.precision
-            )
+        make = self.config.make_gradient_fn
+        if make is not None and self.flat_ is not None:
+            make = fast_step if isinstance(make, str) else make
+            self.gradient_fn_ = make(self.module_, self.flat_, self.config.precision)
         self._bars = [cb for _, cb in self.callbacks_ if isinstance(cb, BatchBar)]
         self.best_ = BestCheckpoint(
-            self.average_.weights_in_module, held_out is None, self.tol
+            self.average_.weights_in_module, held_out is None, self.config.tol
         )
         # The state before the first step is a candidate: no run makes a model worse
         # on held-out rows than it was.
@@ -395,12 +368,12 @@ class AutoEncoderNet(EpochLoop):
         self._is_validated = held_out is not None
         if held_out is not None:
             score, _, _ = self._validate(held_out)
-            if self.guard is not None and self._first_epoch == 0:
+            if self.config.fallback_margin is not None and self._first_epoch == 0:
                 self.guard_ = PCAFallback(
                     self.module_,
                     lambda: self._row_losses(held_out),
-                    self.guard,
-                    self.start_share,
+                    self.config.fallback_margin,
+                    self.pca_weight,
                 )
         self.start_score_ = score
         self.best_.start(self.module_, score)
@@ -415,9 +388,11 @@ class AutoEncoderNet(EpochLoop):
         done = self._first_epoch + epoch - 1
         total = self._first_epoch + self._run_epochs
         self.module_.objective = self._objective.at_epoch(done, total)
-        if self.lr_schedule is not None:
+        if self.config.lr_schedule is not None:
             for group in self.raw_optimizer_.param_groups:
-                group["lr"] = self.lr * schedule_factor(self.lr_schedule, done, total)
+                group["lr"] = self.lr * schedule_factor(
+                    self.config.lr_schedule, done, total
+                )
         self.notify("on_epoch_begin", **on_epoch)
         self.run_single_epoch(batches, True, "train", self.train_step)
         # Epochs are compared by what is wanted in the end.
@@ -434,7 +409,7 @@ class AutoEncoderNet(EpochLoop):
                 self.best_.update(self.module_, score, epoch)
         if is_stopped or self.diverged_ or held_out is None:
             return is_stopped or self.diverged_
-        return self.patience.should_stop(
+        return self.config.patience.should_stop(
             epoch=epoch, best_epoch=self.best_.epoch, steps_an_epoch=len(batches)
         )
 
@@ -477,7 +452,7 @@ class AutoEncoderNet(EpochLoop):
         if self.best_.epoch > 0:
             self.best_epoch_ = self._first_epoch + self.best_.epoch
         # A start from PCA comes with the variances of probabilistic PCA.
-        if self.best_epoch_ > 0 or self.guard is None:
+        if self.best_epoch_ > 0 or self.config.fallback_margin is None:
             self._calibrate(train)
         self.unfinished_, self.is_stepping_ = None, False
         self.guard_ = None

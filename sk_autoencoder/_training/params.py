@@ -3,19 +3,22 @@
 import inspect
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
-from functools import cache
 from numbers import Real
 from typing import Any
 
 from skorch import NeuralNet
 
-from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.values import shortened
 
-__all__ = ["checked_net_params", "refuse_unknown_arguments"]
+__all__ = ["OPTIMIZER", "OWN_FIELDS", "refuse_unknown_arguments", "with_net_params"]
 
+# What the names of the optimizer's arguments begin with.
 OPTIMIZER = "optimizer__"
+# Fields of a `TrainingConfig` that the estimator has no parameters for.
+OWN_FIELDS = ("gradient_clip", "weight_average", "flatten", "make_gradient_fn")
 # Arguments of optimizers that the estimator has parameters for.
 PARAMETERS_OF_OURS = ("lr", "weight_decay")
 # Parts of skorch's net that take arguments of their own.
@@ -35,7 +38,7 @@ SET_BY_ESTIMATOR = {
     "callbacks": "callbacks",
     "criterion": "loss",
     "device": "device",
-    "guard": "init",
+    "fallback_margin": "init",
     "lr": "lr",
     "lr_schedule": "lr_schedule",
     "max_epochs": "max_epochs",
@@ -53,19 +56,19 @@ SET_BY_ESTIMATOR = {
     "warm_start": "warm_start",
 }
 # Set by the estimator too, and following from several of its parameters.
-WITHOUT_PARAMETER = ("predict_nonlinearity", "start_share")
+WITHOUT_PARAMETER = ("predict_nonlinearity", "pca_weight", "as_given")
 
 
-def checked_net_params(
-    net_params: dict[str, Any] | None, optimizer: type, *, loss: str
-) -> dict[str, Any]:
-    """Return an estimator's `net_params`, checked.
+def with_net_params(
+    config: TrainingConfig, net_params: dict[str, Any] | None, *, loss: str
+) -> TrainingConfig:
+    """Return a config with an estimator's `net_params` in it, checked.
 
     Parameters
     ----------
+    config : TrainingConfig
+        Of the estimator's other parameters.
     net_params : dict or None
-    optimizer : type
-        The torch class that takes the steps.
     loss : {"loss", "likelihood"}
         Name of the parameter that says how a reconstruction is scored.
 
@@ -78,6 +81,9 @@ def checked_net_params(
         is out of range.
     """
     params = dict(net_params or {})
+    own: dict[str, Any] = {}
+    of_optimizer: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     for key, value in params.items():
         if not isinstance(key, str):
             raise TypeError(
@@ -86,11 +92,17 @@ def checked_net_params(
             )
         _refuse_own_key(key, loss)
         _refuse_unknown_key(key)
-        _check_value(key, value)
-    of_optimizer = [key for key in params if key.startswith(OPTIMIZER)]
-    names = [key.removeprefix(OPTIMIZER) for key in of_optimizer]
-    refuse_unknown_arguments(optimizer, names, f"net_params={shortened(params)}")
-    return params
+        if key in OWN_FIELDS:
+            _check_value(key, value)
+            own[key] = value
+        elif key.startswith(OPTIMIZER):
+            of_optimizer[key.removeprefix(OPTIMIZER)] = value
+        else:
+            extra[key] = value
+    source = f"net_params={shortened(params)}"
+    refuse_unknown_arguments(config.optimizer, of_optimizer, source)
+    args = {**config.optimizer_args, **of_optimizer}
+    return replace(config, **own, optimizer_args=args, extra=extra)
 
 
 def refuse_unknown_arguments(
@@ -118,35 +130,19 @@ def refuse_unknown_arguments(
     free = [name for name in known if name not in PARAMETERS_OF_OURS]
     for name in names:
         if name not in known and name != "param_groups":  # which skorch takes out
+            close = get_close_matches(name, free, n=1)
+            advice = repr(close[0]) if close else f"some of {', '.join(free)}"
             raise ValueError(
                 f"expected arguments of {optimizer.__name__}, got {name!r} in {source}."
-                f" {_pass(name, free)}."
+                f" Pass {advice}."
             )
-
-
-def _pass(name: str, known: Iterable[str]) -> str:
-    """Return advice: the name that was probably meant, or all of them."""
-    close = get_close_matches(name, list(known), n=1)
-    if close:
-        return f"Pass {close[0]!r}"
-    return f"Pass some of {', '.join(known)}"
-
-
-@cache
-def _arguments_of_the_net() -> tuple[str, ...]:
-    """Return the names of the net's arguments that the estimator leaves to users."""
-    found: dict[str, None] = {}
-    for kind in (AutoEncoderNet, NeuralNet):
-        for name, parameter in inspect.signature(kind).parameters.items():
-            if parameter.kind is not parameter.VAR_KEYWORD:
-                found[name] = None
-    reserved = {*SET_BY_ESTIMATOR, *WITHOUT_PARAMETER}
-    return tuple(name for name in found if name not in reserved)
 
 
 def _refuse_unknown_key(key: str) -> None:
     """Refuse a key that is no argument of the net, nor of a part of it."""
-    known = _arguments_of_the_net()
+    reserved = {"kwargs", *SET_BY_ESTIMATOR, *WITHOUT_PARAMETER}
+    of_skorch = inspect.signature(NeuralNet).parameters
+    known = [*OWN_FIELDS, *(name for name in of_skorch if name not in reserved)]
     if key in known or any(key.startswith(p) and key != p for p in PARTS):
         return
     close = get_close_matches(key, [*known, *PARTS], n=1)
@@ -191,10 +187,8 @@ def _check_value(key: str, value: Any) -> None:
         expected, example = "a number in [0, 1), or None,", "0.99, or None"
     elif key == "make_gradient_fn":
         fits, expected, example = callable(value), "a callable, or None,", "None"
-    elif key == "flatten":
-        fits, expected, example = isinstance(value, bool), "True or False", "False"
     else:
-        return
+        fits, expected, example = isinstance(value, bool), "True or False", "False"
     if not (fits or (value is None and key != "flatten")):
         raise ValueError(
             f"expected {expected} for {key}, got net_params={{{key!r}: {value!r}}}. "

@@ -20,8 +20,6 @@ __all__ = [
     "BestCheckpoint",
     "FlatParameters",
     "PCAFallback",
-    "Patience",
-    "GradientFn",
     "RunningMeans",
     "EMA",
     "beyond_chance",
@@ -394,40 +392,6 @@ def beyond_chance(gains: Tensor, n_errors: float) -> bool:
 def _all_finite(weights: list[Tensor]) -> bool:
     """Whether every weight is finite, with one synchronisation."""
     return math.isfinite(float(torch.stack(foreach_norm(weights)).sum()))
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to go on without a gain.
-
-    Parameters
-    ----------
-    n_iter_no_change : int or None
-        Epochs; None is the larger of `steps` steps and `share` of the steps that
-        the best state took.
-    """
-
-    n_iter_no_change: int | None = None
-    steps: int = 400
-    share: float = 0.6
-
-    def should_stop(self, *, epoch: int, best_epoch: int, steps_an_epoch: int) -> bool:
-        """Whether to stop; both epochs are counted from this run's start."""
-        without_gain = epoch - best_epoch
-        if self.n_iter_no_change is not None:
-            return without_gain >= self.n_iter_no_change
-        allowed = max(self.steps, self.share * best_epoch * steps_an_epoch)
-        return without_gain * steps_an_epoch >= allowed
-
-
-GradientFn = Callable[
-    [Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]
-]
-"""From centred rows and their target: writes the gradient, gives loss and terms.
-
-Both are means over the rows, without a graph, and may be overwritten by the next call.
-There are no terms where the loss is the only one.
-"""
 
 
 def detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

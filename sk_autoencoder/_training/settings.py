@@ -1,103 +1,102 @@
-"""Settings of a net that are set anew, or taken away, between two of its runs."""
+"""A config that is set anew, or in part taken away, between two runs of its net."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
+from skorch import NeuralNet
 from torch import nn
 
 from sk_autoencoder._training.callbacks import EpochBar
+from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.comparison import is_same
 
-__all__ = ["update_settings"]
+__all__ = ["update_config"]
 
-# What a net is built around stays as it is, whatever the settings now say.
-KEPT = frozenset({"optimizer", "optimizer__fused", "flatten"})
-OPTIMIZER = "optimizer__"
+# Fields that skorch keeps, and callbacks may move, under names of its own.
+OF_SKORCH = ("lr", "max_epochs", "batch_size", "verbose")
 
 
-def update_settings(
-    net: AutoEncoderNet,
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Bring a net up to date with settings; those taken away are defaults again.
+def update_config(net: AutoEncoderNet, new: TrainingConfig) -> TrainingConfig:
+    """Bring a net up to date with a config; what has not changed stays as it is.
+
+    The optimizer stays what it is, since its state goes on, and so does whether it has
+    all weights as one vector.
 
     Parameters
     ----------
     net : AutoEncoderNet
         Between two runs.
-    old, new : mapping of str to object
-        Further arguments that it was built with, and those that it would now be built
-        with.
-    defaults : mapping of str to object
-        Of settings whose default is not the net's own.
+    new : TrainingConfig
 
     Returns
     -------
-    settings : dict of str to object
-        Those that the net has now: it can be built of them.
+    config : TrainingConfig
+        That the net has now.
     """
+    old = net.config
+    args = {k: v for k, v in new.optimizer_args.items() if k != "fused"}
+    if "fused" in old.optimizer_args:
+        args["fused"] = old.optimizer_args["fused"]
+    new = replace(
+        new, optimizer=old.optimizer, flatten=old.flatten, optimizer_args=args
+    )
     changed = {
-        name: value
-        for name, value in new.items()
-        if name not in KEPT
-        and name != "callbacks"
-        and (name not in old or not is_same(value, old[name]))
+        field.name
+        for field in fields(TrainingConfig)
+        if not is_same(getattr(old, field.name), getattr(new, field.name))
     }
-    removed = old.keys() - new.keys() - KEPT
     if "lr_schedule" in changed:
-        changed["lr"] = new["lr"]  # the old schedule had moved it
-    found = {**_own_defaults(), **_optimizer_defaults(new, removed), **defaults}
-    net.set_params(**changed, **{n: found[n] for n in removed & found.keys()})
-    for name in removed - _own_defaults().keys():
+        changed.add("lr")  # the old schedule had moved it
+    params = {name: getattr(new, name) for name in OF_SKORCH if name in changed}
+    if "optimizer_args" in changed:
+        defaults = {} if old.optimizer_args.keys() <= args.keys() else _defaults(new)
+        items = _changed_items(old.optimizer_args, args, defaults)
+        params |= {f"optimizer__{name}": value for name, value in items.items()}
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(NeuralNet).parameters.items()
+    }
+    items = _changed_items(old.extra, new.extra, defaults)
+    net.set_params(**params, **items)
+    for name in old.extra.keys() - new.extra.keys() - defaults.keys():
         net.__dict__.pop(name, None)  # arguments of a part of the net
-    kept = {name: value for name, value in old.items() if name not in removed}
-    settings = {**kept, **changed}
-    callbacks = new.get("callbacks", [])
-    has_other = not _are_same_callbacks(old.get("callbacks", []), callbacks)
-    if has_other or "verbose" in changed or _names_callbacks(removed):
-        net.callbacks = settings["callbacks"] = callbacks
+    if _are_same_callbacks(old.callbacks, new.callbacks):
+        new = replace(new, callbacks=old.callbacks)
+    names = old.extra.keys() ^ new.extra.keys()
+    net.config = new
+    if (
+        new.callbacks is not old.callbacks
+        or "verbose" in changed
+        or any(name.startswith("callbacks__") for name in names)
+    ):
+        net.callbacks = new.callbacks
         net.initialize_callbacks()
-    return settings
+    return new
 
 
-def _own_defaults() -> dict[str, Any]:
-    """Return the defaults of the arguments of a net, skorch's included."""
-    found: dict[str, Any] = {}
-    for kind in reversed(AutoEncoderNet.__mro__):
-        for name, parameter in inspect.signature(kind.__init__).parameters.items():
-            if parameter.default is not parameter.empty:
-                found[name] = parameter.default
-    return found
-
-
-def _optimizer_defaults(
-    settings: Mapping[str, Any], removed: Iterable[str]
+def _changed_items(
+    old: Mapping[str, Any], new: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what an optimizer of these settings has for arguments that are not given.
+    """Return what is new or has changed, and the defaults of what was taken away."""
+    items = {n: v for n, v in new.items() if n not in old or not is_same(v, old[n])}
+    gone = old.keys() - new.keys()
+    return {**items, **{name: defaults[name] for name in gone & defaults.keys()}}
+
+
+def _defaults(config: TrainingConfig) -> dict[str, Any]:
+    """Return what an optimizer has for the arguments that a config does not give.
 
     A class may take arguments that its signature does not name: so it is asked.
     """
-    if not any(name.startswith(OPTIMIZER) for name in removed):
-        return {}
-    given = {
-        name.removeprefix(OPTIMIZER): value
-        for name, value in settings.items()
-        if name.startswith(OPTIMIZER) and name not in KEPT
-    }
-    given.setdefault("lr", settings["lr"])
-    weights = [nn.Parameter(torch.zeros(1))]
-    (group,) = settings["optimizer"](weights, **given).param_groups
-    return {f"{OPTIMIZER}{name}": value for name, value in group.items()}
-
-
-def _names_callbacks(names: Iterable[str]) -> bool:
-    """Return whether settings such as callbacks__print_log are among these."""
-    return any(name.startswith("callbacks__") for name in names)
+    given = {k: v for k, v in config.optimizer_args.items() if k != "fused"}
+    weights: Any = [nn.Parameter(torch.zeros(1))]
+    make: Any = config.optimizer
+    (group,) = make(weights, **{"lr": config.lr, **given}).param_groups
+    return dict(group)
 
 
 def _are_same_callbacks(old: list[Any], new: list[Any]) -> bool:

@@ -1,11 +1,11 @@
 """Every name of today has its place in files: those of 0.1.0, and what came since."""
 
 import dataclasses
-import inspect
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_iris
 
 import sk_autoencoder
@@ -21,15 +21,16 @@ from sk_autoencoder._outliers.scorer import Scorer
 from sk_autoencoder._saving.formats import (
     ADDED,
     RENAMED,
+    SETTINGS_1,
     check_names,
     upgraded,
     upgraded_array,
 )
 from sk_autoencoder._saving.registry import NETWORKS, RECORDS
-from sk_autoencoder._saving.settings_checks import CONSTRAINTS, NOT_SETTINGS
+from sk_autoencoder._saving.settings_checks import CONSTRAINTS
 from sk_autoencoder._saving.state import capture
 from sk_autoencoder._saving.state_checks import NET_NAMES
-from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.config import TrainingConfig
 
 _TRANSFORMER = (
     "activation allow_missing batch_norm batch_size callbacks categorical_features "
@@ -148,12 +149,24 @@ def test_what_is_captured_has_the_names_that_are_checked():
     assert set(state["net"]) == set(NET_NAMES)
 
 
-def test_every_argument_of_the_net_has_a_constraint():
-    known = set(inspect.signature(AutoEncoderNet.__init__).parameters)
-    assert known == (known & set(CONSTRAINTS)) | set(NOT_SETTINGS), (
-        "an argument of AutoEncoderNet without a constraint: a file must not set it "
+def test_every_field_of_a_training_config_has_a_constraint():
+    assert names_of(TrainingConfig) == set(CONSTRAINTS), (
+        "a field of TrainingConfig without a constraint: a file must not set it "
         "unchecked. Give it one in sk_autoencoder._saving.settings_checks.CONSTRAINTS."
     )
+
+
+def test_settings_of_0_1_0_are_fields_of_a_training_config():
+    of_today = set(SETTINGS_1.values())
+    assert of_today == names_of(TrainingConfig) - {"optimizer_args", "extra"}
+    record = TrainingConfig(torch.optim.SGD, 0.1, 3, 32, {"momentum": 0.9})
+    fields = {name: getattr(record, SETTINGS_1[name]) for name in SETTINGS_1}
+    old = dict.fromkeys(NAMES_1["Plan"])
+    old["settings"] = {**fields, "optimizer__momentum": 0.9}
+    assert upgraded("Plan", old)["training"] == record
+    old["settings"] = {**fields, "compile": True}
+    with pytest.raises(ValueError, match="a setting 'compile'"):
+        upgraded("Plan", old)
 
 
 FITTED = {

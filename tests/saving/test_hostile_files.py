@@ -333,11 +333,11 @@ VALUES = {
         "another number of groups of weights, in the state of the optimizer",
     ),
     "a net that is compiled": (
-        lambda file: file.add("compile", True, *PLAN, "settings"),
+        lambda file: file.add("compile", True, *PLAN, "training", "extra"),
         "a setting 'compile'",
     ),
     "a batch of no samples": (
-        lambda file: file.put(0, *PLAN, "settings", "batch_size"),
+        lambda file: file.put(0, *PLAN, "training", "batch_size"),
         "The 'batch_size' parameter of the plan must be an int in the range [1, inf). "
         "Got 0 instead.",
     ),

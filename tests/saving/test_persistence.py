@@ -297,7 +297,7 @@ BROKEN = {
     "huge_code": lambda h, i: set_in_plan(i, "n_components", 10**12),
     "no_plan": lambda h, i: plan(i).clear(),
     "smaller_code": lambda h, i: set_in_plan(i, "n_components", 2),
-    "unknown_device": lambda h, i: set_in_plan(i, "settings", {"$dict": [["zzz", 1]]}),
+    "unknown_device": lambda h, i: set_in_plan(i, "training", {"$dict": [["zzz", 1]]}),
 }
 
 

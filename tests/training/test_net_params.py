@@ -52,7 +52,7 @@ def fit(cls=AutoEncoderTransformer, **params):
         ("verbose", 1, "verbose"),
         ("warm_start", True, "warm_start"),
         ("seeds", None, "random_state"),
-        ("guard", None, "init"),
+        ("fallback_margin", None, "init"),
         ("patience", 3, "n_iter_no_change"),
         ("module", None, "network"),
         ("module__encoder", None, "network"),
@@ -219,9 +219,9 @@ def test_net_params_in_range_reach_the_net():
         "make_gradient_fn": None,
     }
     net = fit(net_params=params).net_
-    assert net.gradient_clip == 0.5
-    assert net.weight_average == 0
-    assert fit(net_params={"gradient_clip": None}).net_.gradient_clip is None
+    assert net.config.gradient_clip == 0.5
+    assert net.config.weight_average == 0
+    assert fit(net_params={"gradient_clip": None}).net_.config.gradient_clip is None
 
 
 # ----------------------------------------------------------- partial optimizers

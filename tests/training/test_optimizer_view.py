@@ -269,7 +269,7 @@ def test_weights_of_a_copy_are_one_vector():
 
 def test_net_that_was_never_initialized_can_be_copied():
     net = copy.deepcopy(KINDS["no epochs"]).fit(X).net_
-    bare = AutoEncoderNet(copy.deepcopy(net.module_), seeds=net.seeds)
+    bare = AutoEncoderNet(copy.deepcopy(net.module_), net.config, seeds=net.seeds)
     again = pickle.loads(pickle.dumps(bare))
     assert not again.initialized_
-    assert again.initialize().flat_ is None
+    assert isinstance(again.initialize().flat_, FlatParameters)

@@ -28,12 +28,9 @@ from sk_autoencoder import (
 from sk_autoencoder._fitting.recipe import automatic_batch_size, automatic_epochs
 from sk_autoencoder._objectives.reconstruct import Reconstruct
 from sk_autoencoder._training.batches import Batches, RowDataset, split_rows
+from sk_autoencoder._training.config import Patience
 from sk_autoencoder._training.net import AutoEncoderNet
-from sk_autoencoder._training.selection import (
-    EMA,
-    BestCheckpoint,
-    Patience,
-)
+from sk_autoencoder._training.selection import EMA, BestCheckpoint
 from sk_autoencoder._utils.schedules import schedule_factor
 from sk_autoencoder.exceptions import DivergenceError
 
