@@ -1,12 +1,14 @@
-"""The three axes, as abstract classes. They know nothing of each other.
+"""The three axes, as abstract classes, and what a net trains.
 
 A *network* turns a signal into numbers and back. An *objective* says what
 corrupts the input, how the code is drawn, and what is added to the loss. *Columns*
-say how a column is scaled, decoded and scored. `_fitting/build.py` joins one of each.
+say how a column is scaled, decoded and scored. They know nothing of each other:
+`_fitting/build.py` joins one of each to a *trainable module*.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["Columns", "Network", "Objective"]
+__all__ = ["Columns", "Network", "Objective", "TrainableModule"]
 
 
 class Network(BaseEstimator, ABC):
@@ -356,3 +358,48 @@ class Columns(Float64Buffers, ABC):
     @abstractmethod
     def mask(self, x: Tensor, keep: Tensor) -> Tensor:
         """Return centred rows that are missing where `keep` is false."""
+
+
+class TrainableModule(torch.nn.Module, ABC):
+    """What a net trains: centred rows go in, and a loss comes out.
+
+    Attributes
+    ----------
+    columns : Columns
+        Of the rows.
+    objective : Objective
+        Combines the terms of the loss. A run sets that of each epoch.
+    generator : torch.Generator
+        Draws all noise; see `use_generator`.
+    """
+
+    columns: Columns
+    objective: Objective
+    generator: torch.Generator
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run centred rows (n, n_features) through, for `loss_terms`."""
+
+    @abstractmethod
+    def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+        """Return the terms of the loss by name, each a mean over the rows."""
+
+    @abstractmethod
+    def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+        """Score each centred row, (n,), by what `forward` gives for it."""
+
+    @cached_property
+    def _drawing(self) -> list[Any]:
+        """Parts that draw noise of their own, such as dropout."""
+        return [part for part in self.modules() if hasattr(part, "generator")]
+
+    def use_generator(self, generator: torch.Generator) -> None:
+        """Draw all noise, dropout included, from this generator from now on."""
+        for part in self._drawing:
+            part.generator = generator
+        self.generator = generator
+
+    def n_weights(self) -> int:
+        """Count the numbers that a row is multiplied by."""
+        return sum(weight.numel() for weight in self.parameters())

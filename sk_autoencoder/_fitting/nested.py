@@ -33,7 +33,8 @@ def train_prefixes(
     rows: RowDataset,
     *,
     interrupts: Interrupts,
-    **how: Any,
+    epochs: int | None = None,
+    hold_out: bool = True,
 ) -> np.ndarray:
     """Train a prefix decoder on the codes of a trained net, unless interrupted.
 
@@ -48,7 +49,7 @@ def train_prefixes(
         That the net was trained on.
     interrupts : Interrupts
         Of the fit.
-    **how
+    epochs, hold_out
         Of `AutoEncoderNet.fit_loop`.
 
     Returns
@@ -61,10 +62,9 @@ def train_prefixes(
     work = min(net.batch_size, len(rows)) * prefix_net.module_.n_weights()
     with threads_for(work):
         if plan.n_components > 1:  # one component has no prefix
-            if interrupts.caught:
-                prefix_net.settle(rows, **how)
-            else:
-                prefix_net.partial_fit(rows, None, interrupts=interrupts, **how)
+            prefix_net.partial_fit(
+                rows, epochs=epochs, hold_out=hold_out, interrupts=interrupts
+            )
             warn_about_run(prefix_net)
             _set_gates(net, prefix_net.module_.decoder, rows)
         prefix_net.module_.eval()

@@ -110,7 +110,8 @@ def train(
     rows: RowDataset,
     *,
     interrupts: Interrupts,
-    **how: Any,
+    epochs: int | None = None,
+    hold_out: bool = True,
 ) -> LatentMoments:
     """Train a net, unless the fit was interrupted: then bring it in order.
 
@@ -123,7 +124,7 @@ def train(
         Around the plan's mean, on the net's device.
     interrupts : Interrupts
         Of the fit.
-    **how
+    epochs, hold_out
         Of `AutoEncoderNet.fit_loop`.
 
     Returns
@@ -138,10 +139,7 @@ def train(
     """
     module = net.module_
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
-        if interrupts.caught:
-            net.settle(rows, **how)
-        else:
-            net.partial_fit(rows, None, interrupts=interrupts, **how)
+        net.partial_fit(rows, epochs=epochs, hold_out=hold_out, interrupts=interrupts)
         warn_about_run(net)
         if plan.axes is not None and net.history and net.best_epoch_ == 0:
             print_message(net.callbacks_, FELL_BACK)
@@ -174,9 +172,10 @@ def warn_about_run(net: AutoEncoderNet) -> None:
     A loss explodes if it becomes NaN or infinite, or, without a fallback to PCA, on the
     validation samples a million times what it was before the first step.
     """
-    last, kept = net.n_epochs_, net.best_epoch_
-    start, end = net.start_score_, net.last_losses_.get("valid_loss", 0.0)
-    if net.diverged_:
+    run, last, kept = net.last_run_, net.n_epochs_, net.best_epoch_
+    assert run is not None
+    start, end = run.start_loss, run.losses.get("valid_loss", 0.0)
+    if run.diverged:
         expected, got = "a finite loss", "NaN or infinity"
         what = "became NaN or infinite"
     elif net.config.fallback_margin is None and end > max(ABSURD * abs(start), 1.0):
@@ -198,7 +197,9 @@ def warn_about_run(net: AutoEncoderNet) -> None:
 
 def _judge_error(net: AutoEncoderNet, moments: LatentMoments) -> None:
     """Warn of a run whose last state is kept, and absurd, for want of validation."""
-    if net.last_losses_ and moments.error > ABSURD * moments.total > 0:
+    run = net.last_run_
+    assert run is not None
+    if run.losses and moments.error > ABSURD * moments.total > 0:
         ratio = moments.error / moments.total
         message = (
             f"The squared error of the reconstructions is {ratio:.6g} times the "

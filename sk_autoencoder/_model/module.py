@@ -1,17 +1,14 @@
 """The forward pass."""
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._model.latent_map import LatentMap, LatentMapLayer
-from sk_autoencoder._protocols import Columns, Objective
+from sk_autoencoder._protocols import Columns, Objective, TrainableModule
 
 __all__ = ["AutoEncoderModule"]
 
 
-class AutoEncoderModule(nn.Module):
+class AutoEncoderModule(TrainableModule):
     """An encoder and a decoder between two faces of the columns.
 
     It takes *centred* rows, `x - mean`, as the batches bring them. `network_code` is
@@ -43,8 +40,6 @@ class AutoEncoderModule(nn.Module):
 
     shown: Tensor | None
 
-    generator: torch.Generator
-
     def __init__(
         self,
         *,
@@ -64,9 +59,6 @@ class AutoEncoderModule(nn.Module):
         self.prefixes: nn.Module | None = None
         self.kept: int | None = None
         self.register_buffer("shown", None, persistent=False)
-        self._drawing: list[Any] = [
-            m for m in self.modules() if hasattr(m, "generator")
-        ]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run centred rows (n, n_features) through, corrupted in training mode.
@@ -108,13 +100,3 @@ class AutoEncoderModule(nn.Module):
     def encoder_output(self, x: Tensor) -> Tensor:
         """Return the encoder's output for centred rows without noise."""
         return self.encoder(self.columns.encode(x))
-
-    def use_generator(self, generator: torch.Generator) -> None:
-        """Draw all noise, dropout included, from this generator from now on."""
-        self.generator = generator
-        for part in self._drawing:
-            part.generator = generator
-
-    def n_weights(self) -> int:
-        """Count the trainable numbers."""
-        return sum(weight.numel() for weight in self.parameters())

@@ -11,7 +11,6 @@ ICML.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import exact_product, zero_last_layer
-from sk_autoencoder._protocols import Columns, Objective
+from sk_autoencoder._protocols import Objective, TrainableModule
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
 __all__ = ["NestedDecoder", "NestedModule"]
@@ -102,7 +101,7 @@ class NestedDecoder(Float64Buffers):
         return self.linear(prefix) + learnt * self.units[lengths - 1].unsqueeze(1)
 
 
-class NestedModule(nn.Module):
+class NestedModule(TrainableModule):
     """Training of a prefix decoder on the codes of a trained module.
 
     It stands where an `AutoEncoderModule` stands to the net. Each row is reconstructed
@@ -116,21 +115,13 @@ class NestedModule(nn.Module):
     decoder : NestedDecoder
     """
 
-    generator: torch.Generator
-
     def __init__(self, trained: AutoEncoderModule, decoder: NestedDecoder) -> None:
         super().__init__()
+        # In a tuple and in `__dict__` they are no parts of this module.
         self._trained = (trained,)
+        self.__dict__["columns"] = trained.columns
         self.decoder = decoder
         self.objective = Objective()
-        self._drawing: list[Any] = [
-            m for m in decoder.modules() if hasattr(m, "generator")
-        ]
-
-    @property
-    def columns(self) -> Columns:
-        """Columns of the trained module."""
-        return self._trained[0].columns
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run centred rows through; give raw rows and the lengths of the prefixes."""
@@ -152,16 +143,9 @@ class NestedModule(nn.Module):
     def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
         """Score each centred row, (n,), by what `forward` gives for it."""
         raw, lengths = output
-        losses = self._trained[0].columns.per_sample_loss(raw, x)
+        losses = self.columns.per_sample_loss(raw, x)
         return losses / self.decoder.units[lengths - 1].square()
-
-    def use_generator(self, generator: torch.Generator) -> None:
-        """Draw lengths and dropout from this generator from now on."""
-        self.generator = generator
-        for part in self._drawing:
-            part.generator = generator
 
     def n_weights(self) -> int:
         """Count the numbers that a row is multiplied by."""
-        own = sum(weight.numel() for weight in self.parameters())
-        return own + self._trained[0].n_weights()
+        return super().n_weights() + self._trained[0].n_weights()

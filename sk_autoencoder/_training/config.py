@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sk_autoencoder._utils.schedules import Schedule
 
-__all__ = ["GradientFn", "Patience", "TrainingConfig"]
+__all__ = ["GradientFn", "Patience", "TrainingConfig", "detached"]
 
 GradientFn = Callable[
     [Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]
@@ -19,6 +19,13 @@ GradientFn = Callable[
 Both are means over the rows, without a graph, and may be overwritten by the next call.
 There are no terms where the loss is the only one.
 """
+
+
+def detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the terms of a loss without their graph; none where there is only one."""
+    if len(terms) < 2:
+        return {}
+    return {name: value.detach() for name, value in terms.items()}
 
 
 @dataclass(frozen=True)

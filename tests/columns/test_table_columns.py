@@ -13,7 +13,7 @@ from sk_autoencoder._columns.codes import MOST_LOGITS, RandomCodeColumn
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._training.fast.fused import FusedStep, fused_step
-from sk_autoencoder._training.selection import FlatParameters
+from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.random import make_generator
 

@@ -38,7 +38,7 @@ class Pickler(Callback):
             strict=True,
         ):
             np.testing.assert_array_equal(one, other)
-        assert again.unfinished_ is None
+        assert again.run_ is None
 
 
 @pytest.mark.parametrize("init", ["pca", "random"])

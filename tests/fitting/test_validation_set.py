@@ -41,7 +41,7 @@ def validation_loss(reducer, rows):
     """Mean loss of rows, in the units of the curves, by the module as it is now."""
     net = reducer.net_
     batches = net.get_iterator(net.get_dataset(rows))
-    return float(net._row_losses(batches).mean())
+    return float(net.sample_losses(batches).mean())
 
 
 def sizes(row):

@@ -151,7 +151,7 @@ def test_loss_by_sample_and_by_cell_are_the_same():
 def test_loss_of_pca_on_the_training_samples_is_one(loss):
     reducer = fit(loss, max_epochs=1, early_stopping=True, tol=1e9)
     net = reducer.net_
-    rows = net._row_losses(net.get_iterator(net.get_dataset(X)))
+    rows = net.sample_losses(net.get_iterator(net.get_dataset(X)))
     assert reducer.fell_back_to_pca_
     assert rows.mean().item() == pytest.approx(1, rel=1e-5)
 

@@ -21,7 +21,7 @@ from sk_autoencoder._columns import LIKELIHOODS
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.fast.fused import FusedStep, fused_step
-from sk_autoencoder._training.selection import FlatParameters
+from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder._utils.random import make_generator
 
@@ -256,7 +256,7 @@ def test_each_run_has_batches_of_its_own_sizes(estimator, by_hand):
         reducer.set_params(warm_start=True, net_params=net_params)
         reducer.set_params(batch_size=32, max_epochs=2).fit(X[:65])
         reducer.set_params(batch_size=50, max_epochs=1).fit(X[:130])
-        assert reducer.net_.gradient_fn_ is None  # nor are its buffers kept
+        assert reducer.net_.run_ is None  # nor are its buffers kept
         return reducer.partial_fit(X[:1])
 
     reducer = fit()

@@ -31,8 +31,9 @@ from sk_autoencoder import (
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._saving.state import capture
 from sk_autoencoder._training.adam import FlatAdam
-from sk_autoencoder._training.net import AutoEncoderNet
-from sk_autoencoder._training.selection import EMA, BestCheckpoint
+from sk_autoencoder._training.run import TrainingRun
+from sk_autoencoder._training.selection import BestCheckpoint
+from sk_autoencoder._training.weights import EMA
 
 X = load_digits().data[:90, 20:36]
 EPOCHS = 3
@@ -348,7 +349,7 @@ def test_an_interrupt_in_the_first_validation_is_not_swallowed(monkeypatch):
         raise KeyboardInterrupt
 
     estimator = copy.deepcopy(KINDS["from PCA"])
-    monkeypatch.setattr(AutoEncoderNet, "_validate", interrupt)
+    monkeypatch.setattr(TrainingRun, "validate", interrupt)
     with pytest.raises(KeyboardInterrupt, match=r"^$"):
         estimator.fit(X)
     assert "_fitted" not in vars(estimator)
@@ -406,11 +407,11 @@ def test_phases_end_in_one_consistent_state(kind):
             assert not points.stepped, points.where
             continue
         for net in fitted._fitted.nets:
-            assert net.unfinished_ is None
+            assert net.run_ is None
             if net.best_epoch_ == 0:
                 continue
             _, held_out = net.get_split_datasets(X)
-            loss, _, _ = net._validate(net.get_iterator(held_out))
+            loss = net.sample_losses(net.get_iterator(held_out)).mean().item()
             recorded = net.history[net.best_epoch_ - 1]["valid_loss"]
             assert loss == pytest.approx(recorded, rel=1e-6), points.where
         assert np.isfinite(fitted.transform(X)).all()

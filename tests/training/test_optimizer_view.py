@@ -19,7 +19,7 @@ from sk_autoencoder import (
 from sk_autoencoder._saving.state import capture
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.net import AutoEncoderNet
-from sk_autoencoder._training.selection import FlatParameters
+from sk_autoencoder._training.weights import FlatParameters
 
 X = load_digits().data[:60, 8:24]
 SMALL = {

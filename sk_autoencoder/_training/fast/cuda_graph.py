@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._model.module import AutoEncoderModule
-from sk_autoencoder._training.selection import FlatParameters, detached
+from sk_autoencoder._training.config import detached
+from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.stack_level import caller_level
 

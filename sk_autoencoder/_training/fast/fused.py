@@ -32,7 +32,7 @@ from sk_autoencoder._model.pca_residual import (
 )
 from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
 from sk_autoencoder._training.fast.dense import DenseBackprop, DenseLayer, dense_layers
-from sk_autoencoder._training.selection import FlatParameters
+from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import IDENTITY
 from sk_autoencoder._utils.torch_compat import has_hooks
 

@@ -1,0 +1,391 @@
+"""One run of a net: epochs over batches in memory, and the best state at its end."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping
+from skorch.callbacks import ProgressBar as BatchBar
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sk_autoencoder._protocols import Objective, TrainableModule
+from sk_autoencoder._training.callbacks import hooks_batches
+from sk_autoencoder._training.config import GradientFn, TrainingConfig, detached
+from sk_autoencoder._training.fast.fused import fast_step
+from sk_autoencoder._training.selection import BestCheckpoint, PCAFallback
+from sk_autoencoder._training.weights import EMA, FlatParameters
+from sk_autoencoder._utils.interrupts import Interrupts
+from sk_autoencoder._utils.precision import products_in
+from sk_autoencoder._utils.schedules import schedule_factor
+from sk_autoencoder._utils.threads import numpy_like_torch
+
+__all__ = ["RunResult", "TrainingRun"]
+
+# How torch begins its refusal to normalize a batch of one sample.
+ONE_VALUE = "Expected more than 1 value per channel"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes
+    ----------
+    start_loss : float
+        Of the validation samples before the first step; infinite without any.
+    losses : dict
+        The history's row of the last epoch; empty without any.
+    diverged : bool
+        Whether the loss of the last epoch was not finite.
+    """
+
+    start_loss: float
+    losses: dict[str, Any]
+    diverged: bool
+
+
+class TrainingRun:
+    """A run of a net: what lives from before its first step to after its last.
+
+    An interrupt may come between any two lines. From the end of `begin` on, the net
+    has this run as its `run_` until `end` has brought all in order: `end` can be run
+    again, from wherever it was interrupted.
+
+    An epoch runs on a loop of its own, over batches in memory, or on skorch's where a
+    callback looks at single batches or gradients. Both take the same steps; the own
+    one leaves out what nobody would see.
+
+    Parameters
+    ----------
+    net : AutoEncoderNet
+    train : Dataset
+    valid : Dataset or None
+        To choose the epoch that is kept; None keeps the last.
+    epochs : int
+        At most.
+    interrupts : Interrupts
+        Of the fit that this run is a part of.
+
+    Attributes
+    ----------
+    best : BestCheckpoint
+        Of the states so far, the one before the first step among them.
+    fallback : PCAFallback or None
+    is_stepping : bool
+        Whether the optimizer is at work: its state is then half of a step's.
+    """
+
+    def __init__(
+        self,
+        net: NeuralNet,
+        train: Dataset,
+        valid: Dataset | None,
+        *,
+        epochs: int,
+        interrupts: Interrupts,
+    ) -> None:
+        self.net, self.train, self.valid = net, train, valid
+        self.epochs, self.interrupts = epochs, interrupts
+        self.config: TrainingConfig = net.config
+        self.module: TrainableModule = net.module_
+        self.average: EMA = net.average_
+        self.flat: FlatParameters | None = net.flat_
+        self.objective: Objective = self.module.objective
+        self.batches = net.get_iterator(train, training=True)
+        self.held_out = None if valid is None else net.get_iterator(valid)
+        self.first_epoch: int = net.n_epochs_
+        callbacks = [callback for _, callback in net.callbacks_]
+        self.bars = [cb for cb in callbacks if isinstance(cb, BatchBar)]
+        self.on_skorchs_loop = isinstance(net.raw_optimizer_, torch.optim.LBFGS) or any(
+            map(hooks_batches, callbacks)
+        )
+        self.gradient_fn = self._make_gradient_fn()
+        self.best = BestCheckpoint(
+            self.average.weights_in_module, valid is None, self.config.tol
+        )
+        self.fallback: PCAFallback | None = None
+        self.start_loss = math.inf
+        self.diverged = self.is_stepping = False
+
+    def _make_gradient_fn(self) -> GradientFn:
+        """Find the fastest way to a batch's gradient."""
+        make, flat = self.config.make_gradient_fn, self.flat
+        found: GradientFn | None = None
+        if make is not None and flat is not None:
+            make = fast_step if isinstance(make, str) else make
+            found = make(self.module, flat, self.config.precision)
+        return self._gradient_by_autograd if found is None else found
+
+    def begin(self) -> None:
+        """Keep the state before the first step: no run makes a model worse than it."""
+        net = self.net
+        self.average.set_decay(self.config.weight_average)
+        self.average.apply()
+        self.module.use_generator(net.noise_)
+        if self.held_out is not None:
+            self.start_loss, _, _ = self.validate()
+            margin = self.config.fallback_margin
+            if margin is not None and self.first_epoch == 0:
+                self.fallback = PCAFallback(
+                    self.module,
+                    lambda: net.sample_losses(self.held_out),
+                    margin,
+                    net.pca_weight,
+                )
+        self.best.start(self.module, self.start_loss)
+        net.run_ = self  # from here on there is something to be ended
+        self.average.unapply()
+
+    def train_epochs(self) -> None:
+        """Train until patience, a callback or the number of epochs ends it."""
+        with numpy_like_torch():
+            for epoch in range(1, self.epochs + 1):
+                if self._run_epoch(epoch):
+                    break
+
+    def _run_epoch(self, epoch: int) -> bool:
+        """Train and validate once; return whether to stop."""
+        net, schedule = self.net, self.config.lr_schedule
+        datasets = {"dataset_train": self.train, "dataset_valid": self.valid}
+        done, total = self.first_epoch + epoch - 1, self.first_epoch + self.epochs
+        self.module.objective = self.objective.at_epoch(done, total)
+        if schedule is not None:
+            for group in net.raw_optimizer_.param_groups:
+                group["lr"] = net.lr * schedule_factor(schedule, done, total)
+        net.notify("on_epoch_begin", **datasets)
+        self._train()
+        # Epochs are compared by what is wanted in the end.
+        self.module.objective = self.objective
+        # From here to the end of the epoch everybody sees the averaged weights:
+        # what validation scores and callbacks save is what the run will give.
+        with self.average.applied():
+            self._record_validation()
+            is_stopped = self._end_epoch(datasets)
+            row = net.history[-1]
+            score = row["train_loss" if self.valid is None else "valid_loss"]
+            self.diverged = not math.isfinite(row["train_loss"] + score)
+            if not self.diverged:
+                self.best.update(self.module, score, epoch)
+        if is_stopped or self.diverged or self.valid is None:
+            return is_stopped or self.diverged
+        return self.config.patience.should_stop(
+            epoch=epoch, best_epoch=self.best.epoch, steps_an_epoch=len(self.batches)
+        )
+
+    def _end_epoch(self, datasets: dict[str, Any]) -> bool:
+        """Call the callbacks at the end of an epoch; return whether one stops here.
+
+        skorch's way to stop is an interrupt. The epoch itself counts: what validation
+        has recorded comes before the callbacks of users.
+        """
+        try:
+            self.net.notify("on_epoch_end", **datasets)
+        except KeyboardInterrupt:
+            for _, callback in self.net.callbacks_:
+                is_stopping = isinstance(callback, EarlyStopping)
+                if is_stopping and callback.misses_ >= callback.patience:
+                    return True
+            raise
+        return False
+
+    def end(self, *, interrupted: bool = False) -> None:
+        """Leave the best state in the module, and keep what a further run needs.
+
+        Can be run again if it was interrupted: all is found in this run and in the
+        history.
+
+        Parameters
+        ----------
+        interrupted : bool
+            Whether the module may be in the middle of a step.
+        """
+        net, best = self.net, self.best
+        needed = {"train_loss"} if self.valid is None else {"train_loss", "valid_loss"}
+        if net.n_epochs_ > self.first_epoch and not needed <= set(net.history[-1]):
+            del net.history[-1]  # an epoch that was interrupted
+        n_epochs = net.n_epochs_ - self.first_epoch
+        if best.epoch == n_epochs and not interrupted:
+            self.average.apply()
+        else:
+            self.average.restart_from(best.state, self.module)
+        self.module.eval()
+        self.module.objective = self.objective
+        if self.fallback and best.epoch > 0 and not self.fallback.is_improved():
+            best.replace(self.fallback.state)
+            net.start_from(best.state)
+        if self.diverged or self.is_stepping:
+            # Moments of infinite gradients, or of some weights and not of others.
+            net.raw_optimizer_.state.clear()
+        if best.epoch > 0:
+            net.best_epoch_ = self.first_epoch + best.epoch
+        # A start from PCA comes with the variances of probabilistic PCA.
+        if net.best_epoch_ > 0 or self.config.fallback_margin is None:
+            self._fit_dispersion()
+        losses = net.history[-1] if n_epochs else {}
+        net.last_run_ = RunResult(self.start_loss, losses, self.diverged)
+        net.run_ = None
+
+    def _fit_dispersion(self) -> None:
+        """Let the columns set what depends on the trained network."""
+        batches = self.net.get_iterator(self.train, training=False)
+        with self.net.validation_noise(), torch.no_grad():
+            outputs = ((self.module(x)[0], x) for x, _ in batches)
+            self.module.columns.fit_dispersion(outputs)
+
+    # -- an epoch ----------------------------------------------------------------
+
+    def _train(self) -> None:
+        """Take one step a batch."""
+        net = self.net
+        if self.flat is not None:
+            self.flat.attach()  # callbacks may have dropped the gradient
+        try:
+            if self.on_skorchs_loop:
+                net.run_single_epoch(self.batches, True, "train", self._skorchs_step)
+            else:
+                self._record("train", self.batches, *self._take_steps())
+        except ValueError as error:
+            if not str(error).startswith(ONE_VALUE):
+                raise
+            raise ValueError(
+                "expected batches of at least 2 samples for a network with batch "
+                f"normalization, got batch_size={net.batch_size}, because the mean of "
+                "one is the sample itself. Pass a larger batch_size, or a network "
+                "without it, as with batch_norm=False."
+            ) from None
+
+    def _take_steps(self) -> tuple[float, dict[str, float], int]:
+        """Take one step a batch; return the mean loss, its terms and the samples."""
+        net, means = self.net, RunningMeans()
+        optimizer, average = net.raw_optimizer_, self.average
+        self.module.train()
+        for x, target in self.batches:
+            loss, terms = self.gradient_fn(x, target)
+            net.clip_gradient()
+            self.interrupts.has_stepped = self.is_stepping = True
+            optimizer.step()
+            self.is_stepping = False
+            average.update()
+            means.add(loss, terms, x.shape[0])
+            for bar in self.bars:
+                bar.pbar_.update()
+        return means.means()
+
+    def _gradient_by_autograd(
+        self, x: Tensor, target: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Write the gradient of a batch; see `GradientFn`."""
+        module = self.module
+        with products_in(self.config.precision, self.net.device):
+            terms = module.loss_terms(module(x), target)
+        loss = module.objective.combine(terms)
+        self.net.clear_gradient()
+        loss.backward()
+        return loss.detach(), detached(terms)
+
+    def _skorchs_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Take a step of the optimizer, by skorch, and of the average."""
+        self.interrupts.has_stepped = self.is_stepping = True
+        step: dict[str, Any] = self.net.train_step(batch, **fit_params)
+        self.is_stepping = False
+        self.average.update()
+        return step
+
+    def _record_validation(self) -> None:
+        """Record the losses of the validation samples, where there are any."""
+        net, held_out = self.net, self.held_out
+        if held_out is None:
+            return
+        if not self.on_skorchs_loop:
+            self._record("valid", held_out, *self.validate())
+            return
+        with net.validation_noise():
+            net.run_single_epoch(held_out, False, "valid", net.validation_step)
+        if self._joins_densities:
+            loss = self._joined_loss(net.sample_losses(held_out))
+            for batch in net.history[-1]["batches"]:
+                if "valid_loss" in batch:
+                    batch["valid_loss"] = loss
+
+    def _record(
+        self,
+        prefix: str,
+        batches: Any,
+        loss: float,
+        terms: Mapping[str, float],
+        n_samples: int,
+    ) -> None:
+        """Record an epoch in the history as one batch."""
+        history = self.net.history
+        history.new_batch()
+        history.record_batch(f"{prefix}_loss", loss)
+        history.record_batch(f"{prefix}_batch_size", n_samples)
+        history.record(f"{prefix}_batch_count", len(batches))
+        for name, value in terms.items():
+            history.record(f"{prefix}_{name}", value)
+
+    # -- validation --------------------------------------------------------------
+
+    def validate(self) -> tuple[float, dict[str, float], int]:
+        """Score the validation samples without noise, by the same draws every time.
+
+        Returns
+        -------
+        loss : float
+            Their mean.
+        terms : dict of str to float
+            Of the loss, where it has several.
+        n_samples : int
+        """
+        module, means, losses = self.module, RunningMeans(), []
+        assert self.held_out is not None
+        module.eval()
+        with self.net.validation_noise(), torch.no_grad():
+            for x, target in self.held_out:
+                output = module(x)
+                terms = module.loss_terms(output, target)
+                means.add(module.objective.combine(terms), detached(terms), x.shape[0])
+                if self._joins_densities:
+                    losses.append(module.per_sample_loss(output, target))
+        loss, mean_terms, n_samples = means.means()
+        if losses:
+            loss = self._joined_loss(torch.cat(losses))
+        return loss, mean_terms, n_samples
+
+    @property
+    def _joins_densities(self) -> bool:
+        """Whether what is kept is a density that has a part of the one before."""
+        return self.fallback is not None and self.net.pca_weight > 0
+
+    def _joined_loss(self, losses: Tensor) -> float:
+        """Score the validation samples by both densities, from the losses of each."""
+        assert self.fallback is not None
+        return self.fallback.joined(losses).mean().item()
+
+
+class RunningMeans:
+    """Sums over an epoch; those on a device stay there until they are read."""
+
+    def __init__(self) -> None:
+        self._loss: float | Tensor = 0.0
+        self._terms: dict[str, float | Tensor] = {}
+        self.n_samples = 0
+
+    def add(
+        self, loss: float | Tensor, terms: Mapping[str, float | Tensor], n_samples: int
+    ) -> None:
+        """Add a batch's mean loss and its terms."""
+        self._loss = self._loss + loss * n_samples
+        for name, value in terms.items():
+            self._terms[name] = self._terms.get(name, 0.0) + value * n_samples
+        self.n_samples += n_samples
+
+    def means(self) -> tuple[float, dict[str, float], int]:
+        """Return the mean loss of a sample, the means of the terms, and the samples."""
+        n = self.n_samples
+        terms = {name: float(total) / n for name, total in self._terms.items()}
+        return float(self._loss) / n, terms, n
