@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sk_autoencoder._columns.frames import ColumnData, is_frame, read_columns
 from sk_autoencoder.plotting._common import as_array
 
 if TYPE_CHECKING:
@@ -20,45 +21,29 @@ LONGEST = 14  # letters of a cell that are shown
 MOST = 1.0
 
 
-def is_frame(X: Any) -> bool:
-    """Whether this has named columns."""
-    return hasattr(X, "columns")
+def columns_of(X: Any) -> list[ColumnData]:
+    """Read the columns of a frame, an array or a sparse matrix."""
+    return list(read_columns(X if is_frame(X) else as_array(X)))
 
 
-def names_of(X: Any) -> list[str]:
-    """Name the columns, by their place where they have no names."""
-    names = X.columns if is_frame(X) else [f"x{j}" for j in range(as_array(X).shape[1])]
-    return [str(name) for name in names]
-
-
-def columns_of(X: Any) -> list[list[Any]]:
-    """Return the cells of each column of a frame, an array or a sparse matrix."""
-    if hasattr(X, "iloc"):
-        return [X.iloc[:, j].tolist() for j in range(X.shape[1])]
-    if is_frame(X):
-        return [X[name].to_list() for name in X.columns]
-    return as_array(X).T.tolist()
-
-
-def is_number(cell: Any) -> bool:
-    """Whether a cell is measured; booleans are categories."""
-    return isinstance(cell, Real) and not isinstance(cell, bool | np.bool_)
+def _is_numeric(column: ColumnData) -> bool:
+    """Whether a column is measured; booleans are categories."""
+    return column.values.dtype.kind == "f" and not column.missing.all()
 
 
 def has_only_numbers(X: Any) -> bool:
-    """Whether no cell is a category; missing ones may be either."""
-    every = (cell for cells in columns_of(X) for cell in cells)
-    return all(is_number(cell) or _is_missing(cell) for cell in every)
+    """Whether no column has categories; one without a value may be either."""
+    return all(_is_numeric(column) or column.missing.all() for column in columns_of(X))
 
 
 def spreads_of(X: Any) -> np.ndarray:
     """Return the standard deviation of each column of numbers, NaN for the others."""
-    spreads = []
-    for cells in columns_of(X):
-        seen = [cell for cell in cells if not _is_missing(cell)]
-        numbers = bool(seen) and all(map(is_number, seen))
-        spreads.append(float(np.std(seen)) if numbers else np.nan)
-    return np.array(spreads)
+    columns = columns_of(X)
+    spreads = np.full(len(columns), np.nan)
+    for j, column in enumerate(columns):
+        if _is_numeric(column):
+            spreads[j] = np.nanstd(column.values, dtype=np.float64)
+    return spreads
 
 
 def draw_table(
@@ -74,31 +59,32 @@ def draw_table(
     spreads : array-like of shape (n_columns,) or None
         Units of the errors in columns of numbers; None is the inputs' own spread.
     """
-    inputs = next(iter(rows.values()))
-    names, units = names_of(inputs), spreads_of(inputs)
-    if spreads is not None:
-        units = np.asarray(spreads, dtype=float)
-    cells = {label: columns_of(X) for label, X in rows.items()}
-    truth = next(iter(cells.values()))
-    n_rows = len(truth[0])
-    errors = np.full((len(names), n_rows * len(rows)), np.nan)
+    inputs = rows["input"]
+    units = spreads_of(inputs) if spreads is None else np.asarray(spreads, dtype=float)
+    columns = {label: columns_of(X) for label, X in rows.items()}
+    truth = columns["input"]
+    n_rows, n_labels = inputs.shape[0], len(rows)
+    errors = np.full((len(truth), n_rows * n_labels), np.nan)
     texts = []
-    for j, i, (k, label) in (
-        (j, i, each)
-        for j in range(len(names))
-        for i in range(n_rows)
-        for each in enumerate(cells)
-    ):
-        place = i * len(rows) + k
-        cell = cells[label][j][i]
-        if k:
-            errors[j, place] = _error(truth[j][i], cell, units[j])
-        texts.append(
-            ax.text(place, j, _shown(cell), ha="center", va="center", fontsize="small")
-        )
+    for j, each in enumerate(zip(*columns.values(), strict=True)):
+        for k in range(1, n_labels):
+            errors[j, k::n_labels] = _errors(each[0], each[k], units[j])
+        # Row by row, the input and what became of it side by side.
+        cells = zip(*map(_shown, each), strict=True)
+        texts += [
+            ax.text(place, j, text, ha="center", va="center", fontsize="small")
+            for place, text in enumerate(chain.from_iterable(cells))
+        ]
     image = ax.imshow(errors, cmap="Oranges", vmin=0, vmax=1.6 * MOST, aspect="auto")
-    _label(ax, names, list(rows), n_rows)
+    before = "" if is_frame(inputs) else "x"
+    _label(ax, [f"{before}{column.name}" for column in truth], list(rows), n_rows)
     return image, texts
+
+
+def table_size(rows: dict[str, Any]) -> tuple[float, float]:
+    """Return the inches that a table fills, with room for names and the scale."""
+    n_rows, n_columns = rows["input"].shape
+    return 3.0 + 1.15 * n_rows * len(rows), 1.2 + 0.28 * n_columns
 
 
 def _label(ax: Axes, names: list[str], labels: list[str], n_rows: int) -> None:
@@ -117,24 +103,27 @@ def _label(ax: Axes, names: list[str], labels: list[str], n_rows: int) -> None:
         side.set_visible(False)
 
 
-def _error(truth: Any, cell: Any, unit: float) -> float:
-    """Return how far a cell is off: in units, or 1 for another category."""
-    if _is_missing(truth) or _is_missing(cell):
-        return np.nan
+def _errors(truth: ColumnData, made: ColumnData, unit: float) -> np.ndarray:
+    """Return how far cells are off: in units, or 1 for another category."""
     if np.isnan(unit):
-        return MOST * float(truth != cell)
-    return min(abs(float(cell) - float(truth)) / (unit or 1.0), MOST)
+        errors = np.where(truth.values != made.values, MOST, 0.0)
+    else:
+        errors = np.minimum(abs(made.values - truth.values) / (unit or 1.0), MOST)
+    return np.where(truth.missing | made.missing, np.nan, errors)
 
 
-def _is_missing(cell: Any) -> bool:
-    try:
-        return cell is None or bool(cell != cell)
-    except TypeError:
-        return True  # pandas.NA has no truth value
+def _shown(column: ColumnData) -> list[str]:
+    """Return the cells of a column as text, shortened."""
+    number = ".0f" if column.is_integer else ".4g"
+    texts = [
+        f"{cell:{number}}" if isinstance(cell, float) else str(cell)
+        for cell in column.values.tolist()
+    ]
+    return [
+        "missing" if is_missing else _shortened(text)
+        for text, is_missing in zip(texts, column.missing, strict=True)
+    ]
 
 
-def _shown(cell: Any) -> str:
-    if _is_missing(cell):
-        return "missing"
-    text = f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils.validation import check_is_fitted
+
+from sk_autoencoder._columns.frames import is_pandas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito (2008): eight colours that stay apart for colour-blind readers too.
 # Black before yellow, which is hard to see on white.
@@ -24,6 +28,10 @@ OKABE_ITO = (
 )
 GREY = "#999999"
 
+A_REDUCER = (
+    "a reducer such as PCA or AutoEncoderTransformer, or a Pipeline that ends in one"
+)
+
 
 def check_matplotlib(caller: str) -> None:
     """Raise ImportError with the command that helps if matplotlib is missing."""
@@ -36,14 +44,51 @@ def check_matplotlib(caller: str) -> None:
         ) from error
 
 
-def get_axes(ax: Axes | None, caller: str, **figure_options: Any) -> Axes:
-    """Return the caller's axes, or those of a new figure."""
-    check_matplotlib(caller)
-    import matplotlib.pyplot as plt
+class Display:
+    """What all displays share: the axes, and the title.
 
-    if ax is None:
-        _, ax = plt.subplots(**figure_options)
-    return ax
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    estimator_name : str or None
+    """
+
+    ax_: Axes
+    figure_: Figure
+    estimator_name: str | None
+
+    @classmethod
+    def _check_estimator(
+        cls,
+        estimator: Any,
+        *methods: str,
+        what: str = "an estimator",
+        advice: str = A_REDUCER,
+    ) -> None:
+        """Refuse an estimator that lacks a method, or is not fitted."""
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        if not all(hasattr(estimator, method) for method in methods):
+            raise TypeError(
+                f"expected {what} with {' and '.join(methods)}, got "
+                f"estimator={estimator!r}. Pass {advice}."
+            )
+        check_is_fitted(estimator)
+
+    def _take_axes(self, ax: Axes | None, **figure_options: Any) -> Axes:
+        """Return the caller's axes, or those of a new figure."""
+        check_matplotlib(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained", **figure_options)
+        self.ax_, self.figure_ = ax, ax.figure  # type: ignore[assignment]
+        return ax
+
+    def _title(self, name: str | None, what: str) -> str:
+        """Return what is drawn, behind the name of the estimator if it has one."""
+        name = self.estimator_name if name is None else name
+        return f"{name}: {what}" if name else what[0].upper() + what[1:]
 
 
 def name_of(estimator: Any) -> str:
@@ -57,8 +102,17 @@ def as_array(X: Any) -> np.ndarray:
     return X.toarray() if sparse.issparse(X) else np.asarray(X)
 
 
-def first_rows(X: Any, n_rows: int) -> Any:
+def take_rows(X: Any, rows: slice) -> Any:
     """Slice rows off any container, without turning a frame into an array."""
     if sparse.issparse(X):
         X = X.tocsr()  # other formats cannot be sliced
-    return X.iloc[:n_rows] if hasattr(X, "iloc") else X[:n_rows]
+    return X.iloc[rows] if is_pandas(X) else X[rows]
+
+
+def count_in_whole_numbers(ax: Axes) -> None:
+    """Have the horizontal axis count in whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(
+        MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    )

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from sk_autoencoder._columns.frames import is_frame
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._utils.shapes import shape_of
+from sk_autoencoder._utils.shapes import Shape, shape_of
 from sk_autoencoder.networks import ConvNet
-from sk_autoencoder.plotting._cells import has_only_numbers, is_frame
+from sk_autoencoder.plotting._cells import has_only_numbers
 
 # What there is, and how many of it are drawn where nobody says.
 KINDS = {"images": 10, "series": 4, "table": 3}
@@ -42,13 +43,25 @@ def resolve_kind(kind: str, X: Any, image_shape: Any) -> str:
     return "table" if few or not has_only_numbers(X) else "images"
 
 
-def shape_in(estimator: Any) -> tuple[tuple[int, ...] | None, bool]:
+def kind_of_shape(shape: Shape) -> str:
+    """Return what rows are that a network takes in this shape, as far as it tells."""
+    return {2: "series", 3: "images"}.get(len(shape or ()), "auto")
+
+
+def picture_shape(shape: Shape) -> Shape:
+    """Return the shape of a picture of a row that a network takes in this shape."""
+    if shape is None or len(shape) != 3 or shape[0] in (1, 3):
+        return shape
+    return shape[0] * shape[1], shape[2]  # channels one above the other
+
+
+def shape_in(estimator: Any) -> tuple[Shape, bool]:
     """Read the shape of a row off an estimator's network, and where its channels are.
 
     Returns
     -------
     shape : tuple of int or None
-    turned : bool
+    channels_first : bool
         Whether channels come before steps.
     """
     steps = getattr(estimator, "steps", None)
@@ -59,7 +72,9 @@ def shape_in(estimator: Any) -> tuple[tuple[int, ...] | None, bool]:
     return shape_of(network), isinstance(network, ConvNet)
 
 
-def as_series(rows: np.ndarray, shape: tuple[int, ...], turned: bool) -> np.ndarray:
+def as_series(
+    rows: np.ndarray, shape: tuple[int, ...], channels_first: bool
+) -> np.ndarray:
     """Return rows as (n_rows, n_steps, n_channels)."""
     series = rows.reshape(len(rows), *shape)
-    return np.moveaxis(series, 1, -1) if turned else series
+    return np.moveaxis(series, 1, -1) if channels_first else series

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder.plotting._classes import (
     class_names,
@@ -14,24 +13,17 @@ from sk_autoencoder.plotting._classes import (
     looks_of,
     write_over_points,
 )
-from sk_autoencoder.plotting._common import (
-    OKABE_ITO,
-    as_array,
-    check_matplotlib,
-    get_axes,
-    name_of,
-)
+from sk_autoencoder.plotting._common import OKABE_ITO, Display, as_array, name_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
     from matplotlib.colorbar import Colorbar
-    from matplotlib.figure import Figure
     from matplotlib.legend import Legend
     from matplotlib.text import Text
 
 
-class LatentDisplay:
+class LatentDisplay(Display):
     """Scatter plot of two or three components of a code, coloured by a target.
 
     It is recommended to use :func:`~LatentDisplay.from_estimator` to create a
@@ -84,8 +76,6 @@ class LatentDisplay:
     ['a', 'b']
     """
 
-    ax_: Axes
-    figure_: Figure
     scatters_: list[PathCollection]
     legend_: Legend | None
     colorbar_: Colorbar | None
@@ -173,14 +163,7 @@ class LatentDisplay:
         >>> display.ax_.get_ylabel()
         'pca2'
         """
-        check_matplotlib(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "transform"):
-            raise TypeError(
-                f"expected an estimator with transform, got estimator={estimator!r}. "
-                "Pass a reducer such as PCA or AutoEncoderTransformer, or a Pipeline "
-                "that ends in one."
-            )
-        check_is_fitted(estimator)
+        cls._check_estimator(estimator, "transform")
         code = as_array(estimator.transform(X))
         chosen = _check_components(components, code.shape[1])
         display = cls(
@@ -235,14 +218,11 @@ class LatentDisplay:
         solid = Z.shape[1] == 3
         if ax is not None:
             _check_dimensions(ax, solid)
-        how: dict[str, Any] = {}
-        if solid:
-            how = {"subplot_kw": {"projection": "3d"}, "figsize": (7.5, 5.5)}
-        is_own = ax is None
-        ax = get_axes(ax, f"{type(self).__name__}.plot", layout="constrained", **how)
-        if solid and is_own:
-            # The layout leaves no room for names of axes in three dimensions.
-            ax.set_box_aspect(None, zoom=0.85)  # type: ignore[call-arg]
+        in_space: dict[str, Any] = {
+            "subplot_kw": {"projection": "3d"},
+            "figsize": (7.5, 5.5),
+        }
+        ax = self._take_axes(ax, **(in_space if solid else {}))
         # Colours mean classes: none is made paler for being further off.
         far = {"depthshade": False} if solid else {}
         options = _point_style(len(Z)) | far | scatter_options
@@ -271,8 +251,6 @@ class LatentDisplay:
         ax.set(title=f"{name}: code of {len(Z):,} rows" if name else "", **dict(labels))
         if solid:
             _make_room_for_names(ax)
-        self.ax_ = ax
-        self.figure_ = ax.figure  # type: ignore[assignment]
         return self
 
     def _scatter_classes(
@@ -383,7 +361,10 @@ def _point_style(n_points: int) -> dict[str, Any]:
 
 
 def _make_room_for_names(ax: Any) -> None:
-    """Keep the names of three axes off their numbers, and inside the picture."""
+    """Keep the names of three axes off their numbers, and inside the picture.
+
+    The layout of the figure leaves no room for them.
+    """
     ax.set_box_aspect(None, zoom=0.85)
     ax.locator_params(nbins=5)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):

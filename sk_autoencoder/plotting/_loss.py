@@ -11,19 +11,18 @@ from sklearn.utils.validation import check_is_fitted
 from sk_autoencoder.plotting._common import (
     GREY,
     OKABE_ITO,
-    check_matplotlib,
-    get_axes,
+    Display,
+    count_in_whole_numbers,
     name_of,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.text import Text
 
 
-class LossCurveDisplay:
+class LossCurveDisplay(Display):
     """Training and validation loss by epoch, with the epoch that was kept.
 
     It is recommended to use :func:`~LossCurveDisplay.from_estimator` to create a
@@ -78,13 +77,11 @@ class LossCurveDisplay:
     'Epoch'
     """
 
-    ax_: Axes
-    figure_: Figure
     line_: Line2D
     validation_line_: Line2D | None
     best_epoch_line_: Line2D | None
     phase_labels_: list[Text]
-    _n_before = 0
+    _epochs: Any = None
 
     def __init__(
         self,
@@ -154,25 +151,25 @@ class LossCurveDisplay:
         >>> len(display.line_.get_xdata())
         5
         """
-        check_matplotlib(f"{cls.__name__}.from_estimator")
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "loss_curve_"):
-            raise TypeError(
-                "expected an estimator with loss_curve_, got "
-                f"estimator={estimator!r}. Pass the autoencoder itself, such as the "
-                "Pipeline's step or the search's best_estimator_."
-            )
+        check_is_fitted(estimator)  # before an attribute of the fit is asked for
+        cls._check_estimator(
+            estimator,
+            "loss_curve_",
+            advice="the autoencoder itself, such as the Pipeline's step or the "
+            "search's best_estimator_",
+        )
+        history = getattr(estimator, "history_", None) or []
+        phases = [row.get("phase") for row in history]
         display = cls(
             estimator.loss_curve_,
             getattr(estimator, "validation_loss_curve_", None),
             best_epoch=getattr(estimator, "best_epoch_", None),
             estimator_name=name_of(estimator) if name is None else name,
             loss_label=getattr(estimator, "_loss_label", "Loss"),
-            phases=_phases_of(estimator),
+            phases=None if None in phases or not phases else phases,
         )
         # Of a long stream the history has the last epochs only.
-        n_curve = len(estimator.loss_curve_)
-        display._n_before = max(0, getattr(estimator, "n_iter_", n_curve) - n_curve)
+        display._epochs = [row["epoch"] for row in history] or None
         return display.plot(ax, log_scale=log_scale)
 
     def plot(
@@ -207,58 +204,46 @@ class LossCurveDisplay:
             a loss has no logarithm.
         """
         train, validation = self._curves(log_scale)
-        starts = self._phase_starts(len(train))
-        ax = get_axes(ax, f"{type(self).__name__}.plot", layout="constrained")
-        from matplotlib.ticker import MaxNLocator
-
+        n_epochs = len(train)
+        starts = self._phase_starts(n_epochs)
+        epochs = np.arange(1, n_epochs + 1) if self._epochs is None else self._epochs
+        ax = self._take_axes(ax)
         # A curve of one epoch is a point: without a marker nothing would show.
-        lone = 1 in np.diff([*starts, len(train)])
+        lone = 1 in np.diff([*starts, n_epochs])
         style: dict[str, Any] = {"marker": "o", "markersize": 4} if lone else {}
-        epochs = np.arange(1, len(train) + 1) + self._n_before
-        # From phase to phase the loss is one of something else: no line between them.
-        gaps = starts[1:]
-        epochs, train = np.insert(epochs * 1.0, gaps, np.nan), _broken(train, gaps)
-        (self.line_,) = ax.plot(
-            epochs, train, color=OKABE_ITO[0], label="training", **style
+
+        def draw(curve: np.ndarray, color: str, label: str) -> Line2D:
+            # From phase to phase the loss is one of something else: no line between.
+            x = np.insert(np.asarray(epochs, dtype=float), starts[1:], np.nan)
+            y = np.insert(curve, starts[1:], np.nan)
+            return ax.plot(x, y, color=color, label=label, **style)[0]
+
+        self.line_ = draw(train, OKABE_ITO[0], "training")
+        self.validation_line_ = (
+            draw(validation, OKABE_ITO[3], "validation") if validation.size else None
         )
-        self.validation_line_ = None
-        if validation.size:
-            (self.validation_line_,) = ax.plot(
-                epochs,
-                _broken(validation, gaps),
-                color=OKABE_ITO[3],
-                label="validation",
-                **style,
-            )
         self.best_epoch_line_ = None
-        if self.best_epoch is not None and self.best_epoch >= self._n_before:
+        if self.best_epoch is not None and self.best_epoch >= epochs[0] - 1:
+            before = ", before training" if self.best_epoch == 0 else ""
             self.best_epoch_line_ = ax.axvline(
                 self.best_epoch,
                 color=GREY,
                 linestyle="--",
                 linewidth=1,
                 zorder=1,
-                label=_describe_epoch(self.best_epoch),
+                label=f"best epoch: {self.best_epoch}{before}",
             )
         if log_scale:
             ax.set_yscale("log")
-        self._name_phases(ax, starts)
-        ax.xaxis.set_major_locator(
-            MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-        )
-        name = self.estimator_name if name is None else name
-        ax.set(
-            xlabel="Epoch",
-            ylabel=self.loss_label,
-            title=f"{name}: loss by epoch" if name else "Loss by epoch",
-        )
+        self._name_phases(ax, starts, epochs)
+        count_in_whole_numbers(ax)
+        title = self._title(name, "loss by epoch")
+        ax.set(xlabel="Epoch", ylabel=self.loss_label, title=title)
         ax.legend()
-        self.ax_ = ax
-        self.figure_ = ax.figure  # type: ignore[assignment]
         return self
 
     def _phase_starts(self, n_epochs: int) -> list[int]:
-        """Epochs, counted from 0, with which phases begin; without any, the first."""
+        """Positions in the curve at which phases begin; without any, the first."""
         if self.phases is None:
             return [0]
         if len(self.phases) != n_epochs:
@@ -269,18 +254,19 @@ class LossCurveDisplay:
         names = list(self.phases)
         return [i for i in range(n_epochs) if i == 0 or names[i] != names[i - 1]]
 
-    def _name_phases(self, ax: Axes, starts: list[int]) -> None:
+    def _name_phases(self, ax: Axes, starts: list[int], epochs: Any) -> None:
         """Write each phase's name above its epochs, and draw lines between them."""
         self.phase_labels_ = []
         if self.phases is None:
             return
-        ax.set_xlim(left=min(0.5, ax.get_xlim()[0]))  # the first name is within
-        for i, start in enumerate(starts):
-            if i:
-                ax.axvline(start + 0.5, color=GREY, linewidth=0.8, zorder=1)
+        left = epochs[0] - 0.5
+        ax.set_xlim(left=min(left, ax.get_xlim()[0]))  # the first name is within
+        for start in starts:
+            if start:
+                ax.axvline(epochs[start] - 0.5, color=GREY, linewidth=0.8, zorder=1)
             label = ax.annotate(
                 self.phases[start],
-                (start + 0.5, 0),  # below: a phase's first losses are high
+                (epochs[start] - 0.5, 0),  # below: a phase's first losses are high
                 xycoords=("data", "axes fraction"),
                 xytext=(2, 4),
                 textcoords="offset points",
@@ -315,19 +301,3 @@ class LossCurveDisplay:
                 "log_scale=False: a log-likelihood, for one, may have either sign."
             )
         return train, validation
-
-
-def _phases_of(estimator: Any) -> list[str] | None:
-    """Read the phase of each epoch off a history; None where it tells none."""
-    history = getattr(estimator, "history_", None)
-    phases = [row.get("phase") for row in history or []]
-    return None if None in phases or not phases else phases
-
-
-def _broken(curve: np.ndarray, gaps: list[int]) -> np.ndarray:
-    """Put nothing between the epochs of one phase and those of the next."""
-    return np.insert(curve, gaps, np.nan)
-
-
-def _describe_epoch(epoch: int) -> str:
-    return f"best epoch: {epoch}" if epoch else "best epoch: 0, before training"

@@ -6,26 +6,24 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder.plotting._common import (
     GREY,
     OKABE_ITO,
+    Display,
     as_array,
-    check_matplotlib,
-    get_axes,
     name_of,
+    take_rows,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
-    from matplotlib.figure import Figure
 
 TOWARDS, AWAY = OKABE_ITO[3], OKABE_ITO[0]
 
 
-class OutlierContributionsDisplay:
+class OutlierContributionsDisplay(Display):
     """Bars of what each feature has contributed to a row's being an outlier.
 
     It is recommended to use :func:`~OutlierContributionsDisplay.from_estimator` to
@@ -71,8 +69,6 @@ class OutlierContributionsDisplay:
     ['weight = 9', 'width = 1']
     """
 
-    ax_: Axes
-    figure_: Figure
     bars_: BarContainer
 
     def __init__(
@@ -152,13 +148,12 @@ class OutlierContributionsDisplay:
         >>> display.ax_.get_yticklabels()[0].get_text()
         'feature 2 = 9'
         """
-        check_matplotlib(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "explain"):
-            raise TypeError(
-                "expected a detector with explain, got "
-                f"estimator={estimator!r}. Pass an AutoEncoderOutlierDetector."
-            )
-        check_is_fitted(estimator)
+        cls._check_estimator(
+            estimator,
+            "explain",
+            what="a detector",
+            advice="an AutoEncoderOutlierDetector",
+        )
         decisions = estimator.decision_function(X)
         n_rows = len(decisions)
         if row is None:
@@ -169,11 +164,10 @@ class OutlierContributionsDisplay:
                 f"position from 0 to {n_rows - 1}."
             )
         row = int(row) % n_rows
-        chosen = X.iloc[row : row + 1] if hasattr(X, "iloc") else X[row : row + 1]
-        names = getattr(estimator, "feature_names_in_", None)
+        chosen = take_rows(X, slice(row, row + 1))
         display = cls(
             as_array(estimator.explain(chosen))[0],
-            feature_names=names,
+            feature_names=getattr(estimator, "feature_names_in_", None),
             values=as_array(chosen)[0],
             decision=float(decisions[row]),
             row=row,
@@ -228,21 +222,14 @@ class OutlierContributionsDisplay:
             names.append(f"{len(rest)} other features")
             bars.append(float(sizes[rest].sum()))
             colours.append(GREY)
-        ax = get_axes(
-            ax,
-            f"{type(self).__name__}.plot",
-            figsize=(7.0, 1.2 + 0.32 * len(bars)),
-            layout="constrained",
-        )
+        ax = self._take_axes(ax, figsize=(7.0, 1.2 + 0.32 * len(bars)))
         self.bars_ = ax.barh(range(len(bars)), bars, color=colours, height=0.7)
         ax.set_yticks(range(len(bars)), names)
         ax.invert_yaxis()
         ax.axvline(0, color="black", linewidth=0.8)
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_xlabel("Contribution to being an outlier")
-        ax.set_title(self._title(name))
-        self.ax_ = ax
-        self.figure_ = ax.figure
+        ax.set_title(self._title(name, self._verdict()))
         return self
 
     def _labels(self, n_features: int) -> list[str]:
@@ -262,14 +249,12 @@ class OutlierContributionsDisplay:
         pairs = zip(names, self.values, strict=True)
         return [f"{name} = {_short(value)}" for name, value in pairs]
 
-    def _title(self, name: str | None) -> str:
-        name = self.estimator_name if name is None else name
+    def _verdict(self) -> str:
         parts = [] if self.row is None else [f"row {self.row}"]
         if self.decision is not None:
             side = "an outlier" if self.decision < 0 else "no outlier"
             parts.append(f"{side}\n{self.decision:+.3g} from the threshold")
-        what = ", ".join(parts) or "contributions by feature"
-        return f"{name}: {what}" if name else what[0].upper() + what[1:]
+        return ", ".join(parts) or "contributions by feature"
 
 
 def _short(value: Any) -> str:

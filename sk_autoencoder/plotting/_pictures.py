@@ -7,9 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sk_autoencoder.plotting._kinds import check_shapes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
+
+
+def images_of(
+    rows: dict[str, Any], image_shape: tuple[int, ...] | None
+) -> dict[str, np.ndarray]:
+    """Return rows as images, (n_images, [channels,] height, width)."""
+    images = {label: np.asarray(row, dtype=float) for label, row in rows.items()}
+    shape = images["input"].shape[1:]
+    images = {label: row.reshape(len(row), -1) for label, row in images.items()}
+    check_shapes(images)
+    if image_shape is None and len(shape) > 1:
+        image_shape = shape
+    shape = resolve_image_shape(image_shape, images["input"].shape[1])
+    return {label: row.reshape(-1, *shape) for label, row in images.items()}
 
 
 def draw_images(ax: Axes, rows: dict[str, np.ndarray], cmap: Any) -> AxesImage:
@@ -17,10 +33,9 @@ def draw_images(ax: Axes, rows: dict[str, np.ndarray], cmap: Any) -> AxesImage:
 
     Brightness is the same in all, from the least of the first row to its greatest.
     """
-    height = next(iter(rows.values())).shape[-2]
+    height = rows["input"].shape[-2]
+    low, high = rows["input"].min(), rows["input"].max()
     picture = mosaic(list(rows.values()))
-    first = next(iter(rows.values()))
-    low, high = first.min(), first.max()
     if picture.ndim == 3:  # matplotlib scales one channel itself, never three
         picture = np.clip((picture - low) / ((high - low) or 1.0), 0.0, 1.0)
         picture = np.nan_to_num(picture, nan=1.0)  # the gaps, white
@@ -77,23 +92,18 @@ def mosaic(rows: list[np.ndarray]) -> np.ndarray:
     stack = np.moveaxis(stack, 2, -1) if stack.ndim == 5 else stack[..., np.newaxis]
     n_rows, n_images, height, width, channels = stack.shape
     gap = _gap(height)
-    picture = np.full(
-        (
-            n_rows * (height + gap) - gap,
-            n_images * (width + gap) - gap,
-            channels,
-        ),
-        np.nan,
-    )
+    size = n_rows * (height + gap) - gap, n_images * (width + gap) - gap
+    picture = np.full((*size, channels), np.nan)
     for i, j in np.ndindex(n_rows, n_images):
         top, left = i * (height + gap), j * (width + gap)
         picture[top : top + height, left : left + width] = stack[i, j]
     return picture[..., 0] if channels == 1 else picture
 
 
-def mosaic_size(n_rows: int, n_images: int, height: int, width: int) -> tuple:
-    """Inches that the picture of so many images fills, with room for the labels."""
-    tall = n_rows * (height + _gap(height))
+def mosaic_size(rows: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Return the inches that the picture of images fills, with room for the labels."""
+    n_images, *_, height, width = rows["input"].shape
+    tall = len(rows) * (height + _gap(height))
     wide = n_images * (width + _gap(height))
     inches = min(8.0, 4.0 * wide / tall)
     return inches + 2.0, inches * tall / wide + 0.5

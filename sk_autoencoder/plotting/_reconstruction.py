@@ -5,34 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from sk_autoencoder.plotting._cells import draw_table, spreads_of
-from sk_autoencoder.plotting._common import (
-    as_array,
-    check_matplotlib,
-    first_rows,
-    get_axes,
-    name_of,
-)
+from sk_autoencoder.plotting._cells import draw_table, spreads_of, table_size
+from sk_autoencoder.plotting._common import Display, as_array, name_of, take_rows
 from sk_autoencoder.plotting._kinds import (
     KINDS,
     as_series,
     check_shapes,
+    kind_of_shape,
+    picture_shape,
     resolve_kind,
     shape_in,
 )
-from sk_autoencoder.plotting._pictures import (
-    draw_images,
-    mosaic_size,
-    resolve_image_shape,
-)
-from sk_autoencoder.plotting._series import draw_series
+from sk_autoencoder.plotting._pictures import draw_images, images_of, mosaic_size
+from sk_autoencoder.plotting._series import draw_series, series_of, series_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colorbar import Colorbar
-    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
     from matplotlib.text import Text
@@ -40,7 +30,7 @@ if TYPE_CHECKING:
 TITLES = {"images": "images", "series": "series", "table": "rows"}
 
 
-class ReconstructionDisplay:
+class ReconstructionDisplay(Display):
     """Rows beside their reconstructions: images, series or rows of a table.
 
     It is recommended to use :func:`~ReconstructionDisplay.from_estimator` to create
@@ -102,8 +92,6 @@ class ReconstructionDisplay:
     ['input', 'reconstruction']
     """
 
-    ax_: Axes
-    figure_: Figure
     image_: AxesImage | None
     lines_: list[Line2D]
     texts_: list[Text]
@@ -201,46 +189,37 @@ n_features), default=None
         >>> display.ax_.get_title()
         'PCA: images and reconstructions'
         """
-        check_matplotlib(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "transform") or not hasattr(
-            estimator, "inverse_transform"
-        ):
-            raise TypeError(
-                "expected an estimator with transform and inverse_transform, got "
-                f"estimator={estimator!r}. Pass a reducer such as PCA or "
-                "AutoEncoderTransformer, or a Pipeline that ends in one."
-            )
+        cls._check_estimator(estimator, "transform", "inverse_transform")
         if n_images is not None and n_images < 1:
             raise ValueError(
                 f"expected at least one image, got n_images={n_images!r}. Pass "
                 "n_images=1 or more."
             )
-        check_is_fitted(estimator)
-        shape, turned = shape_in(estimator)
-        if kind == "auto" and image_shape is None and shape is not None:
-            kind = {2: "series", 3: "images"}.get(len(shape), kind)
-        if kind == "images" and image_shape is None and shape is not None:
-            image_shape = shape
-            if len(shape) == 3 and shape[0] not in (1, 3):
-                image_shape = (shape[0] * shape[1], shape[2])
+        shape, channels_first = shape_in(estimator)
+        if kind == "auto" and image_shape is None:
+            kind = kind_of_shape(shape)
         kind = resolve_kind(kind, X, image_shape)
-        spreads = spreads_of(X) if kind == "table" else None
-        n_rows = KINDS[kind] if n_images is None else n_images
-        X = first_rows(X, n_rows)
-        given = X if X_noisy is None else first_rows(X_noisy, n_rows)
-        drawn = [X, estimator.inverse_transform(estimator.transform(given))]
+        first = slice(KINDS[kind] if n_images is None else n_images)
+        drawn = {"X": take_rows(X, first)}
         if X_noisy is not None:
-            drawn.append(given)
+            drawn["X_noisy"] = take_rows(X_noisy, first)
+        code = estimator.transform(drawn["X" if X_noisy is None else "X_noisy"])
+        drawn["X_reconstructed"] = estimator.inverse_transform(code)
         if kind != "table":
-            drawn = [as_array(rows) for rows in drawn]
+            drawn = {key: as_array(rows) for key, rows in drawn.items()}
         if kind == "series" and shape is not None and len(shape) == 2:
-            drawn = [as_series(rows, shape, turned) for rows in drawn]
+            drawn = {
+                key: as_series(rows, shape, channels_first)
+                for key, rows in drawn.items()
+            }
+        if kind == "images" and image_shape is None:
+            image_shape = picture_shape(shape)
         display = cls(
-            *drawn[:2],
-            X_noisy=None if X_noisy is None else drawn[2],
+            **drawn,
             kind=kind,
             image_shape=image_shape,
-            spreads=spreads,
+            # Of all rows: the few that are drawn may be alike.
+            spreads=spreads_of(X) if kind == "table" else None,
             estimator_name=name_of(estimator) if name is None else name,
         )
         return display.plot(ax, cmap=cmap)
@@ -277,70 +256,39 @@ n_features), default=None
             or the shapes of what is drawn differ.
         """
         kind = resolve_kind(self.kind, self.X, self.image_shape)
-        rows = self._labelled_rows(kind)
-        ax = get_axes(
-            ax,
-            f"{type(self).__name__}.plot",
-            figsize=_figure_size(kind, rows),
-            layout="constrained",
-        )
-        self.image_, self.colorbar_, self.lines_, self.texts_ = None, None, [], []
-        if kind == "images":
-            self.image_ = draw_images(ax, rows, cmap)
-        elif kind == "series":
-            self.lines_ = draw_series(ax, rows)
-        else:
-            self.image_, self.texts_ = draw_table(ax, rows, self.spreads)
-            self.colorbar_ = ax.figure.colorbar(
-                self.image_,
-                ax=ax,
-                label="Error (standard deviations; another category: 1)",
-                boundaries=np.linspace(0, 1, 101),
-                ticks=[0, 0.5, 1],
-            )
-            self.colorbar_.ax.set_yticklabels(["0", "0.5", "1 or more"])
-        name = self.estimator_name if name is None else name
-        title = f"{TITLES[kind]} and reconstructions"
-        ax.set_title(f"{name}: {title}" if name else title.capitalize())
-        self.ax_ = ax
-        self.figure_ = ax.figure  # type: ignore[assignment]
-        return self
-
-    def _labelled_rows(self, kind: str) -> dict[str, Any]:
-        """Return what is drawn, from top to bottom, refused if shapes differ."""
         rows = {"input": self.X}
         if self.X_noisy is not None:
             rows["noisy input"] = self.X_noisy
         rows["reconstruction"] = self.X_reconstructed
-        if kind == "table":
-            check_shapes(rows)
-            return rows
-        rows = {label: np.asarray(row, dtype=float) for label, row in rows.items()}
-        shape = rows["input"].shape[1:]
-        if kind == "series":
-            if len(shape) not in (1, 2):
-                raise ValueError(
-                    "expected series of shape (n_rows, n_steps) or (n_rows, n_steps, "
-                    f"n_channels), got X of shape {rows['input'].shape}. Pass such "
-                    "arrays, or another kind."
-                )
-            check_shapes(rows)
-            n_rows, n_steps = rows["input"].shape[:2]
-            return {
-                label: row.reshape(n_rows, n_steps, -1) for label, row in rows.items()
-            }
-        rows = {label: row.reshape(len(row), -1) for label, row in rows.items()}
+        self.image_, self.colorbar_, self.lines_, self.texts_ = None, None, [], []
+        if kind == "images":
+            self._plot_images(ax, rows, cmap)
+        elif kind == "series":
+            self._plot_series(ax, rows)
+        else:
+            self._plot_table(ax, rows)
+        self.ax_.set_title(self._title(name, f"{TITLES[kind]} and reconstructions"))
+        return self
+
+    def _plot_images(self, ax: Axes | None, rows: dict[str, Any], cmap: Any) -> None:
+        images = images_of(rows, self.image_shape)
+        ax = self._take_axes(ax, figsize=mosaic_size(images))
+        self.image_ = draw_images(ax, images, cmap)
+
+    def _plot_series(self, ax: Axes | None, rows: dict[str, Any]) -> None:
+        series = series_of(rows)
+        ax = self._take_axes(ax, figsize=series_size(series))
+        self.lines_ = draw_series(ax, series)
+
+    def _plot_table(self, ax: Axes | None, rows: dict[str, Any]) -> None:
         check_shapes(rows)
-        wanted = shape if self.image_shape is None and len(shape) > 1 else None
-        shape = resolve_image_shape(wanted or self.image_shape, rows["input"].shape[1])
-        return {label: row.reshape(-1, *shape) for label, row in rows.items()}
-
-
-def _figure_size(kind: str, rows: dict[str, Any]) -> tuple[float, float]:
-    """Inches that the rows fill, with room for the title and the labels."""
-    shape = rows["input"].shape
-    if kind == "images":
-        return mosaic_size(len(rows), shape[0], *shape[-2:])
-    if kind == "series":
-        return 8.0, 1.2 + 0.8 * shape[0] * shape[2]
-    return 3.0 + 1.15 * shape[0] * len(rows), 1.2 + 0.28 * shape[1]
+        ax = self._take_axes(ax, figsize=table_size(rows))
+        self.image_, self.texts_ = draw_table(ax, rows, self.spreads)
+        self.colorbar_ = ax.figure.colorbar(
+            self.image_,
+            ax=ax,
+            label="Error (standard deviations; another category: 1)",
+            boundaries=np.linspace(0, 1, 101),
+            ticks=[0, 0.5, 1],
+        )
+        self.colorbar_.ax.set_yticklabels(["0", "0.5", "1 or more"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sk_autoencoder.plotting._common import GREY, OKABE_ITO
+from sk_autoencoder.plotting._kinds import check_shapes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,13 +22,32 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 
 
+def series_of(rows: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return rows as series, (n_series, n_steps, n_channels)."""
+    series = {label: np.asarray(row, dtype=float) for label, row in rows.items()}
+    shape = series["input"].shape
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            "expected series of shape (n_rows, n_steps) or (n_rows, n_steps, "
+            f"n_channels), got X of shape {shape}. Pass such arrays, or another kind."
+        )
+    check_shapes(series)
+    return {label: row.reshape(*shape[:2], -1) for label, row in series.items()}
+
+
+def series_size(rows: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Return the inches that series fill: a band for each channel of each."""
+    n_series, _, n_channels = rows["input"].shape
+    return 8.0, 1.2 + 0.8 * n_series * n_channels
+
+
 def draw_series(ax: Axes, rows: dict[str, np.ndarray]) -> list[Line2D]:
     """Draw series, (n_series, n_steps, n_channels) by their labels.
 
     Each channel of each has a band, as high as the range of that channel in all inputs.
     In each lie the lines of all labels over each other.
     """
-    inputs = next(iter(rows.values()))
+    inputs = rows["input"]
     low = inputs.min(axis=(0, 1))
     high = inputs.max(axis=(0, 1))
     unit = np.where(high > low, high - low, 1.0)

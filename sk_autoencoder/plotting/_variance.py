@@ -14,16 +14,16 @@ from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.shapes import flat_rows
 from sk_autoencoder.plotting._common import (
     OKABE_ITO,
+    Display,
     as_array,
     check_matplotlib,
-    get_axes,
+    count_in_whole_numbers,
     name_of,
 )
 from sk_autoencoder.plotting._explained import explained_of_table, ratios
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 # Numbers in a chunk of rows: eight megabytes in float64. Each call of the estimator has
@@ -33,7 +33,7 @@ _CHUNK_SIZE = 1_000_000
 _MOST_MARKERS = 30
 
 
-class ExplainedVarianceDisplay:
+class ExplainedVarianceDisplay(Display):
     """Explained variance by the number of components, beside PCA's.
 
     It is recommended to use :func:`~ExplainedVarianceDisplay.from_estimator` to
@@ -83,8 +83,6 @@ class ExplainedVarianceDisplay:
     'Components'
     """
 
-    ax_: Axes
-    figure_: Figure
     line_: Line2D
     pca_line_: Line2D | None
 
@@ -219,11 +217,8 @@ default=None
             If there is no value to draw, or not one for each of `n_components`.
         """
         sizes, explained, by_pca = self._curves()
-        ax = get_axes(ax, f"{type(self).__name__}.plot", layout="constrained")
-        from matplotlib.ticker import MaxNLocator
-
-        name = self.estimator_name if name is None else name
-        label = name or "autoencoder"
+        ax = self._take_axes(ax)
+        label = (self.estimator_name if name is None else name) or "autoencoder"
         (self.line_,) = ax.plot(
             sizes,
             explained,
@@ -241,32 +236,26 @@ default=None
                 label="PCA",
                 **_line_style(len(by_pca), "--"),
             )
-        ax.xaxis.set_major_locator(
-            MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-        )
+        count_in_whole_numbers(ax)
         rows = f" ({self.rows_label})" if self.rows_label else ""
         ax.set(
             xlabel="Components",
             ylabel=f"Explained variance{rows}",
             # Below 0 is worse than the mean row, as new rows may be.
             ylim=(min(0.0, 1.05 * ax.dataLim.ymin), 1.0),
-            title=f"{name}: explained variance" if name else "Explained variance",
+            title=self._title(name, "explained variance"),
         )
         ax.legend()
-        self.ax_ = ax
-        self.figure_ = ax.figure  # type: ignore[assignment]
         return self
 
     def _curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return what is drawn as arrays, refused before anything is drawn."""
         sizes = np.asarray(self.n_components)
-        explained = np.asarray(self.explained_variance, dtype=float)
-        if explained.ndim != 1 or explained.size == 0:
-            raise ValueError(
-                "expected an explained_variance of shape (n_values,), one value or "
-                f"more, got shape {explained.shape}. Pass what the components explain "
-                "together, not what each adds."
-            )
+        explained = _curve(
+            "an explained_variance of shape (n_values,)",
+            self.explained_variance,
+            "what the components explain together, not what each adds",
+        )
         if sizes.shape != explained.shape:
             raise ValueError(
                 f"expected n_components of shape {explained.shape}, the shape of "
@@ -275,14 +264,23 @@ default=None
             )
         if self.pca_explained_variance is None:
             return sizes, explained, None
-        by_pca = np.asarray(self.pca_explained_variance, dtype=float)
-        if by_pca.ndim != 1 or by_pca.size == 0:
-            raise ValueError(
-                "expected a pca_explained_variance of shape (n_pca_values,), one "
-                f"value or more, got shape {by_pca.shape}. Pass a value for each of "
-                "1, 2, ... components, or None."
-            )
+        by_pca = _curve(
+            "a pca_explained_variance of shape (n_pca_values,)",
+            self.pca_explained_variance,
+            "a value for each of 1, 2, ... components, or None",
+        )
         return sizes, explained, by_pca
+
+
+def _curve(what: str, values: Any, advice: str) -> np.ndarray:
+    """Return the values of a curve, at least one, as an array."""
+    curve = np.asarray(values, dtype=float)
+    if curve.ndim != 1 or curve.size == 0:
+        raise ValueError(
+            f"expected {what}, one value or more, got shape {curve.shape}. Pass "
+            f"{advice}."
+        )
+    return curve
 
 
 def _line_style(n_values: int, linestyle: str) -> dict[str, Any]:

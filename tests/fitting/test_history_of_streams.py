@@ -120,3 +120,21 @@ def test_curve_is_drawn_over_the_epochs_of_the_history():
     display = LossCurveDisplay.from_estimator(streamed("autoencoder", 7))
     np.testing.assert_array_equal(display.line_.get_xdata(), [4, 5, 6, 7])
     assert display.best_epoch_line_.get_xdata()[0] == 7
+
+
+def test_phases_are_drawn_at_the_epochs_of_the_history():
+    reducer = DenoisingAutoEncoderTransformer(3, pretrain="layerwise", **SMALL)
+    for _ in range(7):
+        reducer.partial_fit(X)
+    n_pretrained = len(reducer._fitted.pretrained)
+    n_all = n_pretrained + 7
+    display = LossCurveDisplay.from_estimator(reducer)
+    drawn = display.line_.get_xdata()
+    np.testing.assert_array_equal(
+        drawn[np.isfinite(drawn)], [row["epoch"] for row in reducer.history_]
+    )
+    assert display.best_epoch_line_.get_xdata()[0] == n_all
+    last = display.phase_labels_[-1]
+    assert last.get_text() == "all layers"
+    assert last.xy[0] == n_all - MOST + 0.5
+    assert display.phase_labels_[0].xy[0] == 0.5
