@@ -1,20 +1,13 @@
 """A look-alike of Kaggle's Porto Seguro table, drawn from its published statistics."""
 
-from __future__ import annotations
-
-from numbers import Integral
-from typing import Any
-
 import numpy as np
+import pandas as pd
 from scipy import special
 from sklearn.utils import Bunch, check_random_state
 
-from sk_autoencoder.datasets._checks import check_flag, import_pandas
-from sk_autoencoder.datasets._porto_shares import Column, level_shares, read_schema
+from benchmarks.porto.shares import Column, level_shares, read_schema
 
 __all__ = ["make_porto_seguro"]
-
-_TARGET = "target"
 
 # Columns of one group lean on one hidden factor: its number, whether on how far it is
 # from its middle instead of on the factor itself, the correlation, and their names.
@@ -70,40 +63,21 @@ _CATEGORY_EFFECTS = {
     "ps_car_09_cat": 0.06,
 }
 
-_DESCR = """\
-A look-alike of the Porto Seguro table
-======================================
-
-Made-up rows with the columns of Porto Seguro's Safe Driver Prediction (Kaggle, 2017):
-will a car's driver file a claim next year?
-
-Features       57: 14 categorical, 17 binary, 16 integer, 10 real
-Missing        coded -1, as in the table
-Target         1 in 3.6448 % of the rows
-
-Each column has the published mean, deviation, quartiles, levels and share of missing
-values. How columns depend on each other, and the target on them, is made up: it was
-fixed before any model had been fitted to it, and says nothing about the real table.
-How well a model does here is no evidence of its quality.
-"""
-
 
 def make_porto_seguro(
-    n_train: int = 20_000,
-    n_test: int = 30_000,
+    n_train: int,
+    n_test: int,
     *,
     random_state: int | np.random.RandomState | None = None,
-    return_X_y: bool = False,
-    as_frame: bool = True,
-) -> Any:
+) -> Bunch:
     """Draw a look-alike of Kaggle's Porto Seguro table.
 
-    That table is under its competition's rules, so the package has none of its rows.
+    That table is under its competition's rules, so nothing here has any of its rows.
     This one has its 57 columns, each with the published mean, standard deviation,
-    quartiles, number of levels and share of missing values, and 3.6448 % positives.
-    Columns lean in groups on six hidden factors, some on the distance from a factor's
-    middle, and two sets of binary columns are choices, so that there is something for
-    an autoencoder to learn. The `ps_calc` columns are independent noise.
+    quartiles, number of levels and proportion of missing values, and 3.6448 %
+    positives. Columns lean in groups on six hidden factors, some on the distance from a
+    factor's middle, and two sets of binary columns are choices, so that there is
+    something for an autoencoder to learn. The `ps_calc` columns are independent noise.
 
     It is for trying out code at the real sizes (595,212 and 892,816 rows). What depends
     on what is made up, and was fixed before any model was fitted to it: that a method
@@ -112,31 +86,25 @@ def make_porto_seguro(
 
     Parameters
     ----------
-    n_train : int, default=20_000
-        Rows with a target to train on.
-    n_test : int, default=30_000
+    n_train : int
+        Rows with a target to train on, at least 1.
+    n_test : int
         Further rows, as in the competition's test.csv; 0 for none.
     random_state : int, RandomState instance or None, default=None
         The same int gives the same rows.
-    return_X_y : bool, default=False
-        If True, return ``(data, target)`` of the training rows instead of a Bunch.
-    as_frame : bool, default=True
-        If True, data are pandas DataFrames whose index is the id of a row, and targets
-        pandas Series. If False, they are numpy arrays, and pandas need not be
-        installed.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
         Dictionary-like object with these attributes:
 
-        data, test_data : DataFrame or ndarray of shape (n, 57)
-            The features, all numbers: real columns are float64 and the others int64 in
-            the frame; the array is float64. A missing value is -1.
-        target, test_target : Series or ndarray of shape (n,)
+        data, test_data : DataFrame of shape (n, 57)
+            The features, all numbers: real columns are float64 and the others int64.
+            A missing value is -1. The index is the id of a row.
+        target, test_target : Series of shape (n,)
             1 for a claim, else 0.
-        frame : DataFrame of shape (n_train, 58) or None
-            Target and features of the training rows, if ``as_frame=True``.
+        frame : DataFrame of shape (n_train, 58)
+            Target and features of the training rows.
         probability, test_probability : ndarray of shape (n,)
             Of a claim, by which the target was drawn: no model can rank better. Their
             normalised gini is about 0.30.
@@ -147,46 +115,17 @@ def make_porto_seguro(
         levels : dict of str to list of int
             The levels of each categorical column, in ascending order; -1 is one of them
             where values are missing in the table.
-        DESCR : str
-            What the data are.
-
-    (data, target) : tuple if ``return_X_y=True``
-        The first two of the attributes above.
-
-    Raises
-    ------
-    ImportError
-        If ``as_frame=True`` and pandas is not installed.
-
-    See Also
-    --------
-    load_adult : A real table.
 
     Notes
     -----
-    Shares of levels are not published for every column. They are those of the greatest
-    entropy that have the published statistics within their rounding.
+    Proportions of levels are not published for every column. They are those of the
+    greatest entropy that have the published statistics within their rounding.
 
     References
     ----------
     Kaggle (2017), Porto Seguro's Safe Driver Prediction,
     https://www.kaggle.com/c/porto-seguro-safe-driver-prediction.
-
-    Examples
-    --------
-    >>> from sk_autoencoder.datasets import make_porto_seguro
-    >>> porto = make_porto_seguro(1000, 500, random_state=0)
-    >>> porto.data.shape, porto.test_data.shape
-    ((1000, 57), (500, 57))
-    >>> porto.levels["ps_car_05_cat"]
-    [-1, 0, 1]
     """
-    _check_count("n_train", n_train, 1)
-    _check_count("n_test", n_test, 0)
-    check_flag("return_X_y", return_X_y)
-    check_flag("as_frame", as_frame)
-    pandas = import_pandas() if as_frame else None
-
     root = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     rng = np.random.default_rng(root)
     columns, probability = _draw(n_train + n_test, rng)
@@ -194,44 +133,21 @@ def make_porto_seguro(
     is_train = np.zeros(len(target), dtype=bool)
     is_train[rng.permutation(len(target))[:n_train]] = True
 
-    parts = []
-    for rows in (is_train, ~is_train):
-        part = {name: values[rows] for name, values in columns.items()}
-        if pandas is None:
-            parts.append((np.column_stack(list(part.values())), target[rows]))
-            continue
-        index = pandas.Index(np.flatnonzero(rows), name="id")
-        y = pandas.Series(target[rows], index=index, name=_TARGET)
-        parts.append((pandas.DataFrame(part, index=index), y))
-    (data, y_train), (test_data, y_test) = parts
-    if return_X_y:
-        return data, y_train
-    frame = None
-    if pandas is not None:
-        frame = pandas.concat([y_train, data], axis=1)
+    data = pd.DataFrame(columns).rename_axis("id")
+    y = pd.Series(target, index=data.index, name="target")
     schema = read_schema()[0]
     return Bunch(
-        data=data,
-        target=y_train,
-        frame=frame,
-        test_data=test_data,
-        test_target=y_test,
+        data=data[is_train],
+        target=y[is_train],
+        frame=pd.concat([y, data], axis=1)[is_train],
+        test_data=data[~is_train],
+        test_target=y[~is_train],
         probability=probability[is_train],
         test_probability=probability[~is_train],
         feature_names=[column.name for column in schema],
         categorical_features=np.array([c.kind == "categorical" for c in schema]),
         levels={c.name: _levels(c) for c in schema if c.kind == "categorical"},
-        DESCR=_DESCR,
     )
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"expected an int, got {name}={value!r}. Pass e.g. 1000.")
-    if value < least:
-        raise ValueError(
-            f"expected at least {least}, got {name}={value!r}. Pass e.g. 1000."
-        )
 
 
 def _levels(column: Column) -> list[int]:

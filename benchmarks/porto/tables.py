@@ -18,7 +18,7 @@ from scipy import special, stats
 from sklearn.model_selection import train_test_split
 
 from benchmarks._shared.data import OPEN_TABLES, one_hots
-from sk_autoencoder.datasets import make_porto_seguro
+from benchmarks.porto.look_alike import make_porto_seguro
 
 N_TRAIN, N_TEST = 595_212, 892_816
 

@@ -4,7 +4,6 @@ from sk_autoencoder.datasets._adult import load_adult
 from sk_autoencoder.datasets._fashion_mnist import load_fashion_mnist
 from sk_autoencoder.datasets._molecules import load_molecules
 from sk_autoencoder.datasets._nab import load_nab
-from sk_autoencoder.datasets._porto_seguro import make_porto_seguro
 from sk_autoencoder.datasets._series import make_series_anomalies
 
 __all__ = [
@@ -12,6 +11,5 @@ __all__ = [
     "load_fashion_mnist",
     "load_molecules",
     "load_nab",
-    "make_porto_seguro",
     "make_series_anomalies",
 ]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-__all__ = ["check_flag", "import_pandas"]
+__all__ = ["check_count", "check_flag", "import_pandas"]
+
+
+def check_count(name: str, value: object, least: int) -> None:
+    """Refuse anything but a whole number that is not too small."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"expected an int, got {name}={value!r}. Pass e.g. 1000.")
+    if value < least:
+        raise ValueError(
+            f"expected at least {least}, got {name}={value!r}. Pass e.g. 1000."
+        )
 
 
 def check_flag(name: str, value: object) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from sk_autoencoder.datasets._checks import check_flag
-from sk_autoencoder.datasets._porto_seguro import _check_count
+from sk_autoencoder.datasets._checks import check_count, check_flag
 
 __all__ = ["make_series_anomalies"]
 
@@ -126,7 +125,7 @@ def make_series_anomalies(
         ("n_steps", n_steps, 16),
         ("n_channels", n_channels, 1),
     ):
-        _check_count(name, value, least)
+        check_count(name, value, least)
     _check_number("contamination", contamination, 1.0)
     _check_number("noise", noise, math.inf)
     check_flag("return_X_y", return_X_y)

@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.porto import models, recipes, resume, run, tables
-from sk_autoencoder.datasets import make_porto_seguro
+from benchmarks.porto.look_alike import make_porto_seguro
 
 ROOT = Path(__file__).parents[2]
 
