@@ -17,7 +17,7 @@ from sk_autoencoder._utils.sklearn_compat import StrOptions
 __all__ = ["AutoEncoderTransformer"]
 
 
-@loadable
+@loadable()
 class AutoEncoderTransformer(BaseAutoEncoder):
     """Dimensionality reduction by an autoencoder, used like PCA.
 

@@ -29,11 +29,11 @@ from sk_autoencoder._fitting.pca_comparison import compare_with_pca
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import validation_errors
 from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._saving.checks import need
 from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._saving.settings_checks import check_setting_names, refuse_settings
 from sk_autoencoder._saving.state import capture, restore
-from sk_autoencoder._saving.state_checks import need
 from sk_autoencoder._training.snapshot import NetSnapshot
 from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing

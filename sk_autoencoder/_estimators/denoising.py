@@ -20,7 +20,7 @@ from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions, feature_n
 __all__ = ["DenoisingAutoEncoderTransformer"]
 
 
-@loadable
+@loadable()
 class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
     """Features learnt by reconstructing clean rows from corrupted ones.
 

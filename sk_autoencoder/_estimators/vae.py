@@ -42,7 +42,7 @@ __all__ = ["VAETransformer"]
 ACTIVE = 0.01
 
 
-@loadable
+@loadable()
 class VAETransformer(BaseAutoEncoder):
     """Variational autoencoder: a code with a normal prior, and a density over rows.
 

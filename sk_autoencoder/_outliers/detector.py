@@ -23,17 +23,17 @@ from sk_autoencoder._outliers.default import default_estimators
 from sk_autoencoder._outliers.members import (
     allows_nan,
     has_density,
+    one_line,
     seed,
-    short,
     table_of,
 )
 from sk_autoencoder._outliers.progress import FitProgress
-from sk_autoencoder._outliers.scorer import LIKELIHOOD, MEASURES, Scorer
+from sk_autoencoder._outliers.scorer import MEASURES, Scorer
 from sk_autoencoder._outliers.threshold import check_scores, offset_at, quantiles_of
+from sk_autoencoder._saving.checks import need
 from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._saving.saveable import Saveable
-from sk_autoencoder._saving.state_checks import need
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.interrupts import all_or_nothing
 from sk_autoencoder._utils.shapes import flat_rows, shaped
@@ -52,7 +52,7 @@ __all__ = ["AutoEncoderOutlierDetector"]
 DTYPES = [np.float64, np.float32]
 
 
-@loadable
+@loadable()
 class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
     """Outlier detection by autoencoders.
 
@@ -245,10 +245,10 @@ default="combined"
             If X or a parameter is not valid.
         """
         with all_or_nothing(self):
-            if self.measure == LIKELIHOOD and not has_density(self.estimator):
+            if self.measure == "likelihood" and not has_density(self.estimator):
                 raise ValueError(
                     "expected an estimator with a density for measure='likelihood', "
-                    f"got estimator={short(self.estimator)}. Pass "
+                    f"got estimator={one_line(self.estimator)}. Pass "
                     "estimator=VAETransformer(...), or another measure."
                 )
             X, reader = self._training_rows(X)
@@ -263,7 +263,7 @@ default="combined"
                 if folds:
                     scores = self._held_out_scores(X, reader, root, folds, progress)
                 else:
-                    scores = scorer.scores(scorer.matrix(X))
+                    scores = scorer.scores(scorer.members.matrix(X))
             self._scorer = scorer
             self._training_scores = quantiles_of(scores)
             self.offset_ = offset_at(scores, self.contamination)
@@ -409,7 +409,7 @@ default="combined"
     @property
     def estimators_(self) -> list[BaseAutoEncoder]:
         """The fitted autoencoders."""
-        return self._scorer.estimators
+        return self._scorer.members.estimators
 
     # -- fitting -----------------------------------------------------------------------
 
@@ -473,7 +473,7 @@ default="combined"
         if self.estimator is None or self.random_state is not None:
             for estimator, word in zip(estimators, words, strict=False):
                 seed(estimator, int(word))
-        return Scorer.of(
+        return Scorer.fit(
             estimators,
             self.measure,
             X,
@@ -519,7 +519,7 @@ default="combined"
             seeds = np.random.SeedSequence([root, i])
             rows = _safe_indexing(X, train)
             scorer = self._fitted_scorer(rows, reader, seeds, progress)
-            others = scorer.matrix(_safe_indexing(X, test), takes_missing=True)
+            others = scorer.members.matrix(_safe_indexing(X, test), takes_missing=True)
             scores[test] = scorer.scores(others)
         return scores
 
@@ -530,9 +530,9 @@ default="combined"
         reader = self.estimators_[0]
         X, _ = flat_rows(X, getattr(reader, "network", None))
         if table_of(reader) is None:
-            return self._scorer.matrix(self._numbers(X, reset=False))
+            return self._scorer.members.matrix(self._numbers(X, reset=False))
         X = named_rows(self, X, reset=False)
-        return self._scorer.matrix(X, takes_missing=self.estimator is None)
+        return self._scorer.members.matrix(X, takes_missing=self.estimator is None)
 
     def _finish_loading(self) -> None:
         scorer, offset = self._scorer, self.offset_
@@ -577,7 +577,7 @@ def _needs_numbers(what: str, estimator: Any) -> ValueError:
         "expected columns of numbers, because a detector compares cells with their "
         "reconstructions, and of categories it can do so for transformers of "
         f"sk_autoencoder alone, in no pipeline; got X with {what} and "
-        f"estimator={short(estimator)}. Encode them before the detector, as in "
+        f"estimator={one_line(estimator)}. Encode them before the detector, as in "
         "make_pipeline(OneHotEncoder(sparse_output=False), "
         "AutoEncoderOutlierDetector(PCA())), or pass "
         "estimator=AutoEncoderTransformer(...), which reads tables."
@@ -594,7 +594,7 @@ def _numbers_for(estimator: Any) -> Iterator[None]:
         if str(error).startswith("Input X contains NaN"):
             raise ValueError(
                 "Input X contains NaN: expected no missing cells, because by its tags "
-                f"estimator={short(estimator)} takes none. Fill them before the "
+                f"estimator={one_line(estimator)} takes none. Fill them before the "
                 "detector, as in make_pipeline(SimpleImputer(), "
                 "AutoEncoderOutlierDetector(PCA())), or pass "
                 "estimator=AutoEncoderTransformer(allow_missing=True)."

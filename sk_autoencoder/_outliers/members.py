@@ -5,6 +5,8 @@ other transformer gets a matrix of numbers, and is asked for `transform` and
 `inverse_transform`.
 """
 
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,22 +17,102 @@ from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.vae import VAETransformer
 from sk_autoencoder._inference.chunks import apply_to_rows
+from sk_autoencoder._outliers.robust import RobustScales
+from sk_autoencoder._outliers.rows import level_shares, numbers_of
+from sk_autoencoder._saving.checks import need
+from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.values import first_line, shortened
 
 __all__ = [
-    "MOST_ERROR",
+    "Members",
     "allows_nan",
     "cell_errors",
     "codes_of",
     "has_density",
     "log_density",
+    "one_line",
     "or_likelihood",
     "seed",
     "table_of",
 ]
 
 # Of a cell of which there is no finite one; its unit is finite too.
-MOST_ERROR = float(np.finfo(np.float64).max) / 8
+MAX_ERROR = float(np.finfo(np.float64).max) / 8
+
+
+@loadable()
+@dataclass(frozen=True)
+class Members:
+    """Fitted transformers, and the scales of the rows that they were fitted to.
+
+    Attributes
+    ----------
+    estimators : list of transformers
+    scales : RobustScales
+    """
+
+    estimators: list[Any]
+    scales: RobustScales
+
+    def matrix(self, X: Any, *, takes_missing: bool = False) -> Any:
+        """Turn validated rows into those that are scored.
+
+        Parameters
+        ----------
+        X : {ndarray, frame, CSR matrix} of shape (n_samples, n_features)
+        takes_missing : bool
+            Whether missing cells are taken even if the transformers have seen none.
+        """
+        table = table_of(self.estimators[0])
+        if table is not None and takes_missing:
+            table = replace(table, allow_missing=True)
+        return numbers_of(table, X)
+
+    def seen(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Return each transformer with the rows as it is to see them."""
+        fills = self._fills
+        seen = {f: self.scales.seen_by_networks(rows, fill=f) for f in set(fills)}
+        return [(e, seen[f]) for e, f in zip(self.estimators, fills, strict=True)]
+
+    @cached_property
+    def _fills(self) -> list[bool]:
+        """Whether missing cells are filled for each transformer; slow to find out."""
+        return [not allows_nan(estimator) for estimator in self.estimators]
+
+    def checked_errors(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Compute the errors of training rows by each transformer.
+
+        Raises
+        ------
+        ValueError
+            If a transformer of others gives no numbers for them.
+        """
+        is_category = self.scales.is_category
+        errors = []
+        for estimator, seen in self.seen(rows):
+            sizes = cell_errors(estimator, rows, seen, is_category)
+            ours = isinstance(estimator, BaseAutoEncoder)
+            if not ours and (sizes == MAX_ERROR).any():
+                raise ValueError(
+                    "expected a transformer that reconstructs the training rows by "
+                    f"finite numbers, got others from estimator={one_line(estimator)}. "
+                    "Scale the columns first, or pass another "
+                    f"one{or_likelihood(estimator)}."
+                )
+            errors.append(sizes)
+        return errors
+
+    def check(self, n_features: int) -> None:
+        """Refuse members from a file that are not fitted to so many features."""
+        need(self.estimators, "no estimators of a detector")
+        for estimator in self.estimators:
+            need(
+                isinstance(estimator, BaseAutoEncoder)
+                and getattr(estimator, "n_features_in_", 0) == n_features,
+                f"an estimator that is not fitted to {n_features} columns",
+            )
+        shares = level_shares(table_of(self.estimators[0]), n_features)
+        self.scales.check(n_features, [0 if s is None else len(s) for s in shares])
 
 
 def table_of(estimator: Any) -> Table | None:
@@ -114,12 +196,12 @@ def cell_errors(
     Returns
     -------
     errors : ndarray of shape (n_samples, n_features)
-        NaN where a cell is missing; `MOST_ERROR` where there is no reconstruction.
+        NaN where a cell is missing; `MAX_ERROR` where there is no reconstruction.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         errors = np.abs(rows - _reconstructed(estimator, seen)).astype(np.float64)
-    errors[np.isnan(errors) & ~np.isnan(rows)] = MOST_ERROR
-    np.minimum(errors, MOST_ERROR, out=errors)
+    errors[np.isnan(errors) & ~np.isnan(rows)] = MAX_ERROR
+    np.minimum(errors, MAX_ERROR, out=errors)
     if is_category.any():
         module = estimator.net_.module_
         squares = apply_to_rows(
@@ -142,7 +224,7 @@ def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:
             "expected a transformer whose transform returns numbers of shape "
             "(n_samples, n_components) for measure='latent', got an array of shape "
             f"{codes.shape} and dtype {codes.dtype} from "
-            f"estimator={short(estimator)}. Pass measure='reconstruction'."
+            f"estimator={one_line(estimator)}. Pass measure='reconstruction'."
         )
     return codes
 
@@ -165,14 +247,14 @@ def _reconstructed(estimator: Any, seen: np.ndarray) -> np.ndarray:
         raise ValueError(
             "expected a transformer whose inverse_transform returns numbers of shape "
             f"{seen.shape}, that of the rows, got {type(error).__name__} from "
-            f"estimator={short(estimator)}, because: {first_line(error)}. Pass one "
+            f"estimator={one_line(estimator)}, because: {first_line(error)}. Pass one "
             f"that undoes its transform{or_likelihood(estimator)}."
         ) from error
     if rows.shape != seen.shape or rows.dtype.kind not in "fiub":
         raise ValueError(
             "expected a transformer whose inverse_transform returns numbers of shape "
             f"{seen.shape}, that of the rows, got an array of shape {rows.shape} and "
-            f"dtype {rows.dtype} from estimator={short(estimator)}. Pass one that "
+            f"dtype {rows.dtype} from estimator={one_line(estimator)}. Pass one that "
             f"undoes its transform{or_likelihood(estimator)}."
         )
     return rows
@@ -183,6 +265,6 @@ def _as_matrix(values: Any) -> np.ndarray:
     return values.toarray() if sparse.issparse(values) else np.asarray(values)
 
 
-def short(estimator: Any) -> str:
+def one_line(estimator: Any) -> str:
     """Write an estimator in one line."""
     return shortened(" ".join(repr(estimator).split()), quoted=False)

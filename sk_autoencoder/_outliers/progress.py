@@ -31,7 +31,7 @@ class FitProgress:
         )
         return self
 
-    def advance(self, i: int = 0) -> None:
+    def advance(self) -> None:
         """Count one more fit that is done."""
         self._n_done += 1
         self._bar.update()

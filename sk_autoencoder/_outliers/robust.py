@@ -7,55 +7,58 @@ is a missing cell; it is nowhere far off.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
+from sk_autoencoder._saving.checks import Range, need
 from sk_autoencoder._saving.registry import loadable
-from sk_autoencoder._saving.state_checks import need
 
 __all__ = [
     "UNSEEN",
     "WILD",
-    "Units",
-    "check_array",
+    "RobustScales",
     "distance",
-    "least_error_units",
-    "robust_unit",
+    "min_error_scales",
+    "robust_scale",
 ]
 
-UNSEEN = -1  # finds the last item of `Units.levels`
+UNSEEN = -1  # finds the last item of `RobustScales.level_distances`
+
+# Constants without a page named were chosen on the data sets of
+# docs/development/decisions/0019-outlier-detector.md.
 
 # Median absolute deviation of a normal distribution, in standard deviations.
 MAD = 0.6745
-# Least unit, in root mean squares of the column. A larger share loses the columns that
-# are nearly always about the same, a smaller one leaves only these.
-LEAST_SHARE = 0.05
-# Least unit of an error, in deviations of the feature itself: what is as good as a
-# function of the other features is not measured in rounding errors.
-LEAST_ERROR = 1e-3
-# Difference from a constant, in its size, that is one of float32 and float64.
-SAME = 1e-6
-# Units up to which distances are squared. Beyond they grow in proportion: else one cell
-# of a column that is nearly always the same outweighs all others of its row.
-BEND = 3.0
-# Distance of a cell that is so many units off.
-WILD = BEND**2
-# Beyond so many units a cell is as far as can be: sums stay finite.
-FARTHEST = 1e12
-# Networks see a cell at most so many units from the middle. What they make of it stays
-# finite, and farther off only the cell's own distance has anything to tell.
-FARTHEST_SEEN = 1e4
-# Samples that a level never seen counts for: half of what one seen once does by the
-# middle of its rank, so that it is the farther of the two.
+# Smallest scale, in root mean squares of the column. With a larger one, columns that
+# are nearly always about the same no longer count; with a smaller one, only these do.
+MIN_SCALE = 0.05
+# Smallest scale of an error, in scales of the feature itself: a feature that is nearly
+# a function of the others is not measured in rounding errors.
+MIN_ERROR_SCALE = 1e-3
+# Relative difference from a constant that is only that of float32 and float64.
+ROUNDING = 1e-6
+# Scales up to which distances are squared. Beyond they grow in proportion: else one
+# cell of a column that is nearly always the same outweighs all others of its row.
+HUBER_DELTA = 3.0
+# Distance of a cell that is so many scales off.
+WILD = HUBER_DELTA**2
+# Beyond so many scales a cell is as far off as can be, so that sums stay finite.
+MAX_DISTANCE = 1e12
+# Networks see a cell at most so many scales from the center. Their outputs stay
+# finite, and farther off only the cell's own distance carries information.
+MAX_SEEN = 1e4
+# Samples that a level never seen counts for. One seen once counts for 0.5, the middle
+# of its rank: half of that makes the unseen one the farther of the two.
 UNSEEN_COUNT = 0.25
 
 
-def robust_unit(deviations: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
+def robust_scale(deviations: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
     """Compute a unit for each column: its median deviation, as a standard deviation.
 
     Where over half of the deviations are 0, as in a column with a spike, the unit is
-    that of the others: see `_unit_beside_spike`.
+    that of the others: see `_scale_beside_spike`.
 
     Parameters
     ----------
@@ -80,11 +83,11 @@ def robust_unit(deviations: np.ndarray, least: np.ndarray | float = 0.0) -> np.n
     unit = middle / MAD
     for i in np.flatnonzero((middle == 0) & (largest > 0)):
         others = sizes[sizes[:, i] > 0, i]
-        unit[i] = _unit_beside_spike(others, len(others) / n_known[i])
-    return np.maximum(np.maximum(unit, LEAST_SHARE * spread), least)
+        unit[i] = _scale_beside_spike(others, len(others) / n_known[i])
+    return np.maximum(np.maximum(unit, MIN_SCALE * spread), least)
 
 
-def _unit_beside_spike(
+def _scale_beside_spike(
     others: np.ndarray, share: float, weights: np.ndarray | None = None
 ) -> float:
     """Compute the unit of a column of which over half of the cells are the same.
@@ -118,78 +121,83 @@ def _normal_size(tail: np.ndarray | float) -> np.ndarray | float:
     return -ndtri(0.5 * np.asarray(tail))
 
 
-def distance(deviations: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """Return how far cells are off; 0 where one is missing or there is no unit.
+def distance(deviations: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
+    """Return how far cells are off; 0 where one is missing or there is no scale.
 
-    Deviations in units, squared near 0 and in proportion farther off: Huber's function
+    Deviations in scales, squared near 0 and in proportion farther off: Huber's function
     (1964, Robust estimation of a location parameter, Ann. Math. Statist. 35).
     """
     with np.errstate(all="ignore"):
-        sizes = np.abs(deviations) / np.where(unit > 0, unit, np.inf)
-    return _bent(np.minimum(np.nan_to_num(sizes, posinf=FARTHEST), FARTHEST))
+        sizes = np.abs(deviations) / np.where(np.asarray(scale) > 0, scale, np.inf)
+    return huber(np.minimum(np.nan_to_num(sizes, posinf=MAX_DISTANCE), MAX_DISTANCE))
 
 
-def _bent(sizes: np.ndarray) -> np.ndarray:
-    return np.where(sizes < BEND, sizes**2, BEND * (2 * sizes - BEND))
+def huber(sizes: Any) -> Any:
+    """Square sizes up to `HUBER_DELTA`, and go on in proportion: twice Huber's loss."""
+    return np.where(
+        sizes < HUBER_DELTA, sizes**2, HUBER_DELTA * (2 * sizes - HUBER_DELTA)
+    )
 
 
-@loadable
+@loadable(
+    center=Range(shape="d"), scale=Range(0, shape="d"), constant_distance=Range(0)
+)
 @dataclass(frozen=True)
-class Units:
-    """What is typical of each feature, and units of the distances from it.
+class RobustScales:
+    """What is typical of each feature, and the scales of the distances from it.
 
     Attributes
     ----------
-    middle : ndarray of shape (n_features,)
+    center : ndarray of shape (n_features,)
         Medians; of a category the most frequent level.
-    unit : ndarray of shape (n_features,)
-        Of distances from the middle; 0 for a constant column and for a category.
-    unseen : float
+    scale : ndarray of shape (n_features,)
+        Of distances from the center; 0 for a constant column and for a category.
+    constant_distance : float
         Distance of a cell of a constant column that is not that constant: as if one
-        training row had been off and the unit were `LEAST_SHARE` of the root mean
+        training row had been off and the scale were `MIN_SCALE` of the root mean
         square.
-    levels : tuple of ndarray of shape (n_levels + 1,) or None, one a feature
+    level_distances : tuple of ndarray of shape (n_levels + 1,) or None, one a feature
         How far each level of a category is off, by how rare it is, last a level never
         seen; None for a number.
     """
 
-    middle: np.ndarray
-    unit: np.ndarray
-    unseen: float
-    levels: tuple[np.ndarray | None, ...]
+    center: np.ndarray
+    scale: np.ndarray
+    constant_distance: float
+    level_distances: tuple[np.ndarray | None, ...]
 
     @classmethod
     def of(
-        cls, rows: np.ndarray, shares: Sequence[np.ndarray | None] | None = None
-    ) -> "Units":
+        cls, rows: np.ndarray, shares: Sequence[np.ndarray | None]
+    ) -> "RobustScales":
         """Measure the columns of the training rows.
 
         Parameters
         ----------
         rows : ndarray of shape (n_samples, n_features)
         shares : sequence of ndarray or None, one a feature
-            Shares of the levels of a category, None for a number. None: all are
-            numbers.
+            Shares of the levels of a category, None for a number.
         """
-        n_rows, n_features = rows.shape
-        shares = [None] * n_features if shares is None else shares
-        levels = tuple(None if s is None else _level_sizes(s, n_rows) for s in shares)
+        n_rows = len(rows)
+        levels = tuple(
+            None if s is None else _level_distances(s, n_rows) for s in shares
+        )
         rounding = 4 * float(np.finfo(rows.dtype).eps)
         rows = rows.astype(np.float64)
         rows[:, [level is not None for level in levels]] = 0.0
         rows[:, np.isnan(rows).all(axis=0)] = 0.0
-        middle = _median(rows)
-        deviations = _deviations(rows, middle)
-        unit = robust_unit(deviations)
+        center = _median(rows)
+        deviations = _deviations(rows, center)
+        scale = robust_scale(deviations)
         largest = np.where(np.isnan(deviations), 0.0, deviations).max(axis=0)
-        unit[largest <= rounding * np.abs(middle)] = 0.0
+        scale[largest <= rounding * np.abs(center)] = 0.0
         for i, level in enumerate(levels):
-            middle[i] = middle[i] if level is None else level[:-1].argmin()
-        unseen = float(_bent(np.sqrt(n_rows) / LEAST_SHARE))
-        return cls(middle, unit, unseen, levels)
+            center[i] = center[i] if level is None else level[:-1].argmin()
+        constant_distance = float(huber(np.sqrt(n_rows) / MIN_SCALE))
+        return cls(center, scale, constant_distance, levels)
 
     def check(self, n_features: int, n_levels: Sequence[int]) -> None:
-        """Refuse units from a file that are not of such columns.
+        """Refuse scales from a file that are not of such columns.
 
         Parameters
         ----------
@@ -197,19 +205,18 @@ class Units:
         n_levels : sequence of int
             Levels of each column; 0 for a number.
         """
-        check_array("middle", self.middle, (n_features,))
-        check_array("unit", self.unit, (n_features,), least=0)
-        need(self.unseen >= 0, "a distance below 0")
-        need(len(self.levels) == n_features, f"levels of {len(self.levels)} columns")
-        for level, size in zip(self.levels, n_levels, strict=True):
-            need((level is None) == (size == 0), "levels of a number")
+        n_columns = {len(self.center), len(self.level_distances)}
+        need(n_columns == {n_features}, "scales of other columns")
+        for level, size in zip(self.level_distances, n_levels, strict=True):
+            need((level is not None) == (size > 0), "levels of a number, or none")
             if level is not None:
-                check_array("levels of a column", level, (size + 1,), least=0)
+                good = level.shape == (size + 1,) and (level >= 0).all()
+                need(good, "distances of other levels")
 
     @property
     def is_category(self) -> np.ndarray:
         """Which features are categories, (n_features,)."""
-        return np.array([level is not None for level in self.levels])
+        return np.array([level is not None for level in self.level_distances])
 
     def known(self, rows: np.ndarray) -> np.ndarray:
         """Return rows in which a level never seen is missing, in their dtype."""
@@ -221,7 +228,7 @@ class Units:
 
         A level never seen is missing. A number that is wildly far off is cut back: it
         would overflow in the network, or drown all others. A network that takes no
-        missing cells gets the middle in place of one.
+        missing cells gets the center in place of one.
 
         Parameters
         ----------
@@ -230,99 +237,84 @@ class Units:
             Whether to fill missing cells.
         """
         limit = np.finfo(rows.dtype).max / 4  # a difference of two stays finite
-        reach = np.minimum(FARTHEST_SEEN * self.unit, limit)
-        low = np.clip(self.middle - reach, -limit, limit).astype(rows.dtype)
-        high = np.clip(self.middle + reach, -limit, limit).astype(rows.dtype)
+        reach = np.minimum(MAX_SEEN * self.scale, limit)
+        low = np.clip(self.center - reach, -limit, limit).astype(rows.dtype)
+        high = np.clip(self.center + reach, -limit, limit).astype(rows.dtype)
         outside = ((rows < low) | (rows > high)) & ~self.is_category
         # Rows of another dtype differ from a constant by rounding: these stay.
-        constant = self.unit == 0
+        constant = self.scale == 0
         outside[:, constant] &= self._differs(rows[:, constant], constant)
         rows = self.known(rows)
         if outside.any():
             rows = np.where(outside, rows.clip(low, high), rows)
         if fill and np.isnan(rows).any():
-            rows = np.where(np.isnan(rows), self.middle, rows).astype(rows.dtype)
+            rows = np.where(np.isnan(rows), self.center, rows).astype(rows.dtype)
         return rows
 
     def _differs(self, rows: np.ndarray, of: np.ndarray) -> np.ndarray:
-        """Whether cells of these columns differ from the middle beyond rounding."""
-        middle = self.middle[of]
-        return _deviations(rows, middle) > SAME * np.abs(middle)
+        """Whether cells of these columns differ from the center beyond rounding."""
+        center = self.center[of]
+        differs: np.ndarray = _deviations(rows, center) > ROUNDING * np.abs(center)
+        return differs
 
     def distances(self, rows: np.ndarray) -> np.ndarray:
-        """Return the distances of cells from the middle, of shape of rows."""
+        """Return the distances of cells from the center, of shape of rows."""
         rows = rows.astype(np.float64)
-        result = distance(_deviations(rows, self.middle), self.unit)
-        constant = self.unit == 0
+        result = distance(_deviations(rows, self.center), self.scale)
+        constant = self.scale == 0
         other = self._differs(rows[:, constant], constant)
-        result[:, constant] = np.where(other, self.unseen, 0.0)
-        for i, level in enumerate(self.levels):
+        result[:, constant] = np.where(other, self.constant_distance, 0.0)
+        for i, level in enumerate(self.level_distances):
             if level is not None:
                 known = ~np.isnan(rows[:, i])
                 result[:, i] = 0.0
-                result[known, i] = _bent(level[rows[known, i].astype(np.int64)])
+                result[known, i] = huber(level[rows[known, i].astype(np.int64)])
         return result
 
-    def missed(self, rows: np.ndarray) -> np.ndarray:
+    def unseen_level_error(self, rows: np.ndarray) -> np.ndarray:
         """Return the errors of levels never seen, of shape of rows; 0 elsewhere.
 
         No reconstruction has such a level: they are as far off as two different
         one-hots are.
         """
         result = np.zeros(rows.shape)
-        for i, level in enumerate(self.levels):
+        for i, level in enumerate(self.level_distances):
             if level is not None:
                 result[rows[:, i] == UNSEEN, i] = np.sqrt(level[-1] ** 2 + 1)
         return result
 
 
-def check_array(
-    name: str, array: np.ndarray, shape: tuple[int, ...], least: float = -np.inf
-) -> None:
-    """Refuse an array from a file of another shape, or with a number below the least.
-
-    Parameters
-    ----------
-    name : str
-        What it is, for the error.
-    array : ndarray
-        Of finite numbers.
-    shape : tuple of int
-    least : float
-    """
-    need(array.shape == shape, f"{name} that are no {shape} finite numbers")
-    need((array >= least).all(), f"{name} below {least}")
-
-
-def least_error_units(
-    units: Units, rows: np.ndarray, shares: Sequence[np.ndarray | None] | None = None
+def min_error_scales(
+    scales: RobustScales,
+    rows: np.ndarray,
+    shares: Sequence[np.ndarray | None],
 ) -> np.ndarray:
-    """Compute what no unit of an error is below, (n_features,); of a category the unit.
+    """Compute the smallest scales of errors, (n_features,); of a category the scale.
 
     Where a column has a spike, most errors are those of cells that are the same as
     most, and small: an error there is measured as the column's own distances are.
 
     Parameters
     ----------
-    units : Units
+    scales : RobustScales
     rows : ndarray of shape (n_samples, n_features)
-        Those that the units were measured on.
+        Those that the scales were measured on.
     shares : sequence of ndarray or None, one a feature
-        See `Units.of`.
+        See `RobustScales.of`.
     """
-    same = (rows == units.middle).sum(axis=0)
+    same = (rows == scales.center).sum(axis=0)
     spike = 2 * same > (~np.isnan(rows)).sum(axis=0)
-    least = np.where(spike, 1.0, LEAST_ERROR) * units.unit
-    for i, share in enumerate(shares or ()):
+    least = np.where(spike, 1.0, MIN_ERROR_SCALE) * scales.scale
+    for i, share in enumerate(shares):
         if share is not None:
-            least[i] = _level_unit(share)
+            least[i] = _level_error_scale(share)
     return least
 
 
-def _deviations(rows: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Compute how far cells are from the middle, in float64 and finite."""
+def _deviations(rows: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Compute how far cells are from the center, in float64 and finite."""
     with np.errstate(over="ignore"):
-        deviations = np.abs(rows.astype(np.float64) - middle)
+        deviations = np.abs(rows.astype(np.float64) - center)
     return np.minimum(deviations, np.finfo(np.float64).max)
 
 
@@ -333,7 +325,7 @@ def _median(columns: np.ndarray) -> np.ndarray:
     return np.median(columns, axis=0)
 
 
-def _level_sizes(shares: np.ndarray, n_rows: int) -> np.ndarray:
+def _level_distances(shares: np.ndarray, n_rows: int) -> np.ndarray:
     """Compute how far each level is off, last one never seen: by how rare it is.
 
     A level's size is that of a standard normal number which is exceeded as seldom as a
@@ -349,7 +341,7 @@ def _level_sizes(shares: np.ndarray, n_rows: int) -> np.ndarray:
     return sizes
 
 
-def _level_unit(shares: np.ndarray) -> float:
+def _level_error_scale(shares: np.ndarray) -> float:
     """Compute the unit of the errors of a category's one-hots.
 
     They come in units of the one-hots' deviation. Where one level has over half of the
@@ -362,4 +354,4 @@ def _level_unit(shares: np.ndarray) -> float:
         return 1.0
     same = float((shares**2).sum())
     sizes = np.sqrt((1.0 - 2.0 * rest + same) / (1.0 - same))
-    return _unit_beside_spike(sizes, share, rest)
+    return _scale_beside_spike(sizes, share, rest)

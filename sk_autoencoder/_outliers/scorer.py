@@ -1,89 +1,234 @@
-"""Fitted autoencoders, and what they make of how normal a row is."""
+"""What makes a sample an outlier: the terms of a score, and their sum.
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+A term is a small class with `fit`, `score` and `explain`. To add one, write it here and
+name it in `TERMS`, for the measures that have it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sk_autoencoder._columns import Table
-from sk_autoencoder._columns.frames import read_columns
-from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._outliers.members import (
-    MOST_ERROR,
-    allows_nan,
+    Members,
     cell_errors,
     codes_of,
     has_density,
     log_density,
-    or_likelihood,
-    short,
     table_of,
 )
 from sk_autoencoder._outliers.robust import (
-    UNSEEN,
     WILD,
-    Units,
-    check_array,
+    RobustScales,
     distance,
-    least_error_units,
-    robust_unit,
+    min_error_scales,
+    robust_scale,
 )
+from sk_autoencoder._outliers.rows import (
+    CHUNK_CELLS,
+    by_chunks,
+    level_shares,
+    most_typical,
+    numbers_of,
+    some_rows,
+    without_warnings_of_empty,
+)
+from sk_autoencoder._saving.checks import Range, need
 from sk_autoencoder._saving.registry import loadable
-from sk_autoencoder._saving.state_checks import need
-from sk_autoencoder._utils.chunks import dense_rows, row_chunks
-from sk_autoencoder._utils.sklearn_compat import _safe_indexing
-from sk_autoencoder._utils.values import shortened
+from sk_autoencoder._utils.chunks import row_chunks
 
-__all__ = ["MEASURES", "Scorer"]
+__all__ = ["MEASURES", "TERMS", "Scorer"]
 
-COMBINED, RECONSTRUCTION, LATENT, LIKELIHOOD = MEASURES = (
-    "combined",
-    "reconstruction",
-    "latent",
-    "likelihood",
-)
-# Rows from which units are measured: more do not move a median.
-ROWS_FOR_UNITS = 20_000
-# Cells that are looked at together: some tens of megabytes in all.
-CHUNK_CELLS = 1_000_000
+Shares = Sequence[np.ndarray | None]
+"""Of the levels of each column; None for a number."""
 
 
-@loadable
+# ------------------------------------------------------------------------ the terms
+
+
+class Term:
+    """A part of the score of samples; higher is more normal.
+
+    Attributes
+    ----------
+    has_cells : bool
+        Whether the score is minus the mean of what `explain` returns.
+    """
+
+    has_cells: ClassVar[bool] = True
+
+    @classmethod
+    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
+        """Measure rows, some of those that the members were fitted to."""
+        raise NotImplementedError
+
+    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Score rows, (n_samples,)."""
+        scores: np.ndarray = -self.explain(members, rows).mean(axis=1)
+        return scores
+
+    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Return how far off each cell is, 1 for a typical one, of shape of rows."""
+        raise NotImplementedError
+
+    def check(self, members: Members) -> None:
+        """Refuse a term from a file that is not of such members."""
+
+
+@loadable(error_scales=Range(0, shape="m d"))
+@dataclass(frozen=True)
+class Reconstruction(Term):
+    """How far cells are from their reconstructions, on average over the members.
+
+    Attributes
+    ----------
+    error_scales : ndarray of shape (n_estimators, n_features)
+        0 for constant features.
+    """
+
+    error_scales: np.ndarray
+
+    @classmethod
+    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
+        """Measure the errors of each member."""
+        scales = members.scales
+        least = min_error_scales(scales, rows, shares)
+        errors = members.checked_errors(rows)
+        found = np.stack([robust_scale(sizes, least) for sizes in errors])
+        found[:, scales.scale == 0] = 0.0
+        found[:, scales.is_category] = least[scales.is_category]
+        return cls(found)
+
+    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Return how far off each cell is, of shape of rows."""
+        result, of = np.zeros(rows.shape), members.scales.is_category
+        pairs = zip(members.seen(rows), self.error_scales, strict=True)
+        for (estimator, seen), scale in pairs:
+            result += distance(cell_errors(estimator, rows, seen, of), scale)
+        result /= len(members.estimators)
+        return result + distance(members.scales.unseen_level_error(rows), 1.0)
+
+    def check(self, members: Members) -> None:
+        """Refuse scales of other members, or of other features."""
+        shape = (len(members.estimators), len(members.scales.center))
+        need(self.error_scales.shape == shape, "scales of other errors")
+
+
+@loadable()
+@dataclass(frozen=True)
+class Marginal(Term):
+    """How far cells are from the medians of their columns."""
+
+    @classmethod
+    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
+        """Take the members' scales as they are."""
+        return cls()
+
+    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Return how far off each cell is, of shape of rows."""
+        return members.scales.distances(rows)
+
+
+@loadable()
+@dataclass(frozen=True)
+class Latent(Term):
+    """How far codes are from the median code, on average over the members.
+
+    Attributes
+    ----------
+    code_scales : tuple of ndarray of shape (2, n_components), one an estimator
+        Medians and scales of the codes.
+    """
+
+    code_scales: tuple[np.ndarray, ...]
+    has_cells: ClassVar[bool] = False
+
+    @classmethod
+    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
+        """Measure the codes of each member."""
+        return cls(tuple(_code_scales(*pair) for pair in members.seen(rows)))
+
+    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Score rows, (n_samples,)."""
+        far = [
+            distance(codes_of(estimator, seen) - center, scale).mean(axis=1)
+            for (estimator, seen), (center, scale) in zip(
+                members.seen(rows), self.code_scales, strict=True
+            )
+        ]
+        scores: np.ndarray = -np.mean(far, axis=0)
+        return scores
+
+    def check(self, members: Members) -> None:
+        """Refuse scales of other codes."""
+        shapes = [(2, estimator.n_components_) for estimator in members.estimators]
+        need([a.shape for a in self.code_scales] == shapes, "scales of other codes")
+
+
+@loadable()
+@dataclass(frozen=True)
+class Likelihood(Term):
+    """The log density of samples, in nats, on average over the members."""
+
+    has_cells: ClassVar[bool] = False
+
+    @classmethod
+    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
+        """Take the members as they are."""
+        return cls()
+
+    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Score rows, (n_samples,)."""
+        # Not cut back: how far off numbers are is for the density to say.
+        known = members.scales.known(rows)
+        logs = [log_density(estimator, known) for estimator in members.estimators]
+        return np.stack(logs).mean(axis=0, dtype=np.float64)
+
+    def check(self, members: Members) -> None:
+        """Refuse members without a density."""
+        good = all(map(has_density, members.estimators))
+        need(good, "a likelihood of estimators without a density")
+
+
+# Of each measure. A score is minus the mean of the cells, averaged over the terms
+# that have cells, and the sum of the others.
+TERMS: dict[str, tuple[type[Term], ...]] = {
+    "combined": (Reconstruction, Marginal),
+    "reconstruction": (Reconstruction,),
+    "latent": (Reconstruction, Latent),
+    "likelihood": (Likelihood,),
+}
+MEASURES = tuple(TERMS)
+
+
+# ------------------------------------------------------------------------- the score
+
+
+@loadable()
 @dataclass(frozen=True)
 class Scorer:
-    """Autoencoders fitted to the same rows, and the units of their errors.
+    """Autoencoders fitted to the same rows, and a score of their terms.
 
     Rows are those that the autoencoders have validated: of a table the numbers that
     it becomes, one a feature.
 
     Attributes
     ----------
-    estimators : list of transformers
-    measure : {"combined", "reconstruction", "latent", "likelihood"}
-    units : Units
-    error_units : ndarray of shape (n_estimators, n_features)
-        0 for constant features.
-    codes : tuple of ndarray of shape (2, n_components), one an estimator
-        Medians and units of the codes; empty but for "latent".
-    moves_drag : bool
-        Whether `contributions` gives a wild cell what it drags along. Version 0.1.0
-        did not, and its files keep what they gave.
+    members : Members
+    terms : tuple of Term
+    assigns_spillover : bool
+        Whether `contributions` gives a wild cell what it adds to those of others.
+        Version 0.1.0 did not, and its files keep what they gave.
     """
 
-    estimators: list[Any]
-    measure: str
-    units: Units
-    error_units: np.ndarray
-    codes: tuple[np.ndarray, ...]
-    moves_drag: bool = True
+    members: Members
+    terms: tuple[Any, ...]
+    assigns_spillover: bool = True
 
     @classmethod
-    def of(
+    def fit(
         cls,
         estimators: Sequence[Any],
         measure: str,
@@ -91,10 +236,10 @@ class Scorer:
         n_fitted: int,
         generator: np.random.Generator,
         *,
-        reader: BaseAutoEncoder | None = None,
-        on_fit: Callable[[int], None] = lambda i: None,
+        reader: BaseAutoEncoder | None,
+        on_fit: Callable[[], None],
     ) -> "Scorer":
-        """Fit autoencoders to the most typical rows, and measure their errors on all.
+        """Fit autoencoders to the most typical rows, and the terms to all.
 
         Parameters
         ----------
@@ -105,37 +250,23 @@ class Scorer:
         n_fitted : int
             Rows to fit to: those nearest to the medians.
         generator : numpy Generator
-            Draws the rows for the units, where there are many.
+            Draws the rows for the scales, where there are many.
         reader : BaseAutoEncoder or None
             Reads a table as `estimators` do; None where X holds numbers alone.
-        on_fit : callable (int)
-            Called with the position of an estimator once it is fitted.
+        on_fit : callable ()
+            Called once an estimator is fitted.
         """
-        typical = _most_typical(reader, X, n_fitted, generator)
-        with _without_warnings_of_empty(reader, typical):
-            for i, estimator in enumerate(estimators):
+        typical = most_typical(reader, X, n_fitted, generator)
+        with without_warnings_of_empty(reader, typical):
+            for estimator in estimators:
                 estimator.fit(typical)
-                on_fit(i)
+                on_fit()
         table = table_of(estimators[0])
-        rows = _some(_rows(table, X), generator)
-        shares = _shares(table)
-        units = Units.of(rows, shares)
-        least = least_error_units(units, rows, shares)
-        error_units = np.zeros((len(estimators), rows.shape[1]))
-        codes: tuple[np.ndarray, ...] = ()
-        scorer = cls(list(estimators), measure, units, error_units, codes)
-        for i, (estimator, seen) in enumerate(scorer._seen(rows)):
-            if measure == LIKELIHOOD and not isinstance(estimator, BaseAutoEncoder):
-                continue  # no reconstruction is asked for, and there may be none
-            errors = cell_errors(estimator, rows, seen, units.is_category)
-            _check_reconstructs(estimator, errors)
-            unit = robust_unit(errors, least)
-            unit[units.unit == 0] = 0.0
-            unit[units.is_category] = least[units.is_category]
-            error_units[i] = unit
-            if measure == LATENT:
-                codes = (*codes, _code_units(estimator, seen))
-        return replace(scorer, codes=codes)
+        rows = some_rows(numbers_of(table, X), generator)
+        shares = level_shares(table, rows.shape[1])
+        members = Members(list(estimators), RobustScales.of(rows, shares))
+        terms = tuple(term.fit(members, rows, shares) for term in TERMS[measure])
+        return cls(members, terms)
 
     def check(self, n_features: int) -> None:
         """Refuse a scorer from a file whose parts do not fit each other.
@@ -145,51 +276,22 @@ class Scorer:
         n_features : int
             Of the detector.
         """
-        fitted, measure, units = self.estimators, self.measure, self.units
-        need(fitted and measure in MEASURES, f"a measure {shortened(measure)}")
-        for estimator in fitted:
-            need(
-                isinstance(estimator, BaseAutoEncoder)
-                and getattr(estimator, "n_features_in_", 0) == n_features,
-                f"an estimator that is not fitted to {n_features} columns",
-            )
-            need(
-                measure != LIKELIHOOD or has_density(estimator),
-                "a likelihood of estimators without a density",
-            )
-        units.check(n_features, _level_counts(fitted[0], n_features))
-        shape = (len(fitted), n_features)
-        check_array("error_units", self.error_units, shape, least=0)
-        need(
-            len(self.codes) == (len(fitted) if measure == LATENT else 0),
-            f"units of the codes of {len(self.codes)} estimators",
-        )
-        for estimator, code in zip(fitted, self.codes, strict=False):
-            check_array("units of codes", code, (2, estimator.n_components_))
-
-    def matrix(self, X: Any, *, takes_missing: bool = False) -> Any:
-        """Turn validated rows into those that are scored.
-
-        Parameters
-        ----------
-        X : {ndarray, frame, CSR matrix} of shape (n_samples, n_features)
-        takes_missing : bool
-            Whether missing cells are taken even if the autoencoders have seen none.
-        """
-        table = table_of(self.estimators[0])
-        if table is not None and takes_missing:
-            table = replace(table, allow_missing=True)
-        return _rows(table, X)
+        kinds = tuple(map(type, self.terms))
+        need(kinds in TERMS.values(), "terms of no measure")
+        self.members.check(n_features)
+        for term in self.terms:
+            term.check(self.members)
 
     def scores(self, rows: Any) -> np.ndarray:
         """Score rows, higher is more normal, (n_samples,) in the dtype of the rows.
 
         All are finite: a row farther away than numbers go gets the least of its dtype.
         """
-        dtype = self._dtype(rows)
+        dtype: Any = np.float32 if rows.dtype == np.float32 else np.float64
         limits = np.finfo(dtype)
-        scores = np.nan_to_num(_by_chunks(self._scores_of, rows), nan=limits.min)
-        return scores.clip(limits.min, limits.max).astype(dtype)
+        scores = np.nan_to_num(by_chunks(self._scores_of, rows), nan=limits.min)
+        clipped: np.ndarray = scores.clip(limits.min, limits.max).astype(dtype)
+        return clipped
 
     def contributions(self, rows: Any) -> np.ndarray:
         """Share the scores out to the cells, (n_samples, n_features) of float64.
@@ -198,89 +300,61 @@ class Scorer:
         is due to. Of other scores how much they rise if the cell is the median, or the
         most frequent level.
         """
-        if self.measure in (COMBINED, RECONSTRUCTION):
-            return _by_chunks(lambda part: self._shared(part) / part.shape[1], rows)
-        return _by_chunks(self._gains, rows)
+        if all(term.has_cells for term in self.terms):
+            return by_chunks(lambda part: self._explained(part) / part.shape[1], rows)
+        return by_chunks(self._gains, rows)
 
     def _scores_of(self, rows: np.ndarray) -> np.ndarray:
-        if self.measure == LIKELIHOOD:
-            # As it is: how far off is for the density to say.
-            seen = self.units.known(rows)
-            logs = [log_density(estimator, seen) for estimator in self.estimators]
-            return np.stack(logs).mean(axis=0, dtype=np.float64)
-        scores = -self._cells(rows).mean(axis=1)
-        if self.measure == LATENT:
-            far = [
-                distance(codes_of(estimator, seen) - middle, unit).mean(axis=1)
-                for (estimator, seen), (middle, unit) in zip(
-                    self._seen(rows), self.codes, strict=True
-                )
-            ]
-            scores -= np.mean(far, axis=0)
-        return scores
-
-    def _seen(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
-        """Return each transformer with the rows as it is to see them."""
-        fills = self._fills
-        seen = {f: self.units.seen_by_networks(rows, fill=f) for f in set(fills)}
-        return [(e, seen[f]) for e, f in zip(self.estimators, fills, strict=True)]
-
-    @cached_property
-    def _fills(self) -> list[bool]:
-        """Whether missing cells are filled for each transformer; slow to find out."""
-        return [not allows_nan(estimator) for estimator in self.estimators]
+        scores = [
+            term.score(self.members, rows) for term in self.terms if not term.has_cells
+        ]
+        if len(scores) < len(self.terms):
+            scores.insert(0, -self._cells(rows).mean(axis=1))
+        result: np.ndarray = np.sum(scores, axis=0)
+        return result
 
     def _cells(self, rows: np.ndarray) -> np.ndarray:
         """Compute what each cell has of the score, 1 for a typical one, in float64."""
-        errors, of = np.zeros(rows.shape), self.units.is_category
-        pairs = zip(self._seen(rows), self.error_units, strict=True)
-        for (estimator, seen), unit in pairs:
-            errors += distance(cell_errors(estimator, rows, seen, of), unit)
-        errors /= len(self.estimators)
-        errors += distance(self.units.missed(rows), np.ones(rows.shape[1]))
-        if self.measure != COMBINED:
-            return errors
-        return 0.5 * (errors + self.units.distances(rows))
+        terms = [term for term in self.terms if term.has_cells]
+        parts = [term.explain(self.members, rows) for term in terms]
+        return np.sum(parts, axis=0) / len(parts)
 
-    def _shared(self, rows: np.ndarray) -> np.ndarray:
-        """Compute `_cells`, where a wild cell has what it drags along.
+    def _explained(self, rows: np.ndarray) -> np.ndarray:
+        """Compute `_cells`, where a wild cell has what it adds to those of others.
 
         A cell far off spoils the reconstruction of other columns too. What cells that
         are less far off have beyond what they would have if the wild one were the
         median is the wild cell's.
         """
-        cells = self._cells(rows)
-        if not self.moves_drag:
+        scales, cells = self.members.scales, self._cells(rows)
+        if not self.assigns_spillover:
             return cells
-        own, dragged = cells.copy(), np.zeros(rows.shape)
-        far = self.units.distances(rows)
+        own, spillover = cells.copy(), np.zeros(rows.shape)
+        far = scales.distances(rows)
         # All rows with one wild cell calmed at a time, column by column.
         pairs = np.argwhere((far > WILD).T)
         for part in row_chunks(len(pairs), rows.shape[1], CHUNK_CELLS):
             columns, at = pairs[part].T
             changed = rows[at]
-            changed[np.arange(len(at)), columns] = self.units.middle[columns]
+            changed[np.arange(len(at)), columns] = scales.center[columns]
             less = cells[at] - self._cells(changed)
             less[far[at] >= far[at, columns, np.newaxis]] = 0.0
             for i in np.unique(columns):
                 of, moved = at[columns == i], less[columns == i]
                 moved = np.clip(moved, 0.0, own[of])
                 own[of] -= moved
-                dragged[of, i] += moved.sum(axis=1)
-        return own + dragged
+                spillover[of, i] += moved.sum(axis=1)
+        return own + spillover
 
     def _gains(self, rows: np.ndarray) -> np.ndarray:
-        before = self._scores_of(rows)
+        """Compute how much each score rises if a cell is the median."""
+        center, before = self.members.scales.center, self._scores_of(rows)
         gains = np.zeros(rows.shape)
         for i in range(rows.shape[1]):
             changed = rows.copy()
-            changed[:, i] = np.where(np.isnan(rows[:, i]), np.nan, self.units.middle[i])
+            changed[:, i] = np.where(np.isnan(rows[:, i]), np.nan, center[i])
             gains[:, i] = _difference(self._scores_of(changed), before)
         return gains
-
-    @staticmethod
-    def _dtype(rows: Any) -> np.dtype:
-        return np.dtype(np.float32 if rows.dtype == np.float32 else np.float64)
 
 
 def _difference(after: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -291,114 +365,7 @@ def _difference(after: np.ndarray, before: np.ndarray) -> np.ndarray:
         return (ends[0] - ends[1]).clip(limits.min, limits.max)
 
 
-def _most_typical(
-    reader: BaseAutoEncoder | None, X: Any, n_rows: int, generator: np.random.Generator
-) -> Any:
-    """Return the rows nearest to the medians, in their order; all if these are alike.
-
-    What is odd about the others is not to be learnt. Of a table numbers alone count: by
-    its categories all rows of a smaller group would be left out. And no level is, nor
-    the last value of a column of which most cells are missing.
-    """
-    if n_rows >= X.shape[0]:
-        return X
-    table = None if reader is None else reader._read_table(X)
-    rows = _rows(table, X)
-    units = Units.of(_some(rows, generator), _shares(table))
-    are_numbers = ~units.is_category
-    far = _by_chunks(lambda part: units.distances(part) @ are_numbers, rows)
-    order = np.argsort(far, kind="stable")
-    if not far[order[:n_rows]].any():
-        return X
-    kept = set(order[:n_rows].tolist())
-    for i in np.flatnonzero(units.is_category):
-        # The nearest row of each level, NaN for missing cells among them.
-        kept.update(order[np.unique(rows[order, i], return_index=True)[1]].tolist())
-    if table is not None:
-        there = ~np.isnan(rows[order])
-        for i in np.flatnonzero(~there[:n_rows].any(axis=0) & there.any(axis=0)):
-            kept.add(int(order[there[:, i].argmax()]))
-    return _safe_indexing(X, np.array(sorted(kept)))
-
-
-def _check_reconstructs(estimator: Any, errors: np.ndarray) -> None:
-    """Refuse a transformer of others that gives no numbers for its training rows."""
-    if not isinstance(estimator, BaseAutoEncoder) and (errors == MOST_ERROR).any():
-        raise ValueError(
-            "expected a transformer that reconstructs the training rows by finite "
-            f"numbers, got others from estimator={short(estimator)}. Scale the columns "
-            f"first, or pass another one{or_likelihood(estimator)}."
-        )
-
-
-@contextmanager
-def _without_warnings_of_empty(
-    reader: BaseAutoEncoder | None, X: Any
-) -> Iterator[None]:
-    """Hide what each fit would say of columns without a value: the detector says it."""
-    if (
-        reader is None
-        or not reader.allow_missing
-        or not reader._read_table(X).is_empty.any()
-    ):
-        # The filters are those of the whole process: no need to touch them.
-        yield
-        return
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "expected at least one value in each column")
-        yield
-
-
-def _some(rows: Any, generator: np.random.Generator) -> np.ndarray:
-    """Return rows enough to measure units, made dense."""
-    n_rows = rows.shape[0]
-    if n_rows <= ROWS_FOR_UNITS:
-        return dense_rows(rows, slice(None))
-    chosen = generator.choice(n_rows, ROWS_FOR_UNITS, replace=False)
-    return dense_rows(rows, np.sort(chosen))
-
-
-def _shares(table: Table | None) -> list[np.ndarray | None] | None:
-    """Return the shares of the levels of each column, None for a number."""
-    if table is None:
-        return None
-    return [
-        column.shares if isinstance(column, CategoryColumn) else None
-        for column in table.columns
-    ]
-
-
-def _level_counts(estimator: BaseAutoEncoder, n_features: int) -> list[int]:
-    """Return the number of levels of each column; 0 for a number."""
-    shares = _shares(table_of(estimator)) or [None] * n_features
-    return [0 if share is None else len(share) for share in shares]
-
-
-def _rows(table: Table | None, X: Any) -> Any:
-    """Turn a table into numbers; take validated rows as they are."""
-    if table is None:
-        return X
-    with np.errstate(over="ignore"):
-        matrix = table.matrix(X)
-    # In units of its column a number may be larger than numbers go.
-    limit = np.finfo(matrix.dtype).max
-    matrix.clip(-limit, limit, out=matrix)
-    for i, (column, raw) in enumerate(zip(table.columns, read_columns(X), strict=True)):
-        if isinstance(column, CategoryColumn):
-            gaps = np.isnan(matrix[:, i])
-            if gaps.any():
-                matrix[gaps & ~raw.as_categories().missing, i] = UNSEEN
-    return matrix
-
-
-def _by_chunks(function: Callable[[np.ndarray], np.ndarray], rows: Any) -> np.ndarray:
-    """Apply a function to rows, some at a time, made dense."""
-    n_rows, n_features = rows.shape
-    parts = row_chunks(n_rows, n_features, CHUNK_CELLS)
-    return np.concatenate([function(dense_rows(rows, part)) for part in parts])
-
-
-def _code_units(estimator: Any, seen: np.ndarray) -> np.ndarray:
+def _code_scales(estimator: Any, seen: np.ndarray) -> np.ndarray:
     codes = codes_of(estimator, seen).astype(np.float64)
-    middle = np.median(codes, axis=0)
-    return np.stack([middle, robust_unit(np.abs(codes - middle))])
+    center = np.median(codes, axis=0)
+    return np.stack([center, robust_scale(np.abs(codes - center))])

@@ -16,8 +16,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from sk_autoencoder._saving.atomic_file import replace_file
+from sk_autoencoder._saving.checks import check_names
 from sk_autoencoder._saving.digest import begin_digest, check_digest, with_digest
-from sk_autoencoder._saving.formats import FORMAT, check_names
+from sk_autoencoder._saving.formats import FORMAT
 from sk_autoencoder._saving.registry import ESTIMATORS
 from sk_autoencoder._saving.serialize import Decoder, Encoder, names_of_own
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, shortened

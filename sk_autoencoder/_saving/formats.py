@@ -13,9 +13,10 @@ to `RENAMED`.
 
 import copy
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from sk_autoencoder._saving.checks import check_names, need
 from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.values import shortened
 
@@ -25,7 +26,6 @@ __all__ = [
     "LEFT_OUT",
     "OPTIONAL",
     "RENAMED",
-    "check_names",
     "upgraded",
     "upgraded_array",
     "upgraded_class",
@@ -45,6 +45,13 @@ NAMES_OF_SCORER = (
     "unit",
     "unseen",
 )
+# The terms of its score by measure: records now.
+TERMS_OF_SCORER = {
+    "combined": ("Reconstruction", "Marginal"),
+    "reconstruction": ("Reconstruction",),
+    "latent": ("Reconstruction", "Latent"),
+    "likelihood": ("Likelihood",),
+}
 # Names that a file of either format need not have.
 OPTIONAL = ("_sklearn_output_config", "feature_names_in_")
 
@@ -111,7 +118,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "Net": {"n_dropped": 0},
     # A user's own network was standardized inside whatever its start.
     "Plan": {"given_outputs": None, "loss": None, "pca_loss": None},
-    "Scorer": {"moves_drag": False},
+    # A wild cell's contribution was its own distance alone.
+    "Scorer": {"assigns_spillover": False},
     "UserNetwork": {"output_range": None, "outputs": "auto"},
 }
 
@@ -145,31 +153,6 @@ class Maker(Protocol):
 
     def make_model(self, state: Any) -> Any:
         """Make what a fit gave."""
-
-
-def check_names(
-    what: str,
-    given: Iterable[Any],
-    expected: Collection[str],
-    optional: Collection[str] = (),
-) -> None:
-    """Refuse names that are missing, or too many.
-
-    Parameters
-    ----------
-    what : str
-        Whose names they are, for the error.
-    given : iterable
-    expected, optional : collection of str
-    """
-    found = set(given)
-    missing = sorted(set(expected) - found)
-    if missing:
-        raise ValueError(f"{what} without {', '.join(missing)}")
-    unknown = found - set(expected) - set(optional)
-    if unknown:
-        names = ", ".join(sorted(shortened(name) for name in unknown))
-        raise ValueError(f"{what} with the unknown {shortened(names, quoted=False)}")
 
 
 def upgraded(kind: str, values: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -273,21 +256,39 @@ def _made_estimator(value: Any, maker: Maker) -> Any:
 
 
 def _made_scorer(scorer: Any, maker: Maker) -> Any:
-    """Make a detector's scorer: its units are a record of their own now."""
+    """Make a detector's scorer: what it is made of are records of their own now."""
     scorer = _dict("a scorer", scorer)
     check_names("a scorer", scorer, NAMES_OF_SCORER)
-    units = {name: scorer[name] for name in ("middle", "unit", "unseen", "levels")}
-    if not isinstance(scorer["estimators"], list):
-        raise ValueError("estimators of a scorer that are no list")
-    parts = {
-        "estimators": [_made_estimator(part, maker) for part in scorer["estimators"]],
-        "units": maker.make_record("Units", units),
-        **{name: scorer[name] for name in ("measure", "error_units", "codes")},
+    scales = {
+        "center": scorer["middle"],
+        "scale": scorer["unit"],
+        "constant_distance": scorer["unseen"],
+        "level_distances": scorer["levels"],
     }
-    return maker.make_record("Scorer", parts)
+    need(isinstance(scorer["estimators"], list), "estimators that are no list")
+    members = {
+        "estimators": [_made_estimator(part, maker) for part in scorer["estimators"]],
+        "scales": maker.make_record("RobustScales", scales),
+    }
+    fields = {
+        "Reconstruction": {"error_scales": scorer["error_units"]},
+        "Latent": {"code_scales": scorer["codes"]},
+    }
+    measure = scorer["measure"]
+    kinds = TERMS_OF_SCORER.get(measure) if isinstance(measure, str) else None
+    need(kinds, f"a measure {shortened(measure)}")
+    return maker.make_record(
+        "Scorer",
+        {
+            "members": maker.make_record("Members", members),
+            "terms": tuple(
+                maker.make_record(kind, fields.get(kind, {})) for kind in kinds or ()
+            ),
+        },
+    )
 
 
 def _dict(what: str, value: Any) -> dict[Any, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} that is no dict")
-    return value
+    need(isinstance(value, dict), f"{what} that is no dict")
+    found: dict[Any, Any] = value
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._saving.formats import check_names
+from sk_autoencoder._saving.checks import check_names
 from sk_autoencoder._training.adam import OF_TORCH, FlatAdam
 from sk_autoencoder._utils.values import MOST_INT, shortened
 

@@ -4,6 +4,7 @@ A class that is not listed here is never made of a file. What stands below this 
 named here; what stands above it puts itself on the list with `loadable`.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
@@ -16,12 +17,13 @@ from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives import Denoise, Reconstruct, Variational
 from sk_autoencoder._protocols import Network
+from sk_autoencoder._saving.checks import Range
 from sk_autoencoder._training.config import Patience, TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 
-__all__ = ["ESTIMATORS", "NETWORKS", "RECORDS", "loadable"]
+__all__ = ["ESTIMATORS", "NETWORKS", "RANGES", "RECORDS", "loadable"]
 
 # Dataclasses, of what their annotations name.
 RECORDS: dict[str, type] = {
@@ -46,6 +48,58 @@ RECORDS: dict[str, type] = {
         Variational,
     )
 }
+# What their fields may hold beyond that.
+RANGES: dict[type, Mapping[str, Range]] = {
+    CategoryColumn: {"shares": Range(0, shape="n")},
+    ColumnStatistics: {
+        "n_rows": Range(1),
+        "mean": Range(shape="d"),
+        "squares": Range(0, shape="d"),
+        "low": Range(shape="d"),
+        "high": Range(shape="d"),
+    },
+    Denoise: {"level": Range(0)},
+    LatentMap: {
+        "offset": Range(shape="k"),
+        "matrix": Range(shape="k|k k"),
+        "inverse": Range(shape="k|k k"),
+    },
+    LatentMoments: {
+        "n_rows": Range(1),
+        "mean": Range(shape="k"),
+        "scatter": Range(shape="k|k k"),
+        "error": Range(0),
+        "total": Range(0),
+    },
+    MixturePrior: {
+        "weights": Range(0, above=True, shape="m"),
+        "means": Range(shape="m k"),
+        "factors": Range(shape="m k k"),
+    },
+    NumberColumn: {
+        "unit": Range(0, above=True),
+        "knots": Range(shape="2 n"),
+        "variance": Range(0),
+    },
+    Patience: dict.fromkeys(("n_iter_no_change", "steps", "share"), Range(0)),
+    Plan: {
+        "n_components": Range(1),
+        "units": Range(0, above=True, shape="k"),
+        "pca_loss": Range(0, above=True),
+    },
+    PrincipalAxes: {
+        "n_rows": Range(1),
+        "components": Range(shape="n d"),
+        "std": Range(0, shape="n"),
+        "residual_variance": Range(0),
+    },
+    Seeds: dict.fromkeys(
+        ("weights", "split", "order", "noise", "validation", "score"),
+        Range(0, 2**32 - 1),
+    ),
+    Table: {"weights": Range(0, shape="d")},
+    Variational: dict.fromkeys(("beta", "warmup", "free_bits"), Range(0)),
+}
 # Specifications, of their parameters.
 NETWORKS: dict[str, type[Network]] = {
     kind.__name__: kind for kind in (ConvNet, MLP, RecurrentNet, UserNetwork)
@@ -53,17 +107,25 @@ NETWORKS: dict[str, type[Network]] = {
 # Subclasses of `Saveable`, of their parameters and what a fit leaves.
 ESTIMATORS: dict[str, type[Any]] = {}
 
+
 Kind = TypeVar("Kind", bound=type)
 
 
-def loadable(kind: Kind) -> Kind:
+def loadable(**ranges: Range) -> Callable[[Kind], Kind]:
     """Put a class of a room above this one on the list: a decorator.
 
     Parameters
     ----------
-    kind : type
-        An estimator, or a dataclass.
+    **ranges : Range
+        Of the fields, where it is a dataclass; else it is an estimator.
     """
-    known = RECORDS if is_dataclass(kind) else ESTIMATORS
-    known[kind.__name__] = kind
-    return kind
+
+    def listed(kind: Kind) -> Kind:
+        if is_dataclass(kind):
+            RECORDS[kind.__name__] = kind
+            RANGES[kind] = ranges
+        else:
+            ESTIMATORS[kind.__name__] = kind
+        return kind
+
+    return listed

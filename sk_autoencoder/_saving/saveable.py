@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn import config_context
 
-from sk_autoencoder._saving.formats import OPTIONAL, check_names
-from sk_autoencoder._saving.state_checks import need
+from sk_autoencoder._saving.checks import check_names, need
+from sk_autoencoder._saving.formats import OPTIONAL
 from sk_autoencoder._utils.params import ChecksObjects
 from sk_autoencoder._utils.shapes import Shape, shape_of
 from sk_autoencoder._utils.values import shortened

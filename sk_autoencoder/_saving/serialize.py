@@ -7,9 +7,8 @@ Functions and classes of a user's own are named in the file, and asked for again
 
 import dataclasses
 import inspect
-import typing
 from collections.abc import Collection, Mapping
-from functools import cache, partial, singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,19 @@ from sklearn.base import BaseEstimator
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._protocols import Network
+from sk_autoencoder._saving.checks import check_names, check_types, field_types
 from sk_autoencoder._saving.formats import (
     FORMAT,
-    check_names,
     upgraded,
     upgraded_class,
     upgraded_state,
 )
-from sk_autoencoder._saving.registry import ESTIMATORS, NETWORKS, RECORDS
+from sk_autoencoder._saving.registry import ESTIMATORS, NETWORKS, RANGES, RECORDS
 from sk_autoencoder._saving.state import capture, restore, without_optimizer
 from sk_autoencoder._utils.random import check_numpy_state
-from sk_autoencoder._utils.values import fits, is_plain, shortened
+from sk_autoencoder._utils.values import is_plain, shortened
 
-__all__ = ["Decoder", "Encoder", "field_types", "names_of_own"]
+__all__ = ["Decoder", "Encoder", "names_of_own"]
 
 # How deep values are nested in each other at most: a detector's are 30 deep.
 MOST_DEPTH = 100
@@ -89,10 +88,11 @@ class Encoder:
         kind = type(estimator)
         if ESTIMATORS.get(kind.__name__) is not kind:
             name = f"{_parameter(where)}=" if where else ""
+            what = "the estimator around it" if where else "it"
             raise TypeError(
                 "expected an estimator of a class of sk_autoencoder, got "
                 f"{name}{kind.__qualname__} of {kind.__module__}, which load does not "
-                "know. Pickle it instead."
+                f"know. Pickle {what} instead."
             )
         return self.encode(
             estimator._to_state(), f"{where}.state" if where else "state"
@@ -333,11 +333,8 @@ class Decoder:
         """Make a record of its fields, which are of the types that it names."""
         today = upgraded_class(name) if self._is_old else name
         kind = _known(today, RECORDS, "a record")
-        hints = field_types(kind)
-        fields = self._checked(name, fields, hints)
-        for field, item in fields.items():
-            if not fits(item, hints[field]):
-                raise ValueError(f"a {name} of {field}={shortened(item)}")
+        fields = self._checked(name, fields, field_types(kind))
+        check_types(name, kind, fields, RANGES.get(kind, {}))
         return kind(**fields)
 
     def make_model(self, state: Any) -> FittedModel:
@@ -474,19 +471,6 @@ def names_of_own(value: Any) -> set[str]:
         elif isinstance(item, list):
             left.extend(item)
     return found
-
-
-@cache
-def field_types(record: type) -> dict[str, Any]:
-    """Return the annotations of a record's fields, by name.
-
-    Parameters
-    ----------
-    record : type
-        A dataclass.
-    """
-    hints = typing.get_type_hints(record)
-    return {field.name: hints[field.name] for field in dataclasses.fields(record)}
 
 
 def _known(name: Any, known: Mapping[str, Any], what: str) -> Any:

@@ -14,8 +14,9 @@ import torch
 from sk_autoencoder._columns.spread import PerColumnVariance
 from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_device
 from sk_autoencoder._fitting.fit import FittedModel
+from sk_autoencoder._saving.checks import check_arrays, need
 from sk_autoencoder._saving.optimizer_checks import check_optimizer
-from sk_autoencoder._saving.state_checks import check_arrays, check_model, need
+from sk_autoencoder._saving.state_checks import check_model
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.torch_compat import NormBase, torch_defaults
 

@@ -286,20 +286,22 @@ def test_tables_with_categories_and_missing_cells(people_detector):
 def test_distances_of_a_category_are_by_how_rare_its_levels_are():
     estimator = AutoEncoderTransformer(4, allow_missing=True, **SMALL)
     detector = AutoEncoderOutlierDetector(estimator, support_fraction=1.0).fit(PEOPLE)
-    units, (estimator,) = detector._scorer.units, detector.estimators_
+    scales, (estimator,) = detector._scorer.members.scales, detector.estimators_
     rows = estimator._check_rows(PEOPLE)
     column = list(PEOPLE.columns).index("sex")
-    assert units.is_category[column]
+    assert scales.is_category[column]
     assert PEOPLE["sex"].value_counts().index[0] == "Male"
     share = (PEOPLE["sex"] == "Female").mean()
     expected = np.where(PEOPLE["sex"] == "Female", norm.isf(share / 4) ** 2, 0)
-    np.testing.assert_allclose(units.distances(rows)[:, column], expected)
+    np.testing.assert_allclose(scales.distances(rows)[:, column], expected)
     # No reconstruction is a level that was never seen.
     rows[0, column] = UNSEEN
     size = norm.isf(0.25 / len(PEOPLE) / 2)
-    assert units.distances(rows)[0, column] == pytest.approx(huber_by_hand(size))
-    assert units.missed(rows)[0, column] == pytest.approx(np.sqrt(size**2 + 1))
-    assert np.isnan(units.known(rows)[0, column])
+    assert scales.distances(rows)[0, column] == pytest.approx(huber_by_hand(size))
+    assert scales.unseen_level_error(rows)[0, column] == pytest.approx(
+        np.sqrt(size**2 + 1)
+    )
+    assert np.isnan(scales.known(rows)[0, column])
 
 
 # ---------------------------------------------------------------------- bad input
@@ -364,7 +366,7 @@ def test_float32_stays_float32_and_sparse_rows_score_as_dense_ones():
 
 def test_units_are_measured_on_some_of_many_rows(monkeypatch):
     many = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X).score_samples(X)
-    monkeypatch.setattr("sk_autoencoder._outliers.scorer.ROWS_FOR_UNITS", 200)
+    monkeypatch.setattr("sk_autoencoder._outliers.rows.ROWS_FOR_SCALES", 200)
     detector = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X)
     some = detector.score_samples(X)
     assert (some != many).all()
@@ -374,7 +376,8 @@ def test_units_are_measured_on_some_of_many_rows(monkeypatch):
 def test_rows_are_scored_by_chunks(monkeypatch):
     detector = AutoEncoderOutlierDetector(PLAIN, random_state=0).fit(X)
     whole = detector.score_samples(X)
-    monkeypatch.setattr("sk_autoencoder._outliers.scorer.CHUNK_CELLS", 60)
+    for module in ("rows", "scorer"):
+        monkeypatch.setattr(f"sk_autoencoder._outliers.{module}.CHUNK_CELLS", 60)
     np.testing.assert_allclose(detector.score_samples(X), whole, rtol=1e-9)
 
 

@@ -26,9 +26,9 @@ def people():
 )
 def test_a_wild_cell_has_what_it_drags_along(people, column, value):
     usual = PEOPLE[:100].assign(**{column: PEOPLE[column].median()})
-    scorer = people._scorer
+    members = people._scorer.members
     # Another wild cell drags along what is its own.
-    calm = (scorer.units.distances(scorer.matrix(usual)) < 9).all(axis=1)
+    calm = (members.scales.distances(members.matrix(usual)) < 9).all(axis=1)
     assert calm.sum() > 50
     changed = usual[calm].assign(**{column: value})
     before = people.explain(usual[calm])
@@ -68,7 +68,7 @@ def test_cells_that_are_not_wild_keep_what_they_had():
     X = rng.uniform(-1, 1, size=(200, 5))
     detector = AutoEncoderOutlierDetector(random_state=0).fit(X)
     scorer = detector._scorer
-    assert (scorer.units.distances(X) < 9).all()
+    assert (scorer.members.scales.distances(X) < 9).all()
     np.testing.assert_array_equal(detector.explain(X), scorer._cells(X) / 5)
 
 

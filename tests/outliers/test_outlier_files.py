@@ -1,5 +1,6 @@
 """A saved detector: there and back to the bit, and files that were tampered with."""
 
+import json
 import pickle
 
 import numpy as np
@@ -78,7 +79,8 @@ def test_what_cannot_be_saved_is_refused(tmp_path):
         own.save(tmp_path / "model")
     assert str(caught.value) == (
         "expected an estimator of a class of sk_autoencoder, got estimator=Own of "
-        f"{Own.__module__}, which load does not know. Pickle it instead."
+        f"{Own.__module__}, which load does not know. Pickle the estimator "
+        "around it instead."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -88,6 +90,9 @@ def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model"
     DETECTOR(AutoEncoderTransformer(2, **SMALL), measure="latent").fit(X).save(path)
     return path.read_bytes()
+
+
+SCALES = ("_scorer", "members", "scales")
 
 
 def changed(*names, to):
@@ -103,32 +108,51 @@ def without_scorer(file):
 
 
 def another_class(file):
-    file.at("_scorer", "estimators")[0]["$estimator"] = "PCA"
+    file.at("_scorer", "members", "estimators")[0]["$estimator"] = "PCA"
 
 
 def without_codes(file):
-    for name in [name for name in file.arrays if "Scorer.codes" in name]:
-        del file.arrays[name]
-    file.put({"$tuple": []}, "_scorer", "codes")
+    file.put({"$tuple": []}, "_scorer", "terms", 1, "code_scales")
+    drop_unused(file)
+
+
+def two_of_a_kind(file):
+    terms = file.at("_scorer", "terms")["$tuple"]
+    terms[1] = {"$record": "Marginal", "fields": {"$dict": []}}
+    terms.append(terms[1])
+    drop_unused(file)
+
+
+def a_likelihood(file):
+    likelihood = {"$record": "Likelihood", "fields": {"$dict": []}}
+    file.put({"$tuple": [likelihood]}, "_scorer", "terms")
+    drop_unused(file)
+
+
+def drop_unused(file):
+    text = json.dumps(file.header)
+    for name in list(file.arrays):
+        if json.dumps(name) not in text:
+            del file.arrays[name]
 
 
 def fewer_levels(file):
-    file.put({"$tuple": []}, "_scorer", "units", "levels")
+    file.put({"$tuple": []}, *SCALES, "level_distances")
 
 
 def levels_of_a_number(file):
     file.arrays["levels"] = np.ones(3)
-    levels = file.at("_scorer", "units", "levels")["$tuple"]
+    levels = file.at(*SCALES, "level_distances")["$tuple"]
     levels[0] = {"$array": "levels", "shape": [3]}
 
 
 def another_shape(file):
-    names = ("_scorer", "units", "unit")
+    names = (*SCALES, "scale")
     file.give(file.arrays[file.array(*names)][np.newaxis], *names)
 
 
 def below_zero(file):
-    file.arrays[file.array("_scorer", "units", "unit")][0] = -1
+    file.arrays[file.array(*SCALES, "scale")][0] = -1
 
 
 BROKEN = {
@@ -141,22 +165,18 @@ BROKEN = {
         "a scorer that is none",
     ),
     "not an estimator": (
-        changed("_scorer", "estimators", to=[None]),
+        changed("_scorer", "members", "estimators", to=[None]),
         "an estimator that is not fitted to 5 columns",
     ),
     "unknown estimator": (another_class, "an estimator called 'PCA'"),
-    "unknown measure": (changed("_scorer", "measure", to="x"), "a measure 'x'"),
-    "another measure": (
-        changed("_scorer", "measure", to="combined"),
-        "units of the codes of 1 estimators",
-    ),
+    "terms of no measure": (two_of_a_kind, "terms of no measure"),
     "no density": (
-        changed("_scorer", "measure", to="likelihood"),
+        a_likelihood,
         "a likelihood of estimators without a density",
     ),
-    "no codes": (without_codes, "units of the codes of 0 estimators"),
-    "fewer levels": (fewer_levels, "levels of 0 columns"),
-    "levels of a number": (levels_of_a_number, "levels of a number"),
+    "no codes": (without_codes, "scales of other codes"),
+    "fewer levels": (fewer_levels, "scales of other columns"),
+    "levels of a number": (levels_of_a_number, "levels of a number, or none"),
     "offset of text": (
         changed("offset_", to="none"),
         "offset_='none', which is no finite number",
@@ -169,8 +189,8 @@ BROKEN = {
         changed("n_features_in_", to=6),
         "an estimator that is not fitted to 6 columns",
     ),
-    "another shape": (another_shape, "unit that are no (5,) finite numbers"),
-    "a unit below 0": (below_zero, "unit below 0"),
+    "another shape": (another_shape, "a RobustScales of scale of shape (1, 5)"),
+    "a unit below 0": (below_zero, "a RobustScales of scale out of range: array([-1."),
 }
 
 
@@ -184,4 +204,4 @@ def test_tampered_files_are_refused(name, saved, tmp_path):
     path.write_bytes(file.to_bytes())
     with pytest.raises(ValueError, match="expected a file that save has written") as e:
         sk_autoencoder.load(path)
-    assert f"because: {reason}. Save the estimator again" in str(e.value)
+    assert f"because: {reason}" in str(e.value)

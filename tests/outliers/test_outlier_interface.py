@@ -415,9 +415,9 @@ def test_save_of_another_transformer_is_refused(tmp_path):
     detector = DETECTOR(PCA(2)).fit(X)
     with raises(
         TypeError,
-        "expected estimators that can be saved, AutoEncoderTransformer, "
-        "DenoisingAutoEncoderTransformer, VAETransformer, got "
-        "estimator=PCA(n_components=2). Pickle the detector instead.",
+        "expected an estimator of a class of sk_autoencoder, got estimator=PCA of "
+        "sklearn.decomposition._pca, which load does not know. Pickle the estimator "
+        "around it instead.",
     ):
         detector.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

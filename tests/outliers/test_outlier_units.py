@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from sk_autoencoder import AutoEncoderOutlierDetector
-from sk_autoencoder._outliers.robust import Units, robust_unit
+from sk_autoencoder._outliers.robust import RobustScales, robust_scale
 from sk_autoencoder.datasets import load_adult
 
 PEOPLE = load_adult().data[:2000]
@@ -59,7 +59,7 @@ def test_unit_beside_a_spike_is_by_how_rare_the_others_are(share, scale):
     quantile = np.quantile(column[column > 0], level, method="inverted_cdf")
     # The same quantile of all |z|.
     expected = quantile / norm.isf(share * (1 - level) / 2)
-    found = robust_unit(column[:, np.newaxis])
+    found = robust_scale(column[:, np.newaxis])
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -69,16 +69,16 @@ def test_unit_goes_on_smoothly_where_half_of_the_cells_are_the_same():
     units = []
     for share in (0.495, 0.505):
         column = np.where(np.arange(len(some)) < share * len(some), some, 0.0)
-        units.append(robust_unit(column[:, np.newaxis])[0])
+        units.append(robust_scale(column[:, np.newaxis])[0])
     assert units[0] == pytest.approx(units[1], rel=0.05)
 
 
 @pytest.mark.parametrize("value", [0.0, -7.5, 1e6])
 def test_where_a_spike_stands_does_not_matter(value):
     columns = np.column_stack([mixture(0.1), mixture(0.1) + value])
-    units = Units.of(columns)
-    np.testing.assert_allclose(units.unit[0], units.unit[1], rtol=1e-6)
-    far = units.distances(columns)
+    scales = RobustScales.of(columns, [None] * columns.shape[1])
+    np.testing.assert_allclose(scales.scale[0], scales.scale[1], rtol=1e-6)
+    far = scales.distances(columns)
     np.testing.assert_allclose(far[:, 0], far[:, 1], rtol=1e-5)
     assert (far[mixture(0.1) == 0] == 0).all()
     assert np.median(far[mixture(0.1) > 0, 0]) < 9
@@ -105,20 +105,22 @@ def test_a_spike_as_number_boolean_and_category_counts_about_the_same():
 def test_levels_are_as_far_off_as_they_are_rare():
     shares = np.array([0.6, 0.1, 0.2, 0.1])
     rows = np.repeat(np.arange(4.0), [6, 1, 2, 1])[:, np.newaxis].repeat(100, axis=0)
-    units = Units.of(rows, [shares])
-    (sizes,) = units.levels
+    scales = RobustScales.of(rows, [shares])
+    (sizes,) = scales.level_distances
     # Half of those as rare count, and all that are rarer.
     expected = norm.isf(np.array([0.1, 0.3, 0.1]) / 2)
     np.testing.assert_allclose(sizes[1:4], expected)
     assert sizes[0] == 0  # over half of the cells
     assert sizes[4] == pytest.approx(norm.isf(0.25 / 1000 / 2))
     assert sizes[4] > norm.isf(0.5 / 1000 / 2)  # one that was seen once
-    assert units.middle[0] == 0
+    assert scales.center[0] == 0
 
 
 def test_levels_of_equal_shares_are_alike():
-    (sizes,) = Units.of(np.arange(4.0)[:, np.newaxis], [np.full(4, 0.25)]).levels
+    (sizes,) = RobustScales.of(
+        np.arange(4.0)[:, np.newaxis], [np.full(4, 0.25)]
+    ).level_distances
     np.testing.assert_allclose(sizes[:4], norm.isf(0.25))
-    (only,) = Units.of(np.zeros((9, 1)), [np.ones(1)]).levels
+    (only,) = RobustScales.of(np.zeros((9, 1)), [np.ones(1)]).level_distances
     assert only[0] == 0
     assert only[1] > 2

@@ -16,7 +16,6 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._fitting.fit import FittedModel
-from sk_autoencoder._outliers.robust import Units
 from sk_autoencoder._outliers.scorer import Scorer
 from sk_autoencoder._saving.formats import (
     ADDED,
@@ -110,7 +109,6 @@ def names_1(name):
 
 
 OLD_NAMES = {today: name for name, today in RENAMED["classes"].items()}
-UNITS_1 = {"middle", "unit", "unseen", "levels"}
 # What 0.1.0 had of each class, by the class.
 OF_0_1_0 = {
     **{kind: NAMES_1[kind.__name__] for kind in TRANSFORMERS},
@@ -122,8 +120,8 @@ OF_0_1_0 = {
     },
     AutoEncoderOutlierDetector: NAMES_1["AutoEncoderOutlierDetector"],
     FittedModel: names_1("Fitted"),
-    Units: UNITS_1,
-    Scorer: (names_1("Scorer") - UNITS_1) | {"units"},
+    # What a scorer is made of has been parted into records.
+    Scorer: {"members", "terms"},
 }
 
 

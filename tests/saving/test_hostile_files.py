@@ -240,12 +240,12 @@ ARRAYS = {
     "axes of other columns": (
         "plain",
         resized(*PLAN, "axes", "components"),
-        "principal axes of other columns",
+        "a PrincipalAxes of components of shape (9,)",
     ),
     "a mean of more columns": (
         "plain",
         resized(*PLAN, "statistics", "mean"),
-        "statistics of different numbers of columns",
+        "a ColumnStatistics of squares of shape (4,)",
     ),
     "units that are NaN": (
         "plain",
@@ -451,7 +451,7 @@ VALUES = {
     ),
     "a seed that is none": (
         lambda file: file.put(-1, *PLAN, "seeds", "noise"),
-        "a seed noise=-1",
+        "a Seeds of noise out of range: -1",
     ),
     "a record of other types": (
         lambda file: file.put("two", *PLAN, "n_components"),
@@ -504,7 +504,7 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
         (
             "vae",
             filled(-1, "_fitted", "prior", "weights"),
-            "a prior that is no density",
+            "a MixturePrior of weights out of range: array([-1., -1.])",
         ),
         (
             "frame",
@@ -525,8 +525,10 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
         ),
         (
             "detector",
-            lambda file: file.put(-1.0, "_scorer", "units", "unseen"),
-            "a distance below 0",
+            lambda file: file.put(
+                -1.0, "_scorer", "members", "scales", "constant_distance"
+            ),
+            "a RobustScales of constant_distance out of range: -1.0",
         ),
         (
             "detector",

@@ -1,0 +1,176 @@
+"""Checks of any value that came from a file.
+
+What a file says is never trusted: kernels write to the memory that an array says it
+has. Each refusal is a ValueError of one line.
+"""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._utils.values import fits, shortened
+
+__all__ = [
+    "Range",
+    "check_arrays",
+    "check_names",
+    "check_types",
+    "field_types",
+    "is_array_of",
+    "need",
+]
+
+
+def need(good: Any, what: str) -> None:
+    """Refuse a file that has what no fit has given."""
+    if not good:
+        raise ValueError(what)
+
+
+def check_names(
+    what: str,
+    given: Iterable[Any],
+    expected: Collection[str],
+    optional: Collection[str] = (),
+) -> None:
+    """Refuse names that are missing, or too many.
+
+    Parameters
+    ----------
+    what : str
+        Whose names they are, for the error.
+    given : iterable
+    expected, optional : collection of str
+    """
+    found = set(given)
+    missing = sorted(set(expected) - found)
+    if missing:
+        raise ValueError(f"{what} without {', '.join(missing)}")
+    unknown = found - set(expected) - set(optional)
+    if unknown:
+        names = ", ".join(sorted(shortened(name) for name in unknown))
+        raise ValueError(f"{what} with the unknown {shortened(names, quoted=False)}")
+
+
+@cache
+def field_types(record: type) -> dict[str, Any]:
+    """Return the annotations of a record's fields, by name.
+
+    Parameters
+    ----------
+    record : type
+        A dataclass.
+    """
+    hints = typing.get_type_hints(record)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record)}
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a field of a record may hold, beyond what its annotation says.
+
+    Attributes
+    ----------
+    low, high : float
+        Of each number.
+    above : bool
+        Whether `low` itself is too low.
+    shape : str
+        Of an array: a letter or number for each size, or several of these, separated
+        by "|". In all fields of a record a letter stands for the same size.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    shape: str = ""
+
+    def fits(self, value: Any) -> bool:
+        """Whether a number, or each of an array, is within the limits."""
+        array = np.asarray(value)
+        too_low = array <= self.low if self.above else array < self.low
+        return not (too_low | (array > self.high)).any()
+
+    def has_shape(self, array: np.ndarray, sizes: dict[str, int]) -> bool:
+        """Whether an array has a shape of such letters; those that are new are set."""
+        for shape in self.shape.split("|"):
+            names = shape.split()
+            if len(names) == array.ndim:
+                pairs = zip(names, array.shape, strict=True)
+                return all(
+                    sizes.setdefault(name, int(name) if name.isdigit() else size)
+                    == size
+                    for name, size in pairs
+                )
+        return False
+
+
+def check_types(
+    name: str,
+    kind: type,
+    fields: Mapping[str, Any],
+    ranges: Mapping[str, Range],
+) -> None:
+    """Refuse fields of a record that are not what it declares.
+
+    Parameters
+    ----------
+    name : str
+        Of the record in the file.
+    kind : type
+        A dataclass.
+    fields : mapping of str to object
+        All that it has.
+    ranges : mapping of str to Range
+        Of some fields. None is in range, where the annotation allows it.
+    """
+    hints, sizes = field_types(kind), dict[str, int]()
+    for field, value in fields.items():
+        what = f"a {name} of {field}"
+        need(fits(value, hints[field]), f"{what}={shortened(value)}")
+        limits = ranges.get(field)
+        if limits is None or value is None:
+            continue
+        if limits.shape:
+            need(limits.has_shape(value, sizes), f"{what} of shape {value.shape}")
+        need(limits.fits(value), f"{what} out of range: {shortened(value)}")
+
+
+def is_array_of(value: Any, tensor: torch.Tensor) -> bool:
+    """Whether a value is an array of the shape and dtype of a tensor."""
+    dtype = torch.empty(0, dtype=tensor.dtype).numpy().dtype
+    good = isinstance(value, np.ndarray) and value.dtype == dtype
+    return good and value.shape == tuple(tensor.shape)
+
+
+def check_arrays(what: str, given: Any, expected: Mapping[str, torch.Tensor]) -> None:
+    """Refuse arrays that have not the names, shapes and dtypes of tensors.
+
+    Parameters
+    ----------
+    what : str
+        Whose they are, for the error.
+    given : dict of str to ndarray
+    expected : mapping of str to Tensor
+        On any device.
+    """
+    need(isinstance(given, dict), f"arrays of {what} that are no dict")
+    check_names(f"arrays of {what}", given, expected.keys())
+    for name, tensor in expected.items():
+        array = given[name]
+        found = shortened(array)
+        if isinstance(array, np.ndarray):
+            found = f"shape {array.shape} and dtype {array.dtype}"
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        need(
+            is_array_of(array, tensor),
+            f"{what}.{name} of {found} where a model of this plan has "
+            f"shape {tuple(tensor.shape)} and dtype {dtype}",
+        )
