@@ -496,11 +496,9 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
         other._set_fitted_attributes(self._fitted, self._input_dtype)
         return {*vars(other), TRANSIENT}
 
-    @classmethod
-    def _from_state(cls, state: dict[str, Any], *, is_fitted: bool) -> Self:
-        estimator = super()._from_state(state, is_fitted=is_fitted)
-        check_setting_names(estimator.net_params or {})
-        return estimator
+    def _load_state(self, state: dict[str, Any], *, is_fitted: bool) -> None:
+        super()._load_state(state, is_fitted=is_fitted)
+        check_setting_names(self.net_params or {})
 
     def _finish_loading(self) -> None:
         fitted, dtype = self._fitted, self._input_dtype

@@ -74,6 +74,11 @@ class Members:
         seen = {f: self.scales.seen_by_networks(rows, fill=f) for f in set(fills)}
         return [(e, seen[f]) for e, f in zip(self.estimators, fills, strict=True)]
 
+    @property
+    def level_shares(self) -> list[np.ndarray | None]:
+        """The shares of the levels of each column; None for a number."""
+        return level_shares(table_of(self.estimators[0]), len(self.scales.center))
+
     @cached_property
     def _fills(self) -> list[bool]:
         """Whether missing cells are filled for each transformer; slow to find out."""
@@ -111,8 +116,8 @@ class Members:
                 and getattr(estimator, "n_features_in_", 0) == n_features,
                 f"an estimator that is not fitted to {n_features} columns",
             )
-        shares = level_shares(table_of(self.estimators[0]), n_features)
-        self.scales.check(n_features, [0 if s is None else len(s) for s in shares])
+        n_levels = [0 if share is None else len(share) for share in self.level_shares]
+        self.scales.check(n_features, n_levels)
 
 
 def table_of(estimator: Any) -> Table | None:
@@ -205,7 +210,7 @@ def cell_errors(
     if is_category.any():
         module = estimator.net_.module_
         squares = apply_to_rows(
-            lambda forward, x, out: forward.squares(x),
+            lambda forward, x, _: forward.squares(x),
             module,
             seen,
             dtype=np.dtype(np.float64),

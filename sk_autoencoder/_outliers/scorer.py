@@ -41,9 +41,6 @@ from sk_autoencoder._utils.chunks import row_chunks
 
 __all__ = ["MEASURES", "TERMS", "Scorer"]
 
-Shares = Sequence[np.ndarray | None]
-"""Of the levels of each column; None for a number."""
-
 
 # ------------------------------------------------------------------------ the terms
 
@@ -60,9 +57,10 @@ class Term:
     has_cells: ClassVar[bool] = True
 
     @classmethod
-    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
-        """Measure rows, some of those that the members were fitted to."""
-        raise NotImplementedError
+    def fit(cls, members: Members, rows: np.ndarray) -> Self:
+        """Measure rows, some of those that the members were fitted to, if need be."""
+        del members, rows
+        return cls()
 
     def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
         """Score rows, (n_samples,)."""
@@ -91,10 +89,10 @@ class Reconstruction(Term):
     error_scales: np.ndarray
 
     @classmethod
-    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
+    def fit(cls, members: Members, rows: np.ndarray) -> Self:
         """Measure the errors of each member."""
         scales = members.scales
-        least = min_error_scales(scales, rows, shares)
+        least = min_error_scales(scales, rows, members.level_shares)
         errors = members.checked_errors(rows)
         found = np.stack([robust_scale(sizes, least) for sizes in errors])
         found[:, scales.scale == 0] = 0.0
@@ -121,11 +119,6 @@ class Reconstruction(Term):
 class Marginal(Term):
     """How far cells are from the medians of their columns."""
 
-    @classmethod
-    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
-        """Take the members' scales as they are."""
-        return cls()
-
     def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
         """Return how far off each cell is, of shape of rows."""
         return members.scales.distances(rows)
@@ -146,7 +139,7 @@ class Latent(Term):
     has_cells: ClassVar[bool] = False
 
     @classmethod
-    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
+    def fit(cls, members: Members, rows: np.ndarray) -> Self:
         """Measure the codes of each member."""
         return cls(tuple(_code_scales(*pair) for pair in members.seen(rows)))
 
@@ -173,11 +166,6 @@ class Likelihood(Term):
     """The log density of samples, in nats, on average over the members."""
 
     has_cells: ClassVar[bool] = False
-
-    @classmethod
-    def fit(cls, members: Members, rows: np.ndarray, shares: Shares) -> Self:
-        """Take the members as they are."""
-        return cls()
 
     def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
         """Score rows, (n_samples,)."""
@@ -265,7 +253,7 @@ class Scorer:
         rows = some_rows(numbers_of(table, X), generator)
         shares = level_shares(table, rows.shape[1])
         members = Members(list(estimators), RobustScales.of(rows, shares))
-        terms = tuple(term.fit(members, rows, shares) for term in TERMS[measure])
+        terms = tuple(term.fit(members, rows) for term in TERMS[measure])
         return cls(members, terms)
 
     def check(self, n_features: int) -> None:

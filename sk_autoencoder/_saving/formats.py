@@ -34,17 +34,14 @@ __all__ = [
 
 FORMAT = 2
 
-# What 0.1.0 wrote of a detector's scorer.
-NAMES_OF_SCORER = (
-    "codes",
-    "error_units",
-    "estimators",
-    "levels",
-    "measure",
-    "middle",
-    "unit",
-    "unseen",
-)
+# Scales of a detector's scorer, a record now, and the other names that it had.
+SCALES_OF_SCORER = {
+    "middle": "center",
+    "unit": "scale",
+    "unseen": "constant_distance",
+    "levels": "level_distances",
+}
+NAMES_OF_SCORER = (*SCALES_OF_SCORER, "codes", "error_units", "estimators", "measure")
 # The terms of its score by measure: records now.
 TERMS_OF_SCORER = {
     "combined": ("Reconstruction", "Marginal"),
@@ -61,6 +58,8 @@ RENAMED: dict[str, dict[str, Any]] = {
     "classes": {
         "CodeFrame": "LatentMap",
         "CodeMoments": "LatentMoments",
+        "Fitted": "ModelState",
+        "Net": "NetState",
     },
     "fields": {
         "CodeFrame": {"shift": "offset", "forth": "matrix", "back": "inverse"},
@@ -228,23 +227,23 @@ def upgraded_state(name: str, state: Any, maker: Maker) -> dict[Any, Any]:
     kept = {key: value for key, value in state.items() if key not in LEFT_OUT}
     state = upgraded(name, kept)
     if "_fitted" in state:
-        state["_fitted"] = maker.make_model(_upgraded_model(state["_fitted"]))
+        state["_fitted"] = _made_model(state["_fitted"], maker)
     if "_scorer" in state:
         state["estimator"] = _made_estimator(state.get("estimator"), maker)
         state["_scorer"] = _made_scorer(state["_scorer"], maker)
     return state
 
 
-def _upgraded_model(model: Any) -> dict[Any, Any]:
-    """Bring what a fit gave up to date."""
-    model = upgraded("Fitted", _dict("a model", model))
+def _made_model(model: Any, maker: Maker) -> Any:
+    """Make what a fit gave: it and its nets are records now."""
+    model = dict(_dict("a model", model))
     for name in ("net", "prefix_net"):
         if model.get(name) is not None:
-            net = upgraded("Net", _dict("a net", model[name]))
+            net = _dict("a net", model[name])
             arrays = _dict("arrays of a module", net.get("module"))
             named = {upgraded_array(key): array for key, array in arrays.items()}
-            model[name] = {**net, "module": named}
-    return model
+            model[name] = maker.make_record("Net", {**net, "module": named})
+    return maker.make_model(maker.make_record("Fitted", model))
 
 
 def _made_estimator(value: Any, maker: Maker) -> Any:
@@ -259,12 +258,7 @@ def _made_scorer(scorer: Any, maker: Maker) -> Any:
     """Make a detector's scorer: what it is made of are records of their own now."""
     scorer = _dict("a scorer", scorer)
     check_names("a scorer", scorer, NAMES_OF_SCORER)
-    scales = {
-        "center": scorer["middle"],
-        "scale": scorer["unit"],
-        "constant_distance": scorer["unseen"],
-        "level_distances": scorer["levels"],
-    }
+    scales = {today: scorer[name] for name, today in SCALES_OF_SCORER.items()}
     need(isinstance(scorer["estimators"], list), "estimators that are no list")
     members = {
         "estimators": [_made_estimator(part, maker) for part in scorer["estimators"]],

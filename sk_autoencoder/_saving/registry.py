@@ -18,6 +18,7 @@ from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives import Denoise, Reconstruct, Variational
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.checks import Range
+from sk_autoencoder._saving.records import ModelState, NetState
 from sk_autoencoder._training.config import Patience, TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
@@ -36,6 +37,8 @@ RECORDS: dict[str, type] = {
         LatentMap,
         LatentMoments,
         MixturePrior,
+        ModelState,
+        NetState,
         NumberColumn,
         Patience,
         Plan,
@@ -76,6 +79,8 @@ RANGES: dict[type, Mapping[str, Range]] = {
         "means": Range(shape="m k"),
         "factors": Range(shape="m k k"),
     },
+    ModelState: {"prefix_errors": Range(shape="k"), "kl": Range(shape="k")},
+    NetState: dict.fromkeys(("steps", "best_epoch", "n_dropped"), Range(0)),
     NumberColumn: {
         "unit": Range(0, above=True),
         "knots": Range(shape="2 n"),

@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Collection
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn import config_context
@@ -59,13 +59,13 @@ class Saveable(ChecksObjects):
             state[REQUESTS] = {"fit": dict(requests)}
         return state
 
-    @classmethod
-    def _from_state(cls, state: dict[str, Any], *, is_fitted: bool) -> Self:
-        """Make an estimator of what `_to_state` gave; nothing of it is trusted.
+    def _load_state(self, state: dict[str, Any], *, is_fitted: bool) -> None:
+        """Become the estimator that a file holds; nothing of it is trusted.
 
         Parameters
         ----------
         state : dict
+            From `_to_state`, or not.
         is_fitted : bool
             Whether it has to be that of a fitted one.
 
@@ -74,18 +74,15 @@ class Saveable(ChecksObjects):
         ValueError
             If `_to_state` would not have given it.
         """
-        names, learned = cls._get_param_names(), cls._kept[0] in state
-        what = f"it holds a {cls.__name__!r} that is not fitted"
+        kind, learned = type(self), self._kept[0] in state
+        what = f"it holds a {kind.__name__!r} that is not fitted"
         need(learned or not is_fitted, what)
-        optional = (
-            (*OPTIONAL, REQUESTS) if hasattr(cls, "set_fit_request") else OPTIONAL
-        )
-        kept = cls._kept if learned else ()
-        check_names(cls.__name__, state, (*names, *kept), optional)
-        estimator = cls.__new__(cls)
+        names = (*self._get_param_names(), *(self._kept if learned else ()))
+        more = (REQUESTS,) if hasattr(kind, "set_fit_request") else ()
+        check_names(kind.__name__, state, names, (*OPTIONAL, *more))
         requests = state.pop(REQUESTS, None)
-        estimator.__dict__.update(state)
-        estimator._validate_params()
+        self.__dict__.update(state)
+        self._validate_params()
         config = state.get("_sklearn_output_config", {})
         need(
             isinstance(config, dict)
@@ -94,10 +91,9 @@ class Saveable(ChecksObjects):
             "an output that set_output has not",
         )
         if requests is not None:
-            estimator._set_requests(requests)
+            self._set_requests(requests)
         if learned:
-            estimator._finish_loading()
-        return estimator
+            self._finish_loading()
 
     def _following(self) -> Collection[str]:
         """Return attributes that no file needs."""

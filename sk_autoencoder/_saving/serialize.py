@@ -18,13 +18,14 @@ from sklearn.base import BaseEstimator
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._protocols import Network
-from sk_autoencoder._saving.checks import check_names, check_types, field_types
+from sk_autoencoder._saving.checks import check_names, check_types, field_types, need
 from sk_autoencoder._saving.formats import (
     FORMAT,
     upgraded,
     upgraded_class,
     upgraded_state,
 )
+from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.registry import ESTIMATORS, NETWORKS, RANGES, RECORDS
 from sk_autoencoder._saving.state import capture, restore, without_optimizer
 from sk_autoencoder._utils.random import check_numpy_state
@@ -327,7 +328,9 @@ class Decoder:
         if not isinstance(state, dict):
             raise ValueError(f"a state of {name} that is no dict")
         state = upgraded_state(name, state, self) if self._is_old else state
-        return kind._from_state(state, is_fitted=is_fitted)
+        estimator = kind.__new__(kind)
+        estimator._load_state(state, is_fitted=is_fitted)
+        return estimator
 
     def make_record(self, name: Any, fields: Any) -> Any:
         """Make a record of its fields, which are of the types that it names."""
@@ -339,6 +342,7 @@ class Decoder:
 
     def make_model(self, state: Any) -> FittedModel:
         """Make what a fit gave."""
+        need(isinstance(state, ModelState), "a model that is none")
         return restore(state, trusted=False)
 
     def _checked(self, kind: str, fields: Any, names: Collection[str]) -> Any:

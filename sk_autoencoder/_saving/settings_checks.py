@@ -101,9 +101,6 @@ def check_training(config: TrainingConfig) -> None:
     validate_parameter_constraints(CONSTRAINTS, own, "the plan")
     for name in config.extra:
         raise ValueError(f"a setting {shortened(name)}")
-    patience = config.patience
-    if not min(patience.n_iter_no_change or 0, patience.steps, patience.share) >= 0:
-        raise ValueError("a patience below 0")
     for name in ("lr", "gradient_clip", "tol", "fallback_margin"):
         if not math.isfinite(own[name] or 0.0):
             raise ValueError(f"a setting {name}={own[name]!r}")

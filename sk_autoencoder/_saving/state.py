@@ -16,6 +16,7 @@ from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_d
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._saving.checks import check_arrays, need
 from sk_autoencoder._saving.optimizer_checks import check_optimizer
+from sk_autoencoder._saving.records import ModelState, NetState
 from sk_autoencoder._saving.state_checks import check_model
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.torch_compat import NormBase, torch_defaults
@@ -23,37 +24,33 @@ from sk_autoencoder._utils.torch_compat import NormBase, torch_defaults
 __all__ = ["capture", "restore", "without_optimizer"]
 
 
-def capture(fitted: FittedModel) -> dict[str, Any]:
+def capture(fitted: FittedModel) -> ModelState:
     """Copy what a fit gave into arrays, plain numbers and specifications.
 
     Parameters
     ----------
     fitted : FittedModel
         Between two runs: the averaged weights are in the module.
-
-    Returns
-    -------
-    state : dict
     """
     prefixes = fitted.prefix_net
-    return {
-        "plan": fitted.plan,
-        "moments": fitted.moments,
-        "net": _capture_net(fitted.net),
-        "prefix_net": None if prefixes is None else _capture_net(prefixes),
-        "prefix_errors": fitted.prefix_errors,
-        "kl": fitted.kl,
-        "prior": fitted.prior,
-        "pretrained": fitted.pretrained,
-    }
+    return ModelState(
+        plan=fitted.plan,
+        moments=fitted.moments,
+        net=_capture_net(fitted.net),
+        prefix_net=None if prefixes is None else _capture_net(prefixes),
+        prefix_errors=fitted.prefix_errors,
+        kl=fitted.kl,
+        prior=fitted.prior,
+        pretrained=fitted.pretrained,
+    )
 
 
-def restore(state: dict[str, Any], *, trusted: bool = True) -> FittedModel:
+def restore(state: ModelState, *, trusted: bool = True) -> FittedModel:
     """Build the nets of a plan and write a state into them.
 
     Parameters
     ----------
-    state : dict
+    state : ModelState
         From `capture`. The device of its plan is used where it is there, the CPU else.
     trusted : bool
         Whether it is from `capture` for sure; else everything is checked first.
@@ -67,47 +64,49 @@ def restore(state: dict[str, Any], *, trusted: bool = True) -> FittedModel:
         return _restore(state, trusted)
 
 
-def _restore(state: dict[str, Any], trusted: bool) -> FittedModel:
+def _restore(state: ModelState, trusted: bool) -> FittedModel:
     if not trusted:
         check_model(state)
-    plan = state["plan"]
+    plan = state.plan
     try:
         resolve_device(plan.device)
     except ValueError:
         plan = replace(plan, device="cpu")
-    net = build_net(plan)
-    nets = {"net": net}
-    if state["prefix_net"] is not None:
-        nets["prefix_net"] = build_prefix_net(plan, net.module_)
+    nets = {"net": build_net(plan)}
+    if state.prefix_net is not None:
+        nets["prefix_net"] = build_prefix_net(plan, nets["net"].module_)
     if not trusted:
-        for name, part in nets.items():
-            _check_against(part, state[name])
-    for name, part in reversed(nets.items()):
-        _fill_net(part, state[name])
-    names = ("moments", "prefix_errors", "kl", "prior")
-    parts = {name: state[name] for name in names}
-    # States that were saved before there was pretraining lack it.
-    pretrained = state.get("pretrained", ())
+        for name, net in nets.items():
+            _check_against(net, state.nets[name])
+    for name, net in reversed(nets.items()):
+        _fill_net(net, state.nets[name])
     return FittedModel(
-        plan, net, prefix_net=nets.get("prefix_net"), pretrained=pretrained, **parts
+        plan,
+        nets["net"],
+        moments=state.moments,
+        prefix_net=nets.get("prefix_net"),
+        prefix_errors=state.prefix_errors,
+        kl=state.kl,
+        prior=state.prior,
+        pretrained=state.pretrained,
     )
 
 
-def _check_against(net: AutoEncoderNet, state: dict[str, Any]) -> None:
+def _check_against(net: AutoEncoderNet, state: NetState) -> None:
     """Refuse a state of other arrays than those of a net that was just built."""
     module = net.module_.state_dict()
-    check_arrays("module", state["module"], module)
+    check_arrays("module", state.module, module)
     for name, tensor in module.items():
-        _check_numbers(name, state["module"][name], _to_array(tensor))
+        _check_numbers(name, state.module[name], _to_array(tensor))
     for name, least in least_values(net.module_).items():
-        need((state["module"][name] >= least).all(), f"{name} below {least:g}")
-    raw, given = net.average_.raw_weights(), state["raw_weights"]
-    need(isinstance(given, list) and len(given) == len(raw), "weights of another net")
+        need((state.module[name] >= least).all(), f"{name} below {least:g}")
+    raw, given = net.average_.raw_weights(), state.raw_weights
+    need(len(given) == len(raw), "weights of another net")
     weights = {str(i): weight for i, weight in enumerate(raw)}
     check_arrays("weights", dict(zip(weights, given, strict=True)), weights)
     for array in given:
         need(np.isfinite(array).all(), "weights that are not finite")
-    check_optimizer(net.raw_optimizer_, state["optimizer"])
+    check_optimizer(net.raw_optimizer_, state.optimizer)
 
 
 def _check_numbers(name: str, array: np.ndarray, built: np.ndarray) -> None:
@@ -148,49 +147,44 @@ def least_values(module: torch.nn.Module) -> dict[str, float]:
     return least
 
 
-def without_optimizer(state: dict[str, Any]) -> dict[str, Any]:
-    """Leave what the optimisers remember out of a state."""
-    kept = dict(state)
-    for name in ("net", "prefix_net"):
-        if kept[name] is not None:
-            groups = kept[name]["optimizer"]["param_groups"]
-            bare = {"state": {}, "param_groups": groups}
-            kept[name] = {**kept[name], "optimizer": bare}
-    return kept
-
-
-def _capture_net(net: AutoEncoderNet) -> dict[str, Any]:
-    """Copy the state of one net."""
-    return {
-        "module": _map_tensors(net.module_.state_dict(), _to_array),
-        "raw_weights": _map_tensors(net.average_.raw_weights(), _to_array),
-        "steps": net.average_.steps,
-        "optimizer": _map_tensors(net.raw_optimizer_.state_dict(), _to_array),
-        "order": _to_array(net.order_.get_state()),
-        "noise": _to_array(net.noise_.get_state()),
-        "device": torch.device(net.device).type,
-        "history": [dict(row) for row in net.history],
-        "best_epoch": net.best_epoch_,
-        "n_dropped": net.n_dropped_,
+def without_optimizer(state: ModelState) -> ModelState:
+    """Leave what the optimizers remember out of a state."""
+    nets: dict[str, Any] = {
+        name: replace(net, optimizer={**net.optimizer, "state": {}})
+        for name, net in state.nets.items()
     }
+    return replace(state, **nets)
 
 
-def _fill_net(net: AutoEncoderNet, state: dict[str, Any]) -> None:
+def _capture_net(net: AutoEncoderNet) -> NetState:
+    """Copy the state of one net."""
+    return NetState(
+        module=_map_tensors(net.module_.state_dict(), _to_array),
+        raw_weights=_map_tensors(net.average_.raw_weights(), _to_array),
+        steps=net.average_.steps,
+        optimizer=_map_tensors(net.raw_optimizer_.state_dict(), _to_array),
+        order=_to_array(net.order_.get_state()),
+        noise=_to_array(net.noise_.get_state()),
+        device=torch.device(net.device).type,
+        history=[dict(row) for row in net.history],
+        best_epoch=net.best_epoch_,
+        n_dropped=net.n_dropped_,
+    )
+
+
+def _fill_net(net: AutoEncoderNet, state: NetState) -> None:
     """Write the state of one net into a net that was just built."""
     device = torch.device(net.device)
-    net.module_.load_state_dict(_map_tensors(state["module"], _to_tensor))
-    raw = [
-        weight.to(device) for weight in _map_tensors(state["raw_weights"], _to_tensor)
-    ]
-    net.average_.load_raw_weights(raw, state["steps"])
-    net.raw_optimizer_.load_state_dict(_map_tensors(state["optimizer"], _to_tensor))
-    net.order_.set_state(_to_tensor(state["order"]))
-    if device.type == state["device"]:
-        net.noise_.set_state(_to_tensor(state["noise"]))
-    net.history.extend(state["history"])
-    net.best_epoch_ = state["best_epoch"]
-    # States that were saved before the history had a bound lack it.
-    net.n_dropped_ = state.get("n_dropped", 0)
+    net.module_.load_state_dict(_map_tensors(state.module, _to_tensor))
+    raw = [weight.to(device) for weight in _map_tensors(state.raw_weights, _to_tensor)]
+    net.average_.load_raw_weights(raw, state.steps)
+    net.raw_optimizer_.load_state_dict(_map_tensors(state.optimizer, _to_tensor))
+    net.order_.set_state(_to_tensor(state.order))
+    if device.type == state.device:
+        net.noise_.set_state(_to_tensor(state.noise))
+    net.history.extend(state.history)
+    net.best_epoch_ = state.best_epoch
+    net.n_dropped_ = state.n_dropped
     net.module_.eval()
 
 

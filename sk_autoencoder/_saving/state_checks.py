@@ -7,8 +7,7 @@ then is one built.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,34 +17,21 @@ from sk_autoencoder._columns import LIKELIHOODS, MixedColumns, Table
 from sk_autoencoder._columns.dtypes import dtype_library
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
 from sk_autoencoder._fitting.build import build_module, build_prefix_module
-from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.settings import TABLE_PARAMETERS
 from sk_autoencoder._inference.density import MixturePrior
-from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES
 from sk_autoencoder._saving.checks import check_arrays, check_names, need
+from sk_autoencoder._saving.records import ModelState, NetState
 from sk_autoencoder._saving.settings_checks import check_training
 from sk_autoencoder._utils.random import check_generator_state
 from sk_autoencoder._utils.skeleton import Skeleton
-from sk_autoencoder._utils.values import MOST_INT, shortened
+from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 
-__all__ = ["NET_NAMES", "check_model"]
+__all__ = ["check_model"]
 
-NET_NAMES = (
-    "module",
-    "raw_weights",
-    "steps",
-    "optimizer",
-    "order",
-    "noise",
-    "device",
-    "history",
-    "best_epoch",
-    "n_dropped",
-)
 # Networks of this package, which build what their parameters say and nothing else.
 OURS = (ConvNet, MLP, RecurrentNet)
 # Others are not asked for: "meta" has no memory, and some import a library.
@@ -57,41 +43,34 @@ ROUNDING = 1e-6
 MADE_FOR_ONE = 4
 
 
-def check_model(state: Any) -> None:
+def check_model(state: ModelState) -> None:
     """Refuse a state that `capture` would not have given.
 
     Parameters
     ----------
-    state : dict
-        From a file; its records are what their annotations say.
+    state : ModelState
+        From a file; it and its records are what their annotations say.
     """
-    need(isinstance(state, dict), "a model that is no dict")
-    check_names("a model", state, [field.name for field in fields(FittedModel)])
-    plan = state["plan"]
-    need(isinstance(plan, Plan), "a plan that is none")
-    need(isinstance(state["net"], dict), "a net that is none")
-    _check_plan(plan, state["net"].get("module"))
+    plan = state.plan
+    _check_plan(plan, state.net.module)
     _check_results(plan, state)
-    nets = {"net": state["net"], "prefix_net": state["prefix_net"]}
-    need((nets["prefix_net"] is not None) == plan.ordered, "a prefix net out of place")
-    for name, net in nets.items():
-        if net is not None:
-            _check_net(name, net)
-    modules = _skeletons(plan, nets)
-    for name, module in modules.items():
-        check_arrays(f"{name}.module", nets[name]["module"], module.state_dict())
+    need((state.prefix_net is not None) == plan.ordered, "a prefix net out of place")
+    for net in state.nets.values():
+        _check_net(net)
+    for name, module in _skeletons(plan, state.nets).items():
+        arrays = state.nets[name].module
+        check_arrays(f"{name}.module", arrays, module.state_dict())
 
 
-def _skeletons(plan: Plan, nets: Mapping[str, Any]) -> dict[str, torch.nn.Module]:
+def _skeletons(plan: Plan, nets: Mapping[str, NetState]) -> dict[str, torch.nn.Module]:
     """Build the modules of a plan without memory; none for a network of a user's own.
 
     The functions and modules that such a network is made of are trusted, and may need
     memory to be made at all.
     """
-    given = [net["module"] for net in nets.values() if net is not None]
-    most = sum(len(arrays) for arrays in given if isinstance(arrays, dict))
     if type(plan.network) not in OURS:
         return {}
+    most = sum(len(net.module) for net in nets.values())
     with Skeleton(MADE_FOR_ONE * most + 100):
         module = build_module(plan)
         found: dict[str, torch.nn.Module] = {"net": module}
@@ -100,42 +79,24 @@ def _skeletons(plan: Plan, nets: Mapping[str, Any]) -> dict[str, torch.nn.Module
     return found
 
 
-def _check_net(name: str, net: Any) -> None:
+def _check_net(net: NetState) -> None:
     """Check what a net's state holds beside the arrays of its module."""
-    need(isinstance(net, dict), f"a {name} that is no dict")
-    check_names(f"a {name}", net, NET_NAMES)
-    history, best, n_dropped = net["history"], net["best_epoch"], net["n_dropped"]
-    _check_history(history)
-    need(
-        type(n_dropped) is int
-        and 0 <= n_dropped <= MOST_INT
-        and (n_dropped == 0 or len(history) > 0),
-        "a number of dropped epochs that was none",
-    )
-    n_epochs = len(history) + n_dropped
-    need(type(best) is int and 0 <= best <= n_epochs, "a best epoch that was none")
-    steps = net["steps"]
-    need(type(steps) is int and 0 <= steps <= MOST_INT, "a number of steps below 0")
-    check_generator_state(net["order"])
-    need(net["device"] in ("cpu", "cuda", "mps", "xpu"), "a net on no known device")
-    if net["device"] == "cpu":
-        check_generator_state(net["noise"])
+    _check_history(net.history)
+    n_epochs = len(net.history) + net.n_dropped
+    need(net.history or net.n_dropped == 0, "dropped epochs before none")
+    need(net.best_epoch <= n_epochs, "a best epoch that was none")
+    check_generator_state(net.order)
+    need(net.device in ("cpu", "cuda", "mps", "xpu"), "a net on no known device")
+    if net.device == "cpu":
+        check_generator_state(net.noise)
     else:
-        noise = net["noise"]
-        need(
-            isinstance(noise, np.ndarray) and noise.dtype == np.uint8,
-            "a generator whose state is none",
-        )
+        good = isinstance(net.noise, np.ndarray) and net.noise.dtype == np.uint8
+        need(good, "a generator whose state is none")
 
 
-def _check_history(rows: Any) -> None:
+def _check_history(rows: Sequence[Mapping[str, Any]]) -> None:
     """Check that the rows of a history have losses."""
-    need(isinstance(rows, list | tuple), "a history that is no list")
     for row in rows:
-        need(
-            isinstance(row, dict) and all(isinstance(name, str) for name in row),
-            "a history of what is no dict",
-        )
         losses = (row.get("train_loss"), row.get("valid_loss", 0.0))
         need(
             isinstance(losses[0], float) and isinstance(losses[1], float | int),
@@ -146,7 +107,7 @@ def _check_history(rows: Any) -> None:
 # -- the plan -------------------------------------------------------------------------
 
 
-def _check_plan(plan: Plan, arrays: Any) -> None:
+def _check_plan(plan: Plan, arrays: Mapping[str, Any]) -> None:
     """Check that the parts of a plan fit each other."""
     statistics, n_features = plan.statistics, plan.statistics.mean.size
     need(n_features > 0, "statistics of no columns")
@@ -251,7 +212,7 @@ def _check_axes(plan: Plan) -> None:
     need(not plan.stacked, "principal axes of a stack")
 
 
-def _check_table(table: Table, n_features: int, arrays: Any) -> None:
+def _check_table(table: Table, n_features: int, arrays: Mapping[str, Any]) -> None:
     """Check that a table describes so many columns, and needs no more than is there."""
     names, dtypes = table.format.names, table.format.dtypes
     n_columns = {len(names), len(dtypes), len(table.columns), table.weights.size}
@@ -278,8 +239,7 @@ def _check_table(table: Table, n_features: int, arrays: Any) -> None:
             _check_numbers(column)
         elif isinstance(column, CategoryColumn):
             _check_categories(column)
-    values = arrays.values() if isinstance(arrays, dict) else ()
-    n_there = sum(array.size for array in values if isinstance(array, np.ndarray))
+    n_there = sum(a.size for a in arrays.values() if isinstance(a, np.ndarray))
     needed = MixedColumns.n_numbers(table)
     need(needed <= n_there, f"a table of {needed} numbers where {n_there} are")
 
@@ -306,43 +266,24 @@ def _check_categories(column: CategoryColumn) -> None:
 # -- what a fit gave ------------------------------------------------------------------
 
 
-def _check_results(plan: Plan, state: Mapping[str, Any]) -> None:
-    """Check what a fit has learnt beside the weights."""
-    k, moments = plan.n_components, state["moments"]
-    need(
-        isinstance(moments, LatentMoments) and len(moments.mean) == k,
-        "moments of other components",
-    )
+def _check_results(plan: Plan, state: ModelState) -> None:
+    """Check what a fit has learned beside the weights."""
+    k, moments, prior = plan.n_components, state.moments, state.prior
+    need(len(moments.mean) == k, "moments of other components")
     scatter = moments.scatter
     squares = scatter.diagonal() if scatter.ndim == 2 else scatter
     need((squares >= 0).all(), "moments of negative variance")
-    for name, there in (
-        ("prefix_errors", plan.ordered),
-        ("kl", plan.objective.is_variational),
+    for name, values, is_there in (
+        ("prefix_errors", state.prefix_errors, plan.ordered),
+        ("kl", state.kl, plan.objective.is_variational),
     ):
-        values = state[name]
-        need((values is not None) == there, f"{name} out of place")
-        need(
-            values is None
-            or (
-                isinstance(values, np.ndarray)
-                and values.dtype == np.float64
-                and values.shape == (k,)
-                and np.isfinite(values).all()
-            ),
-            f"{name} of other components",
-        )
-    prior = state["prior"]
+        need((values is not None) == is_there, f"{name} out of place")
+        need(values is None or len(values) == k, f"{name} of other components")
     need((prior is not None) == plan.mixture_prior, "a prior out of place")
-    need(
-        prior is None
-        or (isinstance(prior, MixturePrior) and prior.means.shape[1] == k),
-        "a prior of other components",
-    )
     if prior is not None:
+        need(prior.means.shape[1] == k, "a prior of other components")
         _check_density(prior)
-    need(isinstance(state["pretrained"], tuple), "a pretraining that is none")
-    _check_history(state["pretrained"])
+    _check_history(state.pretrained)
 
 
 def _check_density(prior: MixturePrior) -> None:

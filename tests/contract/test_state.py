@@ -98,8 +98,8 @@ def test_a_model_of_a_gpu_comes_back_without_one():
     expected = fitted.transform(X)
     state = fitted.__getstate__()
     fit, state["device_"] = state["_fitted"], "cuda:7"
-    fit["plan"] = replace(fit["plan"], device="cuda:7")
-    fit["net"]["device"] = "cuda"
+    plan, net = replace(fit.plan, device="cuda:7"), replace(fit.net, device="cuda")
+    state["_fitted"] = replace(fit, plan=plan, net=net)
     loaded = AutoEncoderTransformer.__new__(AutoEncoderTransformer)
     loaded.__setstate__(state)
     assert loaded.device_ == "cpu"

@@ -374,14 +374,6 @@ def test_pretrained_estimator_is_pickled_and_saved(kind, tmp_path):
         np.testing.assert_array_equal(more.transform(X), also.transform(X))
 
 
-def test_what_was_saved_before_there_was_pretraining():
-    state = make(pretrain=None).fit(X).__getstate__()
-    del state["_fitted"]["pretrained"]
-    older = AutoEncoderTransformer()
-    older.__setstate__(state)
-    assert len(older.history_) == older.n_iter_
-
-
 def test_a_search_over_it():
     search = GridSearchCV(make(), {"pretrain": [None, "layerwise"]}, cv=2).fit(X)
     assert len(set(search.cv_results_["mean_test_score"])) == 2

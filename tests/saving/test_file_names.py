@@ -25,10 +25,9 @@ from sk_autoencoder._saving.formats import (
     upgraded,
     upgraded_array,
 )
+from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.registry import NETWORKS, RECORDS
 from sk_autoencoder._saving.settings_checks import CONSTRAINTS
-from sk_autoencoder._saving.state import capture
-from sk_autoencoder._saving.state_checks import NET_NAMES
 from sk_autoencoder._training.config import TrainingConfig
 
 _TRANSFORMER = (
@@ -119,7 +118,6 @@ OF_0_1_0 = {
         if OLD_NAMES.get(name, name) in NAMES_1
     },
     AutoEncoderOutlierDetector: NAMES_1["AutoEncoderOutlierDetector"],
-    FittedModel: names_1("Fitted"),
     # What a scorer is made of has been parted into records.
     Scorer: {"members", "terms"},
 }
@@ -140,11 +138,8 @@ def test_every_name_is_one_of_0_1_0_or_has_the_value_that_keeps_its_results(kind
     )
 
 
-def test_what_is_captured_has_the_names_that_are_checked():
-    fitted = AutoEncoderTransformer(2, **SMALL).fit(X)._fitted
-    state = capture(fitted)
-    assert set(state) == names_of(FittedModel)
-    assert set(state["net"]) == set(NET_NAMES)
+def test_the_state_of_a_model_has_the_names_of_the_model():
+    assert names_of(ModelState) == names_of(FittedModel)
 
 
 def test_every_field_of_a_training_config_has_a_constraint():

@@ -168,8 +168,8 @@ def as_it_is(estimator):
     """All that a fitted estimator is, as arrays."""
     public = {k: v for k, v in vars(estimator).items() if k not in ("_fitted", "net_")}
     state = capture(estimator._fitted)
-    for net in filter(None, (state["net"], state["prefix_net"])):
-        for row in net["history"]:
+    for net in state.nets.values():
+        for row in net.history:
             row["dur"] = None  # seconds
     return copy.deepcopy((public, state))
 

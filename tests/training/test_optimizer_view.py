@@ -52,7 +52,7 @@ def plain(value):
 
 def state_of(reducer):
     """All that may make a difference later on."""
-    return plain(capture(reducer._fitted)["net"])
+    return plain(vars(capture(reducer._fitted).net))
 
 
 def assert_goes_on_alike(one, other):
