@@ -19,7 +19,7 @@ from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 __all__ = ["Batches", "RowDataset", "split_rows"]
 
 
-class RowDataset(torch.utils.data.Dataset):
+class RowDataset(torch.utils.data.Dataset[Any]):
     """Training rows, given out centred, float32 and on the device.
 
     Parameters

@@ -19,7 +19,7 @@ def hooks_batches(callback: Any) -> bool:
     if isinstance(callback, ProgressBar):
         return False
     if isinstance(callback, LRScheduler):
-        return callback.step_every != "epoch"
+        return bool(callback.step_every != "epoch")
     if isinstance(callback, EpochScoring) and callback.use_caching is False:
         return False
     return any(
@@ -57,16 +57,16 @@ def _bar_class() -> Any:
 class EpochBar(Callback):
     """One progress bar over the epochs of a fit, on the standard error stream."""
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, net: Any, **_: Any) -> None:
         self.bar_ = _bar_class()(total=net.max_epochs, unit="epoch", leave=False)
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
         row = net.history[-1]
         losses = {k: f"{row[k]:.4g}" for k in ("train_loss", "valid_loss") if k in row}
         self.bar_.set_postfix(losses, refresh=False)
         self.bar_.update()
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def on_train_end(self, *_args: Any, **_: Any) -> None:
         self.bar_.close()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -141,7 +141,8 @@ class AutoEncoderNet(NeuralNet):
     @property
     def raw_optimizer_(self) -> FlatAdam | torch.optim.Optimizer:
         """What moves the weights."""
-        return self.__dict__["optimizer_"]
+        optimizer: FlatAdam | torch.optim.Optimizer = self.__dict__["optimizer_"]
+        return optimizer
 
     @property
     def optimizer_(self) -> torch.optim.Optimizer:
@@ -172,9 +173,7 @@ class AutoEncoderNet(NeuralNet):
         mean = self.module_.columns.mean.double().cpu().numpy()
         return RowDataset(np.asarray(X), mean=mean, device=self.device)
 
-    def get_split_datasets(
-        self, X: Any, y: Any = None, **fit_params: Any
-    ) -> tuple[Any, Any]:
+    def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Hold out validation samples, the same at every call for the same samples."""
         rows = self.get_dataset(X, y)
         if isinstance(rows, RowDataset) and rows.validation is not None:
@@ -204,7 +203,7 @@ class AutoEncoderNet(NeuralNet):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out a run: a callback may pickle the net in one."""
-        state = super().__getstate__()
+        state: dict[str, Any] = super().__getstate__()
         if self.initialized_:
             state["run_"] = None
             # A copy ties those of its weights to its own module.
@@ -311,7 +310,7 @@ class AutoEncoderNet(NeuralNet):
         epochs: int | None = None,
         hold_out: bool = True,
         interrupts: Interrupts | None = None,
-        **fit_params: Any,
+        **_: Any,
     ) -> "AutoEncoderNet":
         """Train for some epochs, and leave the best state in the module.
 
@@ -348,16 +347,14 @@ class AutoEncoderNet(NeuralNet):
         run.end()
         return self
 
-    def settle(
-        self, X: Any, hold_out: bool = True, **fit_params: Any
-    ) -> "AutoEncoderNet":
+    def settle(self, X: Any, hold_out: bool = True, **_: Any) -> "AutoEncoderNet":
         """End a run that was interrupted: its best state is left in the module.
 
         A net that has never been run is made what a run of no epochs makes of it.
 
         Parameters
         ----------
-        X, hold_out, **fit_params
+        X, hold_out
             As `fit_loop` was given them, or would have been.
         """
         if self.run_ is not None:
@@ -422,12 +419,13 @@ class AutoEncoderNet(NeuralNet):
         self, y_pred: Any, y_true: Tensor, X: Any = None, training: bool = False
     ) -> Tensor:
         """Score a batch by the module's own terms."""
-        terms = self.module_.loss_terms(y_pred, y_true)
-        return self.module_.objective.combine(terms)
+        module: TrainableModule = self.module_
+        loss: Tensor = module.objective.combine(module.loss_terms(y_pred, y_true))
+        return loss
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute a batch's loss and its clipped gradient."""
         with products_in(self.config.precision, self.device):
-            step = super().train_step_single(batch, **fit_params)
+            step: dict[str, Any] = super().train_step_single(batch, **fit_params)
         self.clip_gradient()
         return step

@@ -3,25 +3,28 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from skorch.callbacks import ProgressBar as BatchBar
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from sk_autoencoder._protocols import Objective, TrainableModule
 from sk_autoencoder._training.callbacks import hooks_batches
 from sk_autoencoder._training.config import GradientFn, TrainingConfig, detached
 from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.selection import BestCheckpoint, PCAFallback
-from sk_autoencoder._training.weights import EMA, FlatParameters
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.schedules import schedule_factor
 from sk_autoencoder._utils.threads import numpy_like_torch
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from sk_autoencoder._protocols import Objective, TrainableModule
+    from sk_autoencoder._training.weights import EMA, FlatParameters
 
 __all__ = ["RunResult", "TrainingRun"]
 
@@ -82,8 +85,8 @@ class TrainingRun:
     def __init__(
         self,
         net: NeuralNet,
-        train: Dataset,
-        valid: Dataset | None,
+        train: "Dataset[Any]",
+        valid: "Dataset[Any] | None",
         *,
         epochs: int,
         interrupts: Interrupts,
@@ -169,7 +172,7 @@ class TrainingRun:
             score = row["train_loss" if self.valid is None else "valid_loss"]
             self.diverged = not math.isfinite(row["train_loss"] + score)
             if not self.diverged:
-                self.best.update(self.module, score, epoch)
+                self.best.update(score, epoch)
         if is_stopped or self.diverged or self.valid is None:
             return is_stopped or self.diverged
         return self.config.patience.should_stop(

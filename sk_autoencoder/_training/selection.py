@@ -59,7 +59,7 @@ class BestCheckpoint:
         self.state = {name: value.detach().clone() for name, value in live.items()}
         self._label = _label(score if math.isfinite(score) else math.inf, 0)
 
-    def update(self, module: nn.Module, score: float, epoch: int) -> None:
+    def update(self, score: float, epoch: int) -> None:
         """Keep the state after an epoch if it is better, or the last and finite."""
         if self.keep_last:
             better = _all_finite(self.weights())

@@ -75,7 +75,7 @@ class FlatParameters:
 
     def split(self, vector: Tensor) -> list[Tensor]:
         """Return a vector as views in the shapes of the module's weights."""
-        parts = vector.split([shape.numel() for shape in self._shapes])
+        parts = torch.split(vector, [shape.numel() for shape in self._shapes])
         return [
             part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)
         ]

@@ -383,7 +383,7 @@ def test_a_state_is_kept_with_its_own_score_and_epoch():
         with Points(at).traced(), suppress(KeyboardInterrupt):
             for epoch in range(1, 4):
                 layer.weight.data.fill_(epoch)
-                best.update(layer, -float(epoch), epoch)
+                best.update(-float(epoch), epoch)
         assert best.state["weight"].item() == best.epoch == -best.score
 
 

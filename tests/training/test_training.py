@@ -578,7 +578,7 @@ def test_weights_that_are_not_finite_are_never_kept():
     best.start(layer, 1.0)
     before = layer.weight.detach().clone()
     layer.weight.data[0, 0] = torch.inf
-    best.update(layer, 0.5, 1)
+    best.update(0.5, 1)
     assert best.epoch == 0
     torch.testing.assert_close(best.state["weight"], before, rtol=0, atol=0)
 
