@@ -40,7 +40,11 @@ class Patience:
     """
 
     n_iter_no_change: int | None = None
+    # The averaged weights that are validated follow by 1 / (1 - 0.99), a hundred steps:
+    # four times as many, so that a gain is seen before the end.
     steps: int = 400
+    # Gains come more rarely the longer training has gone on: a late one is waited for
+    # longer.
     share: float = 0.6
 
     def should_stop(self, *, epoch: int, best_epoch: int, steps_an_epoch: int) -> bool:
@@ -80,8 +84,7 @@ class TrainingConfig:
         weights; None clips nothing. For `net_params` too.
     weight_average : float or None
         Decay by step of the moving average of the weights, which is what is validated
-        and kept; None keeps the weights themselves. For `net_params` too. At .99 the
-        average is a hundred steps long.
+        and kept; None keeps the weights themselves. For `net_params` too.
     validation_fraction : float
         Fraction of the samples held out to choose the epoch that is kept; 0 keeps the
         last.
@@ -113,6 +116,7 @@ class TrainingConfig:
     batch_size: int
     optimizer_args: dict[str, Any] = field(default_factory=dict)
     flatten: bool = False
+    # Of a random start; one from PCA clips at 10: decision 0006.
     gradient_clip: float | None = 1.0
     weight_average: float | None = 0.99
     validation_fraction: float = 0.1

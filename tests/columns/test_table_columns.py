@@ -12,7 +12,7 @@ from sk_autoencoder._columns import MixedColumns, Table
 from sk_autoencoder._columns.codes import MOST_LOGITS, RandomCodeColumn
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import NumberColumn
-from sk_autoencoder._training.fast.fused import FusedStep, fused_step
+from sk_autoencoder._training.fast.fused import FusedStep, fast_step
 from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.random import make_generator
@@ -236,7 +236,7 @@ def test_the_step_by_hand_has_the_gradient_of_autograd(reducer, how):
     for weight in module.parameters():
         torch.nn.init.normal_(weight, std=0.5, generator=make_generator(1))
     flat = FlatParameters(module)
-    step = fused_step(module, flat)
+    step = fast_step(module, flat, "float32")
     assert isinstance(step, FusedStep)
     rows = torch.from_numpy(reducer._table.matrix(frame)).double()
     for x in (rows[:40], rows[50:57], rows[60:100]):

@@ -20,7 +20,7 @@ from sk_autoencoder import (
 from sk_autoencoder._columns import LIKELIHOODS
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.adam import FlatAdam
-from sk_autoencoder._training.fast.fused import FusedStep, fused_step
+from sk_autoencoder._training.fast.fused import FusedStep, fast_step
 from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder._utils.random import make_generator
@@ -87,7 +87,7 @@ def check_gradients(estimator):
     """Compare loss and gradient of each batch with autograd's, on the same noise."""
     module = untrained(estimator)
     flat = FlatParameters(module)
-    step = fused_step(module, flat)
+    step = fast_step(module, flat, "float32")
     assert isinstance(step, FusedStep)
     for x in batches(module):
         before, target = x.clone(), x.flip(0)
@@ -186,7 +186,7 @@ def test_fused_gradient_of_ones_own_dense_network_matches_autograd():
     check_gradients(bounded.set_params(init="random"))
     # Added to PCA's code, the activation's result would be written over.
     module = untrained(bounded.set_params(init="pca"))
-    assert fused_step(module, FlatParameters(module)) is None
+    assert fast_step(module, FlatParameters(module), "float32") is None
 
 
 def test_cross_entropy_is_flat_where_pca_leaves_the_unit_interval():
@@ -321,7 +321,7 @@ def test_all_else_is_left_to_autograd_and_learns(reducer, by_hand):
 )
 def test_networks_with_other_parts_are_left_to_autograd(network, init):
     module = untrained(PLAIN(3, network=network, init=init))
-    assert fused_step(module, FlatParameters(module)) is None
+    assert fast_step(module, FlatParameters(module), "float32") is None
 
 
 @pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward"])

@@ -20,6 +20,8 @@ from sk_autoencoder._utils.stack_level import caller_level
 
 __all__ = ["CudaGraphStep", "cuda_graph"]
 
+# Runs before a recording, as many as in torch's guide to CUDA graphs: libraries choose
+# their kernels and reserve memory in these.
 WARM_UP = 3
 
 Scores = tuple[Tensor, dict[str, Tensor]]
@@ -45,7 +47,7 @@ def cuda_graph(compute: Compute, generator: torch.Generator) -> Compute:
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):  # lets libraries choose kernels and reserve memory
+        for _ in range(WARM_UP):
             compute()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()

@@ -36,7 +36,7 @@ from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import IDENTITY
 from sk_autoencoder._utils.torch_compat import has_hooks
 
-__all__ = ["FusedStep", "fast_step", "fused_step"]
+__all__ = ["FusedStep", "fast_step"]
 
 Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
 
@@ -65,18 +65,10 @@ def fast_step(
         if isinstance(getattr(module.columns, "likelihood", None), OwnLoss):
             return None  # it may compute otherwise at every call
         return CudaGraphStep(module, flat, precision)
-    return fused_step(module, flat) if (kind, precision) == ("cpu", "float32") else None
-
-
-def fused_step(module: nn.Module, flat: FlatParameters) -> "FusedStep | None":
-    """Make the fused step of a module; None where autograd has to do it."""
-    if type(module) is not AutoEncoderModule:
+    has_gradient = module.columns.has_gradient and module.objective.has_gradient
+    if (kind, precision) != ("cpu", "float32") or not has_gradient:
         return None
-    if not module.columns.has_gradient:
-        return None
-    if not module.objective.has_gradient or has_hooks(module):
-        return None
-    networks = _Networks.of(module)
+    networks = None if has_hooks(module) else _Networks.of(module)
     if networks is None or not networks.hold_all(flat.parameters):
         return None
     return FusedStep(module, flat, networks)
