@@ -64,7 +64,7 @@ def _relu_backward(gradient: Tensor, value: Tensor) -> None:
 
 
 def _gelu(z: np.ndarray) -> np.ndarray:
-    y = special.erf(z * z.dtype.type(0.5**0.5))
+    y: np.ndarray = special.erf(z * z.dtype.type(0.5**0.5))
     y += 1
     y *= z
     y *= 0.5
@@ -75,7 +75,7 @@ IDENTITY = Activation(
     "identity",
     nn.Identity,
     in_place=lambda z: z,
-    backward=lambda gradient, value: None,
+    backward=lambda _gradient, _value: None,
     numpy=lambda z: z,
 )
 

@@ -53,7 +53,8 @@ class RowsInUnits:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self.X.shape
+        n_rows, n_columns = self.X.shape
+        return n_rows, n_columns
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for rows in row_chunks(*self.X.shape):

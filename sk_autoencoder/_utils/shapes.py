@@ -125,7 +125,9 @@ def _with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (1, *shape) if len(shape) == 2 else shape
 
 
-def _wrong_shape(came: tuple, shape: tuple, allowed: list[tuple]) -> ValueError:
+def _wrong_shape(
+    came: tuple[int, ...], shape: tuple[int, ...], allowed: list[tuple[int, ...]]
+) -> ValueError:
     """Make the error of rows in another shape, with what they look like."""
     wanted = ", ".join(_named(one) for one in allowed)
     flat = _named((math.prod(shape),))

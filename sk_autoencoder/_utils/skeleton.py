@@ -44,7 +44,7 @@ class Skeleton(TorchFunctionMode):
         self,
         func: Callable[..., Any],
         types: Sequence[type],
-        args: tuple = (),
+        args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Call a function of torch."""
@@ -60,7 +60,7 @@ class Skeleton(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _refuse_large(args: tuple) -> None:
+def _refuse_large(args: tuple[Any, ...]) -> None:
     """Refuse a tensor that is to have values, if it has very many.
 
     Activations of a user's own are tried on one: their weights are there.

@@ -1,6 +1,6 @@
 """Whom a warning is shown to: the code that called the package."""
 
-import sys
+import inspect
 
 __all__ = ["caller_level"]
 
@@ -17,9 +17,9 @@ def caller_level() -> int:
     stacklevel : int
         As the function that calls this one has to pass it.
     """
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None:
+    level, frame = 0, inspect.currentframe()
+    while frame is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in OURS:
-            break
+            return level
         level, frame = level + 1, frame.f_back
-    return level
+    return max(1, level - 1)  # nobody outside: the outermost

@@ -1,7 +1,7 @@
 """What torch's public interface does not offer, and its modes as they are by default.
 
 One door, so that a release of torch that renames one of its private names breaks here,
-at import, and nowhere else. Tried on torch 2.4 to 2.13.
+at import, and nowhere else. Tried on torch 2.13.
 """
 
 from collections.abc import Iterator

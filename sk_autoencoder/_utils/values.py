@@ -94,7 +94,7 @@ def fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint if origin is None else origin)
 
 
-def _items_fit(value: tuple, hints: tuple) -> bool:
+def _items_fit(value: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
     """Whether the items of a tuple are of the types named, `...` for any number."""
     if len(hints) == 2 and hints[1] is Ellipsis:
         return all(fits(item, hints[0]) for item in value)

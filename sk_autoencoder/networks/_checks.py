@@ -2,16 +2,18 @@
 
 from collections.abc import Collection, Iterable
 from numbers import Real
-from typing import Any
+from typing import Any, SupportsIndex
 
-__all__ = ["check_choice", "check_share", "check_sizes", "is_count"]
+__all__ = ["check_choice", "check_fraction", "check_sizes", "is_count"]
 
 
 def is_count(size: object) -> bool:
     """Whether this is a whole number of at least one; numpy's ints count too."""
-    if isinstance(size, bool) or not hasattr(size, "__index__"):
-        return False
-    return size.__index__() >= 1
+    return (
+        isinstance(size, SupportsIndex)
+        and not isinstance(size, bool)
+        and (size.__index__() >= 1)
+    )
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
@@ -33,11 +35,11 @@ def check_sizes(name: str, sizes: object, example: tuple[int, ...]) -> tuple[int
     )
 
 
-def check_share(name: str, share: Any) -> None:
+def check_fraction(name: str, fraction: Any) -> None:
     """Refuse anything but a number in [0, 1)."""
-    is_number = isinstance(share, Real)
-    if not (is_number and 0 <= share < 1):
+    is_number = isinstance(fraction, Real)
+    if not (is_number and 0 <= fraction < 1):
         raise ValueError(
-            f"expected a share in [0, 1), got {name}={share!r}. Pass 0.0 to keep every "
-            "unit."
+            f"expected a fraction in [0, 1), got {name}={fraction!r}. Pass 0.0 to keep "
+            "every unit."
         )

@@ -23,7 +23,8 @@ __all__ = [
 
 def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Make torch's default `Linear`, uniform in +-1/sqrt(n_in), from a generator."""
-    return initialized(nn.Linear, n_in, n_out, generator=generator)
+    layer: nn.Linear = initialized(nn.Linear, n_in, n_out, generator=generator)
+    return layer
 
 
 def initialized(
@@ -76,23 +77,23 @@ class Dropout(nn.Module):
 
     Parameters
     ----------
-    share : float
-        Of the units set to zero in training; the others are scaled up to keep the
-        sum.
+    p : float
+        Fraction of the units that are set to zero in training; the others are scaled
+        up to keep the sum.
     """
 
     generator: torch.Generator | None = None
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.share = share
+        self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop units in training; do nothing in evaluation."""
         if not self.training:
             return x
-        keep = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.generator)
-        return x * keep.div_(1 - self.share)
+        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
+        return x * keep.div_(1 - self.p)
 
 
 def check_activation(activation: object) -> None:

@@ -215,14 +215,14 @@ class FastDropout(Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop units in training; do nothing in evaluation."""
-        if not self.training or not self.share:
+        if not self.training or not self.p:
             return x
         # Four random numbers of 16 bits in each word.
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
         words.random_(-(2**63), None, generator=self.generator)
         bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-        keep = bits < round((0.5 - self.share) * 2**16)
-        return x * keep.to(x.dtype).div_(1 - self.share)
+        keep = bits < round((0.5 - self.p) * 2**16)
+        return x * keep.to(x.dtype).div_(1 - self.p)
 
 
 class _Bumps(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sk_autoencoder._protocols import Network
 from sk_autoencoder.networks._checks import (
     check_choice,
-    check_share,
+    check_fraction,
     check_sizes,
     is_count,
 )
@@ -34,6 +34,10 @@ LAYERS = {
     1: (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d),
     2: (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d),
 }
+
+
+Shape = tuple[int, ...]
+"""Of a row, (channels, height, width) or (channels, length)."""
 
 
 class ConvNet(Network):
@@ -71,9 +75,9 @@ class ConvNet(Network):
 "silu"} or torch.nn.Module, default="gelu"
         After each stage and each dense layer, a copy of a module each.
     dropout : float, default=0.0
-        Share of units set to zero in training after each stage, in [0, 1).
+        Fraction of units set to zero in training after each stage, in [0, 1).
     batch_norm : bool, default=False
-        Whether to normalise each stage over the batch.
+        Whether to normalize each stage over the batch.
 
     See Also
     --------
@@ -166,7 +170,7 @@ class ConvNet(Network):
                 f"{(1, *shape)} for images."
             )
         # Other numbers of features are errors, which tell the same.
-        if not _looks_turned(shape) or math.prod(shape) != n_features:
+        if not _has_channels_last(shape) or math.prod(shape) != n_features:
             return None
         return (
             f"expected (channels, height, width), got input_shape={shape}, which "
@@ -176,7 +180,7 @@ class ConvNet(Network):
     # -- stages ----------------------------------------------------------------------
 
     def _down(
-        self, before: tuple, after: tuple, generator: torch.Generator
+        self, before: Shape, after: Shape, generator: torch.Generator
     ) -> list[nn.Module]:
         """Return a stage of the encoder, from one shape to the next."""
         pools = POOLINGS.get(str(self.pooling))
@@ -190,7 +194,7 @@ class ConvNet(Network):
         return layers
 
     def _up(
-        self, before: tuple, after: tuple, generator: torch.Generator
+        self, before: Shape, after: Shape, generator: torch.Generator
     ) -> list[nn.Module]:
         """Return how a stage of the decoder grows."""
         plain, transposed, _ = LAYERS[len(before) - 1]
@@ -211,14 +215,14 @@ class ConvNet(Network):
     def _convolution(
         self,
         kind: type[nn.Module],
-        before: tuple,
-        after: tuple,
+        before: Shape,
+        after: Shape,
         stride: int,
         generator: torch.Generator,
         **more: Any,
     ) -> nn.Module:
         """Make a convolution that keeps height and width, but for the stride."""
-        return initialized(
+        layer: nn.Module = initialized(
             kind,
             before[0],
             after[0],
@@ -228,8 +232,9 @@ class ConvNet(Network):
             generator=generator,
             **more,
         )
+        return layer
 
-    def _after(self, shape: tuple) -> list[nn.Module]:
+    def _after(self, shape: Shape) -> list[nn.Module]:
         """Return what follows a stage's convolution."""
         layers: list[nn.Module] = []
         if self.batch_norm:
@@ -242,7 +247,7 @@ class ConvNet(Network):
 
     # -- shapes ----------------------------------------------------------------------
 
-    def _shapes(self, n_features: int) -> list[tuple[int, ...]]:
+    def _shapes(self, n_features: int) -> list[Shape]:
         """Check the parameters; give the shape of the input and after each stage."""
         channels = self._check_parameters()
         shapes = [self._input_shape(n_features)]
@@ -251,7 +256,7 @@ class ConvNet(Network):
             shapes.append((n_channels, *sides))
         return shapes
 
-    def _input_shape(self, n_features: int) -> tuple[int, ...]:
+    def _input_shape(self, n_features: int) -> Shape:
         """Check the shape of a row; say what it may have been meant to be."""
         shape = (1, n_features) if self.input_shape is None else tuple(self.input_shape)
         if len(shape) not in (2, 3) or not all(is_count(size) for size in shape):
@@ -277,7 +282,7 @@ class ConvNet(Network):
             check_choice("pooling", self.pooling, [*POOLINGS, "global"])
         channels = check_sizes("channels", self.channels, (16, 32))
         check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, (256, 128))
-        check_share("dropout", self.dropout)
+        check_fraction("dropout", self.dropout)
         if not channels:
             raise ValueError(
                 f"expected at least one stage, got channels={self.channels!r}. Pass "
@@ -296,26 +301,26 @@ class ConvNet(Network):
         return channels
 
 
-def _looks_turned(shape: tuple[int, ...]) -> bool:
+def _has_channels_last(shape: Shape) -> bool:
     """Whether an image's channels seem to be its last size.
 
-    Only square ones are told: an image as wide as a pixel or three, with exactly as
+    Only square ones count: an image as wide as a pixel or three, with exactly as
     many channels as rows, is nothing that anybody has. (64, 128, 1) may be 64 sensors.
     """
     return len(shape) == 3 and shape[0] == shape[1] >= 8 and shape[2] in (1, 3, 4)
 
 
-def _looks_like_an_image(shape: tuple[int, ...]) -> bool:
+def _looks_like_an_image(shape: Shape) -> bool:
     """Whether the shape of a signal seems to be that of an image without channels.
 
-    Only square ones from 8 on are told, as for `_looks_turned`: signals seldom have as
-    many channels as steps.
+    Only square ones from 8 on count, as for `_has_channels_last`: signals seldom have
+    as many channels as steps.
     """
     is_square = len(shape) == 2 and shape[0] == shape[1]
     return is_square and is_count(shape[0]) and shape[0] >= 8
 
 
-def _advice(shape: tuple[int, ...]) -> str:
+def _advice(shape: Shape) -> str:
     """Return what to do about an image whose channels are its last size."""
     turned = (shape[2], shape[0], shape[1])
     if shape[2] == 1:
@@ -327,9 +332,9 @@ def _advice(shape: tuple[int, ...]) -> str:
     )
 
 
-def _guess(shape: tuple[int, ...], n_inputs: int) -> str:
+def _guess(shape: Shape, n_inputs: int) -> str:
     """Return what else rows of so many features may be."""
-    if _looks_turned(shape):
+    if _has_channels_last(shape):
         return ", where input_shape looks like (height, width, channels)"
     if n_inputs and n_inputs % math.prod(shape[1:]) == 0:
         n_channels = n_inputs // math.prod(shape[1:])
@@ -350,7 +355,7 @@ class Reshape(nn.Module):
         after keeps to that: same numbers, other steps from one to the next.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, channels_last: bool = False) -> None:
+    def __init__(self, shape: Shape, *, channels_last: bool = False) -> None:
         super().__init__()
         self.shape = shape
         self.channels_last = channels_last and len(shape) == 3

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder.networks._checks import check_choice, check_share, check_sizes
+from sk_autoencoder.networks._checks import check_choice, check_fraction, check_sizes
 from sk_autoencoder.networks._layers import (
     Dropout,
     check_activation,
@@ -38,9 +38,9 @@ class MLP(Network):
         its own copy of a module, which keeps the shape of its input and draws no
         random numbers; its weights, if it has any, are trained.
     dropout : float, default=0.0
-        Share of units set to zero in training after each hidden layer, in [0, 1).
+        Fraction of units set to zero in training after each hidden layer, in [0, 1).
     batch_norm : bool, default=False
-        Whether to normalise each hidden layer over the batch.
+        Whether to normalize each hidden layer over the batch.
 
     See Also
     --------
@@ -131,7 +131,7 @@ class MLP(Network):
     def _sizes(self, automatic: tuple[int, ...]) -> tuple[int, ...]:
         """Check the parameters and resolve `hidden_layer_sizes`."""
         check_activation(self.activation)
-        check_share("dropout", self.dropout)
+        check_fraction("dropout", self.dropout)
         if isinstance(self.hidden_layer_sizes, str):
             check_choice("hidden_layer_sizes", self.hidden_layer_sizes, ["auto"])
             return automatic
@@ -212,4 +212,5 @@ class FromLastLayer(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Decode the last layer's block of columns."""
-        return self.output(hidden[:, -self.output.in_features :])
+        last: Tensor = self.output(hidden[:, -self.output.in_features :])
+        return last

@@ -89,7 +89,7 @@ Bounded = Callable[..., Range]
 
 def _always(low: float, high: float) -> Bounded:
     """Return a function whose range depends on no argument."""
-    return lambda x, *args, **kwargs: (low, high)
+    return lambda *_a, **_k: (low, high)
 
 
 # By the name of a function, a method or a module: lower case, without underscores.
@@ -117,16 +117,16 @@ FUNCTIONS: dict[str, Bounded] = {
     "selu": _always(-1.7581, math.inf),
     "hardswish": _always(-0.375, math.inf),
     "mish": _always(-0.3089, math.inf),
-    "relu": lambda x, *a, **k: _clamped(x, 0, None),
-    "relu6": lambda x, *a, **k: _clamped(x, 0, 6),
+    "relu": lambda x, *_a, **_k: _clamped(x, 0, None),
+    "relu6": lambda x, *_a, **_k: _clamped(x, 0, 6),
     "clamp": lambda x, min=None, max=None: _clamped(x, min, max),
     "clip": lambda x, min=None, max=None: _clamped(x, min, max),
-    "hardtanh": lambda x, min_val=-1.0, max_val=1.0, *a, **k: _clamped(
+    "hardtanh": lambda x, min_val=-1.0, max_val=1.0, *_a, **_k: _clamped(
         x, min_val, max_val
     ),
-    "elu": lambda x, alpha=1.0, *a, **k: (-float(alpha), math.inf),
-    "celu": lambda x, alpha=1.0, *a, **k: (-float(alpha), math.inf),
-    "leakyrelu": lambda x, negative_slope=0.01, *a, **k: _leaky(x, negative_slope),
+    "elu": lambda _x, alpha=1.0, *_a, **_k: (-float(alpha), math.inf),
+    "celu": lambda _x, alpha=1.0, *_a, **_k: (-float(alpha), math.inf),
+    "leakyrelu": lambda x, negative_slope=0.01, *_a, **_k: _leaky(x, negative_slope),
     "abs": _absolute,
     "neg": _negative,
 }
@@ -163,9 +163,9 @@ ARITHMETIC |= {
 
 RECURRENT: dict[type[nn.Module], Callable[[Any], Range]] = {
     nn.LSTM: lambda m: UNBOUNDED if m.proj_size else (-1.0, 1.0),
-    nn.LSTMCell: lambda m: (-1.0, 1.0),
-    nn.GRU: lambda m: (-1.0, 1.0),
-    nn.GRUCell: lambda m: (-1.0, 1.0),
+    nn.LSTMCell: lambda _: (-1.0, 1.0),
+    nn.GRU: lambda _: (-1.0, 1.0),
+    nn.GRUCell: lambda _: (-1.0, 1.0),
     nn.RNN: lambda m: (-1.0, 1.0) if m.nonlinearity == "tanh" else (0.0, math.inf),
 }
 
@@ -254,9 +254,10 @@ def _of_node(node: fx.Node, root: nn.Module, ranges: dict[fx.Node, Any]) -> Rang
 
     def of(value: Any) -> Range:
         if isinstance(value, fx.Node):
-            if ranges[value] is None:
+            found: Range | None = ranges[value]
+            if found is None:
                 raise Unreadable(str(value))
-            return ranges[value]
+            return found
         if isinstance(value, int | float):
             return float(value), float(value)
         raise Unreadable(repr(value))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder.networks._checks import check_choice, check_share, is_count
+from sk_autoencoder.networks._checks import check_choice, check_fraction, is_count
 from sk_autoencoder.networks._layers import Dropout, linear
 from sk_autoencoder.networks.series import (
     GATES,
@@ -57,7 +57,7 @@ class RecurrentNet(Network):
     bidirectional : bool, default=True
         Whether the encoder also reads from the last frame to the first.
     dropout : float, default=0.0
-        Share of units set to zero in training after each layer, in [0, 1).
+        Fraction of units set to zero in training after each layer, in [0, 1).
     n_future : int, default=0
         Of the steps, how many the encoder does not see. A second decoder predicts
         these from the code, in the order of time. It needs `init="random"`: PCA would
@@ -142,7 +142,7 @@ class RecurrentNet(Network):
         width = frame * n_channels
         widths = [width * (2 if masked else 1), *(n_ways * size for size in sizes)]
         layers = [
-            [Recurrence(self.cell, n_in, size, generator) for _ in range(n_ways)]
+            [self._recurrence(n_in, size, generator) for _ in range(n_ways)]
             for n_in, size in zip(widths[:-1], sizes, strict=True)
         ]
         encoder = SeriesEncoder(
@@ -189,15 +189,25 @@ class RecurrentNet(Network):
         n_components, *units, width = sizes
         n_shown = [n_components + SeriesDecoder.N_WAVES, *units[:-1]]
         layers = [
-            Recurrence(self.cell, n_in, size, generator)
+            self._recurrence(n_in, size, generator)
             for n_in, size in zip(n_shown, units, strict=True)
         ]
         starts = [
             linear(n_components, layer.n_states * layer.n_units, generator)
             for layer in layers
         ]
-        output = linear(units[-1], width, generator)
-        return SeriesDecoder(n_frames, layers, starts, self._dropout(), output)
+        return SeriesDecoder(
+            n_frames=n_frames,
+            layers=layers,
+            starts=starts,
+            dropout=self._dropout(),
+            output=linear(units[-1], width, generator),
+        )
+
+    def _recurrence(
+        self, n_in: int, n_units: int, generator: torch.Generator
+    ) -> Recurrence:
+        return Recurrence(self.cell, n_in=n_in, n_units=n_units, generator=generator)
 
     def _dropout(self) -> nn.Module:
         return Dropout(self.dropout) if self.dropout else nn.Identity()
@@ -262,7 +272,7 @@ class RecurrentNet(Network):
                 f"expected an int >= 1, got n_layers={self.n_layers!r}. Pass "
                 "n_layers=1."
             )
-        check_share("dropout", self.dropout)
+        check_fraction("dropout", self.dropout)
         size = self.hidden_size
         if is_count(size):
             return [int(size)] * int(self.n_layers)  # type: ignore[arg-type]

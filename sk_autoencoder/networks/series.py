@@ -38,7 +38,7 @@ class Recurrence(nn.Module):
     state_bias: nn.Parameter
 
     def __init__(
-        self, cell: str, n_in: int, n_units: int, generator: torch.Generator
+        self, cell: str, *, n_in: int, n_units: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.cell, self.n_units = cell, n_units
@@ -78,10 +78,10 @@ def in_one_piece(weights: Sequence[Tensor]) -> list[Tensor]:
     """Copy weights into memory of their own, one after the other.
 
     cuDNN asks for that, and torch warns at each call where it is not so: all weights of
-    the module are views of the one vector that the optimiser has.
+    the module are views of the one vector that the optimizer has.
     """
     whole = torch.cat([weight.flatten() for weight in weights])
-    parts = whole.split([weight.numel() for weight in weights])
+    parts = torch.split(whole, [weight.numel() for weight in weights])
     return [part.view_as(w) for part, w in zip(parts, weights, strict=True)]
 
 
@@ -136,7 +136,8 @@ class SeriesEncoder(nn.Module):
             last = torch.cat([picked(y, turned[:, :1]) for y in states], dim=2)
             in_order = [picked(y, turned) for y in states[1:]]
             x = self.dropout(torch.cat([states[0], *in_order], dim=2))
-        return self.output(self.dropout(last.squeeze(1)))
+        code: Tensor = self.output(self.dropout(last.squeeze(1)))
+        return code
 
     def _frames(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames to read, and for each the one in its place in reverse.
@@ -188,6 +189,7 @@ class SeriesDecoder(nn.Module):
 
     def __init__(
         self,
+        *,
         n_frames: int,
         layers: list[Recurrence],
         starts: list[nn.Linear],
@@ -212,7 +214,8 @@ class SeriesDecoder(nn.Module):
             n_units: int = layer.n_units  # type: ignore[assignment]
             state = torch.tanh(start(code)).view(n_rows, -1, n_units)
             x = self.dropout(layer(x, state))
-        return self.output(x)
+        frames: Tensor = self.output(x)
+        return frames
 
 
 class WrittenBack(nn.Module):
@@ -242,7 +245,7 @@ class WrittenBack(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """Write all steps, and put them in the order of time."""
-        series = self.past(code).flip(1).flatten(1)[:, -self.sizes[0] :]
+        series: Tensor = self.past(code).flip(1).flatten(1)[:, -self.sizes[0] :]
         if self.future is None:
             return series
         ahead = self.future(code).flatten(1)[:, : self.sizes[1]]

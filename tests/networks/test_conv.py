@@ -165,8 +165,14 @@ ADVICE = {
     "upsampling": [("bilinear", "got upsampling='bilinear'")],
     "activation": [("sin", "got activation='sin'")],
     "dropout": [
-        (1.0, "expected a share in [0, 1), got dropout=1.0. Pass 0.0 to keep every "),
-        (None, "expected a share in [0, 1), got dropout=None. Pass 0.0 to keep every "),
+        (
+            1.0,
+            "expected a fraction in [0, 1), got dropout=1.0. Pass 0.0 to keep every ",
+        ),
+        (
+            None,
+            "expected a fraction in [0, 1), got dropout=None. Pass 0.0 to keep every ",
+        ),
     ],
     "hidden_layer_sizes": [
         (

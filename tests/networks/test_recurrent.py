@@ -438,7 +438,8 @@ ADVICE = {
     "dropout": [
         (
             1.0,
-            "expected a share in [0, 1), got dropout=1.0. Pass 0.0 to keep every unit.",
+            "expected a fraction in [0, 1), got dropout=1.0. Pass 0.0 to keep every "
+            "unit.",
         )
     ],
     "n_future": [
