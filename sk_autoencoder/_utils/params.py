@@ -52,7 +52,8 @@ class ChecksObjects(BaseEstimator):
                     f"got {key} for {name}={shortened(value)}. Set {name} first, or in "
                     f"the same call{self._example(name, inner)}."
                 )
-        return super().set_params(**params)
+        super().set_params(**params)
+        return self
 
     def _example(self, name: str, inner: str) -> str:
         """Return an example of a parameter that has a parameter of its own."""

@@ -226,14 +226,16 @@ class _Machine:
         delayed = np.stack([load[:, -n_steps - d : load.shape[1] - d] for d in lag], 2)
         states = (delayed, heat[:, -n_steps:, None], drift[:, :, None])
         mixed = sum(m * state for m, state in zip(self._mix, states, strict=True))
-        bent = np.arcsinh(mixed)
-        return (bent - self._mean) / self._deviation + windows.noise
+        scaled = (np.arcsinh(mixed) - self._mean) / self._deviation
+        series: np.ndarray = scaled + windows.noise
+        return series
 
     def _load(self, windows: _Windows, step: np.ndarray) -> np.ndarray:
         """Return the load (n, n_steps): a season with a second harmonic."""
         angle = 2 * np.pi * step / windows.period[:, None] + windows.phase[:, None]
         wave = np.sin(angle) + self._second * np.sin(2 * angle + 1.0)
-        return windows.strength[:, None] * wave
+        load: np.ndarray = windows.strength[:, None] * wave
+        return load
 
 
 # -- what is not ----------------------------------------------------------------------
@@ -250,7 +252,8 @@ class _Spoilt:
 
     def copy(self) -> np.ndarray:
         """Return the window as it would be without, (n_steps, n_channels)."""
-        return self.normal[self.row].copy()
+        window: np.ndarray = self.normal[self.row]
+        return window.copy()
 
 
 Planter = Callable[[_Spoilt, np.random.Generator], np.ndarray]

@@ -42,7 +42,8 @@ def initialized(
     **settings : Any
         Its keyword arguments.
     """
-    layer: Any = nn.utils.skip_init(kind, *sizes, dtype=torch.float32, **settings)
+    without_weights: Any = nn.utils.skip_init
+    layer = without_weights(kind, *sizes, dtype=torch.float32, **settings)
     bound = 1 / math.sqrt(layer.weight[0].numel())
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ from sk_autoencoder._columns.frames import ColumnData, is_frame, read_columns
 from sk_autoencoder.plotting._common import as_array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
     from matplotlib.text import Text

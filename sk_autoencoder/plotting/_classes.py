@@ -137,7 +137,7 @@ def write_over_points(ax: Axes, position: np.ndarray, text: str) -> Text:
     from matplotlib.patheffects import withStroke
 
     write: Any = ax.text  # with three numbers, if the axes have as many dimensions
-    return write(
+    written: Text = write(
         *position,
         text,
         ha="center",
@@ -146,3 +146,4 @@ def write_over_points(ax: Axes, position: np.ndarray, text: str) -> Text:
         zorder=10,  # points in three dimensions are drawn late
         path_effects=[withStroke(linewidth=3, foreground="white")],
     )
+    return written

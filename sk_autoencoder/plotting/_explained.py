@@ -1,16 +1,18 @@
-"""Shares of the variance of a table that codes, and PCA's, explain."""
+"""Proportions of the variance of a table that codes, and PCA's, explain."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._inference.chunks import sum_over_rows
-from sk_autoencoder._inference.fast import FastEncoder
+
+if TYPE_CHECKING:
+    from sk_autoencoder._estimators.base import BaseAutoEncoder
+    from sk_autoencoder._inference.fast import FastEncoder
 
 
 def explained_of_table(
@@ -37,7 +39,7 @@ def explained_of_table(
     plan, k = estimator._plan, estimator.n_components_
     has_pca = plan.axes is not None and not plan.objective.is_variational
 
-    def squares(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
+    def squares(forward: FastEncoder, x: Tensor, _out: Tensor | None) -> Tensor:
         module: Any = forward.module
         code = module.network_code(x)
         raws = [

@@ -9,7 +9,6 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.shapes import flat_rows
 from sk_autoencoder.plotting._common import (
@@ -25,6 +24,8 @@ from sk_autoencoder.plotting._explained import explained_of_table, ratios
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
+
+    from sk_autoencoder._fitting.plan import Plan
 
 # Numbers in a chunk of rows: eight megabytes in float64. Each call of the estimator has
 # costs of its own, so that smaller chunks would be slower.
@@ -319,7 +320,8 @@ def _pca_in_training(plan: Plan, k: int) -> np.ndarray | None:
     total = np.square(plan.statistics.spread).sum()
     if total == 0:
         return np.zeros(k)
-    return np.minimum(np.cumsum(gains) / total, 1.0)  # rounding may pass 1
+    explained: np.ndarray = np.cumsum(gains) / total
+    return np.minimum(explained, 1.0)  # rounding may pass 1
 
 
 def _explained_of_rows(
