@@ -1,4 +1,4 @@
-"""The three axes, as abstract classes, and what a net trains.
+"""The contracts between the rooms: three axes, what a net trains, estimators.
 
 A *network* turns a signal into numbers and back. An *objective* says what
 corrupts the input, how the code is drawn, and what is added to the loss. *Columns*
@@ -9,7 +9,7 @@ say how a column is scaled, decoded and scored. They know nothing of each other:
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,13 @@ from torch import Tensor
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["Columns", "Network", "Objective", "TrainableModule"]
+__all__ = [
+    "Columns",
+    "FittedAutoEncoder",
+    "Network",
+    "Objective",
+    "TrainableModule",
+]
 
 
 class Network(BaseEstimator, ABC):
@@ -403,3 +409,48 @@ class TrainableModule(torch.nn.Module, ABC):
     def n_weights(self) -> int:
         """Count the numbers that a row is multiplied by."""
         return sum(weight.numel() for weight in self.parameters())
+
+
+class FittedAutoEncoder(Protocol):
+    """What other rooms may ask of an estimator, beside its public methods.
+
+    Each public method that validates its input has a twin here for what has been
+    validated. Other names that begin with an underscore are not for other rooms.
+
+    Attributes
+    ----------
+    _plan : Plan
+        What the fit has resolved: network, columns, principal axes.
+    _table : Table or None
+        How a table becomes numbers; None for a matrix of numbers.
+    _loss_label : str
+        What the loss curves show, with its unit.
+    """
+
+    _plan: Any
+    _table: Any
+    _loss_label: str
+
+    def _settings(self) -> Any:
+        """Return the parameters that a fit depends on, as `FitSettings`."""
+
+    def _reads_as_table(self, X: Any) -> bool:
+        """Whether `fit` would read X column by column, as a `Table`."""
+
+    def _read_table(self, X: Any) -> Any:
+        """Return the `Table` that `fit` would read X by."""
+
+    def _check_rows(self, X: Any) -> Any:
+        """Validate samples as those of `fit` were, and return numbers."""
+
+    def _transform(self, rows: Any) -> np.ndarray:
+        """Encode samples that have been validated."""
+
+    def _reconstruct(self, rows: Any) -> np.ndarray:
+        """Reconstruct samples that have been validated."""
+
+    def _score_samples(self, rows: Any) -> np.ndarray:
+        """Compute the log density of samples that have been validated."""
+
+    def _table_score(self, X: Any) -> float | None:
+        """Score a table with categories or missing cells; None for other samples."""

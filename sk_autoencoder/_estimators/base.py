@@ -42,7 +42,7 @@ from sk_autoencoder._utils.sklearn_compat import (
     Interval,
     RealNotInt,
     StrOptions,
-    _fit_context,
+    fit_context,
 )
 from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
@@ -192,52 +192,52 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
 
     # -- fitting -----------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, *, X_val: Any = None) -> Self:
-        """Train the network to reconstruct the rows of X.
+        """Train the network to reconstruct the samples in X.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            At least two samples: numbers without NaN or infinity, and
-            what `categorical_features` and `allow_missing` allow. Sparse matrices, of
-            numbers alone, are made dense a batch at a time. With a network that has
-            an `input_shape`, an array of shape (n_samples, `*input_shape`) too: from
-            then on rows are given back in that shape.
+            At least two samples: numbers without NaN or infinity, and what
+            `categorical_features` and `allow_missing` allow. Sparse matrices hold
+            numbers only and are made dense a batch at a time. A network with an
+            `input_shape` also takes an array of shape (n_samples, `*input_shape`):
+            samples are then returned in that shape.
         y : Ignored
             Not used, present for API consistency by convention.
         X_val : {array-like, frame, sparse matrix} of shape \
 (n_validation_samples, n_features), default=None
             A validation set of your own, at least two samples of the kind of X: for
             samples that belong together, such as overlapping windows or the visits of
-            one patient, which a random `validation_fraction` would part. All of X is
-            then trained on, and early stopping and the comparison with PCA look at
-            X_val alone. None holds `validation_fraction` of X out. In a pipeline,
-            `Pipeline(..., transform_input=["X_val"])` brings it through the steps
+            one patient, which a random `validation_fraction` would separate. Training
+            then uses all of X, and early stopping and the comparison with PCA use only
+            X_val. None takes `validation_fraction` of X. In a pipeline,
+            `Pipeline(..., transform_input=["X_val"])` passes it through the steps
             before, with metadata routing enabled and `set_fit_request(X_val=True)`.
 
         Returns
         -------
         self : object
-            The fitted transformer. If `fit` raises, it is as it was before; an
-            interrupt is the one exception.
+            The fitted transformer. If `fit` raises, it is as it was before, except
+            after an interrupt.
 
         Raises
         ------
         KeyboardInterrupt
             If the user interrupts. From the first training step on, the best state so
-            far is kept: the transformer is fitted, and `warm_start=True` goes on from
-            there, unless it is a copy that a search or a detector made. Before that, in
-            the search for a fractional `n_components`, and after a second interrupt it
-            is as it was.
+            far is kept: the transformer is fitted, and `warm_start=True` continues from
+            there, unless it is a copy made by a search or a detector. Before the first
+            step, in the search for a fractional `n_components`, and after a second
+            interrupt, the transformer is as it was before.
         ValueError
             If X or a parameter is not valid.
         sk_autoencoder.exceptions.DivergenceError
             If the loss became NaN or infinite in the first epoch or, with a random
-            start, rose to a million times what it was on the validation samples and no
-            epoch was better than the start. Else the best finite state is kept, with a
-            ConvergenceWarning; without validation samples the last one, with a
-            ConvergenceWarning if its error is a million times their variance.
+            start, rose on the validation set to a million times its first value and no
+            epoch was better than the start. Otherwise the best finite state is kept,
+            with a ConvergenceWarning; without a validation set the last state is kept,
+            with a ConvergenceWarning if its error is a million times the variance.
         """
         interrupts = Interrupts()
         with self._undisturbed(goes_on=self.warm_start):
@@ -264,24 +264,24 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
             )
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Train for one pass over the rows given, going on from where it stopped.
+        """Train for one more pass, over the samples given.
 
-        Weights and the optimiser's state go on. The mean and the scales follow the
-        rows until 10,000 have been seen, then they stay. No rows are held out. A table
-        with categories, missing cells or ranks is read as its first rows were: their
-        scales and categories stay. Levels that a pandas Categorical or a polars Enum
-        declares are known from the first rows on; others that come later are taken
-        for missing, with a warning.
+        Weights and the optimizer's state are kept. The mean and the scales are updated
+        until 10,000 samples have been seen, then they stay. There is no validation set.
+        For a table with categories, missing cells or ranks, the scales and categories
+        remain those of the first samples. Categories that a pandas Categorical or a
+        polars Enum declares are known from the start; others that come later are
+        treated as missing, with a warning.
 
-        `history_` and the loss curves keep the last 10,000 epochs, so that a stream may
-        go on without end; `n_iter_` and `best_epoch_` count all of them.
+        `history_` and the loss curves hold the last 10,000 epochs, so that a stream may
+        be endless; `n_iter_` and `best_epoch_` count all epochs.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            The next rows; at least two the first time.
+            The next samples; at least two the first time.
         y : Ignored
             Not used, present for API consistency by convention.
 
@@ -443,41 +443,41 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
         with np.errstate(), torch_defaults(), all_or_nothing(self, snapshots):
             yield
 
-    def save(self, path: str | os.PathLike, *, optimizer: bool = True) -> None:
+    def save(self, path: str | os.PathLike[str], *, optimizer: bool = True) -> None:
         """Write the fitted estimator to one file, without pickle.
 
-        `sk_autoencoder.load` reads it, on a machine without a GPU too, and with newer
-        versions. The file holds arrays and JSON, nothing that is run.
+        `sk_autoencoder.load` reads it, also on a machine without a GPU, and with newer
+        versions. The file holds arrays and JSON, and no code.
 
         Parameters
         ----------
         path : path-like
-            A file that is there is replaced, once the new one is whole and on the
-            disk. Its mode is kept; a symbolic link is followed.
+            An existing file is replaced once the new one is complete and on the disk.
+            Its mode is kept; a symbolic link is followed.
         optimizer : bool, default=True
-            Whether to keep the optimiser's state, two numbers a weight, which only
+            Whether to include the optimizer's state, two numbers per weight, which only
             `warm_start` and `partial_fit` need.
 
         Raises
         ------
         TypeError
             If a parameter, a category or an attribute is of a kind that cannot be
-            saved. What is your own is only named in the file, for `load` to ask for
-            again: functions and classes under their own names, objects under those of
-            their classes, a module or a `functools.partial` under the name of its
-            parameter, as in ``load(path, custom={"noise": ...})``. So lambdas, and two
-            of one name, are refused.
+            saved. Of objects of your own the file holds only a name, and `load` has to
+            be given them again, as in ``load(path, custom={"noise": ...})``: functions
+            and classes under their own names, other objects under those of their
+            classes, a module or a `functools.partial` under the name of its parameter.
+            Lambdas, and two objects of one name, are therefore an error.
         OSError
-            If the file cannot be written. What was there before is there still.
+            If the file cannot be written. A file that existed before is unchanged.
         """
         self._check_is_fitted()
         write(path, self, optimizer=optimizer)
 
     @property
     def history_(self) -> Any:
-        """The history that skorch keeps: one dict an epoch.
+        """History of training, as skorch records it: one dict per epoch.
 
-        After `partial_fit`, of the last 10,000 epochs; "epoch" counts from the first.
+        After `partial_fit` it holds the last 10,000 epochs; "epoch" counts all of them.
         """
         self._check_is_fitted()
         return self._fitted.history

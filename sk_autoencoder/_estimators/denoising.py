@@ -22,224 +22,243 @@ __all__ = ["DenoisingAutoEncoderTransformer"]
 
 @loadable()
 class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
-    """Features learnt by reconstructing clean rows from corrupted ones.
+    """Features learned by reconstructing clean samples from corrupted ones.
 
-    A network is given rows some of whose cells are noise and trained to give the
-    clean rows back. What it must know of the columns to do so makes good features
-    for tables, best with `features="hidden"`; `n_components`, `init` and `ordered`
-    have no part in those. With a bottleneck it starts as PCA, as the plain one does.
+    A network is given samples some of whose cells are corrupted, and is trained to
+    return the clean samples. What it has to know about the columns to do this makes
+    good features for tables, best with `features="hidden"`, which does not use
+    `n_components`, `init` and `ordered`. With a bottleneck training starts from PCA, as
+    that of `AutoEncoderTransformer` does.
 
-    `transform` never draws: the same row gives the same code, whatever is beside it.
-    Time is one pass over the rows an epoch; memory beside X is that of the weights,
-    and a float32 copy of X where X is not float32 in C order.
+    `transform` is not random: the code of a sample is always the same, whatever other
+    samples it is passed with. Each epoch is one pass over the samples. Memory, in
+    addition to X, is needed for the weights, and for a float32 copy of X unless X is
+    float32 in C order.
 
     Parameters
     ----------
     n_components : int, float or None, default=2
-        Numbers in a code. None is min(n_samples, n_features), as for PCA. More
-        than that is allowed with a warning: it compresses nothing. A float in
-        (0, 1) is a share of the variance: the fewest components are sought, by
-        several fits, that explain it on the held-out rows, and no more than PCA
-        needs on all rows; a warning tells if those are too few. Not for
-        `partial_fit` nor with `features="hidden"`.
+        Length of a code. None is min(n_samples, n_features), as in PCA. A larger number
+        is allowed with a warning: such a code compresses nothing. A float in (0, 1) is
+        the fraction of the variance to explain: several fits search for the fewest
+        components that explain it on the validation set, and no more than PCA needs on
+        all samples; a warning tells when those are too few. A float cannot be used with
+        `partial_fit` or with `features="hidden"`.
+    features : {"bottleneck", "hidden", "reconstruction"}, default="bottleneck"
+        What `transform` returns. "bottleneck" is a mirrored network whose code has
+        `n_components` numbers. "hidden" is a deep stack without a bottleneck, whose
+        code is the activations of all hidden layers, side by side. "reconstruction" is
+        such a stack too, and `transform` returns the samples with their missing cells
+        filled: with `allow_missing=True` it is an imputer. Cells that are not missing
+        stay as they are, including categories that were not seen in `fit`. The last two
+        ignore `n_components` and `init`.
+    layers : list of int or None, default=None
+        Hidden layers whose activations `transform` returns with `features="hidden"`,
+        counted from 1, or from -1 for the last. None is all of them.
+    ordered : bool, default=False
+        Whether each prefix of a code is a code by itself: `inverse_transform` takes the
+        first j columns, `truncate` keeps them, and `explained_variance_ratio_` is what
+        each component adds. A second decoder learns this after the first, in about the
+        same time; the whole code is as good as without it. If a prefix is worse than
+        PCA's by more than 5 % on the validation set, PCA is kept, for the whole code
+        too. Needs `init="pca"`.
+    whiten : bool, default=False
+        Whether to return codes that are uncorrelated and have unit variance on the
+        training samples. `inverse_transform` undoes it.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of the layers between input and code, in the encoder's order; the
-        decoder mirrors them. "auto" is (256, 128); for `features="hidden"` it is
-        (256, 256, 256), all the layers between the input and the linear output.
+        Number of units in each layer between input and code, in the order of the
+        encoder; the decoder mirrors them. "auto" is (256, 128). With
+        `features="hidden"` these are all layers between the input and the linear
+        output, and "auto" is (256, 256, 256).
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
 "silu"} or torch.nn.Module, default="gelu"
-        After each hidden layer. Each has its own copy of a module, which keeps the
-        shape of its input and draws no random numbers; its weights are trained.
+        Activation after each hidden layer. Of a module, each layer gets a copy of its
+        own, whose weights are trained; it must keep the shape of its input and must not
+        be random.
     dropout : float, default=0.0
-        Share of units set to zero in training after each hidden layer, in [0, 1).
+        Fraction of units set to zero in training after each hidden layer, in [0, 1).
     batch_norm : bool, default=False
-        Whether to normalise each hidden layer over the batch.
+        Whether to normalize each hidden layer over the batch.
     network : network specification or None, default=None
-        Such as :class:`~sk_autoencoder.networks.MLP`, in place of the four
-        parameters above, which must then be left at their defaults.
-    noise : {"swap", "gaussian", "masking", "salt_and_pepper"} or callable, \
-default="swap"
-        What corrupts the input, drawn afresh for each batch and never in
-        `transform`. "swap" replaces a cell by the same column's value in another
-        row, drawn for that cell; "gaussian" adds normal noise; "masking" sets a
-        cell to its column's mean; "salt_and_pepper" to its least or greatest
-        value. A callable takes a batch, a tensor of shape (n, n_features) in the
-        units of X, and a `torch.Generator`, and returns the corrupted batch; of a
-        table with categories, missing cells or ranks it gets scaled numbers, numbers
-        of levels, and NaN for what is missing.
-    noise_level : float, default=0.15
-        Share of the cells that are corrupted, in [0, 1]; for "gaussian" the
-        standard deviation of the noise, in standard deviations of the column. A
-        callable has its own.
-    noise_schedule : None, float, "cosine" or callable, default=None
-        Factor on `noise_level` by the epoch. None keeps the level; a float in (0, 1]
-        multiplies it after each epoch; "cosine" brings it to 0 over `max_epochs`; a
-        callable takes the epoch, from 0, and returns a factor.
-    feature_groups : list of lists or None, default=None
-        Columns, by name or position, whose cells are corrupted together, "swap" from
-        one donor: one-hots of one category, say. Columns in no list are by themselves,
-        and a category that the transformer encodes is one column anyhow.
-    features : {"bottleneck", "hidden", "reconstruction"}, default="bottleneck"
-        "bottleneck" is a mirrored network whose code has `n_components` numbers.
-        "hidden" is a deep stack without a bottleneck, whose code is every hidden
-        layer's activations side by side. "reconstruction" is such a stack too, and
-        `transform` gives the rows with their missing cells filled: with
-        `allow_missing=True` an imputer. What is there stays, categories that `fit`
-        has not seen too. `n_components` and `init` are ignored with these two.
-    layers : list of int or None, default=None
-        Which hidden layers' activations to give for `features="hidden"`, counted
-        from 1, or from -1 for the last; None is all.
+        A specification such as :class:`~sk_autoencoder.networks.MLP`, in place of the
+        four parameters above, which must then keep their defaults.
     loss : {"auto", "squared_error", "binary_cross_entropy", "huber"} or callable, \
 default="auto"
         "auto" is the squared error. The cross-entropy takes X in [0, 1], or
-        `numeric_scaling="minmax"`. "huber" is half the squared error up to 1, and grows
-        in proportion beyond. A function or a `torch.nn.Module` of your own is given
-        reconstruction and target, tensors (n, n_features), and returns a tensor of
-        shape (n,), or (n, n_features), which is averaged: of torch's losses, those with
-        `reduction="none"`. Both see the units of `numeric_scaling`, with "none" X's
-        own. PCA is still fitted by squared error; the comparison with it is by the
-        loss. `score` stays the explained variance. Huber's loss and your own are for
+        `numeric_scaling="minmax"`. "huber" is half the squared error up to an error of
+        1, and linear beyond. A function or a `torch.nn.Module` of your own is given the
+        reconstruction and the target, tensors of shape (n, n_features), and returns a
+        tensor of shape (n,), or (n, n_features), which is averaged: of torch's losses,
+        those with `reduction="none"`. Both are in the units of `numeric_scaling`, with
+        "none" those of X. PCA is still fitted by squared error; it is compared by this
+        loss. `score` remains the explained variance. Huber's loss and your own are for
         arrays of numbers, not for tables with categories or missing cells.
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
-        Units in which errors of numbers are measured; the network's input is
-        standardised anyhow, but for a `UserNetwork` with `init="random"`. "none" keeps
-        the proportions of the caller's units, as PCA does; "standard" measures each
-        column in its standard deviation; "minmax" in its range; "rank_gauss" replaces
-        values by the normal scores of their ranks. "auto" is "none", and "standard"
-        beside categories or for `features="hidden"`.
+        Units in which errors of numbers are measured. The input of the network is
+        standardized in any case, except for a `UserNetwork` with `init="random"`.
+        "none" keeps the proportions of the units of X, as PCA does; "standard" measures
+        each column in its standard deviation; "minmax" in its range; "rank_gauss"
+        replaces values by the normal scores of their ranks. "auto" is "none", and
+        "standard" for tables with categories and for `features="hidden"` or
+        "reconstruction".
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        Which columns hold categories: by name, position or mask. "from_dtype" takes
-        the columns of a frame whose dtype is categorical, string or boolean; None
-        has all columns be numbers. A category is decoded by a softmax; up to 64
-        levels are one-hots, more are random codes of a few numbers.
+        Columns that hold categories: names, positions or a boolean mask. "from_dtype"
+        takes the columns of a frame whose dtype is categorical, string or boolean. None
+        treats all columns as numbers. Categories of up to 64 levels are encoded
+        one-hot, those of more as random codes of a few numbers; each is decoded by a
+        softmax.
     allow_missing : bool, default=False
-        Whether cells may be missing: NaN, None or NA. They count for nothing in the
-        loss, the network is told which they are, and reconstructions fill them.
-        Else they are refused. A column that is empty in `fit` takes no part, with a
-        warning, and comes back missing.
+        Whether cells may be missing: NaN, None or NA. Missing cells do not count in the
+        loss, the network is told which cells are missing, and reconstructions fill
+        them. If False they are an error. A column that is empty in `fit` is left out,
+        with a warning, and comes back missing.
     handle_unknown : {"ignore", "error"}, default="ignore"
-        What to do with categories that were not seen in `fit`: take them for
-        missing, or raise an error.
+        What to do with categories that were not seen in `fit`: treat them as missing,
+        or raise an error.
     column_weights : dict, array-like of shape (n_features,) or None, default=None
-        What the columns count for in the loss, by name or in their order; 1 where
-        nothing is said. None weighs all columns alike, whatever their kind.
+        Weights of the columns in the loss, by name or in their order; a column without
+        one has the weight 1. None gives all columns the same weight, whatever their
+        kind.
+    noise : {"swap", "gaussian", "masking", "salt_and_pepper"} or callable, \
+default="swap"
+        How the input is corrupted, anew for each batch and never in `transform`. "swap"
+        replaces a cell by the value of the same column in another sample, which is
+        chosen for that cell; "gaussian" adds normal noise; "masking" sets a cell to the
+        mean of its column; "salt_and_pepper" to its least or greatest value. A callable
+        takes a batch, a tensor of shape (n, n_features) in the units of X, and a
+        `torch.Generator`, and returns the corrupted batch; for a table with categories,
+        missing cells or ranks the batch holds scaled numbers, indices of levels, and
+        NaN where a cell is missing.
+    noise_level : float, default=0.15
+        Fraction of the cells that are corrupted, in [0, 1]; for "gaussian" the standard
+        deviation of the noise, in standard deviations of the column. Not used by a
+        callable.
+    noise_schedule : None, float, "cosine" or callable, default=None
+        Factor on `noise_level` by epoch. None keeps the level; a float in (0, 1]
+        multiplies it after each epoch; "cosine" decreases it to 0 over `max_epochs`; a
+        callable takes the epoch, counted from 0, and returns a factor.
+    feature_groups : list of lists or None, default=None
+        Columns, by name or position, whose cells are corrupted together, with "swap"
+        from one and the same sample: the one-hot columns of a category, for example. A
+        column in no list is a group of its own. A category that the transformer encodes
+        itself is one column already.
     init : {"auto", "pca", "random"}, default="auto"
-        Where training starts. "pca" adds the networks to PCA's own encoder and
-        decoder: untrained the two are PCA, and PCA is kept where no epoch beats it
-        on the held-out rows by 1.5 standard errors of the gain. Codes are in PCA's
-        units, the data's. "random" has no linear part and no guard. "auto" is "random"
-        with `pretrain` and for a :class:`~sk_autoencoder.networks.UserNetwork`, which
-        is then the whole model, else "pca".
+        Where training starts. "pca" adds the networks to PCA's own encoder and decoder:
+        before the first step the model is PCA, and it falls back to PCA unless an epoch
+        beats it on the validation set by 1.5 standard errors of the gain. Codes are in
+        PCA's units, those of the data. "random" has no linear part and no fallback.
+        "auto" is "random" with `pretrain` and for a
+        :class:`~sk_autoencoder.networks.UserNetwork`, which is then the whole model,
+        else "pca".
     pretrain : {"layerwise"} or None, default=None
-        "layerwise" first trains one layer at a time, those below it frozen, to
-        rebuild its own inputs, which `noise` corrupts: a stacked denoising
-        autoencoder. Each for `max_epochs` over the number of layers at most, then all
-        together. For dense layers, with `init="random"` or `features="hidden"`. It
-        takes memory for one layer's outputs of all rows. The first `partial_fit`
-        gives each layer one pass; what goes on from a fit trains all together.
-        `callbacks` see the last phase only.
-    ordered : bool, default=False
-        Whether each prefix of a code is a code by itself: `inverse_transform` takes
-        the first j columns, `truncate` keeps them, and `explained_variance_ratio_`
-        tells what each adds. A second decoder learns that after the first, in about
-        the same time; the whole code is as good as without. If a prefix were worse
-        than PCA's on held-out rows by over 5 %, PCA is kept. Needs `init="pca"`.
-    whiten : bool, default=False
-        Whether to give codes that are uncorrelated and of unit variance on the
-        training rows. `inverse_transform` takes it back.
+        "layerwise" first trains one layer at a time, with those below it frozen, to
+        reconstruct its own inputs, which `noise` corrupts (a stacked denoising
+        autoencoder), for at most `max_epochs` over the number of layers each, then all
+        layers together. For dense layers, with `init="random"` or `features="hidden"`.
+        The outputs of one layer for all samples are held in memory. The first
+        `partial_fit` gives each layer one pass; later calls, and `warm_start=True`,
+        train all layers together. `callbacks` see the last phase only.
     optimizer : {"adam", "adamw", "sgd"}, torch optimizer class or partial of one, \
 default="adamw"
-        What takes the steps. Further arguments of a class come as
+        The optimizer. Pass further arguments of a class as
         `functools.partial(torch.optim.SGD, momentum=0.9)`.
     lr : float or "auto", default="auto"
-        Learning rate. "auto" is 0.002, for "sgd" 0.3, and a class's own default.
+        Learning rate. "auto" is 0.002 for "adam" and "adamw", 0.3 for "sgd", and the
+        default of a class.
     weight_decay : float or "auto", default="auto"
-        "auto" is 0.1 for "adamw", else 0, and a class's own default.
+        Weight decay. "auto" is 0.1 for "adamw", 0 for "adam" and "sgd", and the default
+        of a class.
     lr_schedule : None, float, "cosine" or callable, default=None
-        None keeps the learning rate. A float in (0, 1] multiplies it after each
-        epoch; "cosine" brings it to 0 over `max_epochs`; a callable takes the
-        epoch, from 0, and returns a factor.
+        Factor on `lr` by epoch. None keeps the learning rate; a float in (0, 1]
+        multiplies it after each epoch; "cosine" decreases it to 0 over `max_epochs`; a
+        callable takes the epoch, counted from 0, and returns a factor.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows at most; 0 trains nothing. "auto" makes
-        150 passes, but no fewer than 1,500 steps (15 a row under 100 rows) and no
-        more than 4,000; three times that for `features="reconstruction"`.
+        Maximum number of passes over the training samples; 0 trains nothing. "auto" is
+        150, but at least as many as make 1,500 steps (with fewer than 100 samples, 15
+        steps a sample) and at most as many as make 4,000; three times that for
+        `features="reconstruction"`.
     batch_size : int or "auto", default="auto"
-        Rows in a step. "auto" is a power of two near a 16th of the rows, 32 to 256.
+        Samples in a step. "auto" is a power of two near a 16th of the samples, from 32
+        to 256.
     early_stopping : bool, default=True
-        Whether to hold rows out, stop for want of a gain on them, and keep the
-        epoch that was best on them. With few rows none can be held out. Without
-        held-out rows nothing guards against a result worse than PCA's.
+        Whether to set a validation set aside, to stop when the loss on it no longer
+        improves, and to keep the epoch that was best on it. With very few samples there
+        is none. Without a validation set the model cannot fall back to PCA where it is
+        worse.
     validation_fraction : float, default=0.1
-        Share of the rows held out, in (0, 1), drawn at random; not used where `fit`
-        is given a validation set, `X_val`.
+        Fraction of the samples in the validation set, in (0, 1), chosen at random; not
+        used if `fit` is given one as `X_val`.
     n_iter_no_change : int or "auto", default="auto"
-        Epochs without a gain after which to stop. "auto" is as many as make 400
-        steps, or six tenths of the steps that the best epoch took if that is more.
+        Number of epochs without improvement after which training stops. "auto" is as
+        many as make 400 steps, or six tenths of the steps up to the best epoch if these
+        are more.
     tol : float, default=0.0
-        Loss on held-out rows that counts as a gain.
+        Decrease of the loss on the validation set that counts as an improvement.
     precision : {"float32", "bf16"}, default="float32"
-        Of the products in training. "bf16" is faster where the processor or the GPU
-        has instructions for it, and the network is large; results, and the linear
-        part of a start from PCA, stay float32 or better.
+        Precision of matrix products in training. "bf16" is faster for large networks if
+        the processor or the GPU has instructions for it. Results, and the linear part
+        of a start from PCA, are computed in float32 or better.
     device : str or torch.device, default="auto"
-        Where to compute. "auto" is a CUDA device where there is one, else the CPU.
+        Device to compute on. "auto" is a CUDA device if there is one, else the CPU.
     callbacks : list of skorch callbacks or None, default=None
-        Called as skorch calls them. Those that look at single batches or gradients
-        slow small networks down.
+        Callbacks, called as skorch calls them. Those that look at single batches or
+        gradients slow small networks down.
     net_params : dict or None, default=None
         Further arguments of the skorch net, such as `gradient_clip` (10.0 with
-        `init="pca"`, else 1.0; None clips nothing) and `weight_average` (0.99, or
+        `init="pca"`, else 1.0; None does not clip) and `weight_average` (0.99, or
         None).
     warm_start : bool, default=False
-        Whether `fit` goes on from the fit before: weights, optimiser, generators
-        and scales.
+        Whether `fit` continues from the previous fit: its weights, its optimizer's
+        state, its random generators and its scales.
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same result on the same machine, bit for bit. No
-        global generator is touched, but for one draw from numpy's with None.
+        Seed. An int gives the same result on the same machine, bit for bit. The global
+        generators are not used, except that None takes one number from numpy's.
     verbose : int, default=0
-        1 prints skorch's table, a line an epoch; 2 shows a progress bar.
+        1 prints skorch's table, one line per epoch; 2 shows a progress bar.
 
     Attributes
     ----------
     n_components_ : int
-        Numbers in a code, the columns that `transform` gives.
+        Length of a code: the number of columns that `transform` returns.
     n_features_in_ : int
-        Features seen in `fit`.
+        Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X has string column names.
+        Names of the features, if X has column names that are strings.
     mean_ : ndarray of shape (n_features,)
-        Mean of the training rows; NaN for a category.
+        Mean of the training samples; NaN for a category.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Their sum is the share of the training rows' variance that the code explains,
-        as for PCA. With `ordered=True` the first j sum to what the first j
-        components explain; else the sum is shared out by their variances.
+        The sum is the fraction of the variance of the training samples that the code
+        explains, as in PCA. With `ordered=True` the first j values sum to what the
+        first j components explain; otherwise the sum is divided among the components in
+        proportion to their variances.
     fell_back_to_pca_ : bool
-        Whether the transformer is PCA: nothing that was learnt was better.
+        Whether the model fell back to PCA because nothing that it learned was better.
     loss_curve_ : list of float
-        Mean loss of the training rows, one value an epoch. The squared error is
-        divided by PCA's on the training rows, with `init="random"` by the variance:
-        1 is as good as PCA, or as the mean row. That of a `UserNetwork` with
-        `init="random"` is in the units of `numeric_scaling`.
+        Mean loss of the training samples, one value per epoch. The squared error is
+        divided by that of PCA on the training samples, with `init="random"` by their
+        variance: 1 is as good as PCA, or as predicting the mean. For a `UserNetwork`
+        with `init="random"` it is in the units of `numeric_scaling`.
     validation_loss_curve_ : list of float
-        Loss of the held-out rows likewise; empty without any.
+        The same for the validation set; empty without one.
     best_epoch_ : int
-        Epoch whose weights were kept, counted from 1; 0 is before the first.
+        Epoch whose weights were kept, counted from 1; 0 is the state before the first
+        epoch.
     n_iter_ : int
-        Epochs run, those of `pretrain` too.
+        Number of epochs, including those of `pretrain`.
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
         The torch module.
     history_ : skorch.history.History
-        One dict an epoch: losses, batches, seconds; with `pretrain` its phase.
+        One dict per epoch: losses, batches, seconds; with `pretrain` the phase.
     device_ : str
         Device that the module is on.
 
     See Also
     --------
-    AutoEncoderTransformer : Reconstructs its input as it is.
-    VAETransformer : A density over rows.
+    AutoEncoderTransformer : Reconstructs its input.
+    VAETransformer : A density over samples.
 
     References
     ----------
@@ -250,7 +269,7 @@ default="adamw"
 
     Examples
     --------
-    Ten numbers for each row, as PCA gives them:
+    Ten numbers for each sample, like those of PCA:
 
     >>> from sklearn.datasets import load_digits
     >>> from sk_autoencoder import DenoisingAutoEncoderTransformer
@@ -296,28 +315,30 @@ default="adamw"
         self,
         n_components: float | None = 2,
         *,
+        features: str = "bottleneck",
+        layers: Sequence[int] | None = None,
+        ordered: bool = False,
+        whiten: bool = False,
         hidden_layer_sizes: Sequence[int] | str = "auto",
         activation: str | torch.nn.Module = "gelu",
         dropout: float = 0.0,
         batch_norm: bool = False,
         network: Network | None = None,
-        noise: str | Callable = "swap",
-        noise_level: float = 0.15,
-        noise_schedule: float | str | Callable[[int], float] | None = None,
-        feature_groups: Sequence[Sequence[Any]] | None = None,
-        features: str = "bottleneck",
-        layers: Sequence[int] | None = None,
-        loss: str | Callable = "auto",
+        loss: str | Callable[..., Any] = "auto",
         numeric_scaling: str = "auto",
         categorical_features: Any = "from_dtype",
         allow_missing: bool = False,
         handle_unknown: str = "ignore",
         column_weights: Any = None,
+        noise: str | Callable[..., Any] = "swap",
+        noise_level: float = 0.15,
+        noise_schedule: float | str | Callable[[int], float] | None = None,
+        feature_groups: Sequence[Sequence[Any]] | None = None,
         init: str = "auto",
         pretrain: str | None = None,
-        ordered: bool = False,
-        whiten: bool = False,
-        optimizer: str | type | partial = "adamw",
+        optimizer: str
+        | type[torch.optim.Optimizer]
+        | partial[torch.optim.Optimizer] = "adamw",
         lr: float | str = "auto",
         weight_decay: float | str = "auto",
         lr_schedule: float | str | Callable[[int], float] | None = None,
@@ -329,34 +350,34 @@ default="adamw"
         tol: float = 0.0,
         precision: str = "float32",
         device: str | torch.device = "auto",
-        callbacks: list | None = None,
+        callbacks: list[Any] | None = None,
         net_params: dict[str, Any] | None = None,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
+        self.features = features
+        self.layers = layers
+        self.ordered = ordered
+        self.whiten = whiten
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.network = network
-        self.noise = noise
-        self.noise_level = noise_level
-        self.noise_schedule = noise_schedule
-        self.feature_groups = feature_groups
-        self.features = features
-        self.layers = layers
         self.loss = loss
         self.numeric_scaling = numeric_scaling
         self.categorical_features = categorical_features
         self.allow_missing = allow_missing
         self.handle_unknown = handle_unknown
         self.column_weights = column_weights
+        self.noise = noise
+        self.noise_level = noise_level
+        self.noise_schedule = noise_schedule
+        self.feature_groups = feature_groups
         self.init = init
         self.pretrain = pretrain
-        self.ordered = ordered
-        self.whiten = whiten
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -389,12 +410,12 @@ default="adamw"
         return "standard" if is_stacked and is_auto else self.numeric_scaling
 
     def truncate(self, n_components: int) -> Self:
-        """Return a transformer with the first components only, without fitting again.
+        """Return a transformer with the first components only, without another fit.
 
         Parameters
         ----------
         n_components : int
-            How many to keep, from 1 to `n_components_`.
+            Number of components to keep, from 1 to `n_components_`.
 
         Returns
         -------
@@ -404,12 +425,12 @@ default="adamw"
         Raises
         ------
         ValueError
-            If the components are not ordered, or there are not so many.
+            If the components are not ordered, or there are fewer.
         """
         return self._truncated(n_components)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Name the columns that `transform` gives.
+        """Return the names of the columns that `transform` returns.
 
         Parameters
         ----------
@@ -419,7 +440,7 @@ default="adamw"
         Returns
         -------
         names : ndarray of str, shape (n_components,)
-            Class name and number; with `features="hidden"` layer and unit, as
+            Class name and number; with `features="hidden"` layer and unit, such as
             "h1_0000"; with "reconstruction" the names of the features.
         """
         check_is_fitted(self)
@@ -427,7 +448,8 @@ default="adamw"
         if plan.imputes:
             return feature_names_in(self, input_features)
         if not plan.stacked:
-            return super().get_feature_names_out(input_features)
+            generated: np.ndarray = super().get_feature_names_out(input_features)
+            return generated
         widths = plan.network.stack_widths()
         names = np.array(
             [f"h{i}_{unit:04d}" for i, n in enumerate(widths, 1) for unit in range(n)],

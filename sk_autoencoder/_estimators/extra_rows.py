@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from sk_autoencoder._columns.joining import join_rows
 from sk_autoencoder._utils.sklearn_compat import (
     HasMethods,
-    _fit_context,
     _safe_set_output,
+    fit_context,
 )
 
 __all__ = ["ExtraRowsTransformer"]
@@ -32,45 +32,45 @@ def _transformer_has(name: str) -> Callable[[Any], bool]:
 class ExtraRowsTransformer(  # type: ignore[call-arg]
     MetaEstimatorMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
-    """A transformer that is fitted on further rows beside those given to `fit`.
+    """A transformer that is fitted to further samples beside those given to `fit`.
 
-    A pipeline hands its transformers the training rows only. What learns without labels
-    may learn from others too, such as the rows that are to be predicted: the winner of
-    Kaggle's Porto Seguro competition fitted his denoising autoencoders on the
-    training and the test rows together.
+    A pipeline passes only the training samples to its transformers. What learns without
+    labels may also learn from others, such as the samples to be predicted: the winner
+    of Kaggle's Porto Seguro competition fitted his denoising autoencoders to the
+    training and the test samples together.
 
-    It is fair where the rows to be predicted are known before the fit, and their labels
-    are not. It is not fair for an estimate of how good a model is on rows that nobody
-    has seen: these must be kept out of `extra_rows`. A cross-validation cuts X into
-    folds, but leaves `extra_rows` whole: rows of X among them would bring each held-out
-    fold back into the fit. Pass rows that are no part of X.
+    This is fair where the samples to be predicted are known before the fit, and their
+    labels are not. It is not fair for estimating how good a model is on new samples:
+    these must not be in `extra_rows`. A cross-validation splits X into folds, but
+    leaves `extra_rows` whole: samples of X among them would bring each test fold back
+    into the fit. Pass samples that are not in X.
 
-    `extra_rows` have to be in the form in which rows reach this transformer, so put the
+    `extra_rows` must have the form in which samples reach this transformer, so put the
     steps before it inside: `ExtraRowsTransformer(make_pipeline(scaler, reducer))`. Both
-    sets of rows are held in memory together for the time of the fit.
+    sets of samples are held in memory together during the fit.
 
     Parameters
     ----------
     transformer : transformer
-        What to fit, on a clone; a pipeline without a final predictor will do. Its
-        parameters are reached as `transformer__...`.
+        What to fit, on a clone; it may be a pipeline of transformers. Its parameters
+        are named `transformer__...`.
     extra_rows : {array-like, frame, sparse matrix} of shape (n_extra, n_features) or \
 None, default=None
-        Rows of the same kind and with the same columns as X. None is only X. A clone of
-        this transformer shares them.
+        Further samples, with the same columns as X. None is only X. A clone of this
+        transformer shares them.
 
     Attributes
     ----------
     transformer_ : transformer
         The fitted clone.
     n_features_in_ : int
-        Features seen in `fit`, where `transformer_` tells.
+        Number of features seen in `fit`, if `transformer_` has it.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where `transformer_` tells.
+        Names of the features, if `transformer_` has them.
 
     See Also
     --------
-    DenoisingAutoEncoderTransformer : Features learnt without labels.
+    DenoisingAutoEncoderTransformer : Features learned without labels.
 
     Examples
     --------
@@ -98,17 +98,17 @@ None, default=None
         self.transformer = transformer
         self.extra_rows = extra_rows
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, *, X_val: Any = None) -> Self:
-        """Fit the transformer to the rows of X and the extra ones together.
+        """Fit the transformer to X and the extra samples together.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Whatever the transformer takes.
+            Samples, as the transformer takes them.
         y : Ignored
-            Not used, present for API consistency by convention: the extra rows have no
-            labels.
+            Not used, present for API consistency by convention: the extra samples have
+            no labels.
         X_val : {array-like, frame, sparse matrix} of shape \
 (n_validation_samples, n_features), default=None
             A validation set, passed on to the `fit` of a transformer that takes one,
@@ -132,19 +132,19 @@ None, default=None
         return self
 
     def transform(self, X: Any, **options: Any) -> Any:
-        """Transform rows, those of X only.
+        """Transform samples, those of X only.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows.
+            Samples.
         **options
             Of the transformer's own method, such as `out`.
 
         Returns
         -------
         X_new : {array-like, frame, sparse matrix}
-            What the transformer gives.
+            What the transformer returns.
         """
         check_is_fitted(self)
         return self.transformer_.transform(X, **options)
@@ -156,21 +156,21 @@ None, default=None
         Parameters
         ----------
         X : {array-like, frame, sparse matrix}
-            As `transform` gives it.
+            As `transform` returns it.
         **options
             Of the transformer's own method, such as `out`.
 
         Returns
         -------
         X_original : {array-like, frame, sparse matrix}
-            What the transformer gives.
+            What the transformer returns.
         """
         check_is_fitted(self)
         return self.transformer_.inverse_transform(X, **options)
 
     @available_if(_transformer_has("get_feature_names_out"))
     def get_feature_names_out(self, input_features: Any = None) -> Any:
-        """Name the columns that `transform` gives.
+        """Return the names of the columns that `transform` returns.
 
         Parameters
         ----------
@@ -186,7 +186,7 @@ None, default=None
         return self.transformer_.get_feature_names_out(input_features)
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Set the container of what `transform` gives, as a pipeline does.
+        """Set the container of what `transform` returns, as a pipeline does.
 
         Parameters
         ----------
@@ -206,8 +206,9 @@ None, default=None
 
     @property
     def n_features_in_(self) -> int:
-        """Features seen in `fit`."""
-        return self.transformer_.n_features_in_
+        """Number of features seen in `fit`."""
+        n_features: int = self.transformer_.n_features_in_
+        return n_features
 
     @property
     def feature_names_in_(self) -> Any:
@@ -218,7 +219,7 @@ None, default=None
         """Clone without a copy of the extra rows: they are data, not settings."""
         bare = copy.copy(self)
         bare.extra_rows = None
-        cloned = super(ExtraRowsTransformer, bare).__sklearn_clone__()
+        cloned: Self = super(ExtraRowsTransformer, bare).__sklearn_clone__()
         cloned.extra_rows = self.extra_rows
         return cloned
 

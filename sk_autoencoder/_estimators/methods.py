@@ -52,26 +52,26 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     _row_shape: Shape
 
     def transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
-        """Encode rows.
+        """Return the codes of samples.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`, or in the shape that the network asks
-            for. An array is read once, a chunk at a time: it may be a `numpy.memmap`
-            that is larger than memory.
+            Samples with the features of `fit`, or in the shape that the network takes.
+            An array is read once, a chunk at a time: it may be a `numpy.memmap` that is
+            larger than memory.
         out : ndarray of shape (n_samples, n_components) or None, default=None
             Array or `numpy.memmap` of float16, float32 or float64 to write the codes
-            to, a chunk at a time. Not together with `set_output`. If X holds NaN or
-            infinity somewhere, rows before may have been written.
+            to, a chunk at a time. Not together with `set_output`. If X has NaN or
+            infinity, earlier rows may have been written.
 
         Returns
         -------
         X_new : ndarray of shape (n_samples, n_components)
-            Codes, float32 for float32 rows and for hidden features of a frame with
-            categories, float64 for others; `out` if it is given. Two calls with the
-            same rows return the same bits. Alone or among others a row has the same
-            code up to rounding: 1e-12 of the largest code in float64, 1e-6 in float32.
+            Codes; `out` if it is given. float32 if X is, and for hidden features of a
+            frame with categories, else float64. Two calls with the same X return the
+            same bits. A sample has the same code alone and among others up to rounding:
+            1e-12 of the largest code in float64, 1e-6 in float32.
         """
         self._check_is_fitted()
         if self._plan.imputes:
@@ -95,25 +95,25 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return apply_to_rows(FastEncoder.encode, module, rows, check=check, out=out)
 
     def inverse_transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
-        """Decode codes.
+        """Return the samples that codes are decoded to.
 
         Parameters
         ----------
         X : {array-like, frame} of shape (n_samples, n_components)
-            Codes, as `transform` gives them.
+            Codes, as `transform` returns them.
         out : ndarray of shape (n_samples, n_features) or None, default=None
-            Array or `numpy.memmap` to write the rows to, as for `transform`; of the
-            shape of the result.
+            Array or `numpy.memmap` to write the result to, as in `transform`, and of
+            its shape.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            Rows in the units of `fit`, and in the shape in which they came to it;
-            `out` if it is given; a frame of flat rows after `set_output`, or where
-            `sklearn.set_config(transform_output=...)` asks for one. Of a table columns
-            have their dtypes: whole numbers come back whole where the dtype says so,
-            as pandas' Int64 and polars' integers do with missing cells; an int column
-            of pandas that holds NaN is float64, and comes back in fractions.
+            Samples in the units and in the shape of those of `fit`; `out` if it is
+            given; a frame, of one row per sample, after `set_output`, or where
+            `sklearn.set_config(transform_output=...)` asks for one. The columns of a
+            table have the dtypes that they had: integers come back as integers, also
+            with missing cells in pandas' Int64 and in polars; an int column of pandas
+            with NaN is a float64 column, and comes back with fractions.
         """
         self._check_is_fitted()
         if self._plan.imputes:
@@ -140,17 +140,17 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self._to_output(rows, like=X) if out is None else out
 
     def reconstruct(self, X: Any) -> Any:
-        """Encode rows and decode the codes.
+        """Return the reconstructions of samples.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
+            Samples with the features of `fit`.
 
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            What `inverse_transform(transform(X))` gives, in the same shape or frame.
+            The result of `inverse_transform(transform(X))`.
         """
         self._check_is_fitted()
         rows, check = self._validate_rows(X)
@@ -162,24 +162,24 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return apply_to_rows(FastEncoder.reconstruct, module, rows, check=check)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Measure how far reconstructions lie from the rows.
+        """Return the squared errors of the reconstructions of samples.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
+            Samples with the features of `fit`.
         per_feature : bool, default=False
-            Whether to give a value for each cell.
+            Whether to return a value for each cell.
 
         Returns
         -------
         error : ndarray of shape (n_samples,) or (n_samples, n_features)
-            Squared errors in the caller's units, squared; for a row the sum over its
-            features. Of a table with categories or rank-gauss they are those of the
-            scaled and encoded columns, each of variance 1; of categories the value
-            for each cell comes as a frame. A value for each cell comes in the shape in
-            which rows came to `fit`. In float64, whatever the dtype of X: squares of
-            float32 numbers may lie beyond float32. Always finite.
+            Squared errors in the units of X, squared; for a sample their sum over the
+            features. For a table with categories, or with rank-gauss scaling, they are
+            the errors of the scaled and encoded columns, each of variance 1. Values for
+            each cell have the shape that samples had in `fit`; with categories they are
+            a frame. Always finite, and in float64, whatever the dtype of X, because
+            squares of float32 numbers may overflow float32.
         """
         self._check_is_fitted()
 
@@ -194,22 +194,22 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self._cells_to_output(errors, like=X) if per_feature else errors
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Explained variance ratio of the reconstruction of X; 1 is perfect.
+        """Return the explained variance ratio of the reconstruction of X; 1 is perfect.
 
         The units are those of the sum of PCA's `explained_variance_ratio_`.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`, best ones that it has not seen.
+            Samples with the features of `fit`, at best ones that it has not seen.
         y : Ignored
             Not used, present for API consistency by convention.
 
         Returns
         -------
         score : float
-            One minus the squared error over the squared distance from the training
-            mean, `mean_`; 1.0 if both are 0, 0.0 if only the second is.
+            One minus the ratio of the squared error to the squared distance from the
+            training mean, `mean_`; 1.0 if both are 0, 0.0 if only the distance is.
         """
         self._check_is_fitted()
         return self._explained_variance(*self._validate_rows(X))
@@ -241,7 +241,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return float(1 - error / total)
 
     def _impute(self, X: Any, out: Any) -> Any:
-        """Return rows with their missing cells filled, and all others as they are."""
+        """Return samples with their missing cells filled; others stay as they are."""
         if out is not None:
             raise ValueError(
                 "expected out=None for features='reconstruction', which gives rows as "
@@ -259,7 +259,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     # -- checks ------------------------------------------------------------------------
 
     def _check_is_fitted(self) -> None:
-        """Refuse to go on without a fit; scikit-learn takes ten times as long."""
+        """Raise if there is no fit; scikit-learn's check takes ten times as long."""
         if not self._is_fitted():
             check_is_fitted(self)
 
@@ -274,7 +274,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return check_numbers(self, X)
 
     def _validate_rows(self, X: Any) -> tuple[Any, Check]:
-        """Validate rows, and say what is left to check chunk by chunk."""
+        """Return validated samples, and what is left to check chunk by chunk."""
         X, _ = flat_rows(X, self._plan.network)
         if self._table is not None or not is_plain_array(X, self.n_features_in_):
             return self._check_rows(X), None
@@ -286,7 +286,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         )
 
     def _validate_codes(self, X: Any) -> tuple[np.ndarray, Check]:
-        """Validate codes likewise."""
+        """Return validated codes, and what is left to check chunk by chunk."""
         most, ordered = self.n_components_, self._plan.ordered
         if is_plain_array(X, most) and self._plan.output_index is None:
             return np.asarray(X), check_finite

@@ -37,191 +37,203 @@ from sk_autoencoder._utils.torch_compat import torch_defaults
 
 __all__ = ["VAETransformer"]
 
-# Variance of a component's posterior means over rows beyond which it tells something
-# (Burda et al. 2016).
+# A component is active if its posterior means vary by more than this over the samples
+# (Burda et al. 2016, section 5.2).
 ACTIVE = 0.01
 
 
 @loadable()
 class VAETransformer(BaseAutoEncoder):
-    """Variational autoencoder: a code with a normal prior, and a density over rows.
+    """Variational autoencoder: a code with a normal prior, and a density over samples.
 
-    The encoder gives a normal distribution for each component; its mean is the code
-    that `transform` returns. The decoder gives a distribution of rows. Training
-    maximises a lower bound of the rows' density.
+    The encoder returns a normal distribution for each component; its mean is the code
+    that `transform` returns. The decoder returns a distribution of samples. Training
+    maximizes a lower bound of the density of the samples.
 
     With `init="pca"` the model is probabilistic PCA before the first step, and training
-    keeps the best bound on held-out rows: as a density it is PCA or better. The
-    components are ordered by what they tell of the rows. Once trained, a hundredth of
-    the density of numbers is still probabilistic PCA: a row unlike all that the
-    network has learnt has a density that is no wilder than PCA's.
+    keeps the epoch with the best bound on the validation set: as a density it is PCA or
+    better. The components are ordered by how much they tell about the samples. After
+    training, a hundredth of the density of numbers is still that of probabilistic PCA:
+    a sample unlike all that the network has learned has at least a hundredth of the
+    density that PCA gives it.
 
-    `transform` and `score_samples` never draw at random from call to call. Time is
-    one pass over the rows an epoch; memory beside X is that of the weights, and a
-    float32 copy of X where X is not float32 in C order.
+    `transform` and `score_samples` are not random. Each epoch is one pass over the
+    samples. Memory, in addition to X, is needed for the weights, and for a float32 copy
+    of X unless X is float32 in C order.
 
     Parameters
     ----------
     n_components : int, float or None, default=2
-        Numbers in a code. None is min(n_samples, n_features), as for PCA. More
-        than that is allowed with a warning: it compresses nothing. A float in
-        (0, 1) is a share of the variance: the fewest components are sought, by
-        several fits, that explain it on the held-out rows, and no more than PCA
-        needs on all rows; a warning tells if those are too few. Not for
+        Length of a code. None is min(n_samples, n_features), as in PCA. A larger number
+        is allowed with a warning: such a code compresses nothing. A float in (0, 1) is
+        the fraction of the variance to explain: several fits search for the fewest
+        components that explain it on the validation set, and no more than PCA needs on
+        all samples; a warning tells when those are too few. A float cannot be used with
         `partial_fit`.
+    whiten : bool, default=False
+        Whether to return codes that are uncorrelated and have unit variance on the
+        training samples. `inverse_transform` undoes it.
+    prior : {"standard", "mixture"}, default="standard"
+        Distribution of the codes. "mixture" is a Gaussian mixture fitted, after
+        training, to the codes of the training samples; the Bayesian information
+        criterion chooses the number of its parts. `sample` and `score_samples` use it
+        in place of the standard normal distribution, which training assumes.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of the layers between input and code, in the encoder's order; the
-        decoder mirrors them. "auto" is (256, 128).
+        Number of units in each layer between input and code, in the order of the
+        encoder; the decoder mirrors them. "auto" is (256, 128).
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
 "silu"} or torch.nn.Module, default="gelu"
-        After each hidden layer. Each has its own copy of a module, which keeps the
-        shape of its input and draws no random numbers; its weights are trained.
+        Activation after each hidden layer. Of a module, each layer gets a copy of its
+        own, whose weights are trained; it must keep the shape of its input and must not
+        be random.
     dropout : float, default=0.0
-        Share of units set to zero in training after each hidden layer, in [0, 1).
+        Fraction of units set to zero in training after each hidden layer, in [0, 1).
     batch_norm : bool, default=False
-        Whether to normalise each hidden layer over the batch.
+        Whether to normalize each hidden layer over the batch.
     network : network specification or None, default=None
-        Such as :class:`~sk_autoencoder.networks.MLP`, in place of the four
-        parameters above, which must then be left at their defaults.
+        A specification such as :class:`~sk_autoencoder.networks.MLP`, in place of the
+        four parameters above, which must then keep their defaults.
     likelihood : {"auto", "gaussian", "isotropic", "bernoulli"}, default="auto"
-        Density of a cell around the decoder's output. "gaussian", which "auto"
-        is, has a variance for each column, set by the data and bounded away from 0;
-        "isotropic" one for all cells, as probabilistic PCA; "bernoulli" takes X in
-        [0, 1], or `numeric_scaling="minmax"`. The categories of a table have the
-        probabilities of a softmax.
-    beta : float, default=1.0
-        Weight of the divergence of the code's posterior from its prior. Above 1
-        the code is simpler and reconstructs less; 0 leaves an autoencoder.
-    kl_warmup : int, default=0
-        Epochs over which that weight rises to `beta`.
-    free_bits : float, default=0.0
-        Nats of the divergence that each component has for nothing in training.
-    prior : {"standard", "mixture"}, default="standard"
-        Distribution of the codes. "mixture" is a Gaussian mixture that is fitted,
-        after training, to the codes of the training rows, its parts chosen by Bayes'
-        information criterion: `sample` and `score_samples` use it in place of the
-        standard normal distribution that training assumes.
-    init : {"auto", "pca", "random"}, default="auto"
-        Where training starts. With "pca" the model is probabilistic PCA before the
-        first step, with its density, and the best bound on held-out rows is kept,
-        that one included; a hundredth of the trained density stays probabilistic
-        PCA's, if all columns are numbers under normal densities. "random" has no
-        linear part. "auto" is "random" for a
-        :class:`~sk_autoencoder.networks.UserNetwork`, which is then the whole model,
-        else "pca".
+        Density of a cell around the decoder's output. "auto" is "gaussian": each column
+        has a variance of its own, estimated from the data and bounded away from 0.
+        "isotropic" has one variance for all cells, as probabilistic PCA has.
+        "bernoulli" takes X in [0, 1], or `numeric_scaling="minmax"`. The categories of
+        a table have the probabilities of a softmax.
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
-        Units in which errors of numbers are measured; the network's input is
-        standardised anyhow, but for a `UserNetwork` with `init="random"`. "none" keeps
-        the proportions of the caller's units, as PCA does; "standard" measures each
-        column in its standard deviation; "minmax" in its range; "rank_gauss" replaces
-        values by the normal scores of their ranks. "auto" is "none", and "standard"
-        beside categories.
+        Units in which errors of numbers are measured. The input of the network is
+        standardized in any case, except for a `UserNetwork` with `init="random"`.
+        "none" keeps the proportions of the units of X, as PCA does; "standard" measures
+        each column in its standard deviation; "minmax" in its range; "rank_gauss"
+        replaces values by the normal scores of their ranks. "auto" is "none", and
+        "standard" for tables with categories.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        Which columns hold categories: by name, position or mask. "from_dtype" takes
-        the columns of a frame whose dtype is categorical, string or boolean; None
-        has all columns be numbers. A category is decoded by a softmax; up to 64
-        levels are one-hots, more are random codes of a few numbers.
+        Columns that hold categories: names, positions or a boolean mask. "from_dtype"
+        takes the columns of a frame whose dtype is categorical, string or boolean. None
+        treats all columns as numbers. Categories of up to 64 levels are encoded
+        one-hot, those of more as random codes of a few numbers; each is decoded by a
+        softmax.
     allow_missing : bool, default=False
-        Whether cells may be missing: NaN, None or NA. They count for nothing in the
-        loss, the network is told which they are, and reconstructions fill them.
-        Else they are refused. A column that is empty in `fit` takes no part, with a
-        warning, and comes back missing.
+        Whether cells may be missing: NaN, None or NA. Missing cells do not count in the
+        loss, the network is told which cells are missing, and reconstructions fill
+        them. If False they are an error. A column that is empty in `fit` is left out,
+        with a warning, and comes back missing.
     handle_unknown : {"ignore", "error"}, default="ignore"
-        What to do with categories that were not seen in `fit`: take them for
-        missing, or raise an error. Taken for missing they count for nothing in
-        `score_samples`: such a row may have a larger density than if the level were
-        known. "error" refuses it.
+        What to do with categories that were not seen in `fit`: treat them as missing,
+        or raise an error. Missing cells do not count in `score_samples`: a sample with
+        an unknown category may have a higher density than it would have if the category
+        were known.
     column_weights : dict, array-like of shape (n_features,) or None, default=None
-        What the columns count for in the loss, by name or in their order; 1 where
-        nothing is said. None weighs all columns alike, whatever their kind.
-    whiten : bool, default=False
-        Whether to give codes that are uncorrelated and of unit variance on the
-        training rows. `inverse_transform` takes it back.
+        Weights of the columns in the loss, by name or in their order; a column without
+        one has the weight 1. None gives all columns the same weight, whatever their
+        kind.
+    beta : float, default=1.0
+        Weight of the divergence of the posterior of the code from its prior. Above 1
+        the code is simpler and reconstructs less; 0 leaves an autoencoder.
+    kl_warmup : int, default=0
+        Number of epochs over which that weight rises to `beta`.
+    free_bits : float, default=0.0
+        Divergence of each component, in nats, that costs nothing in training.
+    init : {"auto", "pca", "random"}, default="auto"
+        Where training starts. With "pca" the model is probabilistic PCA before the
+        first step, as a density too, and the epoch with the best bound on the
+        validation set is kept, that before the first step included. If all columns are
+        numbers with normal densities, a hundredth of the trained density remains
+        probabilistic PCA's. "random" has no linear part and no fallback. "auto" is
+        "random" for a :class:`~sk_autoencoder.networks.UserNetwork`, which is then the
+        whole model, else "pca".
     optimizer : {"adam", "adamw", "sgd"}, torch optimizer class or partial of one, \
 default="adamw"
-        What takes the steps. Further arguments of a class come as
+        The optimizer. Pass further arguments of a class as
         `functools.partial(torch.optim.SGD, momentum=0.9)`.
     lr : float or "auto", default="auto"
-        Learning rate. "auto" is 0.002, for "sgd" 0.3, and a class's own default.
+        Learning rate. "auto" is 0.002 for "adam" and "adamw", 0.3 for "sgd", and the
+        default of a class.
     weight_decay : float or "auto", default="auto"
-        "auto" is 0.1 for "adamw", else 0, and a class's own default.
+        Weight decay. "auto" is 0.1 for "adamw", 0 for "adam" and "sgd", and the default
+        of a class.
     lr_schedule : None, float, "cosine" or callable, default=None
-        None keeps the learning rate. A float in (0, 1] multiplies it after each
-        epoch; "cosine" brings it to 0 over `max_epochs`; a callable takes the
-        epoch, from 0, and returns a factor.
+        Factor on `lr` by epoch. None keeps the learning rate; a float in (0, 1]
+        multiplies it after each epoch; "cosine" decreases it to 0 over `max_epochs`; a
+        callable takes the epoch, counted from 0, and returns a factor.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows at most; 0 trains nothing. "auto" makes
-        150 passes, but no fewer than 1,500 steps (15 a row under 100 rows) and no
-        more than 4,000.
+        Maximum number of passes over the training samples; 0 trains nothing. "auto" is
+        150, but at least as many as make 1,500 steps (with fewer than 100 samples, 15
+        steps a sample) and at most as many as make 4,000.
     batch_size : int or "auto", default="auto"
-        Rows in a step. "auto" is a power of two near a 16th of the rows, 32 to 256.
+        Samples in a step. "auto" is a power of two near a 16th of the samples, from 32
+        to 256.
     early_stopping : bool, default=True
-        Whether to hold rows out, stop for want of a gain on them, and keep the
-        epoch that was best on them. With few rows none can be held out.
+        Whether to set a validation set aside, to stop when the loss on it no longer
+        improves, and to keep the epoch that was best on it. With very few samples there
+        is none. Without a validation set the model cannot fall back to PCA where it is
+        worse.
     validation_fraction : float, default=0.1
-        Share of the rows held out, in (0, 1), drawn at random; not used where `fit`
-        is given a validation set, `X_val`.
+        Fraction of the samples in the validation set, in (0, 1), chosen at random; not
+        used if `fit` is given one as `X_val`.
     n_iter_no_change : int or "auto", default="auto"
-        Epochs without a gain after which to stop. "auto" is as many as make 400
-        steps, or six tenths of the steps that the best epoch took if that is more.
+        Number of epochs without improvement after which training stops. "auto" is as
+        many as make 400 steps, or six tenths of the steps up to the best epoch if these
+        are more.
     tol : float, default=0.0
-        Loss on held-out rows that counts as a gain.
+        Decrease of the loss on the validation set that counts as an improvement.
     precision : {"float32", "bf16"}, default="float32"
-        Of the products in training. "bf16" is faster where the processor or the GPU
-        has instructions for it, and the network is large; results, and the linear
-        part of a start from PCA, stay float32 or better.
+        Precision of matrix products in training. "bf16" is faster for large networks if
+        the processor or the GPU has instructions for it. Results, and the linear part
+        of a start from PCA, are computed in float32 or better.
     device : str or torch.device, default="auto"
-        Where to compute. "auto" is a CUDA device where there is one, else the CPU.
+        Device to compute on. "auto" is a CUDA device if there is one, else the CPU.
     callbacks : list of skorch callbacks or None, default=None
-        Called as skorch calls them. Those that look at single batches or gradients
-        slow small networks down.
+        Callbacks, called as skorch calls them. Those that look at single batches or
+        gradients slow small networks down.
     net_params : dict or None, default=None
-        Further arguments of the skorch net, such as `gradient_clip` (1.0, or None)
-        and `weight_average` (0.99, or None).
+        Further arguments of the skorch net, such as `gradient_clip` (1.0, or None) and
+        `weight_average` (0.99, or None).
     warm_start : bool, default=False
-        Whether `fit` goes on from the fit before: weights, optimiser, generators
-        and scales.
+        Whether `fit` continues from the previous fit: its weights, its optimizer's
+        state, its random generators and its scales.
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same result on the same machine, bit for bit. No
-        global generator is touched, but for one draw from numpy's with None.
+        Seed. An int gives the same result on the same machine, bit for bit. The global
+        generators are not used, except that None takes one number from numpy's.
     verbose : int, default=0
-        1 prints skorch's table, a line an epoch; 2 shows a progress bar.
+        1 prints skorch's table, one line per epoch; 2 shows a progress bar.
 
     Attributes
     ----------
     n_components_ : int
-        Numbers in a code, the columns that `transform` gives.
+        Length of a code: the number of columns that `transform` returns.
     n_features_in_ : int
-        Features seen in `fit`.
+        Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X has string column names.
+        Names of the features, if X has column names that are strings.
     mean_ : ndarray of shape (n_features,)
-        Mean of the training rows; NaN for a category.
+        Mean of the training samples; NaN for a category.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Their sum is the share of the training rows' variance that the code explains,
-        as for PCA; it is shared out by the variances of the components.
+        The sum is the fraction of the variance of the training samples that the code
+        explains, as in PCA. It is divided among the components in proportion to their
+        variances.
     loss_curve_ : list of float
-        Mean loss of the training rows, one value an epoch, in nats a row.
+        Mean loss of the training samples, one value per epoch, in nats per sample.
     validation_loss_curve_ : list of float
-        Loss of the held-out rows likewise; empty without any.
+        The same for the validation set; empty without one.
     best_epoch_ : int
-        Epoch whose weights were kept, counted from 1; 0 is before the first.
+        Epoch whose weights were kept, counted from 1; 0 is the state before the first
+        epoch.
     n_iter_ : int
-        Epochs run.
+        Number of epochs.
     kl_per_component_ : ndarray of shape (n_components,)
-        Mean divergence of each component from the prior on the training rows, in
-        nats, largest first: the order of the components, but of a `UserNetwork` with
-        `init="random"`, whose components stay in the encoder's.
+        Mean divergence of each component from the prior on the training samples, in
+        nats, in decreasing order, which is the order of the components. The components
+        of a `UserNetwork` with `init="random"` stay in the order of its encoder.
     active_units_ : int
-        Components that tell something of the rows: whose posterior means have a
-        variance over 0.01.
+        Number of components that depend on the sample: those whose posterior means have
+        a variance above 0.01.
     net_ : skorch.NeuralNet
         The skorch net.
     module_ : torch.nn.Module
         The torch module.
     history_ : skorch.history.History
-        One dict an epoch: losses, batches, seconds.
+        One dict per epoch: losses, batches, seconds.
     device_ : str
         Device that the module is on.
 
@@ -265,24 +277,26 @@ default="adamw"
         self,
         n_components: float | None = 2,
         *,
+        whiten: bool = False,
+        prior: str = "standard",
         hidden_layer_sizes: Sequence[int] | str = "auto",
         activation: str | torch.nn.Module = "gelu",
         dropout: float = 0.0,
         batch_norm: bool = False,
         network: Network | None = None,
         likelihood: str = "auto",
-        beta: float = 1.0,
-        kl_warmup: int = 0,
-        free_bits: float = 0.0,
-        prior: str = "standard",
-        init: str = "auto",
         numeric_scaling: str = "auto",
         categorical_features: Any = "from_dtype",
         allow_missing: bool = False,
         handle_unknown: str = "ignore",
         column_weights: Any = None,
-        whiten: bool = False,
-        optimizer: str | type | partial = "adamw",
+        beta: float = 1.0,
+        kl_warmup: int = 0,
+        free_bits: float = 0.0,
+        init: str = "auto",
+        optimizer: str
+        | type[torch.optim.Optimizer]
+        | partial[torch.optim.Optimizer] = "adamw",
         lr: float | str = "auto",
         weight_decay: float | str = "auto",
         lr_schedule: float | str | Callable[[int], float] | None = None,
@@ -294,30 +308,30 @@ default="adamw"
         tol: float = 0.0,
         precision: str = "float32",
         device: str | torch.device = "auto",
-        callbacks: list | None = None,
+        callbacks: list[Any] | None = None,
         net_params: dict[str, Any] | None = None,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
+        self.whiten = whiten
+        self.prior = prior
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.network = network
         self.likelihood = likelihood
-        self.beta = beta
-        self.kl_warmup = kl_warmup
-        self.free_bits = free_bits
-        self.prior = prior
-        self.init = init
         self.numeric_scaling = numeric_scaling
         self.categorical_features = categorical_features
         self.allow_missing = allow_missing
         self.handle_unknown = handle_unknown
         self.column_weights = column_weights
-        self.whiten = whiten
+        self.beta = beta
+        self.kl_warmup = kl_warmup
+        self.free_bits = free_bits
+        self.init = init
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -359,7 +373,7 @@ default="adamw"
         if self.n_iter_ and varies and 2 * self.active_units_ < self.n_components_:
             warnings.warn(
                 f"expected at least half of n_components={self.n_components_} "
-                f"components to tell something of the rows, got "
+                f"components to tell something about the samples, got "
                 f"active_units_={self.active_units_}: the others are as their prior. "
                 "Pass fewer components, a smaller beta, or free_bits=0.1.",
                 UserWarning,
@@ -367,32 +381,32 @@ default="adamw"
             )
 
     def score_samples(self, X: Any, n_importance: int = 64) -> np.ndarray:
-        """Estimate the log density of each row.
+        """Compute an estimate of the log density of each sample.
 
-        The expectation over the posterior is taken over the same draws for every
-        row and every call: a row's value depends on no other row. `beta` has no part
-        in it.
+        The expectation over the posterior uses the same random numbers for every sample
+        and every call, so that the value of a sample does not depend on other samples.
+        `beta` is not used.
 
-        Trained from PCA on numbers, the density is 0.99 times the network's and 0.01
-        times that of probabilistic PCA: see `init`.
+        If training started from PCA, on columns of numbers, the density is 0.99 times
+        that of the network plus 0.01 times that of probabilistic PCA: see `init`.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
+            Samples with the features of `fit`.
         n_importance : int, default=64
-            Draws for an importance-weighted estimate, which rises to the log density
-            with their number; 1 gives the evidence lower bound, of 16 draws. The
-            network decodes each: time grows in proportion.
+            Number of random codes in the importance-weighted estimate, which increases
+            to the log density with it; 1 gives the evidence lower bound, from 16 random
+            codes. The network decodes each of them: time grows in proportion.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats, of a density in the caller's units; with
-            `numeric_scaling="rank_gauss"` in those of the normal scores. A missing
-            cell counts for nothing, a category not seen in `fit` neither, so that the
-            row may seem more likely; nor do `column_weights`. Always finite: a row
-            whose log density is below all numbers of the dtype has the least of them.
+            In nats, of a density in the units of X; with
+            `numeric_scaling="rank_gauss"` in those of the normal scores. Missing cells
+            do not count, nor do categories that were not seen in `fit`, so that such a
+            sample may seem more likely; `column_weights` are not used. Always finite: a
+            log density below all numbers of the dtype becomes the least of them.
 
         References
         ----------
@@ -403,7 +417,7 @@ default="adamw"
         return self._score_samples(self._check_rows(X), n_importance)
 
     def _score_samples(self, X: Any, n_importance: int = 64) -> np.ndarray:
-        """Estimate the log density of rows that have been validated."""
+        """Compute the estimate for samples that have been validated."""
         if self._plan.needs_unit_interval:
             check_unit_interval(self._plan, X.min(), X.max())
         bound, prior = n_importance == 1, self._fitted.prior
@@ -427,15 +441,15 @@ default="adamw"
                     found + math.log1p(-LINEAR_SHARE), beside + math.log(LINEAR_SHARE)
                 )
             least = torch.finfo(x.dtype).min
-            # No number comes of infinities on both sides: too far away as well.
+            # NaN comes from infinities of both signs: too far away as well.
             return found.nan_to_num(nan=least, neginf=least).clamp_(min=least)
 
         return apply_to_rows(scores, self.net_.module_, X)
 
     def _linear_part(self) -> LinearDensity | None:
-        """Return the probabilistic PCA that is part of the density, where it is.
+        """Return the probabilistic PCA that is part of the density, or None.
 
-        Where nothing was learnt it is all of it.
+        It is no part but all of the density where nothing was learned.
         """
         plan = self._plan
         if not plan.keeps_linear or self.best_epoch_ == 0:
@@ -444,17 +458,17 @@ default="adamw"
         return LinearDensity.of(plan.axes, plan.n_components, noise_variance(plan))
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return the normal distribution of each row's code.
+        """Return the normal distribution of the code of each sample.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
+            Samples with the features of `fit`.
 
         Returns
         -------
         mean, std : ndarray of shape (n_samples, n_components)
-            The mean is what `transform` gives with `whiten=False`.
+            The mean is what `transform` returns with `whiten=False`.
         """
         self._check_is_fitted()
 
@@ -469,25 +483,25 @@ default="adamw"
         return mean[:, self._fitted.order], std[:, self._fitted.order]
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean of `score_samples`, in nats a row; the units of `PCA.score`.
+        """Return the mean of `score_samples`, in nats per sample, as `PCA.score` does.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`, best ones that it has not seen.
+            Samples with the features of `fit`, at best ones that it has not seen.
         y : Ignored
             Not used, present for API consistency by convention.
 
         Returns
         -------
         score : float
-            Mean estimate of the log density; higher is better.
+            Higher is better.
         """
         scores = self.score_samples(X).astype(np.float64)
         with np.errstate(over="ignore"):
             mean = scores.mean()
             if not np.isfinite(mean):
-                # The sum of the least of numbers is no number; their mean is one.
+                # The sum of the least numbers overflows; their mean does not.
                 mean = max((scores / len(scores)).sum(), np.finfo(np.float64).min)
         return float(mean)
 
@@ -498,29 +512,29 @@ default="adamw"
         *,
         noise: bool = True,
     ) -> Any:
-        """Sample rows from the fitted density.
+        """Return random samples from the fitted density.
 
-        Codes are drawn from the prior and decoded, in the dtype of the rows of `fit`,
-        float64 for a matrix of whole numbers; a frame read as a table has its dtypes.
-        The density's own noise is part of a sample, as it is for
-        `KernelDensity.sample`; where probabilistic PCA is a hundredth of the density,
-        a hundredth of the rows are its.
+        Codes are sampled from the prior and decoded. The noise of the density is part
+        of a sample, as in `KernelDensity.sample`. Where probabilistic PCA is a
+        hundredth of the density, a hundredth of the samples are from it.
 
         Parameters
         ----------
         n_samples : int, default=1
-            Rows to draw; 0 or more.
+            How many; 0 or more.
         random_state : int, RandomState instance or None, default=None
-            Draws the codes and the noise.
+            Seed of the codes and the noise.
         noise : bool, default=True
-            Whether to draw each cell from its density around what the decoder gives.
-            False returns the means, and of categories the most probable levels, for
-            the same codes.
+            Whether to sample each cell from its density around the output of the
+            decoder. False returns the means, and the most probable categories, for the
+            same codes.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Rows in the units of `fit`; a frame after `set_output`.
+            Samples in the units of `fit`, and in its dtype; float64 if that was a
+            matrix of integers. A frame after `set_output`, and if `fit` was given a
+            table with categories.
         """
         self._check_is_fitted()
         n_samples = check_scalar(
@@ -549,7 +563,7 @@ default="adamw"
         return self._to_output(given, like=None)
 
     def _draw_codes(self, n_samples: int, generator: torch.Generator) -> Tensor:
-        """Draw the network's codes from the prior."""
+        """Return random codes from the prior, in the units of the network."""
         prior, shape = self._fitted.prior, (n_samples, self._plan.n_components)
         if prior is not None:
             return prior.sample(n_samples, generator)

@@ -44,7 +44,8 @@ class LayerColumns(NumericColumns):
 
     def decode(self, raw: Tensor) -> Tensor:
         """Turn what a decoder gives into outputs."""
-        return self.activation(raw)
+        outputs: Tensor = self.activation(raw)
+        return outputs
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
         """Return outputs less their reconstruction."""

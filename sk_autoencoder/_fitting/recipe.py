@@ -60,7 +60,7 @@ def automatic_epochs(n_rows: int, batch_size: int) -> int:
 
 
 def optimizer_settings(
-    optimizer: str | type[torch.optim.Optimizer] | partial,
+    optimizer: str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer],
     *,
     lr: float | str,
     weight_decay: float | str,
@@ -124,7 +124,7 @@ def optimizer_settings(
     }
 
 
-def _unpacked(optimizer: partial) -> tuple[Any, dict[str, Any]]:
+def _unpacked(optimizer: partial[Any]) -> tuple[Any, dict[str, Any]]:
     """Take a partial optimizer apart into its class and the keyword arguments."""
     if optimizer.args or "params" in optimizer.keywords:
         raise TypeError(

@@ -12,7 +12,9 @@ from sk_autoencoder._columns import LossFunction
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder.networks import MLP, UserNetwork
 
-__all__ = ["TABLE_PARAMETERS", "FitSettings", "likelihood_of"]
+__all__ = ["TABLE_PARAMETERS", "FitSettings", "OptimizerParameter", "likelihood_of"]
+
+OptimizerParameter = str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
 
 # They say how rows become numbers, and cannot change between two fits of one model.
 TABLE_PARAMETERS = ("categorical_features", "allow_missing", "column_weights")
@@ -106,7 +108,7 @@ class FitSettings:
     categorical_features: Any
     allow_missing: bool
     column_weights: Any
-    optimizer: str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
+    optimizer: OptimizerParameter
     lr: float | str
     weight_decay: float | str
     lr_schedule: float | str | Callable[[int], float] | None

@@ -41,8 +41,8 @@ from sk_autoencoder._utils.sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
-    _fit_context,
     _safe_indexing,
+    fit_context,
     validate_parameter_constraints,
 )
 from sk_autoencoder._utils.values import first_line, listed
@@ -221,7 +221,7 @@ default="combined"
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what is normal, from rows that may hold outliers.
 

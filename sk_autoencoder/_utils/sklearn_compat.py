@@ -4,7 +4,8 @@ One door, so that a release of scikit-learn that moves one of these breaks here
 and nowhere else. Tried on scikit-learn 1.6 and 1.9.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -28,14 +29,31 @@ __all__ = [
     "Interval",
     "RealNotInt",
     "StrOptions",
-    "_fit_context",
     "_safe_indexing",
     "_safe_set_output",
     "feature_names_in",
+    "fit_context",
     "in_output_container",
     "output_kind",
     "validate_parameter_constraints",
 ]
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
+    """Return the decorator of `fit` that validates parameters, with types.
+
+    Parameters
+    ----------
+    prefer_skip_nested_validation : bool
+        Whether estimators inside need not validate theirs.
+    """
+    decorator: Callable[[Method], Method] = _fit_context(
+        prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
+    return decorator
 
 
 def output_kind(estimator: BaseEstimator) -> str:
