@@ -24,7 +24,7 @@ from sk_autoencoder._estimators.validation import (
 )
 from sk_autoencoder._fitting.build import install_pca
 from sk_autoencoder._fitting.compatibility import refuse_changes
-from sk_autoencoder._fitting.fit import FittedModel, prepare_fit, prepare_pass
+from sk_autoencoder._fitting.fit import FittedModel, prepare_fit
 from sk_autoencoder._fitting.pca_comparison import compare_with_pca
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import validation_errors
@@ -294,8 +294,13 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
         with self._undisturbed(goes_on=True):
             before = self._previous_fit()
             rows, table = self._training_rows(X, before, is_pass=True)
-            fitting = prepare_pass(
-                self._settings(), rows, table, before, interrupts=interrupts
+            fitting = prepare_fit(
+                self._settings(),
+                rows,
+                table,
+                before,
+                is_pass=True,
+                interrupts=interrupts,
             )
             self._set_fitted_attributes(fitting.complete(), rows.dtype)
         return self

@@ -54,6 +54,30 @@ class _Asked:
         return self.table is None and likelihood.needs_unit_interval
 
     @property
+    def loss(self) -> str:
+        """Name of the parameter that says how reconstructions are scored."""
+        return "likelihood" if self.settings.objective.is_variational else "loss"
+
+    @property
+    def loss_value(self) -> Any:
+        """Value of that parameter, where it is not "auto"."""
+        settings = self.settings
+        return settings.loss if self.loss == "loss" else settings.likelihood
+
+    @property
+    def loss_of_logits(self) -> str:
+        """That parameter, with a value that takes logits."""
+        if self.loss == "likelihood":
+            return "likelihood='bernoulli'"
+        return "loss='binary_cross_entropy'"
+
+    @property
+    def init(self) -> str:
+        """The start, as the user knows it."""
+        is_auto = self.settings.init == "auto"
+        return "'auto', which is 'random' for a UserNetwork" if is_auto else "'random'"
+
+    @property
     def categories(self) -> list[Any]:
         """Names of the columns of categories."""
         columns = () if self.table is None else self.table.columns
@@ -100,22 +124,10 @@ REFUSALS = (
         instead="Pass network=None, or rows without them.",
     ),
     _Refusal(
-        when=lambda s, asked: (
-            _gives_logits(s)
-            and not asked.takes_logits
-            and not s.objective.is_variational
-        ),
-        expected="outputs='auto' or 'data' for loss={s.likelihood!r}",
+        when=lambda s, asked: _gives_logits(s) and not asked.takes_logits,
+        expected="outputs='auto' or 'data' for {asked.loss}={s.likelihood!r}",
         got="outputs='logits', from which only binary cross-entropy is computed",
-        instead="Pass outputs='auto' to UserNetwork, or loss='binary_cross_entropy'.",
-    ),
-    _Refusal(
-        when=lambda s, asked: (
-            _gives_logits(s) and not asked.takes_logits and s.objective.is_variational
-        ),
-        expected="outputs='auto' or 'data' for likelihood={s.likelihood!r}",
-        got="outputs='logits', from which only binary cross-entropy is computed",
-        instead="Pass outputs='auto' to UserNetwork, or likelihood='bernoulli'.",
+        instead="Pass outputs='auto' to UserNetwork, or {asked.loss_of_logits}.",
     ),
     # -- the number of components ----------------------------------------------------
     _Refusal(
@@ -158,16 +170,9 @@ REFUSALS = (
         instead="Pass init='random', or pretrain=None.",
     ),
     _Refusal(
-        when=lambda s, _: s.is_ordered and s.init == "random",
-        expected="init='pca' for ordered=True",
-        got="init='random'",
-        because="only components that start as PCA's have an order",
-        instead="Pass init='pca'.",
-    ),
-    _Refusal(
         when=lambda s, _: s.is_ordered and s.start != "pca",
         expected="init='pca' for ordered=True",
-        got="init='auto', which is 'random' for a UserNetwork",
+        got="init={asked.init}",
         because="only components that start as PCA's have an order",
         instead="Pass init='pca'.",
     ),
@@ -183,17 +188,9 @@ REFUSALS = (
         instead="Pass e.g. noise_level=0.15.",
     ),
     _Refusal(
-        when=lambda s, asked: (
-            asked.table is not None and s.likelihood not in (*OF_TABLES, "bernoulli")
-        ),
-        expected="loss='auto' for a table whose columns have a likelihood each",
-        got="loss={s.loss!r}",
-        instead="Pass 'auto', or encode the columns first.",
-    ),
-    _Refusal(
-        when=lambda s, asked: asked.table is not None and s.likelihood == "bernoulli",
-        expected="likelihood='auto' for a table whose columns have a likelihood each",
-        got="likelihood='bernoulli'",
+        when=lambda s, asked: asked.table is not None and s.likelihood not in OF_TABLES,
+        expected="{asked.loss}='auto' for a table whose columns have a likelihood each",
+        got="{asked.loss}={asked.loss_value!r}",
         instead="Pass 'auto', or encode the columns first.",
     ),
     # -- validation ------------------------------------------------------------------

@@ -43,7 +43,7 @@ from sk_autoencoder._utils.threads import threads_for
 # and more than a curve can show. A stream has no end, and each pass copies the history.
 HISTORY_OF_PASSES = 10_000
 
-__all__ = ["FittedModel", "Fitting", "prepare_fit", "prepare_pass"]
+__all__ = ["FittedModel", "Fitting", "prepare_fit"]
 
 # Rows after which `partial_fit` no longer moves the mean, the scales and the axes: a
 # network cannot follow units that keep changing, and these then know theirs to one
@@ -126,6 +126,7 @@ class FittedModel:
         return self.moments.explained_by_prefix(self.prefix_errors)[: self.plan.n_kept]
 
 
+@dataclass(kw_only=True)
 class Fitting:
     """A fit that is ready for its first training step.
 
@@ -140,34 +141,28 @@ class Fitting:
     before : FittedModel or None
         What the fit goes on from.
     is_pass : bool
-        Whether it is one pass over some of many rows.
+        Whether it is one pass over some of many samples: one epoch, on all of them.
     moments : LatentMoments or None
         Where the net has been trained already.
+    pretraining : Pretraining or None
+        Where layers are trained one by one first.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        net: AutoEncoderNet,
-        rows: RowDataset,
-        interrupts: Interrupts,
-        *,
-        before: FittedModel | None = None,
-        is_pass: bool = False,
-        pretrains: bool = False,
-        moments: LatentMoments | None = None,
-    ) -> None:
-        self.plan, self.net, self.rows = plan, net, rows
-        self.interrupts, self.before, self.is_pass = interrupts, before, is_pass
-        self.moments = moments
-        self._how: Any = {"epochs": 1, "hold_out": False} if is_pass else {}
-        self._pretraining: Pretraining | None = None
-        if pretrains:
-            self._pretraining = Pretraining(net, plan, **self._how)
-        self._prefix_net = None if before is None else before.prefix_net
+    plan: Plan
+    net: AutoEncoderNet
+    rows: RowDataset
+    interrupts: Interrupts
+    before: FittedModel | None = None
+    is_pass: bool = False
+    moments: LatentMoments | None = None
+    pretraining: Pretraining | None = None
+
+    def __post_init__(self) -> None:
+        self._epochs = 1 if self.is_pass else None
+        self._prefix_net = None if self.before is None else self.before.prefix_net
         self._stays_pca = False
-        if moments is None:
-            write_plan(net, plan)
+        if self.moments is None:
+            write_plan(self.net, self.plan)
 
     def complete(self) -> FittedModel:
         """Train, order and whiten, as far as that is asked for.
@@ -187,13 +182,20 @@ class Fitting:
 
     def _trained(self) -> FittedModel:
         """Train the layers one by one, where that is asked for, and then the net."""
-        plan, net, before, how = self.plan, self.net, self.before, self._how
+        plan, net, before = self.plan, self.net, self.before
         pretrained: tuple[dict[str, Any], ...] = ()
-        if self._pretraining is not None:
-            pretrained = self._pretraining.run(self.rows, self.interrupts)
+        if self.pretraining is not None:
+            pretrained = self.pretraining.run(self.rows, self.interrupts)
         moments = self.moments
         if moments is None:
-            moments = train(net, plan, self.rows, interrupts=self.interrupts, **how)
+            moments = train(
+                net,
+                plan,
+                self.rows,
+                interrupts=self.interrupts,
+                epochs=self._epochs,
+                hold_out=not self.is_pass,
+            )
         if before is None:
             return FittedModel(plan, net, moments, pretrained=pretrained)
         errors = None
@@ -207,7 +209,13 @@ class Fitting:
         if self._prefix_net is None:
             self._prefix_net = build_prefix_net(plan, net.module_)
         errors = train_prefixes(
-            plan, net, self._prefix_net, rows, interrupts=self.interrupts, **self._how
+            plan,
+            net,
+            self._prefix_net,
+            rows,
+            interrupts=self.interrupts,
+            epochs=self._epochs,
+            hold_out=not self.is_pass,
         )
         if fitted.prefix_errors is not None:
             errors = fitted.prefix_errors + errors
@@ -225,10 +233,11 @@ class Fitting:
 def prepare_fit(
     settings: FitSettings,
     X: Any,
-    table: Table | None = None,
-    before: FittedModel | None = None,
+    table: Table | None,
+    before: FittedModel | None,
     X_val: Any = None,
     *,
+    is_pass: bool = False,
     interrupts: Interrupts,
 ) -> Fitting:
     """Prepare a fit to samples, up to its first step.
@@ -237,85 +246,68 @@ def prepare_fit(
     ----------
     settings : FitSettings
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Checked rows.
+        Checked samples.
     table : Table or None
         How they were read, where they are not numbers alone.
     before : FittedModel or None
         To go on from.
     X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
-        The caller's validation set, checked; None holds rows of X out.
+        The caller's validation set, checked; None takes one from X.
+    is_pass : bool
+        Whether it is one pass, over samples that are some of many.
     interrupts : Interrupts
     """
-    _warn_of_network(settings.network, X)
-    statistics = _statistics(X, table)
     validates = X_val is not None
-    if before is not None:
+    statistics = _statistics(X, table)
+    if before is None or not is_pass:
+        _warn_of_network(settings.network, X)
+    if before is None and settings.searches_components and not is_pass:
+        interrupts.keeps = False  # of several fits none is the one that was asked for
+        (plan, net, moments), rows = fit_fewest(
+            settings, X, statistics, table, X_val, interrupts=interrupts
+        )
+        return Fitting(
+            plan=plan, net=net, rows=rows, interrupts=interrupts, moments=moments
+        )
+    if before is None:
+        plan = plan_fit(
+            settings, X, statistics, table, more_to_come=is_pass, validates=validates
+        )
+        net = build_net(plan)
+    else:
+        net = before.net
         plan = plan_continuation(
             settings,
             before.plan,
-            before.net,
+            net,
             X.shape,
             prefix_net=before.prefix_net,
             validates=validates,
         )
         check_statistics(plan, statistics)
-        _check_validation(plan, X_val)
-        rows = make_rows(plan, X, X_val)
-        return Fitting(plan, before.net, rows, interrupts, before=before)
-    if settings.searches_components:
-        interrupts.keeps = False  # of several fits none is the one that was asked for
-        (plan, net, moments), rows = fit_fewest(
-            settings, X, statistics, table, X_val, interrupts=interrupts
-        )
-        return Fitting(plan, net, rows, interrupts, moments=moments)
-    plan = plan_fit(settings, X, statistics, table, validates=validates)
-    _check_validation(plan, X_val)
-    net = build_net(plan)
+        # A table's scales and categories are those of its first samples.
+        is_new = plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES
+        if is_pass and table is None and is_new:
+            plan = with_more_rows(plan, X, statistics)
+    if X_val is not None:
+        with validation_errors():
+            check_statistics(plan, _statistics(X_val, table))
     rows = make_rows(plan, X, X_val)
-    plan = with_pca_loss(plan, net, rows)
-    return Fitting(plan, net, rows, interrupts, pretrains=settings.is_pretrained)
-
-
-def prepare_pass(
-    settings: FitSettings,
-    X: Any,
-    table: Table | None,
-    before: FittedModel | None,
-    *,
-    interrupts: Interrupts,
-) -> Fitting:
-    """Prepare one pass over rows that are some of many.
-
-    Parameters
-    ----------
-    settings : FitSettings
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Checked rows.
-    table : Table or None
-        How they were read, where they are not numbers alone.
-    before : FittedModel or None
-        Of the rows before; None for the first.
-    interrupts : Interrupts
-    """
-    statistics = _statistics(X, table)
+    pretraining = None
     if before is None:
-        _warn_of_network(settings.network, X)
-        plan = plan_fit(settings, X, statistics, table, more_to_come=True)
-        net = build_net(plan)
-        rows = make_rows(plan, X)
         plan = with_pca_loss(plan, net, rows)
-        return Fitting(
-            plan, net, rows, interrupts, is_pass=True, pretrains=settings.is_pretrained
-        )
-    plan = plan_continuation(
-        settings, before.plan, before.net, X.shape, prefix_net=before.prefix_net
+        if settings.is_pretrained:
+            epochs = 1 if is_pass else None
+            pretraining = Pretraining(net, plan, epochs=epochs, hold_out=not is_pass)
+    return Fitting(
+        plan=plan,
+        net=net,
+        rows=rows,
+        interrupts=interrupts,
+        before=before,
+        is_pass=is_pass,
+        pretraining=pretraining,
     )
-    check_statistics(plan, statistics)
-    # A table's scales and categories are those of its first rows.
-    if table is None and plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES:
-        plan = with_more_rows(plan, X, statistics)
-    rows = make_rows(plan, X)
-    return Fitting(plan, before.net, rows, interrupts, before=before, is_pass=True)
 
 
 def _warn_of_network(network: Network | None, X: Any) -> None:
@@ -354,10 +346,3 @@ def _whitened(fitted: FittedModel, rows: RowDataset) -> FittedModel:
 
 def _statistics(X: Any, table: Table | None) -> ColumnStatistics:
     return ColumnStatistics.of(X) if table is None else table.statistics(X)
-
-
-def _check_validation(plan: Plan, X_val: Any) -> None:
-    """Refuse a validation set that the plan's likelihood or float32 cannot take."""
-    if X_val is not None:
-        with validation_errors():
-            check_statistics(plan, _statistics(X_val, plan.table))
