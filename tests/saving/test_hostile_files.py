@@ -126,8 +126,7 @@ ARRAYS = {
     "a moment that is one number": (
         "plain",
         moment_at_step,
-        "an array '0035 state._fitted.net.optimizer.state.0.step' that is not there, "
-        "or twice",
+        "an array '0035 NetState.optimizer.state.0.step' that is not there, or twice",
     ),
     "a moment of another shape": (
         "plain",

@@ -263,7 +263,7 @@ def first_array(header):
 def plan(inner):
     pairs = inner["state"]["$dict"]
     fitted = next(value for key, value in pairs if key == "_fitted")["$model"]
-    parts = fitted["$dict"]
+    parts = fitted["fields"]["$dict"]
     return next(value for key, value in parts if key == "plan")["fields"]["$dict"]
 
 
