@@ -14,6 +14,12 @@ __all__ = ["N_BINS", "VALUES_KEPT", "Bins"]
 # Real rows that are redrawn within such bins are told from real rows with an AUC of .50
 # to .55; twice as many bins gained nothing.
 N_BINS = 32
+# In the tails a bin of that share is wide, and its mean says little: it is cut where it
+# gets wider than this part of the standard deviation and has this share of the rows.
+# For a few bins more, bins' means in place of numbers are off by half as much: by .09
+# standard deviations instead of .20 on average over the columns of California housing,
+# and by .09 instead of .17 over those of Taiwanese credit.
+WIDEST, N_NARROW_BINS = 0.25, 256
 # Training values a bin that are kept, to draw numbers that were seen.
 VALUES_KEPT = 1000
 # Standard deviations beyond which a bin's mean no longer moves the network's input.
@@ -26,7 +32,8 @@ class Bins:
 
     A column of at most `N_BINS` distinct values has a bin for each. Otherwise a value
     that a share of 1 / `N_BINS` of the rows has is a bin of its own, as zero or a cap
-    often is, and of the others, in order, as many form a bin as reach that share.
+    often is, and of the others, in order, as many form a bin as reach that share, fewer
+    where they lie far apart.
 
     Attributes
     ----------
@@ -66,7 +73,7 @@ class Bins:
                 "expected finite numbers, got infinity. Replace it, or drop the rows."
             )
         distinct, counts = np.unique(seen, return_counts=True)
-        first = _first_of_bins(counts)
+        first = _first_of_bins(distinct, counts)
         last = np.append(first[1:], len(distinct)) - 1
         edges = _between(distinct[last[:-1]], distinct[first[1:]])
         sizes = np.add.reduceat(counts, first)
@@ -135,12 +142,14 @@ class Bins:
         return {name: v for name, v in self.__dict__.items() if name != "_kept"}
 
 
-def _first_of_bins(counts: np.ndarray) -> np.ndarray:
-    """Return the position of each bin's first distinct value, from their counts."""
+def _first_of_bins(distinct: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the position of each bin's first value among the distinct ones."""
     if len(counts) <= N_BINS:
         return np.arange(len(counts))
-    share = counts.sum() / N_BINS
     total = np.cumsum(counts)
+    share, least = total[-1] / N_BINS, total[-1] / N_NARROW_BINS
+    with np.errstate(over="ignore"):  # no value lies beyond infinity
+        ends = distinct + WIDEST * _deviation(distinct, counts)
     spikes = np.append(np.flatnonzero(counts >= share), len(counts))
     first, start = [], 0
     while start < len(counts):
@@ -150,9 +159,19 @@ def _first_of_bins(counts: np.ndarray) -> np.ndarray:
             start += 1
             continue
         before = total[start] - counts[start]
-        full = int(np.searchsorted(total, before + share))
-        start = min(full + 1, int(spike))
+        full = np.searchsorted(total, before + share) + 1
+        enough = np.searchsorted(total, before + least) + 1
+        beyond = np.searchsorted(distinct, ends[start], side="right")
+        start = int(min(full, max(enough, beyond), spike))
     return np.array(first)
+
+
+def _deviation(distinct: np.ndarray, counts: np.ndarray) -> float:
+    """Return the standard deviation of values that come so often."""
+    # In units of the largest: a square may be too large for a number.
+    largest = float(np.abs(distinct[[0, -1]]).max())
+    values, shares = distinct / largest, counts / counts.sum()
+    return float(np.sqrt(shares @ (values - shares @ values) ** 2)) * largest
 
 
 def _between(below: np.ndarray, above: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sk_autoencoder._columns.bins import N_BINS, VALUES_KEPT, Bins
+from sk_autoencoder._columns.bins import N_BINS, N_NARROW_BINS, VALUES_KEPT, Bins
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 # Few distinct values, many, and spikes among them.
@@ -58,6 +58,21 @@ def test_bins_of_several_values_hold_a_share_of_the_rows_and_spikes_one_value(va
         assert len(own) == 1 or (own < share).all()
 
 
+def test_bins_are_narrow_in_the_tails():
+    values = np.sort(np.random.default_rng(0).lognormal(0, 1.5, size=4000))
+    bins = Bins.of(values)
+    levels = bins.encode(values)
+    n_least = 1 + len(values) // N_NARROW_BINS
+    for level in range(bins.n_bins):
+        own = values[levels == level]
+        # What comes after the fewest rows is near the first value.
+        assert (own[n_least:] <= own[0] + 0.25 * values.std()).all()
+        assert level == bins.n_bins - 1 or len(own) >= n_least - 1
+    assert N_BINS < bins.n_bins < 1.5 * N_BINS
+    errors = values - bins.means[levels]
+    assert np.sqrt(np.mean(errors**2)) < 0.35 * values.std()
+
+
 @given(COLUMNS)
 def test_means_reproduce_the_column_and_lie_in_their_bins(values):
     bins = Bins.of(values)
@@ -94,7 +109,6 @@ def test_positions_are_mid_ranks_and_clipped_standardized_means(values):
 def test_standardized_means_have_unit_variance_over_the_rows():
     bins = Bins.of(np.random.default_rng(0).normal(7, 3, size=1000))
     scores = bins.positions[:, 1]
-    assert bins.n_bins == N_BINS
     assert (bins.counts @ scores) / 1000 == pytest.approx(0, abs=1e-12)
     assert (bins.counts @ scores**2) / 1000 == pytest.approx(1)
 
