@@ -26,10 +26,12 @@ from sk_autoencoder.networks._layers import (
 
 __all__ = ["ConvNet"]
 
+# Of signals, with one side, and of images, with two.
 POOLINGS = {
     "max": (nn.MaxPool1d, nn.MaxPool2d),
     "average": (nn.AvgPool1d, nn.AvgPool2d),
 }
+# By the number of sides: a convolution, its transpose, and a norm.
 LAYERS = {
     1: (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d),
     2: (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d),
@@ -97,6 +99,7 @@ class ConvNet(Network):
 
     reads_cells: ClassVar[bool] = True
 
+    # Chosen on USPS and Fashion-MNIST (decisions/0021-convolutional-defaults.md).
     def __init__(
         self,
         input_shape: Sequence[int] | None = None,
@@ -149,8 +152,9 @@ class ConvNet(Network):
         encoder.append(linear(sizes[-1], n_encoder_outputs, generator))
         sizes = (n_components, *reversed(self.hidden_layer_sizes))
         decoder = hidden_layers((*sizes, math.prod(last)), self.activation, generator)
-        # Convolutions after repeated pixels take a fifth to a quarter less time so, as
-        # measured on the CPU; the encoder's and transposed ones do not gain.
+        # On the CPU convolutions after repeated pixels take a fifth to a quarter less
+        # time so; the encoder's and transposed ones gain nothing
+        # (decisions/0022-convolutions-on-the-cpu.md).
         decoder.append(Reshape(last, channels_last=self.upsampling == "nearest"))
         for before, after in pairwise(reversed(shapes)):
             decoder += self._up(before, after, generator)

@@ -18,6 +18,8 @@ from sk_autoencoder.networks._layers import (
 
 __all__ = ["MLP", "HiddenActivations"]
 
+# What "auto" is: before a code that is smaller than all layers, and where all layers
+# side by side are the code.
 BOTTLENECK_SIZES = (256, 128)
 STACK_SIZES = (256, 256, 256)
 

@@ -110,4 +110,5 @@ def mosaic_size(rows: dict[str, np.ndarray]) -> tuple[float, float]:
 
 
 def _gap(height: int) -> int:
+    """Return the pixels between images: a tenth of their height."""
     return max(1, height // 10)
