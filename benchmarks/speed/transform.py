@@ -67,6 +67,7 @@ LATENCY = 2.0
 
 OURS = "transform"
 OURS_OUT = "transform, out="
+DEFINITION = "what defines it, a chunk at a time"
 HAND = "hand-written loop"
 HAND_BARE = "hand-written loop, not standardising"
 WHOLE = "one pass over all rows"
@@ -76,6 +77,7 @@ FLOOR = "matrix products alone"
 NAMES = {"pca": "with the linear part of a start from PCA", "random": "nothing beside"}
 
 Turn = Callable[[], object]
+Pass = Callable[[Tensor], Tensor]
 
 
 def rows_of(n_rows: int, n_columns: int) -> np.ndarray:
@@ -114,7 +116,7 @@ class Standardised(nn.Module):
 
 
 @torch.inference_mode()
-def by_hand(X: np.ndarray, layers: nn.Module, chunk: int = CHUNK) -> np.ndarray:
+def by_hand(X: np.ndarray, layers: Pass, chunk: int = CHUNK) -> np.ndarray:
     """Run rows through layers as a careful user would: chunks into one array."""
     rows = torch.from_numpy(X)
     codes = rows.new_empty(len(X), layers(rows[:1]).shape[1])
@@ -157,6 +159,7 @@ def forward_passes(
     return {
         OURS: lambda: estimator.transform(X),
         OURS_OUT: lambda: estimator.transform(X, out=codes),
+        DEFINITION: lambda: by_hand(X, estimator.module_.encode),
         HAND: lambda: by_hand(X, layers),
         HAND_BARE: lambda: by_hand(X, bare),
         WHOLE: lambda: by_hand(X, layers, len(X)),
@@ -170,9 +173,12 @@ def widths(X: np.ndarray, init: str, args: argparse.Namespace) -> dict[str, Turn
     estimator = fitted(X, SIZES, init, args)
     layers = Standardised(estimator).eval()
     wide, wide_layers = X.astype(np.float64), copy.deepcopy(layers).double()
+    module, wide_module = estimator.module_, copy.deepcopy(estimator.module_).double()
     return {
         f"{OURS}, float32": lambda: estimator.transform(X),
         f"{OURS}, float64": lambda: estimator.transform(wide),
+        f"{DEFINITION}, float32": lambda: by_hand(X, module.encode),
+        f"{DEFINITION}, float64": lambda: by_hand(wide, wide_module.encode, CHUNK // 2),
         f"{HAND}, float32": lambda: by_hand(X, layers),
         f"{HAND}, float64": lambda: by_hand(wide, wide_layers, CHUNK // 2),
     }

@@ -219,11 +219,11 @@ class NumericColumns(Columns):
         return x - self._to_centred(self.likelihood.inverse_link(raw))
 
     def _to_rows(self, y: Tensor) -> Tensor:
-        return self._to_centred(y) + self.mean
+        return self._to_centred(y).add_(self.mean)
 
     def _to_centred(self, y: Tensor) -> Tensor:
         if self._has_offset:
-            y = y - self.offset
+            return (y - self.offset).mul_(self.output_unit)
         return y * self.output_unit
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:

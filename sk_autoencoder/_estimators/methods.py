@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -23,7 +22,8 @@ from sk_autoencoder._estimators.validation import (
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.chunks import apply_to_rows, sum_over_rows
-from sk_autoencoder._inference.fast import FastEncoder
+from sk_autoencoder._inference.errors import squared_errors, sums_of_squares
+from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.shapes import Shape, flat_rows, refuse_foreign_frame, shaped
@@ -92,7 +92,9 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     ) -> np.ndarray:
         """Encode samples that have been validated."""
         module = self.net_.module_
-        return apply_to_rows(FastEncoder.encode, module, rows, check=check, out=out)
+        return apply_to_rows(
+            AutoEncoderModule.encode, module, rows, check=check, out=out
+        )
 
     def inverse_transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
         """Return the samples that codes are decoded to.
@@ -130,10 +132,9 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             shape = self._row_shape or (self.n_features_in_,)
             flat = validate_out(self, out, codes, *shape)
         rows = apply_to_rows(
-            FastEncoder.decode,
+            AutoEncoderModule.decode,
             self.net_.module_,
             codes,
-            are_codes=True,
             check=check,
             out=flat,
         )
@@ -159,7 +160,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _reconstruct(self, rows: Any, *, check: Check = None) -> np.ndarray:
         """Reconstruct samples that have been validated."""
         module = self.net_.module_
-        return apply_to_rows(FastEncoder.reconstruct, module, rows, check=check)
+        return apply_to_rows(AutoEncoderModule.reconstruct, module, rows, check=check)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Return the squared errors of the reconstructions of samples.
@@ -183,8 +184,8 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         self._check_is_fitted()
 
-        def squared(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
-            squares = forward.squares(x)
+        def squared(module: AutoEncoderModule, x: Tensor) -> Tensor:
+            squares = squared_errors(module, x)
             return squares if per_feature else squares.sum(dim=1)
 
         rows, check = self._validate_rows(X)
@@ -229,13 +230,9 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _explained_variance(self, rows: Any, check: Check) -> float:
         """Compute the explained variance ratio of rows in use, by the mean codes."""
-
-        def squares(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
-            error = forward.errors(x).square_().sum(dim=1)
-            total = forward.centered_targets(x).square_().sum(dim=1)
-            return torch.stack([error, total], dim=1)
-
-        error, total = sum_over_rows(squares, self.net_.module_, rows, check=check)
+        error, total = sum_over_rows(
+            sums_of_squares, self.net_.module_, rows, check=check
+        )
         if total == 0:
             return 1.0 if error == 0 else 0.0
         return float(1 - error / total)

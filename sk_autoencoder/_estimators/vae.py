@@ -23,7 +23,6 @@ from sk_autoencoder._inference.density import (
     balanced_draws,
     log_density,
 )
-from sk_autoencoder._inference.fast import FastEncoder
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._objectives import Variational
 from sk_autoencoder._objectives.variational import split_statistics
@@ -428,14 +427,16 @@ default="adamw"
         def network(module: AutoEncoderModule, x: Tensor) -> Tensor:
             return log_density(module, x, noise, prior, bound=bound).double()
 
-        def scores(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
-            found = network(forward.module, x)
+        def scores(module: AutoEncoderModule, x: Tensor) -> Tensor:
+            x = x - module.columns.mean
+            found = network(module, x)
             far = ~found.isfinite()
             if far.any():
                 # float32 overflows long before the log density does.
-                found[far] = network(forward.in_float64.module, x[far].double())
+                wide = in_dtype(module, torch.float64)
+                found[far] = network(wide, x[far].double())
             if linear is not None:
-                unit = forward.module.columns.loss_scale.double()
+                unit = module.columns.loss_scale.double()
                 beside = linear.log_prob(x.double() / unit) - unit.log().sum()
                 found = torch.logaddexp(
                     found + math.log1p(-LINEAR_SHARE), beside + math.log(LINEAR_SHARE)
@@ -472,9 +473,9 @@ default="adamw"
         """
         self._check_is_fitted()
 
-        def both(forward: FastEncoder, x: Tensor, out: Tensor | None) -> Tensor:
-            module = forward.module
-            mean, log_variance = split_statistics(module.encoder_output(x))
+        def both(module: AutoEncoderModule, x: Tensor) -> Tensor:
+            encoder_output = module.encoder_output(x - module.columns.mean)
+            mean, log_variance = split_statistics(encoder_output)
             return torch.cat([mean, torch.exp(0.5 * log_variance)], dim=1)
 
         rows = self._check_rows(X)

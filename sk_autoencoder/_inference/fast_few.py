@@ -1,11 +1,11 @@
 """The forward pass of a few rows, by numpy.
 
-To call torch takes longer than to compute a row: the dozen calls of `FastEncoder` make
-up twice the time that PCA needs for a row, the same by numpy less than half of it. Like
-there, the module is read as it is at the call, and nothing is kept. The results are the
-same to rounding.
+To call torch takes longer than to compute a row: the dozen calls that
+`AutoEncoderModule.encode` makes take twice as long as PCA needs for a row, the same by
+numpy less than half of that. The module is read as it is at the call, and nothing is
+kept: a change of the weights cannot be missed. The results are the same to rounding.
 
-What is not known here is `FastEncoder`'s to do.
+What is not known here, torch computes.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from sk_autoencoder._columns import Likelihood, NumericColumns
+from sk_autoencoder._inference.fast import Unsupported
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import (
     PCAResidualDecoder,
@@ -27,7 +28,6 @@ from sk_autoencoder.networks._layers import Dropout
 
 __all__ = [
     "FEW_ROWS",
-    "Unsupported",
     "numpy_decode",
     "numpy_encode",
     "numpy_reconstruct",
@@ -36,10 +36,6 @@ __all__ = [
 # torch catches up at 30 rows. But of products of more than a few rows numpy's library
 # gives a share to a second thread, and waits for it where another process has the core.
 FEW_ROWS = 4
-
-
-class Unsupported(Exception):
-    """A part of the module is not known here."""
 
 
 def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:

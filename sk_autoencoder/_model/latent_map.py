@@ -121,3 +121,18 @@ class LatentMapLayer(Float64Buffers):
     def width(self) -> int:
         """Components in a code, where there is a map."""
         return 0 if self.map is None else len(self.map.offset)
+
+    def to_users(self, code: Tensor) -> Tensor:
+        """Turn the network's codes (n, k) into the users'."""
+        if self.map is None:
+            return code
+        code = code - self.offset
+        return code.mul_(self.matrix) if self.matrix.ndim == 1 else code @ self.matrix
+
+    def to_network(self, code: Tensor) -> Tensor:
+        """Turn the users' codes, or their first components (n, j), into a network's."""
+        if self.map is None:
+            return code
+        j, inverse = code.shape[1], self.inverse
+        code = code * inverse[:j] if inverse.ndim == 1 else code @ inverse[:j, :j]
+        return code.add_(self.offset[:j])

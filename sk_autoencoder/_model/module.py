@@ -1,4 +1,4 @@
-"""The forward pass."""
+"""The forward pass: in training, and from a user's samples to codes and back."""
 
 from torch import Tensor, nn
 
@@ -11,11 +11,12 @@ __all__ = ["AutoEncoderModule"]
 class AutoEncoderModule(TrainableModule):
     """An encoder and a decoder between two faces of the columns.
 
-    It takes *centred* rows, `x - mean`, as the batches bring them. `network_code` is
-    never random. What users see of rows and codes is computed by `FastEncoder` in
-    `_inference/fast.py`, which reads this module.
+    `encode` and `decode` are what `transform` and `inverse_transform` mean: they take
+    samples X and codes Z as users see them, in the module's dtype. All else takes
+    *centered* samples x = X - mean, as the batches bring them. Only `forward` is ever
+    random.
 
-    **Shape**: rows (n, n_features); codes (n, n_components).
+    **Shape**: samples (n, n_features); codes (n, n_components).
 
     Parameters
     ----------
@@ -92,6 +93,32 @@ class AutoEncoderModule(TrainableModule):
         raw, encoder_output = output
         reconstruction = self.columns.per_sample_loss(raw, x) / self.loss_unit
         return reconstruction + self.objective.per_sample_terms(encoder_output)
+
+    def encode(self, X: Tensor) -> Tensor:
+        """Turn samples into the codes that users see: what `transform` means."""
+        code = self.code(X - self.columns.mean)
+        return code if self.shown is None else code[:, self.shown]
+
+    def decode(self, Z: Tensor) -> Tensor:
+        """Turn codes into samples: what `inverse_transform` means."""
+        # A copy, because a module of the user's own may write to its input.
+        return self.columns.decode(self.decoder_output(Z.clone()))
+
+    def reconstruct(self, X: Tensor) -> Tensor:
+        """Encode samples and decode all components of their codes."""
+        return self.columns.decode(
+            self.decoder_output(self.code(X - self.columns.mean))
+        )
+
+    def code(self, x: Tensor) -> Tensor:
+        """Turn centered samples into the components that are needed to decode them."""
+        return self.latent_map.to_users(self.network_code(x))[:, : self.kept]
+
+    def decoder_output(self, Z: Tensor) -> Tensor:
+        """Run the decoder on codes, or on the first components of ordered ones."""
+        is_prefix = Z.shape[1] < self.latent_map.width
+        decoder = (self.prefixes if is_prefix else None) or self.decoder
+        return decoder(self.latent_map.to_network(Z))
 
     def network_code(self, x: Tensor) -> Tensor:
         """Turn centred rows into the network's own codes."""

@@ -17,6 +17,7 @@ from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.vae import VAETransformer
 from sk_autoencoder._inference.chunks import apply_to_rows
+from sk_autoencoder._inference.errors import squared_errors
 from sk_autoencoder._outliers.robust import RobustScales
 from sk_autoencoder._outliers.rows import level_shares, numbers_of
 from sk_autoencoder._saving.checks import need
@@ -210,7 +211,7 @@ def cell_errors(
     if is_category.any():
         module = estimator.net_.module_
         squares = apply_to_rows(
-            lambda forward, x, _: forward.squares(x),
+            squared_errors,
             module,
             seen,
             dtype=np.dtype(np.float64),

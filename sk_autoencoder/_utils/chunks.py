@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["dense_rows", "row_chunks", "within_float64"]
+__all__ = ["dense_rows", "row_chunks", "row_slices", "within_float64"]
 
 # Numbers in a chunk: half a megabyte in float64, so that a chunk stays in the cache.
 CHUNK_SIZE = 65_536
@@ -15,7 +15,11 @@ CHUNK_SIZE = 65_536
 
 def row_chunks(n_rows: int, n_columns: int, size: int = CHUNK_SIZE) -> list[slice]:
     """Cut rows into slices of about `size` numbers, at least one row each."""
-    step = max(1, size // max(1, n_columns))
+    return row_slices(n_rows, max(1, size // max(1, n_columns)))
+
+
+def row_slices(n_rows: int, step: int) -> list[slice]:
+    """Cut rows into slices of `step` rows; the last one may be shorter."""
     return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
 
 

@@ -12,7 +12,6 @@ from sk_autoencoder._inference.chunks import sum_over_rows
 
 if TYPE_CHECKING:
     from sk_autoencoder._estimators.base import BaseAutoEncoder
-    from sk_autoencoder._inference.fast import FastEncoder
 
 
 def explained_of_table(
@@ -39,8 +38,8 @@ def explained_of_table(
     plan, k = estimator._plan, estimator.n_components_
     has_pca = plan.axes is not None and not plan.objective.is_variational
 
-    def squares(forward: FastEncoder, x: Tensor, _out: Tensor | None) -> Tensor:
-        module: Any = forward.module
+    def squares(module: Any, x: Tensor) -> Tensor:
+        x = x - module.columns.mean
         code = module.network_code(x)
         raws = [
             module.prefixes(code[:, :size])
