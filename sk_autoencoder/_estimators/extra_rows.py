@@ -23,7 +23,7 @@ def _transformer_has(name: str) -> Callable[[Any], bool]:
     """Whether the transformer, fitted if it is, has a method; else raise."""
 
     def check(self: Any) -> bool:
-        getattr(getattr(self, "transformer_", self.transformer), name)
+        getattr(vars(self).get("transformer_", self.transformer), name)
         return True
 
     return check
@@ -199,7 +199,7 @@ None, default=None
         self : object
             This transformer.
         """
-        for transformer in (self.transformer, getattr(self, "transformer_", None)):
+        for transformer in (self.transformer, vars(self).get("transformer_")):
             if transformer is not None:
                 _safe_set_output(transformer, transform=transform)
         return self

@@ -190,7 +190,7 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
         encoder.set_axes(components, std, columns.factor)
     n_rows = plan.statistics.n_rows
     encoder.noise = plan.objective.encoder_input_noise(n_rows, columns.n_inputs)
-    # What PCA leaves in a cell, in the mean: the unit of what is learnt beyond it.
+    # What PCA leaves in a cell, on average: the unit of what is learned beyond it.
     in_units = columns.is_squared_error or plan.is_normal or plan.is_measured
     residual = left**0.5 if in_units and plan.table is None else 1.0
     decoder.set_axes(components, explained, columns.exact["offset"], residual)

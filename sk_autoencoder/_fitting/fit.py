@@ -99,7 +99,7 @@ class FittedModel:
 
     @property
     def is_pca(self) -> bool:
-        """Whether nothing that was learnt was better than PCA."""
+        """Whether nothing that was learned was better than PCA."""
         return self.plan.axes is not None and self.net.best_epoch_ == 0
 
     @property

@@ -164,7 +164,7 @@ def _prefixes(module: AutoEncoderModule, code: Tensor) -> list[Tensor]:
 
 
 def _losses(module: AutoEncoderModule, raws: list[Tensor], x: Tensor) -> np.ndarray:
-    """Sum the losses of centred rows, one sum for each of the decoder's outputs."""
+    """Sum the losses of centered rows, one sum for each of the decoder's outputs."""
     losses = [
         module.columns.per_sample_loss(raw, x).double().sum().item() for raw in raws
     ]

@@ -144,7 +144,7 @@ class Plan:
 
     @property
     def keeps_linear(self) -> bool:
-        """Whether probabilistic PCA stays a part of the density that is learnt.
+        """Whether probabilistic PCA stays a part of the density that is learned.
 
         It does not know the probabilities that levels of a category have.
         """

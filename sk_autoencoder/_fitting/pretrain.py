@@ -91,7 +91,7 @@ class Pretraining:
             To be trained on, around the plan's mean.
         interrupts : Interrupts
             Of the fit. After an interrupt this can be called again: then the net is
-            given what the layers have learnt.
+            given what the layers have learned.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class Pretraining:
         return self._end()
 
     def _end(self) -> tuple[dict[str, Any], ...]:
-        """Hand the net what its layers have learnt, until it is trained itself."""
+        """Hand the net what its layers have learned, until it is trained itself."""
         history: list[dict[str, Any]] = []
         for number, (layer, _) in enumerate(self._layers, 1):
             if number == len(self._layers):

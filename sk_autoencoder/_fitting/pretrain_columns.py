@@ -39,7 +39,7 @@ class LayerColumns(NumericColumns):
         self._variance = float(self.scale.unit[0] ** 2)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return centred outputs as the layer above sees them."""
+        """Return centered outputs as the layer above sees them."""
         return x + self.mean
 
     def decode(self, raw: Tensor) -> Tensor:
@@ -52,11 +52,11 @@ class LayerColumns(NumericColumns):
         return self.encode(x) - self.decode(raw)
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Score a batch of centred outputs by what a decoder gives."""
+        """Score a batch of centered outputs by what a decoder gives."""
         return F.mse_loss(self.decode(raw), self.encode(x)) / self._variance
 
     def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Score each of the centred outputs of a layer, (n,)."""
+        """Score each of the centered outputs of a layer, (n,)."""
         return self.errors(raw, x).square().mean(dim=1) / self._variance
 
     def loss_and_gradient(

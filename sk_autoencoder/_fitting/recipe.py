@@ -73,7 +73,7 @@ def optimizer_settings(
     ----------
     optimizer : {"adam", "adamw", "sgd"}, torch optimizer class or partial of one
     lr, weight_decay : float or "auto"
-        "auto" is the recipe's value for a named optimiser, that of a partial, and a
+        "auto" is the recipe's value for a named optimizer, that of a partial, and a
         torch class's own default.
     device : torch.device
         Decides whether torch's fused step exists.
