@@ -158,7 +158,6 @@ class Fitting:
     pretraining: Pretraining | None = None
 
     def __post_init__(self) -> None:
-        self._epochs = 1 if self.is_pass else None
         self._prefix_net = None if self.before is None else self.before.prefix_net
         self._stays_pca = False
         if self.moments is None:
@@ -193,8 +192,7 @@ class Fitting:
                 plan,
                 self.rows,
                 interrupts=self.interrupts,
-                epochs=self._epochs,
-                hold_out=not self.is_pass,
+                is_pass=self.is_pass,
             )
         if before is None:
             return FittedModel(plan, net, moments, pretrained=pretrained)
@@ -214,8 +212,7 @@ class Fitting:
             self._prefix_net,
             rows,
             interrupts=self.interrupts,
-            epochs=self._epochs,
-            hold_out=not self.is_pass,
+            is_pass=self.is_pass,
         )
         if fitted.prefix_errors is not None:
             errors = fitted.prefix_errors + errors
@@ -297,8 +294,7 @@ def prepare_fit(
     if before is None:
         plan = with_pca_loss(plan, net, rows)
         if settings.is_pretrained:
-            epochs = 1 if is_pass else None
-            pretraining = Pretraining(net, plan, epochs=epochs, hold_out=not is_pass)
+            pretraining = Pretraining(net, plan, is_pass=is_pass)
     return Fitting(
         plan=plan,
         net=net,

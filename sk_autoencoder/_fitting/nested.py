@@ -32,9 +32,8 @@ def train_prefixes(
     prefix_net: AutoEncoderNet,
     rows: RowDataset,
     *,
+    is_pass: bool = False,
     interrupts: Interrupts,
-    epochs: int | None = None,
-    hold_out: bool = True,
 ) -> np.ndarray:
     """Train a prefix decoder on the codes of a trained net, unless interrupted.
 
@@ -47,10 +46,10 @@ def train_prefixes(
         Of the net's prefix decoder.
     rows : RowDataset
         That the net was trained on.
+    is_pass : bool
+        Whether this is one pass over some of many rows.
     interrupts : Interrupts
         Of the fit.
-    epochs, hold_out
-        Of `AutoEncoderNet.fit_loop`.
 
     Returns
     -------
@@ -62,9 +61,7 @@ def train_prefixes(
     work = min(net.batch_size, len(rows)) * prefix_net.module_.n_weights()
     with threads_for(work):
         if plan.n_components > 1:  # one component has no prefix
-            prefix_net.partial_fit(
-                rows, epochs=epochs, hold_out=hold_out, interrupts=interrupts
-            )
+            prefix_net.partial_fit(rows, is_pass=is_pass, interrupts=interrupts)
             warn_about_run(prefix_net)
             _set_gates(net, prefix_net.module_.decoder, rows)
         prefix_net.module_.eval()

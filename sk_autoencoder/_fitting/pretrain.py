@@ -42,11 +42,10 @@ class Pretraining:
     net : AutoEncoderNet
         Of the plan, with fresh weights.
     plan : Plan
-    epochs : int or None
-        For each layer, at most. None shares as many as the net may take out among the
-        layers.
-    hold_out : bool
-        Whether to hold rows out: in each phase the same.
+    is_pass : bool
+        Whether each layer is trained for one pass over some of many rows. Else the
+        layers share as many epochs as the net may take, and rows are held out, in each
+        phase the same.
 
     References
     ----------
@@ -57,14 +56,9 @@ class Pretraining:
     """
 
     def __init__(
-        self,
-        net: AutoEncoderNet,
-        plan: Plan,
-        *,
-        epochs: int | None = None,
-        hold_out: bool = True,
+        self, net: AutoEncoderNet, plan: Plan, *, is_pass: bool = False
     ) -> None:
-        self._net, self._plan, self._hold_out = net, plan, hold_out
+        self._net, self._plan, self._is_pass = net, plan, is_pass
         module: Any = net.module_
         module.use_generator(None)  # a copy of a layer is to be no copy of that
         # Not those that the layers of the net itself were drawn by.
@@ -72,9 +66,7 @@ class Pretraining:
         self._pairs = plan.network.layer_pairs(
             module.encoder, module.decoder, generator
         )
-        if epochs is None:
-            epochs = math.ceil(net.max_epochs / len(self._pairs))
-        self._epochs = epochs
+        self._epochs = 1 if is_pass else math.ceil(net.max_epochs / len(self._pairs))
         # Each with copies of a pair that it trains: the net's own weights lie in one
         # vector, and stay there.
         self._layers: list[tuple[AutoEncoderNet, tuple[nn.Module, ...]]] = []
@@ -114,13 +106,7 @@ class Pretraining:
             print_message(layer.callbacks_, f"Layer {number} of {len(pairs)}:")
             work = min(layer.batch_size, len(rows)) * layer.module_.n_weights()
             with threads_for(work):
-                layer.partial_fit(
-                    rows,
-                    None,
-                    epochs=self._epochs,
-                    hold_out=self._hold_out,
-                    interrupts=interrupts,
-                )
+                layer.partial_fit(rows, is_pass=self._is_pass, interrupts=interrupts)
             warn_about_run(layer)
             _copy_weights(parts, pairs[number - 1])
             if number < len(pairs) and not interrupts.caught:
@@ -138,7 +124,7 @@ class Pretraining:
         history: list[dict[str, Any]] = []
         for number, (layer, _) in enumerate(self._layers, 1):
             if number == len(self._layers):
-                layer.settle(self._rows, hold_out=self._hold_out)
+                layer.settle(self._rows, is_pass=self._is_pass)
             history += [{**row, "phase": f"layer {number}"} for row in layer.history]
         if self._net.has_run_:
             return tuple(history)

@@ -109,9 +109,8 @@ def train(
     plan: Plan,
     rows: RowDataset,
     *,
+    is_pass: bool = False,
     interrupts: Interrupts,
-    epochs: int | None = None,
-    hold_out: bool = True,
 ) -> LatentMoments:
     """Train a net, unless the fit was interrupted: then bring it in order.
 
@@ -122,10 +121,10 @@ def train(
         The net's own, written into it.
     rows : RowDataset
         Around the plan's mean, on the net's device.
+    is_pass : bool
+        Whether this is one pass over some of many rows.
     interrupts : Interrupts
         Of the fit.
-    epochs, hold_out
-        Of `AutoEncoderNet.fit_loop`.
 
     Returns
     -------
@@ -139,7 +138,7 @@ def train(
     """
     module = net.module_
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
-        net.partial_fit(rows, epochs=epochs, hold_out=hold_out, interrupts=interrupts)
+        net.partial_fit(rows, is_pass=is_pass, interrupts=interrupts)
         warn_about_run(net)
         if plan.axes is not None and net.history and net.best_epoch_ == 0:
             print_message(net.callbacks_, FELL_BACK)

@@ -308,7 +308,7 @@ class AutoEncoderNet(NeuralNet):
         X: Any,
         y: Any = None,
         epochs: int | None = None,
-        hold_out: bool = True,
+        is_pass: bool = False,
         interrupts: Interrupts | None = None,
         **_: Any,
     ) -> "AutoEncoderNet":
@@ -321,19 +321,21 @@ class AutoEncoderNet(NeuralNet):
         X, y
             As skorch has them.
         epochs : int or None
-            None is `max_epochs`.
-        hold_out : bool
-            Whether to hold out validation samples.
+            None is `max_epochs`, and 1 for a pass.
+        is_pass : bool
+            Whether this is one pass over some of many samples: none are held out.
         interrupts : Interrupts or None
         """
         train, valid = (
-            self.get_split_datasets(X, y) if hold_out else (self.get_dataset(X), None)
+            (self.get_dataset(X), None) if is_pass else self.get_split_datasets(X, y)
         )
+        if epochs is None:
+            epochs = 1 if is_pass else self.max_epochs
         run = TrainingRun(
             self,
             train,
             valid,
-            epochs=self.max_epochs if epochs is None else epochs,
+            epochs=epochs,
             interrupts=Interrupts() if interrupts is None else interrupts,
         )
         run.begin()
@@ -347,20 +349,20 @@ class AutoEncoderNet(NeuralNet):
         run.end()
         return self
 
-    def settle(self, X: Any, hold_out: bool = True, **_: Any) -> "AutoEncoderNet":
+    def settle(self, X: Any, is_pass: bool = False, **_: Any) -> "AutoEncoderNet":
         """End a run that was interrupted: its best state is left in the module.
 
         A net that has never been run is made what a run of no epochs makes of it.
 
         Parameters
         ----------
-        X, hold_out
+        X, is_pass
             As `fit_loop` was given them, or would have been.
         """
         if self.run_ is not None:
             self.run_.end(interrupted=True)
         elif self.last_run_ is None:
-            self.fit_loop(X, epochs=0, hold_out=hold_out)
+            self.fit_loop(X, epochs=0, is_pass=is_pass)
         self.module_.use_generator(self.noise_)
         return self
 

@@ -245,10 +245,10 @@ def test_copy_of_a_net_is_trained_like_the_net(kind, how):
     again = HOW[how](net)
     before = copy.deepcopy(net.module_.state_dict())
     rows = X[::-1].copy()
-    again.partial_fit(rows, epochs=2, hold_out=False)
+    again.partial_fit(rows, epochs=2, is_pass=True)
     for name, value in net.module_.state_dict().items():
         assert torch.equal(value, before[name])  # nothing is shared
-    net.partial_fit(rows, epochs=2, hold_out=False)
+    net.partial_fit(rows, epochs=2, is_pass=True)
     for name, value in net.module_.state_dict().items():
         assert torch.equal(value, again.module_.state_dict()[name])
     moved = [not torch.equal(v, before[n]) for n, v in net.module_.state_dict().items()]
