@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
+from sk_autoencoder._utils.pca import ScoredRows
 
 __all__ = [
     "Columns",
@@ -38,16 +39,17 @@ class Network(BaseEstimator, ABC):
     input_shape : tuple of int or None
         Of a row, where it has one: arrays of rows in that shape are taken too, and
         reach the encoder flattened. A parameter of the networks that have it.
-    reads_cells : bool
-        Whether it matters which cell of a row stands where. `build` is then told as
-        many outputs as there are features, constant ones included, and as many inputs,
-        or twice as many: then marks of the missing cells follow, in the same order.
+    needs_all_features : bool
+        Whether it matters which feature stands where in a row, as in an image. `build`
+        is then told as many outputs as there are features, constant ones included, and
+        as many inputs, or twice as many: then a mask of the missing cells follows, in
+        the same order.
     lr_scale : float
         What the recipe's learning rate is multiplied by.
     """
 
     input_shape: Sequence[int] | None = None
-    reads_cells: ClassVar[bool] = False
+    needs_all_features: ClassVar[bool] = False
     lr_scale: ClassVar[float] = 1.0
 
     @abstractmethod
@@ -262,7 +264,10 @@ class Columns(Float64Buffers, ABC):
     Attributes
     ----------
     mean : Tensor of shape (n_features,)
-        Training mean, in the caller's units.
+        What is taken off rows: the training mean, in the caller's units.
+    low, high, spread : Tensor of shape (n_features,)
+        Range and standard deviation of centred rows in training; NaN, NaN and 0 for
+        columns that are no numbers.
     loss_scale : Tensor of shape (n_outputs,) or (1,)
         Of the score, in units of `centered_targets`.
     factor : ndarray of shape (n_inputs,)
@@ -271,17 +276,100 @@ class Columns(Float64Buffers, ABC):
         Numbers that the encoder takes and the decoder gives for a row.
     is_squared_error : bool
         Whether the loss is PCA's own, up to a factor.
+    is_affine : bool
+        Whether inputs are centred rows times `input_weight`, and rows are the mean of
+        the likelihood less `offset`, times `output_unit`, plus `mean`: what the faster
+        forward passes of `_inference` are made for.
+    is_own_loss : bool
+        Whether the loss is a function of the user's own, which may compute another
+        value at every call.
     has_gradient : bool
         Whether `loss_and_gradient` and `link_vjp` are there.
+    column_index : Tensor of shape (n_outputs,) or None
+        The column that each of the decoder's outputs belongs to; None where each is a
+        column of its own, and all columns are there.
+    masked_columns : Tensor of shape (n_masks,) or None
+        Columns with a mask behind the other inputs, 1 where a cell is missing.
+    input_spread : Tensor of shape (n_inputs,) or None
+        Standard deviations of the inputs in training; None where all are taken for 1.
     """
 
     mean: Tensor
+    low: Tensor
+    high: Tensor
+    spread: Tensor
     loss_scale: Tensor
     factor: np.ndarray
     n_inputs: int
     n_outputs: int
     is_squared_error: bool
     has_gradient: bool
+    is_affine: ClassVar[bool] = False
+    is_own_loss: bool = False
+    column_index: Tensor | None
+    masked_columns: Tensor | None
+    input_spread: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("column_index", None)
+        self.register_buffer("masked_columns", None, persistent=False)
+        self.register_buffer("input_spread", None)
+
+    # -- what follows from the training rows -----------------------------------------
+
+    def set_statistics(self, statistics: Any) -> None:
+        """Take over the `ColumnStatistics` of the training rows, if they changed.
+
+        By default nothing is done: the statistics of a table are those of its first
+        rows, and part of it.
+        """
+
+    def set_variance(self, variance: float) -> None:
+        """Start from one variance of the errors in all columns, in scaled units.
+
+        Only normal densities have one.
+        """
+
+    def set_pca(self, explained: np.ndarray, residual_variance: float) -> float:
+        """Take over how much of the rows PCA explains, where training starts from it.
+
+        Parameters
+        ----------
+        explained : ndarray of shape (n_outputs,)
+            Variance of PCA's reconstruction in each number of the score.
+        residual_variance : float
+            What it leaves in a number of the score, on average.
+
+        Returns
+        -------
+        unit : float
+            What the output of a network beside PCA is multiplied by.
+        """
+        return 1.0
+
+    @abstractmethod
+    def scored_rows(self, X: Any, mean: np.ndarray | None = None) -> ScoredRows:
+        """Return rows X, not centred, in the units of the score, for PCA.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+        mean : ndarray of shape (n_features,) or None
+            What is taken off them; None is the mean of the training rows.
+        """
+
+    def check_loss(self, raw: Tensor, x: Tensor) -> None:
+        """Refuse a loss of the user's own that cannot be trained on a batch."""
+
+    def constants(self) -> np.ndarray:
+        """Return what a network that needs all features is given for constant ones.
+
+        Of shape (n_features,).
+        """
+        return np.zeros(len(self.mean))
+
+    # -- in and out ------------------------------------------------------------------
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
@@ -350,16 +438,16 @@ class Columns(Float64Buffers, ABC):
             columns that need nothing.
         """
 
-    @abstractmethod
     def value_range(self) -> tuple[Tensor, Tensor]:
         """Return the least and greatest of centered rows in training, (n_features,).
 
         NaN for columns that are no numbers.
         """
+        return self.low, self.high
 
-    @abstractmethod
     def std(self) -> Tensor:
         """Return the standard deviations in training, (n_features,), else 0."""
+        return self.spread
 
     @abstractmethod
     def mask(self, x: Tensor, keep: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.utils import check_array, gen_batches
 
 from sk_autoencoder._utils.shapes import refuse_foreign_frame
+from sk_autoencoder._utils.sklearn_compat import take_rows
 
 __all__ = ["explained_variance_ratio", "reconstruction_scorer"]
 
@@ -225,10 +226,10 @@ def _reconstructed_chunks(
     that it finds the columns' names where it has learnt them.
     """
     if sparse.issparse(X):
-        X = matrix  # other formats than CSR cannot be sliced
+        X = matrix  # once for all chunks: other formats than CSR cannot be sliced
     for rows in _row_chunks(matrix):
         original = matrix[rows]
-        code = estimator.transform(X.iloc[rows] if hasattr(X, "iloc") else X[rows])
+        code = estimator.transform(take_rows(X, rows))
         chunk = _check_matrix(
             estimator.inverse_transform(code), "the output of inverse_transform"
         )

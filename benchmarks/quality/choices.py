@@ -47,7 +47,7 @@ CARRIED: dict[str, Callable[[], Any]] = {
     "diabetes": load_diabetes,
 }
 CONSTANTS = {
-    "share": "_columns.numeric.SMALLEST_SHARE",
+    "share": "_columns.numbers.SMALLEST_SHARE",
     "noise": "_objectives.reconstruct.Reconstruct.NOISE",
     "guard": "_fitting.resolve.FALLBACK_MARGIN",
 }

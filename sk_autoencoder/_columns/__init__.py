@@ -1,30 +1,34 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
 from sk_autoencoder._columns.frames import copied, has_categories, is_frame
-from sk_autoencoder._columns.kinds import NumberColumn
-from sk_autoencoder._columns.likelihoods import (
-    LIKELIHOODS,
-    Likelihood,
-    LossFunction,
-    OwnLoss,
+from sk_autoencoder._columns.joined import (
+    JoinedColumns,
+    least_size,
+    make_columns,
+    score_width,
 )
-from sk_autoencoder._columns.mixed import MixedColumns
-from sk_autoencoder._columns.numeric import NumericColumns, NumericScale
+from sk_autoencoder._columns.kinds import NumberColumn
+from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood, LossFunction
+from sk_autoencoder._columns.links import Link
+from sk_autoencoder._columns.numbers import NumericColumns, NumericScale
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._columns.table import Table
 
 __all__ = [
     "LIKELIHOODS",
     "ColumnStatistics",
+    "JoinedColumns",
     "Likelihood",
+    "Link",
     "LossFunction",
-    "MixedColumns",
     "NumberColumn",
     "NumericColumns",
     "NumericScale",
-    "OwnLoss",
     "Table",
     "copied",
     "has_categories",
     "is_frame",
+    "least_size",
+    "make_columns",
+    "score_width",
 ]

@@ -7,15 +7,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sk_autoencoder._columns.groups import ColumnGroup, entropy, inverse
+from sk_autoencoder._columns.base import ColumnGroup, entropy, inverse
 from sk_autoencoder._columns.kinds import CategoryColumn
-from sk_autoencoder._columns.likelihoods import BinaryCrossEntropy
+from sk_autoencoder._columns.links import LEAST_PROBABILITY, LogitLink
 
 __all__ = ["OneHotColumns", "BinaryColumns"]
 
-# Logits beyond this are as good as certain, and safe to exponentiate.
+# Logits beyond this are as good as certain, because e^-30 is below the rounding of 1 in
+# float32, and sums of their exponentials are far below its largest number, e^88.
 LARGEST_LOGIT = 30.0
-LEAST = BinaryCrossEntropy.LEAST
+LINK = LogitLink()
 
 
 class BinaryColumns(ColumnGroup):
@@ -65,12 +66,12 @@ class BinaryColumns(ColumnGroup):
 
     def link(self, y: Tensor) -> Tensor:
         """Return logits of probabilities kept away from 0 and 1."""
-        return BinaryCrossEntropy.link(y * self.to_plain + self.share)
+        return LINK(y * self.to_plain + self.share)
 
     def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
         """Undo `link` for gradients; beyond its bounds it is flat."""
         share = y * self.to_plain + self.share
-        return BinaryCrossEntropy.link_vjp(gradient, share) * self.to_plain
+        return LINK.vjp(gradient, share) * self.to_plain
 
     def expected(self, raw: Tensor) -> Tensor:
         """Return the inputs of the probabilities."""
@@ -118,6 +119,11 @@ class OneHotColumns(ColumnGroup):
         roots = self.sqrt_weights[column_index]
         self.factor = roots
         self.write("to_plain", spread[column_index] * inverse(roots))
+
+    @staticmethod
+    def width_of(column: CategoryColumn) -> int:
+        """Return how many levels a column has."""
+        return len(column.levels)
 
     column_index: Tensor
     starts: Tensor
@@ -174,12 +180,17 @@ class OneHotColumns(ColumnGroup):
 
     def link(self, y: Tensor) -> Tensor:
         """Return log probabilities that are kept away from 0 and 1."""
-        return (y * self.to_plain + self.share).clamp(LEAST, 1 - LEAST).log()
+        return (
+            (y * self.to_plain + self.share)
+            .clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+            .log()
+        )
 
     def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
         """Undo `link` for gradients; beyond its bounds it is flat."""
         share = y * self.to_plain + self.share
-        inside = (share >= LEAST) & (share <= 1 - LEAST)
+        low, high = LEAST_PROBABILITY, 1 - LEAST_PROBABILITY
+        inside = (share >= low) & (share <= high)
         return torch.where(inside, gradient * self.to_plain / share, 0.0)
 
     def _probabilities(self, raw: Tensor) -> Tensor:

@@ -8,22 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sk_autoencoder._columns.groups import ColumnGroup, entropy, inverse
+from sk_autoencoder._columns.base import ColumnGroup, entropy, inverse
 from sk_autoencoder._columns.kinds import CategoryColumn
 
-__all__ = ["RandomCodeColumn", "code_width"]
+__all__ = ["RandomCodeColumn"]
 
-# Share of a column's variance that PCA is taken to leave at least.
-LEAST_LEFT = 0.05
-# Levels beyond which training compares a row with the levels of its batch only.
+# Fraction of a column's variance that PCA is taken to leave at least: the gain of its
+# codes is bounded, and no logit of a level becomes infinite.
+LEAST_RESIDUAL = 0.05
+# Levels beyond which training compares a row with the levels of its batch only; see
+# docs/development/decisions/0008-categories-with-many-levels.md.
 MOST_COMPARED = 1024
-# Logits at a time where rows are decoded: tens of megabytes.
+# Logits at a time where rows are decoded: 16 MB in float32, a few times over.
 MOST_LOGITS = 4_000_000
-
-
-def code_width(n_levels: int) -> int:
-    """Return how many numbers the code of a level has."""
-    return math.ceil(4 * math.log2(n_levels))
 
 
 class RandomCodeColumn(ColumnGroup):
@@ -56,7 +53,7 @@ class RandomCodeColumn(ColumnGroup):
     ) -> None:
         (column,) = columns
         n_levels = len(column.levels)
-        super().__init__(cells, weights, code_width(n_levels))
+        super().__init__(cells, weights, self.width_of(column))
         self.weight_units = np.array([entropy(column.shares)])
         codes = np.random.default_rng(n_levels).normal(size=(n_levels, self.n_outputs))
         codes /= np.linalg.norm(codes, axis=1, keepdims=True)
@@ -68,6 +65,11 @@ class RandomCodeColumn(ColumnGroup):
         self.factor = np.full(self.n_outputs, root)
         self._to_plain = float(inverse(self.sqrt_weights)[0])
         self.gain = float(self.n_outputs)
+
+    @staticmethod
+    def width_of(column: CategoryColumn) -> int:
+        """Return how many numbers the code of a level has."""
+        return math.ceil(4 * math.log2(len(column.levels)))
 
     codes: Tensor
     log_share: Tensor
@@ -90,10 +92,10 @@ class RandomCodeColumn(ColumnGroup):
         level, there = self._levels(x)
         return self.codes[level] * there.unsqueeze(1)
 
-    def set_residual_variance(self, left: np.ndarray) -> None:
+    def set_residual_variance(self, variances: np.ndarray) -> None:
         """Trust PCA's codes as far as they are near the true ones."""
-        share = left.sum() * self._to_plain**2
-        self.gain = self.n_outputs / max(share, LEAST_LEFT)
+        fraction = variances.sum() * self._to_plain**2
+        self.gain = self.n_outputs / max(fraction, LEAST_RESIDUAL)
 
     def _compared(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return codes and log weights of the levels compared with, and own places.

@@ -4,6 +4,7 @@ Only what is listed here is ever made of a name: to make one of any other name m
 files or import packages of the name's choice.
 """
 
+import importlib
 import re
 from typing import Any
 
@@ -13,63 +14,28 @@ __all__ = ["dtype_from_json", "dtype_to_json", "dtype_library"]
 
 # Numbers, booleans, texts and objects; of texts the length is part of the name.
 NUMPY = re.compile(r"[<>|=]([biuf]\d{1,2}|O|[USTO]\d{1,6})")
-PANDAS = frozenset(
-    [
-        "boolean",
-        "str",
-        "string",
-        *(f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)),
-        "Float32",
-        "Float64",
-    ]
+_PANDAS = (
+    "Float32 Float64 Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 boolean str "
+    "string"
 )
+PANDAS = frozenset(_PANDAS.split())
 # Kept in memory by Arrow; made only where pyarrow is installed.
-ARROW_TYPES = frozenset(
-    (
-        "bool",
-        "double",
-        "float",
-        "halffloat",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "large_string",
-        "null",
-        "string",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-    )
+_ARROW_TYPES = (
+    "bool double float halffloat int8 int16 int32 int64 large_string null string uint8 "
+    "uint16 uint32 uint64"
 )
+ARROW_TYPES = frozenset(_ARROW_TYPES.split())
 ARROW = frozenset(f"{name}[pyarrow]" for name in ARROW_TYPES)
 # Arrow's categories, of such values.
 DICTIONARY = re.compile(
     r"dictionary<values=(\w+), indices=(u?int(?:8|16|32|64)), ordered=([01])>"
     r"\[pyarrow\]"
 )
-POLARS = frozenset(
-    [
-        "Boolean",
-        "Categorical",
-        "Enum",
-        "Float32",
-        "Float64",
-        "Int8",
-        "Int16",
-        "Int32",
-        "Int64",
-        "Int128",
-        "Null",
-        "Object",
-        "String",
-        "UInt8",
-        "UInt16",
-        "UInt32",
-        "UInt64",
-    ]
+_POLARS = (
+    "Boolean Categorical Enum Float32 Float64 Int8 Int16 Int32 Int64 Int128 Null "
+    "Object String UInt8 UInt16 UInt32 UInt64"
 )
+POLARS = frozenset(_POLARS.split())
 
 
 def dtype_library(dtype: Any) -> str:
@@ -146,13 +112,10 @@ def dtype_from_json(found: Any) -> Any:
     """
     if not isinstance(found, dict):
         raise ValueError("a dtype that is no dict")
-    names = {"numpy": NUMPY.fullmatch, "polars": POLARS.__contains__}
     if found.keys() == {"numpy"}:
-        return np.dtype(_known(found["numpy"], names["numpy"]))
+        return np.dtype(_known(found["numpy"], NUMPY.fullmatch))
     if "polars" in found:
-        name = _known(found["polars"], names["polars"])
-        expected = {"polars", "categories"} if name == "Enum" else {"polars"}
-        return _to_polars(name, found, expected)
+        return _to_polars(found)
     name = _known(found.get("pandas"), _is_known_to_pandas)
     if name == "category":
         return _to_category(found)
@@ -202,13 +165,7 @@ def _arrow_type(name: str) -> Any:
 def _library(name: str, dtype: str) -> Any:
     """Import pandas or polars."""
     try:
-        if name == "pandas":
-            import pandas
-
-            return pandas
-        import polars
-
-        return polars
+        return importlib.import_module(name)
     except ImportError as error:
         raise ValueError(
             f"it has a column of the dtype {dtype!r} of {name}, which is not installed "
@@ -232,7 +189,9 @@ def _to_category(found: dict[str, Any]) -> Any:
         raise ValueError("categories of another dtype") from error
 
 
-def _to_polars(name: str, found: dict[str, Any], expected: set[str]) -> Any:
+def _to_polars(found: dict[str, Any]) -> Any:
+    name = _known(found["polars"], POLARS.__contains__)
+    expected = {"polars", "categories"} if name == "Enum" else {"polars"}
     polars = _library("polars", name)
     kind = getattr(polars, name, None)
     if found.keys() != expected or kind is None:

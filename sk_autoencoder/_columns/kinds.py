@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from sk_autoencoder._columns.frames import ColumnData
+from sk_autoencoder._columns.statistics import is_constant
 from sk_autoencoder._utils.values import listed, shortened
 
 __all__ = ["CategoryColumn", "EmptyColumn", "NumberColumn"]
@@ -61,17 +62,12 @@ class NumberColumn:
             "none" is centred only.
         """
         seen = column.values[~column.missing].astype(np.float64)
-        if not np.isfinite(seen).all():
-            raise ValueError(
-                f"expected finite numbers, got X with infinity in column "
-                f"{shortened(column.name)}. Replace it, or drop the rows."
-            )
+        _refuse_infinity(column.name, seen)
         low, high = float(seen.min()), float(seen.max())
         knots = _rank_gauss(seen) if scaling == "rank_gauss" else None
         scores = seen if knots is None else _along(seen, *knots)
         origin, spread = _mean_and_deviation(scores)
-        rounding = 4 * np.finfo(np.float64).eps * abs(origin)
-        constant = low == high or spread <= rounding
+        constant = bool(is_constant(low, high, origin, spread))
         # Rounding of the mean would pass for what varies.
         origin = float(scores[0]) if low == high else origin
         with np.errstate(over="ignore", invalid="ignore"):
@@ -113,13 +109,7 @@ class NumberColumn:
             return 1.0, (self.origin - self.low) / self.unit
         return 1.0, 0.0
 
-    def encode(
-        self,
-        column: ColumnData,
-        *,
-        unknown: str = "ignore",
-        new: set[Any] | None = None,
-    ) -> np.ndarray:
+    def encode(self, column: ColumnData) -> np.ndarray:
         """Turn values into scaled numbers."""
         column = column.as_numbers()
         if column.values.dtype == object:
@@ -128,11 +118,7 @@ class NumberColumn:
                 f"expected numbers in column {shortened(self.name)}, as in fit, got X "
                 f"with categories or text there: {shortened(some)}. Convert the column."
             )
-        if np.isinf(column.values).any():
-            raise ValueError(
-                f"expected finite numbers, got X with infinity in column "
-                f"{shortened(self.name)}. Replace it, or drop the rows."
-            )
+        _refuse_infinity(self.name, column.values)
         return self.scaled(column.values.astype(np.float64))
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
@@ -202,51 +188,44 @@ class CategoryColumn:
         """Whether there is one level only."""
         return len(self.levels) == 1
 
-    def encode(
-        self,
-        column: ColumnData,
-        *,
-        unknown: str = "ignore",
-        new: set[Any] | None = None,
-    ) -> np.ndarray:
-        """Turn values into numbers of levels; NaN for what is missing or unknown.
+    def encode(self, column: ColumnData) -> np.ndarray:
+        """Turn values into numbers of levels; NaN for what is missing or unknown."""
+        get = {level: float(i) for i, level in enumerate(self.levels)}.get
+        values = column.as_categories().values.tolist()
+        return np.fromiter((get(v, np.nan) for v in values), np.float64, len(values))
+
+    def unknown_levels(self, column: ColumnData, handle_unknown: str) -> set[Any]:
+        """Return the levels that were not seen in fit, or refuse them.
 
         Parameters
         ----------
         column : ColumnData
-        unknown : {"error", "ignore"}
-            What to do with levels that were not seen in fit.
-        new : set or None
-            Takes up these levels.
-        """
-        numbers = {level: float(i) for i, level in enumerate(self.levels)}
-        numbers[None] = np.nan
-        values = column.as_categories().values.tolist()
-        others = {value for value in values if value not in numbers}
-        if others:
-            self._check_others(others, unknown)
-            if new is not None:
-                new |= others
-        get = numbers.get
-        return np.fromiter((get(v, np.nan) for v in values), np.float64, len(values))
+        handle_unknown : {"error", "ignore"}
 
-    def _check_others(self, others: set, unknown: str) -> None:
-        """Refuse values that are no levels of fit, if they must not be there."""
+        Raises
+        ------
+        ValueError
+            If there are any that must not be there.
+        TypeError
+            If they are of another type than those of fit.
+        """
+        unknown = set(column.as_categories().values.tolist()) - {*self.levels, None}
         known = {_kind(level) for level in self.levels}
-        for value in others:
+        for value in unknown:
             if _kind(value) not in known:
                 raise TypeError(
                     f"expected {' or '.join(sorted(known))} in column "
                     f"{shortened(self.name)}, as in fit, got X with {_kind(value)} "
                     f"there: {shortened(value)}. Convert the column."
                 )
-        if unknown == "error":
+        if unknown and handle_unknown == "error":
             raise ValueError(
                 "expected the categories of fit in column "
                 f"{shortened(self.name)}, got X with "
-                f"{listed(sorted(map(str, others)))}. Pass "
+                f"{listed(sorted(map(str, unknown)))}. Pass "
                 "handle_unknown='ignore' to take them for missing."
             )
+        return unknown
 
     def decode(self, y: np.ndarray) -> np.ndarray:
         """Turn numbers of levels into values, (n_samples,) of objects."""
@@ -281,19 +260,21 @@ class EmptyColumn:
         """Variance of the scaled numbers; there are none."""
         return 0.0
 
-    def encode(
-        self,
-        column: ColumnData,
-        *,
-        unknown: str = "ignore",
-        new: set[Any] | None = None,
-    ) -> np.ndarray:
+    def encode(self, column: ColumnData) -> np.ndarray:
         """Return NaN for each cell."""
         return np.full(len(column.values), np.nan)
 
     def decode(self, y: np.ndarray) -> np.ndarray:
         """Return a missing value for each number."""
         return np.full(len(y), np.nan)
+
+
+def _refuse_infinity(name: Any, values: np.ndarray) -> None:
+    if np.isinf(values).any():
+        raise ValueError(
+            f"expected finite numbers, got X with infinity in column "
+            f"{shortened(name)}. Replace it, or drop the rows."
+        )
 
 
 def _kind(value: Any) -> str:

@@ -2,8 +2,8 @@
 
 Shapes: `raw` is the decoder's output and `y` the target in scaled units, both
 (n, n_features). `loss` is what training minimises, a scalar mean over the rows;
-`inverse_link` turns `raw` into the mean of the distribution, in scaled units. A density
-also has `log_likelihood`, one value a row.
+its `link` leads to the mean of the distribution, in scaled units. A density also has
+`log_likelihood`, one value a row.
 
 The two losses of the plain autoencoders are means over the features too, so that they
 start near 1 and compare between tables. The two densities of the variational one are
@@ -21,9 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sk_autoencoder._columns.spread import PerColumnVariance, normal_like
+from sk_autoencoder._columns.links import ClippedLink, Link, LogitLink
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
-from sk_autoencoder._utils.torch_compat import logit_backward
 
 __all__ = [
     "LIKELIHOODS",
@@ -31,10 +30,11 @@ __all__ = [
     "LossFunction",
     "MeasuredLoss",
     "OwnLoss",
-    "likelihood_class",
+    "PerColumnVariance",
+    "normal_like",
 ]
 
-# A module's name lists its layers: so much of it is enough to know it by.
+# Characters of the user's loss in messages: the `repr` of a module lists its layers.
 LONGEST_NAME = 100
 
 # Share of a column's standard deviation that float32 may lose beside its mean. Beyond
@@ -47,10 +47,13 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 class Likelihood(nn.Module):
-    """Base of the likelihoods; the base itself is squared error.
+    """Base of the likelihoods.
 
     Attributes
     ----------
+    link : Link
+    is_density : bool
+        Whether scores are sums over the features, in nats; else they are means.
     needs_unit_interval : bool
         Whether the targets must lie in [0, 1].
     is_continuous : bool
@@ -61,59 +64,47 @@ class Likelihood(nn.Module):
         Whether it depends on the units of the errors otherwise than by a factor: then
         it is a `MeasuredLoss`.
     has_gradient : bool
-        Whether `loss_and_gradient` and `link_vjp` are there.
+        Whether `loss_and_gradient` is there.
     """
 
+    link = Link()
+    is_density = False
     needs_unit_interval = False
-    is_measured = False
     is_continuous = False
-    is_squared_error = True
+    is_squared_error = False
+    is_measured = False
     has_gradient = True
 
-    def __init__(self, n_features: int = 0, n_rows: int = 0) -> None:
-        super().__init__()
+    def cell_losses(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each cell, (n, n_features); lower is better."""
+        raise NotImplementedError
 
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch; lower is better."""
-        return F.mse_loss(raw, y)
+        loss = self.cell_losses(raw, y).mean()
+        return loss * raw.shape[1] if self.is_density else loss
 
     def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score each row, (n,); their mean is the loss of the batch."""
-        return F.mse_loss(raw, y, reduction="none").mean(dim=1)
+        losses = self.cell_losses(raw, y).mean(dim=1)
+        return losses * raw.shape[1] if self.is_density else losses
 
     def loss_and_gradient(
         self, raw: Tensor, y: Tensor, unit: float
     ) -> tuple[float, Tensor]:
-        """Score a batch, and give the gradient by `raw`, both divided by `unit`.
+        """Score a batch, and return the gradient by `raw` too, both divided by `unit`.
 
         On the CPU; `raw` is overwritten.
         """
-        share = 1 / (raw.numel() * unit)
-        error = raw.sub_(y)
-        flat = error.view(-1)
-        return torch.dot(flat, flat).item() * share, error.mul_(2 * share)
-
-    @staticmethod
-    def link_vjp(gradient: Tensor, y: Tensor) -> Tensor:
-        """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
-        return gradient
+        raise NotImplementedError
 
     def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,) in nats; higher is better."""
-        raise NotImplementedError(f"{type(self).__name__} is no density")
-
-    def inverse_link(self, raw: Tensor) -> Tensor:
-        """Return the expected row in scaled units."""
-        return raw
-
-    @staticmethod
-    def link(y: Tensor) -> Tensor:
-        """Invert `inverse_link`, as nearly as the likelihood allows."""
-        return y
+        """Score each row by its density, (n,) in nats; higher is better."""
+        return -self.per_sample_loss(raw, y)
 
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw rows in scaled units."""
-        raise NotImplementedError(f"{type(self).__name__} is no density")
+        """Draw rows in scaled units; only densities have it."""
+        raise NotImplementedError
 
     def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set what depends on the trained network from (raw, y) of all rows."""
@@ -128,6 +119,29 @@ class Likelihood(nn.Module):
         """Refuse, with advice, a loss that cannot be trained on such a batch."""
 
 
+class SquaredError(Likelihood):
+    """Squared error, a mean over the features."""
+
+    is_squared_error = True
+
+    def cell_losses(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each cell."""
+        return F.mse_loss(raw, y, reduction="none")
+
+    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score a batch, by one function of torch where others take several."""
+        return F.mse_loss(raw, y)
+
+    def loss_and_gradient(
+        self, raw: Tensor, y: Tensor, unit: float
+    ) -> tuple[float, Tensor]:
+        """Score a batch, and return the gradient by `raw`."""
+        weight = 1 / (raw.numel() * unit)
+        error = raw.sub_(y)
+        flat = error.view(-1)
+        return torch.dot(flat, flat).item() * weight, error.mul_(2 * weight)
+
+
 class MeasuredLoss(Float64Buffers, Likelihood):
     """Base of the losses that depend on the units of the errors.
 
@@ -139,11 +153,7 @@ class MeasuredLoss(Float64Buffers, Likelihood):
     factor: Tensor
     shift: Tensor
     needs_float64: bool
-    is_squared_error = False
     is_measured = True
-
-    def __init__(self, n_features: int = 0, n_rows: int = 0) -> None:
-        super().__init__()
 
     def set_units(
         self, factor: np.ndarray, shift: np.ndarray, spread: np.ndarray
@@ -187,21 +197,21 @@ class Huber(MeasuredLoss):
         errors = (raw - y) * self.factor
         return errors, errors.clamp(-self.DELTA, self.DELTA)
 
-    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,); their mean is the loss of the batch."""
+    def cell_losses(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each cell."""
         errors, slopes = self._errors(raw, y)
         # e * e / 2 where nothing is cut off, DELTA * (|e| - DELTA / 2) elsewhere.
-        return (slopes * (errors - 0.5 * slopes)).mean(dim=1)
+        return slopes * (errors - 0.5 * slopes)
 
     def loss_and_gradient(
         self, raw: Tensor, y: Tensor, unit: float
     ) -> tuple[float, Tensor]:
-        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
-        share = 1 / (raw.numel() * unit)
+        """Score a batch, and return the gradient by `raw`."""
+        weight = 1 / (raw.numel() * unit)
         errors, slopes = self._errors(raw, y)
         errors.sub_(slopes, alpha=0.5)
-        loss = torch.dot(slopes.view(-1), errors.view(-1)).item() * share
-        return loss, slopes.mul_(self.factor).mul_(share)
+        loss = torch.dot(slopes.view(-1), errors.view(-1)).item() * weight
+        return loss, slopes.mul_(self.factor).mul_(weight)
 
 
 class OwnLoss(MeasuredLoss):
@@ -311,60 +321,139 @@ class OwnLoss(MeasuredLoss):
 
 
 class BinaryCrossEntropy(Likelihood):
-    """Cross-entropy of targets in [0, 1] with logits, a mean over the features."""
+    """Cross-entropy of targets in [0, 1], a mean over the features.
 
-    # Least probability of a reconstruction that is linear and may leave [0, 1].
-    LEAST = 1e-2
+    Rows that come later may leave the range that scaled them: they count as at its end,
+    where a target beyond it would make the loss negative.
+    """
+
     needs_unit_interval = True
-    is_squared_error = False
 
-    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score a batch; lower is better.
+    def __init__(self) -> None:
+        super().__init__()
+        self.link: Link = LogitLink()
 
-        Rows that come later may leave the range that scaled them: they count as at
-        its end, where a target beyond it would make the loss negative.
-        """
-        return F.binary_cross_entropy_with_logits(raw, y.clamp(0, 1))
+    def take_probabilities(self) -> None:
+        """Read the decoder's output as probabilities, where it is logits elsewhere."""
+        self.link, self.has_gradient = ClippedLink(), False
+
+    def cell_losses(self, raw: Tensor, y: Tensor) -> Tensor:
+        """Score each cell."""
+        y = y.clamp(0, 1)
+        if isinstance(self.link, LogitLink):
+            return F.binary_cross_entropy_with_logits(raw, y, reduction="none")
+        # In the target's precision: a rounded probability may be 1, and torch refuses
+        # this loss under autocast. It keeps logarithms above -100.
+        with torch.autocast(raw.device.type, enabled=False):
+            lost = raw.isnan()  # torch would raise; here a loss of NaN says more
+            probability = raw.to(y.dtype).masked_fill(lost, 0.5).clamp(0, 1)
+            cells = F.binary_cross_entropy(probability, y, reduction="none")
+            return cells.masked_fill(lost, torch.nan)
 
     def loss_and_gradient(
         self, raw: Tensor, y: Tensor, unit: float
     ) -> tuple[float, Tensor]:
-        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
+        """Score logits of a batch, and return the gradient by `raw`."""
         y = y.clamp(0, 1)
+        unit = unit / raw.shape[1] if self.is_density else unit
         loss = F.binary_cross_entropy_with_logits(raw, y).item() / unit
         return loss, raw.sigmoid_().sub_(y).div_(raw.numel() * unit)
 
-    @staticmethod
-    def link_vjp(gradient: Tensor, y: Tensor) -> Tensor:
-        """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
-        # Where y is at or beyond a bound, `link` is flat.
-        low, high = BinaryCrossEntropy.LEAST, 1 - BinaryCrossEntropy.LEAST
-        inside = torch.where((y >= low) & (y <= high), gradient, 0.0)
-        return logit_backward(inside, y.clamp(low, high))
 
-    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,); their mean is the loss of the batch."""
-        losses = F.binary_cross_entropy_with_logits(
-            raw, y.clamp(0, 1), reduction="none"
-        )
-        return losses.mean(dim=1)
+class Bernoulli(BinaryCrossEntropy):
+    """Probability of targets in [0, 1], a sum over the features."""
 
-    def inverse_link(self, raw: Tensor) -> Tensor:
-        """Return the probabilities."""
-        return torch.sigmoid(raw)
+    is_density = True
 
-    @staticmethod
-    def link(y: Tensor) -> Tensor:
-        """Return the logits of probabilities, kept away from 0 and 1."""
-        least = BinaryCrossEntropy.LEAST
-        return torch.logit(y.clamp(least, 1 - least))
+    def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw zeros and ones."""
+        likely = self.link.inverse(raw).clamp(0, 1).float()
+        return torch.bernoulli(likely, generator=generator).to(raw)
+
+
+class PerColumnVariance(nn.Module):
+    """Variances that follow the errors of training, for a normal density.
+
+    In training the variance of a column is a running mean of its squared errors, its
+    maximum likelihood value; it is no parameter (sigma-VAE). After training
+    `set_from_errors` sets the value that rows are scored by, and the running mean waits
+    for training to go on.
+
+    A variance is bounded below by `FLOOR` in units of the columns' mean variance:
+    without it rows on a hyperplane would have an infinite density. And it is drawn
+    towards the mean of all columns as if `PRIOR_ROWS` more rows had that: a column that
+    never varied in training may yet do so.
+
+    References
+    ----------
+    Rybkin, Daniilidis and Levine (2021), Simple and effective VAE training with
+    calibrated decoders, ICML.
+    """
+
+    FLOOR = 1e-6
+    # Weight of the past in the running mean of a batch's errors: about 20 batches.
+    MEMORY = 0.95
+    # 30 gained where samples unlike all others decide, and nothing beside a mixture:
+    # docs/development/decisions/0012-vae-recipe.md.
+    PRIOR_ROWS = 10.0
+
+    _unit = 1.0
+
+    running: Tensor
+    variance: Tensor
+
+    def make_variances(self, n_columns: int, n_rows: int) -> None:
+        """Make the buffers, for columns whose errors are of so many rows."""
+        self.register_buffer("running", torch.ones(n_columns, dtype=torch.float32))
+        self.register_buffer("variance", torch.ones(n_columns, dtype=torch.float32))
+        self._prior_share = self.PRIOR_ROWS / (n_rows + self.PRIOR_ROWS)
+
+    def follow(self, errors: Tensor) -> None:
+        """Move towards the mean squared errors (n_columns,) of a batch in training.
+
+        NaN tells nothing of a column.
+        """
+        if self.training:
+            errors = torch.where(errors.isnan(), self.running, errors)
+            self.running.lerp_(self._bounded(errors), 1 - self.MEMORY)
+
+    def set_from_errors(self, errors: Tensor) -> None:
+        """Set what rows are scored by, from the mean squared errors of all rows."""
+        errors = torch.where(errors.isnan(), self.running, errors)
+        self.variance.copy_(self._bounded(errors))
+
+    def set_variance(self, variance: float) -> None:
+        """Start from one variance for all columns."""
+        self.running.fill_(max(variance, self.FLOOR))
+        self.variance.copy_(self.running)
+
+    def set_variance_unit(self, unit: float) -> None:
+        """Set the columns' mean variance, where it is not 1, and start from it."""
+        self._unit = unit if unit > 0 else 1.0
+        self.running.fill_(self._unit)
+        self.variance.fill_(self._unit)
+
+    def _bounded(self, variance: Tensor) -> Tensor:
+        return self.pooled(variance).clamp(min=self.FLOOR * self._unit)
+
+    def pooled(self, variance: Tensor) -> Tensor:
+        """Draw the variances towards their mean, as some rows of that would."""
+        return variance.lerp(variance.mean(), self._prior_share)
+
+
+def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Return standard normal noise of the shape and dtype of x.
+
+    Drawn in float32, whatever the dtype: the same seed gives the same noise.
+    """
+    noise = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+    return noise.normal_(generator=generator).to(x)
 
 
 class Gaussian(PerColumnVariance, Likelihood):
     """Normal density around the decoder's output, a variance for each column."""
 
-    is_continuous = True
-    is_squared_error = False
+    is_continuous = is_density = True
 
     def __init__(self, n_features: int, n_rows: int) -> None:
         super().__init__()
@@ -380,14 +469,14 @@ class Gaussian(PerColumnVariance, Likelihood):
     def loss_and_gradient(
         self, raw: Tensor, y: Tensor, unit: float
     ) -> tuple[float, Tensor]:
-        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
+        """Score a batch, and return the gradient by `raw`."""
         error = raw.sub_(y)
         squares = error.square()
         self.follow(squares.mean(dim=0))
-        share = 1 / (raw.shape[0] * unit)
+        weight = 1 / (raw.shape[0] * unit)
         scaled = squares.div_(self.running).sum().item()
-        loss = self._log_scale(self.running).item() / unit + 0.5 * share * scaled
-        return loss, error.div_(self.running).mul_(share)
+        loss = self._log_scale(self.running).item() / unit + 0.5 * weight * scaled
+        return loss, error.div_(self.running).mul_(weight)
 
     @staticmethod
     def _log_scale(variance: Tensor) -> Tensor:
@@ -426,73 +515,8 @@ class Isotropic(Gaussian):
         return variance.mean().expand_as(variance)
 
 
-class Bernoulli(BinaryCrossEntropy):
-    """Probability of targets in [0, 1], a sum over the features."""
-
-    def loss_and_gradient(
-        self, raw: Tensor, y: Tensor, unit: float
-    ) -> tuple[float, Tensor]:
-        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
-        return super().loss_and_gradient(raw, y, unit / raw.shape[1])
-
-    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score a batch, in nats a row; lower is better."""
-        return super().loss(raw, y) * raw.shape[1]
-
-    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,) in nats; lower is better."""
-        return super().per_sample_loss(raw, y) * raw.shape[1]
-
-    def log_likelihood(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,) in nats; higher is better."""
-        return -self.per_sample_loss(raw, y)
-
-    def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw zeros and ones."""
-        likely = self.inverse_link(raw).clamp(0, 1).float()
-        return torch.bernoulli(likely, generator=generator).to(raw)
-
-
-class BinaryCrossEntropyOfProbabilities(BinaryCrossEntropy):
-    """The same where the decoder's output is the probability, not its logit."""
-
-    has_gradient = False
-
-    def loss(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score a batch; lower is better."""
-        return self._of_cells(raw, y).mean()
-
-    def per_sample_loss(self, raw: Tensor, y: Tensor) -> Tensor:
-        """Score each row, (n,); their mean is the loss of the batch."""
-        return self._of_cells(raw, y).mean(dim=1)
-
-    @staticmethod
-    def _of_cells(raw: Tensor, y: Tensor) -> Tensor:
-        # In the target's precision: a rounded probability may be 1, and torch refuses
-        # this loss under autocast. It keeps logarithms above -100.
-        with torch.autocast(raw.device.type, enabled=False):
-            lost = raw.isnan()  # torch would raise; here a loss of NaN says more
-            probability = raw.to(y.dtype).masked_fill(lost, 0.5).clamp(0, 1)
-            cells = F.binary_cross_entropy(probability, y.clamp(0, 1), reduction="none")
-            return cells.masked_fill(lost, torch.nan)
-
-    def inverse_link(self, raw: Tensor) -> Tensor:
-        """Return the probabilities as they are."""
-        return raw
-
-    @staticmethod
-    def link(y: Tensor) -> Tensor:
-        """Keep probabilities away from 0 and 1."""
-        least = BinaryCrossEntropy.LEAST
-        return y.clamp(least, 1 - least)
-
-
-class BernoulliOfProbabilities(Bernoulli, BinaryCrossEntropyOfProbabilities):
-    """The same where the decoder's output is the probability, not its logit."""
-
-
 LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "squared_error": Likelihood,
+    "squared_error": SquaredError,
     "binary_cross_entropy": BinaryCrossEntropy,
     "gaussian": Gaussian,
     "isotropic": Isotropic,
@@ -500,22 +524,3 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "huber": Huber,
     "own": OwnLoss,
 }
-OF_PROBABILITIES: dict[type[Likelihood], type[Likelihood]] = {
-    BinaryCrossEntropy: BinaryCrossEntropyOfProbabilities,
-    Bernoulli: BernoulliOfProbabilities,
-}
-
-
-def likelihood_class(name: str, *, from_probabilities: bool) -> type[Likelihood]:
-    """Return the class of a likelihood.
-
-    Parameters
-    ----------
-    name : str
-        A key of `LIKELIHOODS`.
-    from_probabilities : bool
-        Whether a decoder's output is the probability where it is the logit elsewhere;
-        other likelihoods know no difference.
-    """
-    kind = LIKELIHOODS[name]
-    return OF_PROBABILITIES.get(kind, kind) if from_probabilities else kind

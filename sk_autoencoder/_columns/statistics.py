@@ -7,7 +7,11 @@ import numpy as np
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 
-__all__ = ["ColumnStatistics"]
+__all__ = ["ColumnStatistics", "is_constant"]
+
+# Of a mean and a standard deviation in float64, as a fraction of the mean: each of the
+# values is rounded by half a unit in its last place, and so is each sum.
+ROUNDING = 4 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,16 @@ class ColumnStatistics:
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation of each column; exactly 0 for a constant one.
-
-        A spread that is no more than the rounding of the column's own values is
-        taken for 0: dividing by it would only blow rounding up to the size of data.
-        """
+        """Standard deviation of each column; exactly 0 for a constant one."""
         spread = np.sqrt(self.squares / self.n_rows)
-        rounding = 4 * np.finfo(np.float64).eps * np.abs(self.mean)
-        constant = (self.low == self.high) | (spread <= rounding)
+        constant = is_constant(self.low, self.high, self.mean, spread)
         return np.where(constant, 0.0, spread)
+
+
+def is_constant(low: Any, high: Any, mean: Any, spread: Any) -> Any:
+    """Whether columns of this range, mean and standard deviation are constant.
+
+    A spread that is no more than the rounding of the column's own values is taken for
+    0: dividing by it would only blow rounding up to the size of data.
+    """
+    return (low == high) | (spread <= ROUNDING * np.abs(mean))

@@ -190,11 +190,11 @@ class Table:
             if not self.allow_missing and raw.missing.any():
                 with_gaps.append(raw.name)
                 continue
-            new: set[Any] = set()
-            numbers = column.encode(raw, unknown=self.handle_unknown, new=new)
-            matrix[:, i] = np.clip(numbers, -most, most)
-            if new and new_levels is not None:
-                new_levels[raw.name] = new
+            if isinstance(column, CategoryColumn):
+                unknown = column.unknown_levels(raw, self.handle_unknown)
+                if unknown and new_levels is not None:
+                    new_levels[raw.name] = unknown
+            matrix[:, i] = np.clip(column.encode(raw), -most, most)
         _refuse_missing(with_gaps)
         return matrix
 

@@ -1,15 +1,10 @@
 """Joins network, objective and columns to a net."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from sk_autoencoder._columns import (
-    MixedColumns,
-    NumberColumn,
-    NumericColumns,
-)
 from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._model.module import AutoEncoderModule
@@ -19,7 +14,8 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualEncoder,
     PCAResidualPosterior,
 )
-from sk_autoencoder._model.places import FromPlaces, InPlaces
+from sk_autoencoder._model.places import GatherOutput, ScatterInput
+from sk_autoencoder._protocols import Columns
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.values import first_line
@@ -101,24 +97,23 @@ def build_module(plan: Plan) -> AutoEncoderModule:
 
 def _build_networks(
     plan: Plan,
-    columns: NumericColumns | MixedColumns,
+    columns: Columns,
     *,
     n_encoder_outputs: int,
     n_components: int,
 ) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Build the encoder and the decoder of a plan, cells in place if need be."""
+    """Build the encoder and the decoder of a plan, as the columns need them."""
     network, n_features = plan.network, len(plan.statistics.mean)
     n_inputs, n_outputs = columns.n_inputs, columns.n_outputs
     varies = plan.statistics.spread > 0
-    places: torch.Tensor | None = None
-    marked = torch.empty(0, dtype=torch.long)
-    if isinstance(columns, MixedColumns):
-        column_index = columns.column_index.cpu()
-        varies = np.isin(np.arange(n_features), column_index.numpy())
-        if _in_places(plan):
-            places, marked = column_index, columns.marked.cpu()
-            n_outputs = n_features
-            n_inputs = n_features * (2 if columns.masks else 1)
+    index, masked = columns.column_index, columns.masked_columns
+    if index is not None:
+        varies = np.isin(np.arange(n_features), index.cpu().numpy())
+        if not _takes_all_features(plan):
+            index = None
+    if index is not None:
+        n_outputs = n_features
+        n_inputs = n_features if masked is None else 2 * n_features
     network.validate(starts_from_pca=plan.axes is not None, varies=varies)
     encoder, decoder = network.build(
         n_inputs=n_inputs,
@@ -127,33 +122,21 @@ def _build_networks(
         n_outputs=n_outputs,
         generator=make_generator(plan.seeds.weights),
     )
-    if places is None:
+    if index is None:
         return encoder, decoder
-    empty = _constants(plan) if plan.as_given else None
-    encoder = InPlaces(encoder, places, n_features, marked, empty)
-    return encoder, FromPlaces(decoder, places)
+    encoder = ScatterInput(encoder, index, masked, columns.constants())
+    return encoder, GatherOutput(decoder, index)
 
 
-def _in_places(plan: Plan) -> bool:
-    """Whether the network of a table is given all cells, constant ones too."""
-    assert plan.table is not None
-    given = plan.as_given and not plan.table.has_categories
-    return plan.network.reads_cells or given
-
-
-def _constants(plan: Plan) -> torch.Tensor:
-    """Return what constant numbers are in the units of a network as given."""
-    assert plan.table is not None
-    shifts = [
-        column.to_network(plan.scaling)[1] if isinstance(column, NumberColumn) else 0.0
-        for column in plan.table.columns
-    ]
-    return torch.tensor(shifts, dtype=torch.float64)
+def _takes_all_features(plan: Plan) -> bool:
+    """Whether the network is given constant features too, which a table leaves out."""
+    has_categories = plan.table is not None and plan.table.has_categories
+    return plan.network.needs_all_features or (plan.as_given and not has_categories)
 
 
 def output_width(plan: Plan) -> int:
     """Return how many numbers the decoder of a plan gives for a row."""
-    if plan.table is not None and _in_places(plan):
+    if _takes_all_features(plan):
         return len(plan.statistics.mean)
     return plan.columns().n_outputs
 
@@ -179,45 +162,46 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
     module.kept = plan.n_kept
     if plan.axes is None:
         return
-    k, columns, encoder, decoder = _parts(plan, module)
+    columns, k = module.columns, plan.n_components
+    encoder, decoder = cast(PCAResidualEncoder, module.encoder), _pca_decoder(module)
     components, std = plan.axes.components[:k], plan.axes.std[:k]
-    left = plan.axes.residual(k) / components.shape[1]
-    explained = std
+    # What PCA leaves in a number of the score, on average, and the deviations of the
+    # codes that are decoded.
+    residual_variance, code_std = plan.axes.residual(k) / components.shape[1], std
     if isinstance(encoder, PCAResidualPosterior):
-        left = noise_variance(plan)
-        explained = encoder.set_posterior(components, std, left, columns.factor)
+        residual_variance = noise_variance(plan)
+        code_std = encoder.set_posterior(
+            components, std, residual_variance, columns.factor
+        )
     else:
         encoder.set_axes(components, std, columns.factor)
     n_rows = plan.statistics.n_rows
     encoder.noise = plan.objective.encoder_input_noise(n_rows, columns.n_inputs)
-    # What PCA leaves in a cell, on average: the unit of what is learned beyond it.
-    in_units = columns.is_squared_error or plan.is_normal or plan.is_measured
-    residual = left**0.5 if in_units and plan.table is None else 1.0
-    decoder.set_axes(components, explained, columns.exact["offset"], residual)
-    unit = left if columns.is_squared_error else plan.pca_loss
-    module.loss_unit = unit if unit is not None and unit > 0 else 1.0
-    if isinstance(columns, MixedColumns):
-        told = np.square(components * std[:, None]).sum(axis=0)
-        columns.set_residual_variance(np.maximum(columns.variances() - told, 0.0))
-        encoder.spread = columns.input_spread
+    encoder.spread = columns.input_spread
+    explained = np.square(components * std[:, None]).sum(axis=0)
+    unit = columns.set_pca(explained, residual_variance)
+    decoder.set_axes(components, code_std, columns.exact["offset"], unit)
+    pca_loss = residual_variance if columns.is_squared_error else plan.pca_loss
+    module.loss_unit = pca_loss if pca_loss is not None and pca_loss > 0 else 1.0
     if module.prefixes is not None:
         _set_prefix_axes(plan, module, module.prefixes)
 
 
-def _parts(plan: Plan, module: AutoEncoderModule) -> tuple[int, Any, Any, Any]:
-    """Return components, columns, encoder and decoder of a module with PCA."""
-    return plan.n_components, module.columns, module.encoder, module.decoder
+def _pca_decoder(module: AutoEncoderModule) -> PCAResidualDecoder:
+    """Return the decoder of a module that starts as PCA."""
+    return cast(PCAResidualDecoder, module.decoder)
 
 
 def _set_prefix_axes(plan: Plan, module: AutoEncoderModule, prefixes: Any) -> None:
     """Write the principal axes of a plan into a prefix decoder."""
     assert plan.axes is not None
-    k, columns, _, decoder = _parts(plan, module)
-    left = np.array([plan.axes.residual(j + 1) for j in range(k)])
-    # No less than what float32 could tell: units are divided by.
-    left = np.maximum(left, EXACT * plan.axes.total or 1.0) / len(decoder.offset)
-    is_squared = columns.is_squared_error
-    units = np.sqrt(left) if is_squared else np.ones(k)
+    k, decoder = plan.n_components, _pca_decoder(module)
+    units = np.ones(k)
+    if module.columns.is_squared_error:
+        residual = np.array([plan.axes.residual(j + 1) for j in range(k)])
+        # No less than float32 can tell from 0, because losses are divided by it.
+        residual = np.maximum(residual, EXACT * plan.axes.total or 1.0)
+        units = np.sqrt(residual / len(decoder.offset))
     prefixes.set_axes(decoder.exact["axes"], decoder.exact["offset"], units)
 
 
@@ -230,7 +214,7 @@ def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> NestedModule:
     module : AutoEncoderModule
         Of the plan, on its device.
     """
-    k, columns, _, _ = _parts(plan, module)
+    k, columns = plan.n_components, module.columns
     _, network = _build_networks(plan, columns, n_encoder_outputs=k, n_components=2 * k)
     decoder = NestedDecoder(network, link=columns.link, n_components=k)
     module.prefixes = decoder.to(columns.mean.device)

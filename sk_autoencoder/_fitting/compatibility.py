@@ -117,7 +117,9 @@ REFUSALS = (
     # -- the network ---------------------------------------------------------------
     *(_beside_a_network(*item) for item in MLP().get_params().items()),
     _Refusal(
-        when=lambda s, asked: bool(asked.categories) and s.specification.reads_cells,
+        when=lambda s, asked: (
+            bool(asked.categories) and s.specification.needs_all_features
+        ),
         # No pixel or step is a number of levels.
         expected="columns of numbers for network={s.network!r}",
         got="categories in {asked.categories}",

@@ -1,18 +1,14 @@
 """The principal axes in a plan: found in the rows, and moved by further rows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from sk_autoencoder._columns import ColumnStatistics, MixedColumns
+from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._model.latent_map import LatentMap
-from sk_autoencoder._utils.chunks import row_chunks
-from sk_autoencoder._utils.float64_buffers import in_dtype
-from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits, ScoredRows
+from sk_autoencoder._utils.pca import PrincipalAxes
 
 __all__ = ["axes_of", "with_axes", "with_more_rows", "with_pca"]
 
@@ -33,49 +29,9 @@ def with_pca(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
 
 def axes_of(plan: Plan, X: Any, *, n_more: int = 0) -> PrincipalAxes:
     """Find the principal axes of the rows, as many as components and some more."""
-    rows: ScoredRows = _in_units(plan, X, plan.statistics)
-    if plan.table is not None:
-        rows = _EncodedRows(X, in_dtype(MixedColumns(plan.table), torch.float64))
+    rows = plan.columns().scored_rows(X)
     n_axes = min(plan.n_components + n_more, max(rows.shape[1], plan.n_components))
     return PrincipalAxes.of(rows, n_axes, plan.seeds.weights)
-
-
-@dataclass(frozen=True)
-class _EncodedRows:
-    """Rows of a table in the units of their score, what is missing as 0.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        As `Table` gives them.
-    encoder : MixedColumns
-        In float64.
-    """
-
-    X: np.ndarray
-    encoder: MixedColumns
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.X), self.encoder.n_outputs
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for rows in row_chunks(*self.shape):
-            x = torch.from_numpy(self.X[rows]).double()
-            yield (self.encoder.centered_targets(x) / self.encoder.loss_scale).numpy()
-
-    def columns(self) -> Iterator[np.ndarray]:
-        # Asked for where rows are few.
-        every = np.vstack(list(self))
-        for some in row_chunks(*every.T.shape):
-            yield every[:, some]
-
-
-def _in_units(plan: Plan, X: Any, statistics: ColumnStatistics) -> RowsInUnits:
-    """Return rows around their own mean, in the units in which the plan scores them."""
-    constant = plan.statistics.spread == 0
-    weight = np.where(constant, 0.0, 1 / plan.scale.unit)
-    return RowsInUnits(X, statistics.mean, weight)
 
 
 def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
@@ -113,7 +69,7 @@ def with_more_rows(plan: Plan, X: Any, statistics: ColumnStatistics) -> Plan:
     new = replace(plan, statistics=joined)
     if plan.axes is None:
         return new
-    rows = _in_units(new, X, statistics)
+    rows: Any = new.columns().scored_rows(X, statistics.mean)
     others = PrincipalAxes.of(rows, len(plan.axes.std), plan.seeds.weights)
     gap = (statistics.mean - plan.statistics.mean) * rows.weight
     axes = plan.axes.joined(others, gap, plan.scale.unit * rows.weight)

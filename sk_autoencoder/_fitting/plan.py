@@ -9,21 +9,17 @@ from sk_autoencoder._columns import (
     LIKELIHOODS,
     ColumnStatistics,
     LossFunction,
-    MixedColumns,
-    NumericColumns,
     NumericScale,
     Table,
+    make_columns,
 )
 from sk_autoencoder._model.latent_map import LatentMap
-from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._protocols import Columns, Network, Objective
 from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 
 __all__ = ["Plan"]
-
-# Likelihoods that are normal densities around the decoder's output.
-NORMAL = ("gaussian", "isotropic")
 
 
 @dataclass(frozen=True)
@@ -140,7 +136,7 @@ class Plan:
     @property
     def is_normal(self) -> bool:
         """Whether rows are scored by normal densities."""
-        return self.likelihood in NORMAL
+        return LIKELIHOODS[self.likelihood].is_continuous
 
     @property
     def keeps_linear(self) -> bool:
@@ -150,19 +146,13 @@ class Plan:
         """
         return self.is_normal and self.axes is not None and self.table is None
 
-    def columns(self) -> NumericColumns | MixedColumns:
+    def columns(self) -> Columns:
         """Make the columns of the plan."""
-        if self.table is not None:
-            rows = self.statistics.n_rows if self.is_normal else None
-            return MixedColumns(
-                self.table,
-                density_rows=rows,
-                given_scaling=self.scaling if self.as_given else None,
-            )
-        return NumericColumns(
+        return make_columns(
+            self.statistics,
+            table=self.table,
             scaling=self.scaling,
             likelihood=self.likelihood,
-            statistics=self.statistics,
             loss=self.loss,
             given_outputs=self.given_outputs,
         )

@@ -28,6 +28,8 @@ class LayerColumns(NumericColumns):
         From what a decoder gives to outputs.
     """
 
+    is_affine = False
+
     def __init__(self, statistics: ColumnStatistics, activation: nn.Module) -> None:
         super().__init__(
             scaling="none", likelihood="squared_error", statistics=statistics

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._columns import ColumnStatistics, MixedColumns, Table
+from sk_autoencoder._columns import ColumnStatistics, Table, score_width
 from sk_autoencoder._fitting.as_given import with_outputs
 from sk_autoencoder._fitting.build import (
     EXACT,
@@ -87,7 +87,7 @@ def resolve_parameters(
     if stacked:
         n_components = sum(network.stack_widths())
     else:
-        width = shape[1] if table is None else MixedColumns(table).n_outputs
+        width = shape[1] if table is None else score_width(table)
         most = width if more_to_come else min(shape[0], width)
         n_components = _resolve_components(settings.n_components, most, before)
     given = settings.is_as_given if before is None else before.as_given

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder._columns import NumericColumns
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import (
     PCAResidualDecoder,
@@ -56,8 +55,9 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     ------
     Unsupported
     """
-    columns, latent_map, kept = module.columns, module.latent_map, module.kept
-    if type(columns) is not NumericColumns or module.shown is not None:
+    columns: Any = module.columns
+    latent_map, kept = module.latent_map, module.kept
+    if not columns.is_affine or module.shown is not None:
         raise Unsupported
     encoder, mode = _encoder(module.encoder, dtype), module.objective.mode
     mean = columns.get_tensor("mean", dtype)
@@ -80,12 +80,13 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
 
 def buffered_decode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     """Return what does as `AutoEncoderModule.decode`: see `buffered_encode`."""
-    columns, latent_map = module.columns, module.latent_map
-    if type(columns) is not NumericColumns or module.prefixes is not None:
+    columns: Any = module.columns
+    latent_map = module.latent_map
+    if not columns.is_affine or module.prefixes is not None:
         raise Unsupported
     decoder, inverse_link = (
         _decoder(module.decoder, dtype),
-        columns.likelihood.inverse_link,
+        columns.likelihood.link.inverse,
     )
     mean = columns.get_tensor("mean", dtype)
     unit = columns.get_tensor("output_unit", dtype)

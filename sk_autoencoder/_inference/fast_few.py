@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sk_autoencoder._columns import Likelihood, NumericColumns
+from sk_autoencoder._columns import Likelihood, Link
 from sk_autoencoder._inference.fast import Unsupported
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import (
@@ -56,8 +56,9 @@ def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     ------
     Unsupported
     """
-    columns, latent_map = module.columns, module.latent_map
-    if type(columns) is not NumericColumns or module.shown is not None:
+    columns: Any = module.columns
+    latent_map = module.latent_map
+    if not columns.is_affine or module.shown is not None:
         raise Unsupported
     inputs = x - columns.get_array("mean", x.dtype)
     inputs *= columns.get_array("input_weight", x.dtype)
@@ -73,8 +74,9 @@ def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
 
 def numpy_decode(module: AutoEncoderModule, code: np.ndarray) -> np.ndarray:
     """Turn codes (n, n_components) into rows (n, n_features): see `numpy_encode`."""
-    columns, latent_map = module.columns, module.latent_map
-    if type(columns) is not NumericColumns or not _is_identity(columns.likelihood):
+    columns: Any = module.columns
+    latent_map = module.latent_map
+    if not columns.is_affine or not _is_identity(columns.likelihood):
         raise Unsupported
     if latent_map.map is not None:
         if code.shape[1] != latent_map.width:
@@ -96,8 +98,7 @@ def numpy_reconstruct(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
 
 def _is_identity(likelihood: Likelihood) -> bool:
     """Whether a decoder's output is a row in scaled units, as it is."""
-    kind = type(likelihood)
-    return kind.inverse_link is Likelihood.inverse_link and kind.link is Likelihood.link
+    return type(likelihood.link) is Link
 
 
 def _through(part: Any, x: np.ndarray) -> np.ndarray:

@@ -1,71 +1,73 @@
-"""Networks that need each cell in its place, beside columns that leave some out.
+"""Networks that need all features, beside columns that leave constant ones out.
 
-A column that does not vary is no part of what a table's columns score, and a series
-with a step left out would be another one. So what is left out is put back as 0 before
-the network, and taken out of what it gives.
+A column that does not vary is no part of what a table's columns score, but a series
+with a step left out would be another one. So it is put back before the network, and
+taken out of its output.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._model.pca_residual import zero_last_layer
 
-__all__ = ["FromPlaces", "InPlaces"]
+__all__ = ["GatherOutput", "ScatterInput"]
 
 
-class InPlaces(nn.Module):
-    """An encoder that is given a row with all of its cells.
+class ScatterInput(nn.Module):
+    """An encoder that is given rows with all of their features.
 
-    **Shape**: (n, n_scored), and marks (n, n_marked) of missing cells behind it, to
-    whatever the network gives for (n, n_features) and marks of all of them.
+    **Shape**: (n, n_scored), and masks (n, n_masks) of missing cells behind it, to
+    whatever the network gives for (n, n_features) and masks of all of them.
 
     Parameters
     ----------
     network : torch.nn.Module
-    places : Tensor of shape (n_scored,)
-        Of the scored cells in a row.
-    n_features : int
-    marked : Tensor of shape (n_marked,)
-        Of the cells that have a mark; others are always missing. Without any, no cell
-        may be missing.
-    empty : Tensor of shape (n_features,) or None
-        What stands in the cells that are not scored; None is 0.
+    index : Tensor of shape (n_scored,)
+        The feature that each input belongs to.
+    masked : Tensor of shape (n_masks,) or None
+        Features that have a mask; others are always missing. Without masks no cell may
+        be missing.
+    constants : ndarray of shape (n_features,)
+        What stands in the features that are not scored.
     """
 
-    places: Tensor
-    marked: Tensor
-    empty: Tensor
+    index: Tensor
+    masked: Tensor | None
+    constants: Tensor
 
     def __init__(
         self,
         network: nn.Module,
-        places: Tensor,
-        n_features: int,
-        marked: Tensor,
-        empty: Tensor | None = None,
+        index: Tensor,
+        masked: Tensor | None,
+        constants: np.ndarray,
     ) -> None:
         super().__init__()
         self.network = network
-        self.n_features = n_features
-        self.register_buffer("places", places.clone(), persistent=False)
-        self.register_buffer("marked", marked.clone(), persistent=False)
-        empty = torch.zeros(n_features) if empty is None else empty.float()
-        self.register_buffer("empty", empty, persistent=False)
+        self.n_features = len(constants)
+        buffers = {
+            "index": index.cpu().clone(),
+            "masked": None if masked is None else masked.cpu().clone(),
+            "constants": torch.from_numpy(constants).float(),
+        }
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode inputs."""
-        n_scored = len(self.places)
-        row = self.empty.expand(inputs.shape[0], -1).contiguous()
-        row = row.index_copy(1, self.places, inputs[:, :n_scored])
-        marks = inputs[:, n_scored:]
-        if 0 < len(self.marked) < self.n_features:
-            every = marks.new_ones((len(marks), self.n_features))
-            marks = every.index_copy(1, self.marked, marks)
-        return self.network(torch.cat([row, marks], dim=1))
+        n_scored = len(self.index)
+        row = self.constants.expand(inputs.shape[0], -1).contiguous()
+        row = row.index_copy(1, self.index, inputs[:, :n_scored])
+        if self.masked is None:
+            return self.network(row)
+        masks = inputs.new_ones((len(inputs), self.n_features))
+        masks = masks.index_copy(1, self.masked, inputs[:, n_scored:])
+        return self.network(torch.cat([row, masks], dim=1))
 
 
-class FromPlaces(nn.Module):
-    """A decoder of which the scored cells are taken.
+class GatherOutput(nn.Module):
+    """A decoder of which the scored features are taken.
 
     **Shape**: (n, n_components) to (n, n_scored).
 
@@ -73,20 +75,20 @@ class FromPlaces(nn.Module):
     ----------
     network : torch.nn.Module
         To (n, n_features).
-    places : Tensor of shape (n_scored,)
-        Of the scored cells in a row.
+    index : Tensor of shape (n_scored,)
+        The feature that each output belongs to.
     """
 
-    places: Tensor
+    index: Tensor
 
-    def __init__(self, network: nn.Module, places: Tensor) -> None:
+    def __init__(self, network: nn.Module, index: Tensor) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("places", places.clone(), persistent=False)
+        self.register_buffer("index", index.cpu().clone(), persistent=False)
 
     def forward(self, code: Tensor) -> Tensor:
         """Decode codes."""
-        return self.network(code).index_select(1, self.places)
+        return self.network(code).index_select(1, self.index)
 
     def give_zero(self) -> None:
         """Have the decoder give zero until it is trained."""

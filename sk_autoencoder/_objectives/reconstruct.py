@@ -19,6 +19,7 @@ class Reconstruct(Objective):
     neural networks, Science 313.
     """
 
+    # Standard deviations of the inputs; docs/development/decisions/0005-input-noise.md.
     NOISE: ClassVar[float] = 0.2
     ROWS_A_COLUMN: ClassVar[float] = 50.0
 

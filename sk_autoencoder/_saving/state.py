@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._columns.spread import PerColumnVariance
+from sk_autoencoder._columns.likelihoods import PerColumnVariance
 from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_device
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._saving.checks import check_arrays, need

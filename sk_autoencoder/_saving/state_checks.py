@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._columns import LIKELIHOODS, MixedColumns, Table
+from sk_autoencoder._columns import LIKELIHOODS, Table, least_size, score_width
 from sk_autoencoder._columns.dtypes import dtype_library
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
 from sk_autoencoder._fitting.build import build_module, build_prefix_module
@@ -201,9 +201,8 @@ def _check_axes(plan: Plan) -> None:
     axes = plan.axes
     if axes is None:
         return
-    width = plan.statistics.mean.size
-    if plan.table is not None:
-        width = MixedColumns(plan.table).n_outputs
+    table, n_features = plan.table, plan.statistics.mean.size
+    width = n_features if table is None else score_width(table)
     n_axes, n_columns = axes.components.shape
     need(
         n_columns == width and n_axes >= plan.n_components,
@@ -240,7 +239,7 @@ def _check_table(table: Table, n_features: int, arrays: Mapping[str, Any]) -> No
         elif isinstance(column, CategoryColumn):
             _check_categories(column)
     n_there = sum(a.size for a in arrays.values() if isinstance(a, np.ndarray))
-    needed = MixedColumns.n_numbers(table)
+    needed = least_size(table)
     need(needed <= n_there, f"a table of {needed} numbers where {n_there} are")
 
 

@@ -192,9 +192,11 @@ class PrincipalAxes:
         """
         n_rows = self.n_rows + other.n_rows
         between = np.sqrt(self.n_rows * other.n_rows / n_rows) * gap
-        stack = np.vstack([self._factor() * factor, other._factor(), between])
+        stack = np.vstack(
+            [self.scatter_factor() * factor, other.scatter_factor(), between]
+        )
         _, deviations, directions = linalg.svd(stack, full_matrices=False)
-        # Constant columns have no share in what is lost.
+        # Constant columns have no part in what is lost.
         varied = np.square(factor[factor > 0])
         own_tail = self.residual_variance * (varied.mean() if len(varied) else 1.0)
         lost = (
@@ -210,7 +212,7 @@ class PrincipalAxes:
         components = np.where(turned[:, None], -merged.components, merged.components)
         return replace(merged, components=components)
 
-    def _factor(self) -> np.ndarray:
+    def scatter_factor(self) -> np.ndarray:
         """Return as many rows as axes, with the scatter of all."""
         return np.sqrt(self.n_rows) * self.std[:, None] * self.components
 

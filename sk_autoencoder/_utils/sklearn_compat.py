@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
@@ -35,6 +36,7 @@ __all__ = [
     "fit_context",
     "in_output_container",
     "output_kind",
+    "take_rows",
     "validate_parameter_constraints",
 ]
 
@@ -54,6 +56,13 @@ def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Me
         prefer_skip_nested_validation=prefer_skip_nested_validation
     )
     return decorator
+
+
+def take_rows(X: Any, rows: slice) -> Any:
+    """Return rows of a frame, an array, a list or a sparse matrix, in the same kind."""
+    if sparse.issparse(X):
+        X = X.tocsr()  # other formats cannot be sliced
+    return _safe_indexing(X, rows)
 
 
 def output_kind(estimator: BaseEstimator) -> str:

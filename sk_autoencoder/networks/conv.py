@@ -97,7 +97,7 @@ class ConvNet(Network):
     ConvNet(channels=(8, 16), input_shape=(1, 28, 28))
     """
 
-    reads_cells: ClassVar[bool] = True
+    needs_all_features: ClassVar[bool] = True
 
     # Chosen on USPS and Fashion-MNIST (decisions/0021-convolutional-defaults.md).
     def __init__(

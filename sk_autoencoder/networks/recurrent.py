@@ -101,7 +101,7 @@ class RecurrentNet(Network):
     (100, 3)
     """
 
-    reads_cells: ClassVar[bool] = True
+    needs_all_features: ClassVar[bool] = True
     # From PCA a third less error than with 1, and 5 gave no less; from a random start
     # the same error (decisions/0016-recurrent-frames.md).
     lr_scale: ClassVar[float] = 2.5

@@ -8,8 +8,6 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from sk_autoencoder._columns.frames import is_pandas
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -100,13 +98,6 @@ def name_of(estimator: Any) -> str:
 def as_array(X: Any) -> np.ndarray:
     """Turn an array-like, frame or sparse matrix into an array."""
     return X.toarray() if sparse.issparse(X) else np.asarray(X)
-
-
-def take_rows(X: Any, rows: slice) -> Any:
-    """Slice rows off any container, without turning a frame into an array."""
-    if sparse.issparse(X):
-        X = X.tocsr()  # other formats cannot be sliced
-    return X.iloc[rows] if is_pandas(X) else X[rows]
 
 
 def count_in_whole_numbers(ax: Axes) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sk_autoencoder._utils.sklearn_compat import take_rows
 from sk_autoencoder.plotting._common import (
     GREY,
     OKABE_ITO,
     Display,
     as_array,
     name_of,
-    take_rows,
 )
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sk_autoencoder._utils.sklearn_compat import take_rows
 from sk_autoencoder.plotting._cells import draw_table, spreads_of, table_size
-from sk_autoencoder.plotting._common import Display, as_array, name_of, take_rows
+from sk_autoencoder.plotting._common import Display, as_array, name_of
 from sk_autoencoder.plotting._kinds import (
     KINDS,
     as_series,

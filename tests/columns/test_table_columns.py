@@ -8,7 +8,7 @@ from scipy import special, stats
 from sklearn.preprocessing import QuantileTransformer
 
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
-from sk_autoencoder._columns import MixedColumns, Table
+from sk_autoencoder._columns import JoinedColumns, Table
 from sk_autoencoder._columns.codes import MOST_LOGITS, RandomCodeColumn
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import NumberColumn
@@ -56,7 +56,7 @@ def table_of(frame, **reading):
 def columns_of(frame, **reading):
     """Give columns in float64, in training, and the rows as they take them."""
     table = table_of(frame, **reading)
-    columns = in_dtype(MixedColumns(table), torch.float64).train()
+    columns = in_dtype(JoinedColumns(table), torch.float64).train()
     return columns, torch.from_numpy(table.matrix(frame)).double()
 
 
@@ -103,7 +103,8 @@ def test_the_gradient_of_each_part_is_that_of_autograd(name):
 def test_the_gradient_through_the_start_is_that_of_autograd(name):
     frame, reading = table_named(name)
     columns, _ = columns_of(frame, **reading)
-    columns.set_residual_variance(0.3 * columns.variances())
+    spread = columns.input_spread[: columns.n_outputs] * columns.to_pca_space
+    columns.set_pca(0.7 * spread.square().numpy(), 0.0)
     generator = make_generator(0)
     shape = (60, columns.n_outputs)
     y = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
@@ -326,7 +327,7 @@ def test_rank_gauss_is_the_quantile_transformer_where_values_differ():
 
 def test_variances_are_drawn_to_their_mean_as_by_ten_rows():
     table = table_of(pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 5.0]}))
-    columns = in_dtype(MixedColumns(table, density_rows=10), torch.float64)
+    columns = in_dtype(JoinedColumns(table, density_rows=10), torch.float64)
     x = torch.zeros(1, 2, dtype=torch.float64)
     raw = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
     columns.fit_dispersion([(raw, x)])
@@ -341,7 +342,7 @@ def test_a_column_without_a_cell_keeps_its_variance():
         pd.DataFrame({"a": [0.0, 1.0, np.nan], "b": [1.0, 0.0, 5.0]}),
         allow_missing=True,
     )
-    columns = in_dtype(MixedColumns(table, density_rows=10**9), torch.float64)
+    columns = in_dtype(JoinedColumns(table, density_rows=10**9), torch.float64)
     columns.set_variance(0.25)
     columns.train()
     x = torch.tensor([[np.nan, 0.0]], dtype=torch.float64)

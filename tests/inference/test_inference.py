@@ -234,6 +234,8 @@ def test_float64_rows_are_centred_by_what_is_known_in_float64(n):
 @every_path
 def test_columns_of_another_kind_are_called_as_they_are(own, n):
     class Other(NumericColumns):
+        is_affine = False
+
         def encode(self, x):
             return 0.5 * super().encode(x)
 

@@ -401,6 +401,9 @@ def test_the_module_knows_neither_torch_nor_the_estimators():
         "sklearn",
         "sk_autoencoder",
     }
-    # The one module of ours knows of frames' names and of shapes, nothing else.
+    # Those of ours know of frames' names, of shapes, and of scikit-learn.
     ours = {name for name in imported if name.startswith("sk_autoencoder")}
-    assert ours == {"sk_autoencoder._utils.shapes"}
+    assert ours == {
+        "sk_autoencoder._utils.shapes",
+        "sk_autoencoder._utils.sklearn_compat",
+    }

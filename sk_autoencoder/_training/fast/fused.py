@@ -23,7 +23,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sk_autoencoder._columns import OwnLoss
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import (
     PCAResidualDecoder,
@@ -62,7 +61,7 @@ def fast_step(
         return None
     kind = flat.vector.device.type
     if kind == "cuda":
-        if isinstance(getattr(module.columns, "likelihood", None), OwnLoss):
+        if module.columns.is_own_loss:
             return None  # it may compute otherwise at every call
         return CudaGraphStep(module, flat, precision)
     has_gradient = module.columns.has_gradient and module.objective.has_gradient

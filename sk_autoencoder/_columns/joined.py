@@ -1,29 +1,35 @@
-"""Columns of several kinds: numbers, pairs of levels, categories of few and of many."""
+"""Columns of several kinds, side by side: what joins the groups of a table."""
 
+import itertools
 from collections.abc import Iterable, Iterator
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sk_autoencoder._columns.base import ColumnGroup
 from sk_autoencoder._columns.categories import BinaryColumns, OneHotColumns
-from sk_autoencoder._columns.codes import RandomCodeColumn, code_width
-from sk_autoencoder._columns.groups import ColumnGroup
-from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
-from sk_autoencoder._columns.numbers import GaussianNumbers, Numbers
+from sk_autoencoder._columns.codes import RandomCodeColumn
+from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
+from sk_autoencoder._columns.likelihoods import LIKELIHOODS, LossFunction
+from sk_autoencoder._columns.numbers import GaussianNumbers, Numbers, NumericColumns
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._columns.table import Table
 from sk_autoencoder._protocols import Columns
+from sk_autoencoder._utils.chunks import row_chunks
+from sk_autoencoder._utils.float64_buffers import in_dtype
 
-__all__ = ["MixedColumns"]
+__all__ = ["JoinedColumns", "least_size", "make_columns", "score_width"]
 
-# Levels beyond which a category is a code of a few numbers instead of a one-hot.
+# Levels beyond which a category is a code of a few numbers instead of a one-hot: the
+# code of 64 levels has 24 numbers, and that of thousands about 50. See
+# docs/development/decisions/0008-categories-with-many-levels.md.
 MOST_ONE_HOTS = 64
 
 
-class MixedColumns(Columns):
+class JoinedColumns(Columns):
     """The columns of a table, each scored in its own way.
 
     The loss of a row is the mean over its columns: squared errors of numbers over
@@ -52,7 +58,7 @@ class MixedColumns(Columns):
     to_error_units: Tensor
     to_pca_space: Tensor
     column_index: Tensor
-    marked: Tensor
+    masked_columns: Tensor
     low: Tensor
     high: Tensor
     spread: Tensor
@@ -73,14 +79,17 @@ class MixedColumns(Columns):
         self.groups = torch.nn.ModuleList(groups)
         self._widths = [group.n_outputs for group in groups]
         self.n_outputs = sum(self._widths)
+        stops = np.cumsum(self._widths).tolist()
+        self._slices = [slice(i, j) for i, j in itertools.pairwise([0, *stops])]
         # A column that is always missing has no mask: it takes no part.
-        marked = np.flatnonzero(~table.is_empty) if self.masks else np.empty(0, int)
-        n_masks = len(marked)
+        masked = np.flatnonzero(~table.is_empty) if self.masks else np.empty(0, int)
+        n_masks = len(masked)
         self.n_inputs = self.n_outputs + n_masks
         # Which column each number of the score belongs to.
         column_index = np.concatenate([group.column_indices() for group in groups])
         self.register_buffer("column_index", torch.from_numpy(column_index))
-        self.register_buffer("marked", torch.from_numpy(marked), persistent=False)
+        if self.masks:
+            self.masked_columns = torch.from_numpy(masked)
         factor = np.concatenate([group.factor for group in groups])
         self.factor = np.concatenate([factor, np.zeros(n_masks)])
         low, high, spread = _ranges(table)
@@ -105,36 +114,31 @@ class MixedColumns(Columns):
         }
         for name, value in values.items():
             self.write(name, value)
+        self._constants = np.array(
+            [
+                column.to_network(given_scaling)[1]
+                if given_scaling and isinstance(column, NumberColumn)
+                else 0.0
+                for column in table.columns
+            ]
+        )
 
-    @staticmethod
-    def n_numbers(table: Table) -> int:
-        """Return how many numbers at least the columns of a table take.
+    def set_pca(self, explained: np.ndarray, residual_variance: float) -> float:
+        """Set the unit of what is learnt in each group, from what PCA leaves there."""
+        spread = self.exact["input_spread"][: self.n_outputs]
+        variances = np.square(spread * self.exact["to_pca_space"])
+        residual = np.maximum(variances - explained, 0.0)
+        for group, own in zip(self._each(), self._slices, strict=True):
+            group.set_residual_variance(residual[own])
+        return 1.0
 
-        They may be many more than those that describe it: a file of few bytes must not
-        have them made.
-        """
-        sizes = [
-            len(column.levels)
-            for column in table.columns
-            if isinstance(column, CategoryColumn) and len(column.levels) > 2
-        ]
-        few = [size for size in sizes if size <= MOST_ONE_HOTS]
-        many = [size * code_width(size) for size in sizes if size > MOST_ONE_HOTS]
-        return sum(few) * len(few) + sum(many)
+    def scored_rows(self, X: np.ndarray, mean: Any = None) -> "EncodedRows":
+        """Return rows of the table in the units of the score; missing cells are 0."""
+        return EncodedRows(X, in_dtype(self, torch.float64))
 
-    def set_statistics(self, statistics: ColumnStatistics) -> None:
-        """Do nothing: all that is to be known is in the table."""
-
-    def set_residual_variance(self, left: np.ndarray) -> None:
-        """Set the variance that PCA leaves in each number, (n_outputs,)."""
-        stops = np.cumsum(self._widths)[:-1]
-        for group, own in zip(self._each(), np.split(left, stops), strict=True):
-            group.set_residual_variance(own)
-
-    def variances(self) -> np.ndarray:
-        """Return the variances in training of the score's numbers, (n_outputs,)."""
-        own = self.exact["input_spread"][: self.n_outputs] * self.exact["to_pca_space"]
-        return np.square(own)
+    def constants(self) -> np.ndarray:
+        """Return constant numbers in the units of a network as given; else 0."""
+        return self._constants
 
     def set_variance(self, variance: float) -> None:
         """Start from one variance of the errors in all numbers, in scaled units."""
@@ -147,7 +151,8 @@ class MixedColumns(Columns):
         """Turn rows into inputs; what is missing becomes 0."""
         inputs = [group.inputs(group.of(x)) for group in self._each()]
         if self.masks:
-            gaps = x if len(self.marked) == self.n_features else x[:, self.marked]
+            every = len(self.masked_columns) == self.n_features
+            gaps = x if every else x[:, self.masked_columns]
             inputs.append(gaps.isnan().to(x))
         return torch.cat(inputs, dim=1)
 
@@ -206,14 +211,14 @@ class MixedColumns(Columns):
     def loss_and_gradient(
         self, raw: Tensor, x: Tensor, unit: float
     ) -> tuple[float, Tensor]:
-        """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
-        share = 1 / (raw.shape[0] * unit)
+        """Score a batch, and return the gradient by `raw` too, both over `unit`."""
+        weight = 1 / (raw.shape[0] * unit)
         total, slopes = 0.0, []
         for group, own in self._split(raw):
             cells, slope = group.gradient(own, group.of(x))
             total += torch.mv(cells, group.weight).sum().item()
             slopes.append(slope)
-        return total * share, torch.cat(slopes, dim=1).mul_(share)
+        return total * weight, torch.cat(slopes, dim=1).mul_(weight)
 
     def link(self, y: Tensor) -> Tensor:
         """Turn rows of the score, as PCA gives them, into what the decoder would."""
@@ -233,24 +238,10 @@ class MixedColumns(Columns):
 
     def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the spread of the numbers around the trained reconstruction."""
-        places = np.cumsum([0, *self._widths])
-        for group, start, stop in zip(
-            self._each(), places[:-1], places[1:], strict=True
-        ):
-            if isinstance(group, GaussianNumbers):
-                group.fit_dispersion(
-                    (raw[:, start:stop], group.of(x)) for raw, x in outputs
-                )
+        for group, own in zip(self._each(), self._slices, strict=True):
+            group.fit_dispersion((raw[:, own], group.of(x)) for raw, x in outputs)
 
     # -- for noise -------------------------------------------------------------------
-
-    def value_range(self) -> tuple[Tensor, Tensor]:
-        """Return the least and greatest numbers seen; NaN for categories."""
-        return self.low, self.high
-
-    def std(self) -> Tensor:
-        """Return the standard deviations of the numbers, 0 for categories."""
-        return self.spread
 
     def mask(self, x: Tensor, keep: Tensor) -> Tensor:
         """Make cells missing where `keep` is false."""
@@ -263,42 +254,140 @@ class MixedColumns(Columns):
         return zip(self._each(), values.split(self._widths, dim=1), strict=True)
 
 
+def make_columns(
+    statistics: ColumnStatistics,
+    *,
+    table: Table | None,
+    scaling: str,
+    likelihood: str,
+    loss: LossFunction | None = None,
+    given_outputs: str | None = None,
+) -> Columns:
+    """Make the columns of a matrix of numbers or of a table.
+
+    Parameters
+    ----------
+    statistics : ColumnStatistics
+        Of the training rows.
+    table : Table or None
+        How the columns become numbers, where they are not numbers without gaps.
+    scaling, likelihood, loss, given_outputs
+        See `NumericColumns`. The columns of a table have a likelihood each: it is read
+        off whether they are to be densities.
+    """
+    if table is None:
+        return NumericColumns(
+            scaling=scaling,
+            likelihood=likelihood,
+            statistics=statistics,
+            loss=loss,
+            given_outputs=given_outputs,
+        )
+    is_density = LIKELIHOODS[likelihood].is_continuous
+    return JoinedColumns(
+        table,
+        density_rows=statistics.n_rows if is_density else None,
+        given_scaling=None if given_outputs is None else scaling,
+    )
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows of a table in the units of the score, for PCA.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        As `Table` gives them.
+    encoder : JoinedColumns
+        In float64.
+    """
+
+    X: np.ndarray
+    encoder: JoinedColumns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and numbers of the score."""
+        return len(self.X), self.encoder.n_outputs
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for rows in row_chunks(*self.shape):
+            x = torch.from_numpy(self.X[rows]).double()
+            yield (self.encoder.centered_targets(x) / self.encoder.loss_scale).numpy()
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Return some columns of all rows at a time; asked for where rows are few."""
+        every = np.vstack(list(self))
+        for some in row_chunks(*every.T.shape):
+            yield every[:, some]
+
+
+def score_width(table: Table) -> int:
+    """Return how many numbers the score of a table's rows has."""
+    return sum(
+        _group_class(column).width_of(column)
+        for column in table.columns
+        if not column.is_constant
+    )
+
+
+def least_size(table: Table) -> int:
+    """Return how many numbers at least the columns of a table take.
+
+    They may be many more than those that describe it: a file of few bytes must not
+    have them made.
+    """
+    few = n_few = many = 0
+    for column in table.columns:
+        if not isinstance(column, CategoryColumn) or len(column.levels) <= 2:
+            continue
+        kind = _group_class(column)
+        if kind is OneHotColumns:
+            few, n_few = few + kind.width_of(column), n_few + 1
+        else:
+            many += len(column.levels) * kind.width_of(column)
+    return few * n_few + many
+
+
+def _group_class(column: Any) -> type[ColumnGroup]:
+    """Return the class of the group that a column which varies belongs to."""
+    if isinstance(column, NumberColumn):
+        return Numbers
+    if len(column.levels) == 2:
+        return BinaryColumns
+    return OneHotColumns if len(column.levels) <= MOST_ONE_HOTS else RandomCodeColumn
+
+
 def _groups(
     table: Table, density_rows: int | None, given_scaling: str | None
 ) -> list[ColumnGroup]:
     """Sort the columns by kind; constant and empty ones are in none."""
     members: dict[Any, list[int]] = {}
     for i, column in enumerate(table.columns):
-        if not column.is_constant and not isinstance(column, EmptyColumn):
-            members.setdefault(_kind(column, i), []).append(i)
-    numbers: Any = partial(Numbers, given_scaling=given_scaling)
-    if density_rows is not None:
-        numbers = partial(
-            GaussianNumbers, n_rows=density_rows, given_scaling=given_scaling
-        )
-    makers = {
-        "numbers": numbers,
-        "pairs": BinaryColumns,
-        "one-hots": OneHotColumns,
-    }
-    groups = []
-    for kind, cells in members.items():
-        make: Any = makers.get(kind, RandomCodeColumn)
-        columns = [table.columns[i] for i in cells]
-        groups.append(make(cells, table.weights[cells], columns))
+        if not column.is_constant:
+            kind = _group_class(column)
+            # A column of many levels is a group of its own.
+            own = i if kind is RandomCodeColumn else None
+            members.setdefault((kind, own), []).append(i)
+    groups: list[ColumnGroup] = []
+    for (kind, _), cells in members.items():
+        columns: Any = [table.columns[i] for i in cells]
+        weights = table.weights[cells]
+        if kind is not Numbers:
+            groups.append(kind(cells, weights, columns))
+        elif density_rows is None:
+            groups.append(Numbers(cells, weights, columns, given_scaling=given_scaling))
+        else:
+            groups.append(
+                GaussianNumbers(
+                    cells, weights, columns, density_rows, given_scaling=given_scaling
+                )
+            )
     total = table.weights.sum()
     for group in groups:
         group.set_weight(total, balanced=density_rows is None)
     return groups
-
-
-def _kind(column: NumberColumn | CategoryColumn, position: int) -> str | int:
-    """Name the group that a column belongs to; one of many levels has its own."""
-    if isinstance(column, NumberColumn):
-        return "numbers"
-    if len(column.levels) == 2:
-        return "pairs"
-    return "one-hots" if len(column.levels) <= MOST_ONE_HOTS else position
 
 
 def _ranges(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ The *score* is the space in which PCA sees the table: each column has a variance
 weight there. `factor` (d,) leads from inputs to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
 __all__ = ["ColumnGroup", "entropy", "inverse"]
 
-# Nats that a column of categories counts for at least: an error in one that hardly
-# ever varies would else outweigh all others.
+# Nats that a column of categories counts for at least: an error in one that hardly ever
+# varies would otherwise outweigh all others. Of two levels, the rarer is then in nine
+# rows of a thousand.
 LEAST_ENTROPY = 0.05
 
 
@@ -52,6 +54,11 @@ class ColumnGroup(Float64Buffers):
         self.register_buffer("index", torch.tensor(cells, dtype=torch.long))
         self.n_outputs = n_outputs
         self.sqrt_weights = np.sqrt(weights)
+
+    @staticmethod
+    def width_of(column: Any) -> int:
+        """Return how many inputs a column of the group has."""
+        return 1
 
     def set_weight(self, total: float, *, balanced: bool) -> None:
         """Set what cells count for: their share of a total, or, unbalanced, it all."""
@@ -98,11 +105,17 @@ class ColumnGroup(Float64Buffers):
         """Score each cell, and give the gradient of the weighted sum by `raw`."""
         raise NotImplementedError
 
-    def set_residual_variance(self, left: np.ndarray) -> None:
+    def set_residual_variance(self, variances: np.ndarray) -> None:
         """Set the variance that PCA leaves in each number of the score, (d,)."""
 
     def set_variance(self, variance: float) -> None:
         """Start from a variance of the errors; only a normal density has one."""
+
+    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set the variances around the trained reconstruction; see `set_variance`.
+
+        `outputs` are the decoder's outputs and cells, not read where there are none.
+        """
 
     def link(self, y: Tensor) -> Tensor:
         """Turn a row of the score that PCA gives into what the decoder would."""
