@@ -316,8 +316,9 @@ def _mean_and_deviation(values: np.ndarray) -> tuple[float, float]:
 def _rank_gauss(seen: np.ndarray) -> np.ndarray:
     """Find values and their normal scores, (2, n_knots); between them are lines.
 
-    Equal values share the middle of their ranks, so that a value that many rows have
-    is not thrown to an end of the scale, as it would be by the quantiles alone.
+    The score of a value is that of its mean rank less one half, over the number of
+    rows: a value that many rows have is not thrown to an end of the scale, as it would
+    be by the quantiles alone, and the ends are half a rank from 0 and 1.
 
     References
     ----------
@@ -325,8 +326,20 @@ def _rank_gauss(seen: np.ndarray) -> np.ndarray:
     """
     values, counts = np.unique(seen, return_counts=True)
     middles = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
+    scores = special.ndtri(middles)
     if len(values) > MOST_KNOTS:
-        wanted = np.linspace(middles[0], middles[-1], MOST_KNOTS)
-        kept = np.unique(np.searchsorted(middles, wanted).clip(max=len(values) - 1))
-        values, middles = values[kept], middles[kept]
-    return np.stack([values, special.ndtri(middles)])
+        kept = _evenly_along(middles) | _evenly_along(scores)
+        values, scores = values[kept], scores[kept]
+    return np.stack([values, scores])
+
+
+def _evenly_along(rising: np.ndarray) -> np.ndarray:
+    """Return a mask of half as many values as there may be knots, evenly spaced.
+
+    Spaced by ranks alone they leave the scores of the lowest and the highest
+    thousandth of the rows off by up to .7; by ranks and scores all are within .02.
+    """
+    wanted = np.linspace(rising[0], rising[-1], MOST_KNOTS // 2)
+    kept = np.zeros(len(rising), dtype=bool)
+    kept[np.searchsorted(rising, wanted).clip(max=len(rising) - 1)] = True
+    return kept
