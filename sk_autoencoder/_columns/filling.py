@@ -100,7 +100,7 @@ def _filled_polars(
     return polars.Series(series.name, cells, dtype=own, strict=False)
 
 
-def _widened(own: Any, values: np.ndarray, dtype: Any) -> list | None:
+def _widened(own: Any, values: np.ndarray, dtype: Any) -> list[Any] | None:
     """Return categories that hold the values too; None if a dtype's own do."""
     if set(values) <= set(own.categories):
         return None

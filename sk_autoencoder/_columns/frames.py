@@ -53,7 +53,7 @@ class ColumnData:
     values: np.ndarray
     is_category: bool
     is_integer: bool = False
-    order: tuple | None = None
+    order: tuple[Any, ...] | None = None
 
     @property
     def missing(self) -> np.ndarray:
@@ -156,8 +156,8 @@ class TableFormat:
     """
 
     kind: str
-    names: tuple
-    dtypes: tuple
+    names: tuple[Any, ...]
+    dtypes: tuple[Any, ...]
 
     @classmethod
     def of(cls, X: Any) -> "TableFormat":
@@ -384,11 +384,11 @@ def _refused(name: Any, dtype: Any) -> TypeError:
     )
 
 
-def _names(X: Any) -> list:
+def _names(X: Any) -> list[Any]:
     return list(X.columns) if is_frame(X) else list(range(X.shape[1]))
 
 
-def _plain(values: np.ndarray) -> list:
+def _plain(values: np.ndarray) -> list[Any]:
     """Return objects as Python's own, where numpy wrapped them."""
     return [
         value.item() if isinstance(value, np.generic) else value for value in values

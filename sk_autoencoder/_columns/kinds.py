@@ -155,7 +155,7 @@ class CategoryColumn:
     """
 
     name: Any
-    levels: tuple
+    levels: tuple[Any, ...]
     shares: np.ndarray
 
     @classmethod
@@ -285,7 +285,7 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _sorted(name: Any, levels: set) -> list:
+def _sorted(name: Any, levels: set[Any]) -> list[Any]:
     try:
         return sorted(levels)
     except TypeError:

@@ -148,7 +148,7 @@ def group_numbers(
     return tuple(i if number < 0 else number for i, number in enumerate(numbers))
 
 
-def _takes(function: Callable, arguments: Sequence[Any]) -> bool:
+def _takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
     """Whether a function has a signature for such arguments, as far as can be read."""
     try:
         inspect.signature(function).bind(*arguments)

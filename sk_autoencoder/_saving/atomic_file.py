@@ -23,7 +23,9 @@ __all__ = ["replace_file"]
 PREFIX, SUFFIX = ".sk_autoencoder-", ".partial"
 
 
-def replace_file(path: str | os.PathLike, parts: Iterable[bytes | memoryview]) -> None:
+def replace_file(
+    path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]
+) -> None:
     """Write a file, in place of one that may be there, once the new one is whole.
 
     A symbolic link is followed: what it points to is replaced. The file has the mode of
@@ -66,7 +68,7 @@ def replace_file(path: str | os.PathLike, parts: Iterable[bytes | memoryview]) -
         raise
 
 
-def _target(path: str | os.PathLike) -> Path:
+def _target(path: str | os.PathLike[str]) -> Path:
     """Find the file that a path leads to, be it there or not."""
     target = Path(os.path.realpath(os.fsdecode(path)))
     shown = repr(os.fspath(path))
@@ -91,7 +93,7 @@ def _target(path: str | os.PathLike) -> Path:
     return target
 
 
-def _mode(target: Path, path: str | os.PathLike) -> int | None:
+def _mode(target: Path, path: str | os.PathLike[str]) -> int | None:
     """Return the mode of the file that is to be replaced; None where none is there."""
     try:
         status = target.stat()

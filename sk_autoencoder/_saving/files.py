@@ -251,7 +251,9 @@ def _arrays(file: Any) -> dict[str, np.ndarray]:
     return {name: file.get_tensor(name) for name in names}
 
 
-def _header(path: Path, metadata: Mapping[str, str] | None) -> tuple[dict, Any]:
+def _header(
+    path: Path, metadata: Mapping[str, str] | None
+) -> tuple[dict[str, Any], Any]:
     """Read the JSON of a file, and check its format number.
 
     Returns

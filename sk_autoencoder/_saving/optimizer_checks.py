@@ -81,7 +81,7 @@ def _need(good: Any, what: str) -> None:
         raise ValueError(f"{what}, in the state of the optimizer")
 
 
-def _check_group(group: Any, own: Mapping[str, Any], ignored: frozenset) -> None:
+def _check_group(group: Any, own: Mapping[str, Any], ignored: frozenset[str]) -> None:
     """Check the settings of a group of weights against those of a fresh one."""
     _need(isinstance(group, dict), "settings that are no dict")
     check_names("settings of an optimizer", group, own.keys(), OF_SCHEDULERS | ignored)
