@@ -176,6 +176,15 @@ class Objective:
     is_variational: ClassVar[bool] = False
     has_gradient: ClassVar[bool] = True
 
+    @property
+    def is_denoising(self) -> bool:
+        """Whether clean samples are to be found from corrupted ones.
+
+        Then how well that is done is what epochs are compared by with each other, and
+        the network with PCA.
+        """
+        return False
+
     def n_encoder_outputs(self, n_components: int) -> int:
         """Return how many numbers the encoder gives for a code of `n_components`."""
         return n_components
@@ -199,6 +208,16 @@ class Objective:
         inputs : Tensor of shape (n, n_inputs)
         """
         return columns.encode(x)
+
+    def validation_inputs(
+        self, x: Tensor, columns: "Columns", generator: torch.Generator
+    ) -> Tensor:
+        """Return the network's input for samples that the epochs are compared on."""
+        return columns.encode(x)
+
+    def n_validation_draws(self, n_samples: int) -> int:
+        """Return how many times to score each of the validation samples."""
+        return 1
 
     def encoder_input_noise(self, n_rows: int, n_inputs: int) -> float:
         """Return the standard deviation of the noise on what a network beside PCA sees.
@@ -331,7 +350,9 @@ class Columns(Float64Buffers, ABC):
         Only normal densities have one.
         """
 
-    def set_pca(self, explained: np.ndarray, residual_variance: float) -> float:
+    def set_pca(
+        self, explained: np.ndarray, residual_variance: float, pca_loss: float = 0.0
+    ) -> float:
         """Take over how much of the rows PCA explains, where training starts from it.
 
         Parameters
@@ -340,6 +361,8 @@ class Columns(Float64Buffers, ABC):
             Variance of PCA's reconstruction in each number of the score.
         residual_variance : float
             What it leaves in a number of the score, on average.
+        pca_loss : float
+            Its loss, where it was measured.
 
         Returns
         -------
@@ -474,6 +497,10 @@ class TrainableModule(torch.nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run centred rows (n, n_features) through, for `loss_terms`."""
+
+    def validation_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run centred rows through as `forward`, to compare states by their loss."""
+        return self.forward(x)
 
     @abstractmethod
     def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:

@@ -123,11 +123,16 @@ class JoinedColumns(Columns):
             ]
         )
 
-    def set_pca(self, explained: np.ndarray, residual_variance: float) -> float:
+    def set_pca(
+        self, explained: np.ndarray, residual_variance: float, pca_loss: float = 0.0
+    ) -> float:
         """Set the unit of what is learnt in each group, from what PCA leaves there."""
         spread = self.exact["input_spread"][: self.n_outputs]
         variances = np.square(spread * self.exact["to_pca_space"])
-        residual = np.maximum(variances - explained, 0.0)
+        # The loss is 1 for the mean row: of corrupted samples no less is left in any
+        # column than on average.
+        least = min(pca_loss, 1.0) * variances
+        residual = np.maximum(variances - explained, least)
         for group, own in zip(self._each(), self._slices, strict=True):
             group.set_residual_variance(residual[own])
         return 1.0

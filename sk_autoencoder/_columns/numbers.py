@@ -209,7 +209,9 @@ class NumericColumns(Columns):
         """Start from one variance of the errors in all columns, in scaled units."""
         self.likelihood.set_variance(variance)
 
-    def set_pca(self, explained: np.ndarray, residual_variance: float) -> float:
+    def set_pca(
+        self, explained: np.ndarray, residual_variance: float, pca_loss: float = 0.0
+    ) -> float:
         """Return the unit of what PCA leaves; logits and probabilities have none."""
         return 1.0 if self.likelihood.needs_unit_interval else residual_variance**0.5
 

@@ -176,9 +176,11 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
             if self._plan.axes is not None:
                 return "Squared error (PCA = 1)"
             return "Mean squared error (scaled units)"
+        unit = " (PCA = 1)" if self._plan.pca_loss else ""
         if likelihood in MEASURED_LOSSES:
-            unit = " (PCA = 1)" if self._plan.pca_loss else ""
             return MEASURED_LOSSES[likelihood] + unit
+        if unit:
+            return "Cross-entropy" + unit
         if self._fitted.pretrained:
             return "Cross-entropy (nats per feature); hidden layers: squared error"
         return "Cross-entropy (nats per feature)"

@@ -28,7 +28,10 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
     return the clean samples. What it has to know about the columns to do this makes
     good features for tables, best with `features="hidden"`, which does not use
     `n_components`, `init` and `ordered`. With a bottleneck training starts from PCA, as
-    that of `AutoEncoderTransformer` does.
+    that of `AutoEncoderTransformer` does. Epochs are compared with each other, and with
+    PCA, by how well they repair corrupted validation samples, with the same draws of
+    the noise each time: so `score`, which looks at clean samples, may be a little below
+    PCA's.
 
     `transform` is not random: the code of a sample is always the same, whatever other
     samples it is passed with. Each epoch is one pass over the samples. Memory, in
@@ -146,11 +149,11 @@ default="swap"
     init : {"auto", "pca", "random"}, default="auto"
         Where training starts. "pca" adds the networks to PCA's own encoder and decoder:
         before the first step the model is PCA, and it falls back to PCA unless an epoch
-        beats it on the validation set by 1.5 standard errors of the gain. Codes are in
-        PCA's units, those of the data. "random" has no linear part and no fallback.
-        "auto" is "random" with `pretrain` and for a
-        :class:`~sk_autoencoder.networks.UserNetwork`, which is then the whole model,
-        else "pca".
+        repairs the corrupted validation set better than PCA by 1.5 standard errors of
+        the gain; PCA is that of clean samples. Codes are in PCA's units, those of the
+        data. "random" has no linear part and no fallback. "auto" is "random" with
+        `pretrain` and for a :class:`~sk_autoencoder.networks.UserNetwork`, which is
+        then the whole model, else "pca".
     pretrain : {"layerwise"} or None, default=None
         "layerwise" first trains one layer at a time, with those below it frozen, to
         reconstruct its own inputs, which `noise` corrupts (a stacked denoising
@@ -167,8 +170,8 @@ default="adamw"
         Learning rate. "auto" is 0.002 for "adam" and "adamw", 0.3 for "sgd", and the
         default of a class.
     weight_decay : float or "auto", default="auto"
-        Weight decay. "auto" is 0.1 for "adamw", 0 for "adam" and "sgd", and the default
-        of a class.
+        Weight decay. "auto" is 0.1 for "adamw" (0.01 with `init="pca"`), 0 for "adam"
+        and "sgd", and the default of a class.
     lr_schedule : None, float, "cosine" or callable, default=None
         Factor on `lr` by epoch. None keeps the learning rate; a float in (0, 1]
         multiplies it after each epoch; "cosine" decreases it to 0 over `max_epochs`; a
@@ -176,8 +179,8 @@ default="adamw"
     max_epochs : int or "auto", default="auto"
         Maximum number of passes over the training samples; 0 trains nothing. "auto" is
         150, but at least as many as make 1,500 steps (with fewer than 100 samples, 15
-        steps a sample) and at most as many as make 4,000; three times that for
-        `features="reconstruction"`.
+        steps a sample) and at most as many as make 4,000; twice that with `init="pca"`,
+        three times that for `features="reconstruction"`.
     batch_size : int or "auto", default="auto"
         Samples in a step. "auto" is a power of two near a 16th of the samples, from 32
         to 256.
@@ -205,8 +208,8 @@ default="adamw"
         Callbacks, called as skorch calls them. Those that look at single batches or
         gradients slow small networks down.
     net_params : dict or None, default=None
-        Further arguments of the skorch net, such as `gradient_clip` (10.0 with
-        `init="pca"`, else 1.0; None does not clip) and `weight_average` (0.99, or
+        Further arguments of the skorch net, such as `gradient_clip` (1.0; None
+        does not clip) and `weight_average` (0.99, or
         None).
     warm_start : bool, default=False
         Whether `fit` continues from the previous fit: its weights, its optimizer's
@@ -235,12 +238,12 @@ default="adamw"
     fell_back_to_pca_ : bool
         Whether the model fell back to PCA because nothing that it learned was better.
     loss_curve_ : list of float
-        Mean loss of the training samples, one value per epoch. The squared error is
-        divided by that of PCA on the training samples, with `init="random"` by their
-        variance: 1 is as good as PCA, or as predicting the mean. For a `UserNetwork`
-        with `init="random"` it is in the units of `numeric_scaling`.
+        Mean loss of the training samples, one value per epoch. It is divided by that of
+        PCA on the corrupted training samples, with `init="random"` the squared error by
+        their variance: 1 is as good as PCA, or as predicting the mean. For a
+        `UserNetwork` with `init="random"` it is in the units of `numeric_scaling`.
     validation_loss_curve_ : list of float
-        The same for the validation set; empty without one.
+        The same for the validation set, corrupted too; empty without one.
     best_epoch_ : int
         Epoch whose weights were kept, counted from 1; 0 is the state before the first
         epoch.

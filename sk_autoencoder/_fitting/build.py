@@ -177,9 +177,11 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
         encoder.set_axes(components, std, columns.factor)
     n_rows = plan.statistics.n_rows
     encoder.noise = plan.objective.encoder_input_noise(n_rows, columns.n_inputs)
+    if plan.pca_loss is not None and columns.is_squared_error:
+        residual_variance = plan.pca_loss  # of corrupted samples, more than of clean
     encoder.spread = columns.input_spread
     explained = np.square(components * std[:, None]).sum(axis=0)
-    unit = columns.set_pca(explained, residual_variance)
+    unit = columns.set_pca(explained, residual_variance, plan.pca_loss or 0.0)
     decoder.set_axes(components, code_std, columns.exact["offset"], unit)
     pca_loss = residual_variance if columns.is_squared_error else plan.pca_loss
     module.loss_unit = pca_loss if pca_loss is not None and pca_loss > 0 else 1.0

@@ -66,7 +66,7 @@ class Plan:
         The user's own, for the likelihood "own".
     pca_loss : float or None
         Mean loss of the training rows by PCA, where it is the unit of the loss and does
-        not follow from the axes.
+        not follow from the axes: see `measures_pca`.
     given_outputs : {"data", "logits"} or None
         What the decoder of a network gives that is trained as given, in the units of
         `scaling`; None where the network is standardized inside.
@@ -120,6 +120,15 @@ class Plan:
     def is_measured(self) -> bool:
         """Whether the loss has units that only PCA's own loss gives."""
         return LIKELIHOODS[self.likelihood].is_measured
+
+    @property
+    def measures_pca(self) -> bool:
+        """Whether the loss is divided by PCA's, which has to be measured.
+
+        What PCA makes of corrupted samples does not follow from its axes.
+        """
+        is_repaired = self.axes is not None and self.objective.is_denoising
+        return self.is_measured or is_repaired
 
     @property
     def needs_unit_interval(self) -> bool:

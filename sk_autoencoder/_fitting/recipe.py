@@ -11,6 +11,8 @@ from sk_autoencoder._training.params import refuse_unknown_arguments
 
 __all__ = [
     "CLIP_FROM_PCA",
+    "DENOISING_DECAY",
+    "EPOCHS_TO_DENOISE",
     "EPOCHS_TO_FILL",
     "FALLBACK_MARGIN",
     "automatic_batch_size",
@@ -40,6 +42,13 @@ EPOCHS_TO_FILL = 3
 # leaves. Gradients are larger there, most of all those of the rows that PCA serves
 # worst, where much of the error is: clipping at 1 made them count for too little.
 CLIP_FROM_PCA = 10.0
+
+
+# For a network that starts as PCA and repairs corrupted samples. Each epoch brings
+# noise that it has not seen: longer training and less decay pay, and the samples that
+# PCA serves worst are those with the most noise, which should not lead.
+EPOCHS_TO_DENOISE = 2
+DENOISING_DECAY = 0.01
 
 
 def automatic_batch_size(n_rows: int) -> int:

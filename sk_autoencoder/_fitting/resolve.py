@@ -23,6 +23,8 @@ from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.recipe import (
     CLIP_FROM_PCA,
+    DENOISING_DECAY,
+    EPOCHS_TO_DENOISE,
     EPOCHS_TO_FILL,
     FALLBACK_MARGIN,
     automatic_batch_size,
@@ -166,13 +168,13 @@ def _leaves_nothing(plan: Plan) -> bool:
     """Whether PCA leaves nothing that float32 could learn.
 
     A density has more to learn than the errors of reconstructions, such as how likely
-    the levels of a category are: unless nothing varies, exact ones are no reason not to
-    train it.
+    the levels of a category are, and corrupted samples are to be repaired: unless
+    nothing varies, exact reconstructions are no reason not to train for these.
     """
     assert plan.axes is not None
     total = plan.axes.total
-    is_variational = plan.objective.is_variational
-    left = total if is_variational else plan.axes.residual(plan.n_components)
+    has_more = plan.objective.is_variational or plan.objective.is_denoising
+    left = total if has_more else plan.axes.residual(plan.n_components)
     return left <= EXACT * total
 
 
@@ -312,16 +314,22 @@ def _training_config(
     if isinstance(batch_size, str):
         batch_size = automatic_batch_size(n_rows)
     epochs = settings.max_epochs
+    from_pca = settings.starts_from_pca
+    denoises = from_pca and settings.objective.is_denoising
     if isinstance(epochs, str):
         epochs = automatic_epochs(n_trained, batch_size)
         if settings.imputes:
             epochs *= EPOCHS_TO_FILL
+        elif denoises:
+            epochs *= EPOCHS_TO_DENOISE
     patience = settings.n_iter_no_change
-    from_pca = settings.starts_from_pca
+    weight_decay = settings.weight_decay
+    if denoises and weight_decay == "auto" and settings.optimizer == "adamw":
+        weight_decay = DENOISING_DECAY
     optimizer = optimizer_settings(
         settings.optimizer,
         lr=settings.lr,
-        weight_decay=settings.weight_decay,
+        weight_decay=weight_decay,
         device=device,
         lr_scale=settings.specification.lr_scale,
     )
@@ -335,7 +343,7 @@ def _training_config(
         precision=settings.precision,
         lr_schedule=settings.lr_schedule,
         fallback_margin=FALLBACK_MARGIN if from_pca else None,
-        gradient_clip=CLIP_FROM_PCA if from_pca else 1.0,
+        gradient_clip=CLIP_FROM_PCA if from_pca and not denoises else 1.0,
         callbacks=_resolve_callbacks(settings),
         verbose=int(settings.verbose == 1),
     )

@@ -82,20 +82,22 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
     plan : Plan
         Itself where the unit is known without.
     """
-    if not plan.is_measured:
+    if not plan.measures_pca:
         return plan
     module: Any = net.module_
     module.eval()
     total = 0.0
-    with torch.no_grad(), threads_for(len(rows) * module.n_weights()):
-        for i, (x, _) in enumerate(net.get_iterator(rows, training=False)):
-            raw, _ = module(x)
-            if i == 0:
+    every = net.validation_batches(rows)
+    work = threads_for(len(rows) * module.n_weights())
+    with torch.no_grad(), work, net.validation_noise():
+        for i, (x, _) in enumerate(every):
+            raw, _ = module.validation_output(x)
+            if i == 0 and plan.is_measured:
                 module.columns.check_loss(raw, x)
             total += module.columns.per_sample_loss(raw, x).double().sum().item()
     if plan.axes is None or not total > 0:
         return plan
-    return replace(plan, pca_loss=total / len(rows))
+    return replace(plan, pca_loss=total / (every.n_draws * len(rows)))
 
 
 def write_plan(net: AutoEncoderNet, plan: Plan) -> None:

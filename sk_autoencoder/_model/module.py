@@ -73,9 +73,18 @@ class AutoEncoderModule(TrainableModule):
         """
         if self.training:
             inputs = self.objective.corrupt(x, self.columns, self.generator)
-            encoder_output = self.encoder(inputs)
         else:
-            encoder_output = self.encoder_output(x)
+            inputs = self.columns.encode(x)
+        return self._output(inputs)
+
+    def validation_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run centred rows through as `forward`, corrupted where they are repaired."""
+        return self._output(
+            self.objective.validation_inputs(x, self.columns, self.generator)
+        )
+
+    def _output(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        encoder_output = self.encoder(inputs)
         code = self.objective.rsample(encoder_output, self.generator)
         return self.decoder(code), encoder_output
 

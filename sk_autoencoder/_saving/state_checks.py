@@ -135,7 +135,7 @@ def _check_plan(plan: Plan, arrays: Mapping[str, Any]) -> None:
         f"a likelihood {plan.likelihood!r} for another objective",
     )
     need((plan.likelihood == "own") == (plan.loss is not None), "a loss out of place")
-    need(plan.pca_loss is None or plan.is_measured, "a loss of PCA out of place")
+    need(plan.pca_loss is None or plan.measures_pca, "a loss of PCA out of place")
     need(plan.table is None or not plan.is_measured, "a loss that no table has")
     if isinstance(plan.objective, Denoise):
         _check_noise(plan.objective, n_features)

@@ -127,6 +127,8 @@ class Batches:
     n_drawn : int or None
         Rows of a pass in a random order; those beyond `indices`, of which there are at
         least half as many, come twice. None is each row once.
+    n_draws : int
+        How many times all of them come, one time after the other.
     """
 
     def __init__(
@@ -136,12 +138,19 @@ class Batches:
         batch_size: int,
         generator: torch.Generator | None = None,
         n_drawn: int | None = None,
+        n_draws: int = 1,
     ) -> None:
         self.rows, self.indices = rows, indices
         self.batch_size, self.generator = batch_size, generator
         self.n_drawn = len(indices) if n_drawn is None else n_drawn
+        self.n_draws = n_draws
 
     def __len__(self) -> int:
+        return self.n_draws * self._n_batches
+
+    @property
+    def _n_batches(self) -> int:
+        """Number of batches that each row comes in once."""
         n, size = self.n_drawn, self.batch_size
         count = -(-n // size)
         return count - 1 if count > 1 and size > 1 and n % size == 1 else count
@@ -154,10 +163,11 @@ class Batches:
                 again = torch.randperm(len(indices), generator=self.generator)
                 order = torch.cat([order, again[: self.n_drawn - len(order)]])
             indices = indices[order.numpy()]
-        placed = self.rows.to_index(indices)
-        for i in range(count := len(self)):
-            start = i * self.batch_size
-            stop = len(indices) if i == count - 1 else start + self.batch_size
+        placed, count = self.rows.to_index(indices), self._n_batches
+        for i in range(len(self)):
+            start = i % count * self.batch_size
+            is_last = i % count == count - 1
+            stop = len(indices) if is_last else start + self.batch_size
             x = self.rows.gather(placed[start:stop])
             yield x, x
 

@@ -389,9 +389,28 @@ class AutoEncoderNet(NeuralNet):
         module = self.module_
         with self.validation_noise(), torch.no_grad():
             losses = [
-                module.per_sample_loss(module(x), target) for x, target in batches
+                module.per_sample_loss(module.validation_output(x), target)
+                for x, target in batches
             ]
-        return torch.cat(losses)
+        n_draws = batches.n_draws if isinstance(batches, Batches) else 1
+        return torch.cat(losses).view(n_draws, -1).mean(dim=0)
+
+    def validation_batches(self, valid: Dataset[Any]) -> Any:
+        """Return batches of the samples on which the states of a run are compared."""
+        batches = self.get_iterator(valid)
+        if isinstance(batches, Batches):
+            draws = self.module_.objective.n_validation_draws(len(batches.indices))
+            batches.n_draws = draws
+        return batches
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Score a batch of validation samples, on skorch's loop."""
+        x, target = batch
+        self._set_training(False)
+        with torch.no_grad():
+            output = self.module_.validation_output(x)
+            loss = self.get_loss(output, target, X=x, training=False)
+        return {"loss": loss, "y_pred": output}
 
     def clip_gradient(self) -> None:
         """Scale the gradient down to the norm of the config."""

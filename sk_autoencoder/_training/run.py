@@ -99,7 +99,7 @@ class TrainingRun:
         self.flat: FlatParameters | None = net.flat_
         self.objective: Objective = self.module.objective
         self.batches = net.get_iterator(train, training=True)
-        self.held_out = None if valid is None else net.get_iterator(valid)
+        self.held_out = None if valid is None else net.validation_batches(valid)
         self.first_epoch: int = net.n_epochs_
         callbacks = [callback for _, callback in net.callbacks_]
         self.bars = [cb for cb in callbacks if isinstance(cb, BatchBar)]
@@ -349,7 +349,7 @@ class TrainingRun:
         module.eval()
         with self.net.validation_noise(), torch.no_grad():
             for x, target in self.held_out:
-                output = module(x)
+                output = module.validation_output(x)
                 terms = module.loss_terms(output, target)
                 means.add(module.objective.combine(terms), detached(terms), x.shape[0])
                 if self._joins_densities:
