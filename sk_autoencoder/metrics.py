@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array, gen_batches
+from sklearn.utils import check_array
 
+from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder._utils.shapes import refuse_foreign_frame
 from sk_autoencoder._utils.sklearn_compat import take_rows
+from sk_autoencoder._utils.variance import explained_variance
 
 __all__ = ["explained_variance_ratio", "reconstruction_scorer"]
 
-# What one dense float64 chunk may hold: big enough that numpy's overhead does not
-# show, small enough to stay in most caches' reach and out of the memory's way.
-_CHUNK_BYTES = 8_000_000
+# Numbers in a chunk, eight megabytes in float64: big enough that numpy's overhead does
+# not show, small enough to stay in most caches' reach and out of the memory's way.
+_CHUNK_SIZE = 1_000_000
 
 
 def explained_variance_ratio(
@@ -261,8 +263,8 @@ def _explained_variance_ratio(
     ulp = 4 * np.finfo(precision).eps * np.abs(center) / unit
     rounding = X.shape[0] * ulp**2
     if np.all(sst <= rounding):
-        return 1.0 if np.all(sse <= rounding) else 0.0
-    return float(1.0 - sse.sum() / sst.sum())
+        sse, sst = np.where(sse <= rounding, 0.0, sse), np.zeros_like(sst)
+    return float(explained_variance(sse.sum(), sst.sum()))
 
 
 def _check_matrix(X: Any, name: str) -> Any:
@@ -286,9 +288,8 @@ def _check_mean(mean: Any, X: Any) -> np.ndarray:
     return center
 
 
-def _row_chunks(X: Any) -> Iterator[slice]:
-    n_rows = max(1, _CHUNK_BYTES // (8 * X.shape[1]))
-    return gen_batches(X.shape[0], n_rows)
+def _row_chunks(X: Any) -> list[slice]:
+    return row_chunks(X.shape[0], X.shape[1], _CHUNK_SIZE)
 
 
 def _dense(chunk: Any) -> np.ndarray:

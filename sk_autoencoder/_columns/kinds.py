@@ -12,8 +12,8 @@ import numpy as np
 from scipy import special
 
 from sk_autoencoder._columns.frames import ColumnData
-from sk_autoencoder._columns.statistics import is_constant
 from sk_autoencoder._utils.values import listed, shortened
+from sk_autoencoder._utils.variance import is_constant
 
 __all__ = ["CategoryColumn", "EmptyColumn", "NumberColumn"]
 

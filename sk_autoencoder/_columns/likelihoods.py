@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from sk_autoencoder._columns.links import ClippedLink, Link, LogitLink
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
+from sk_autoencoder._utils.variance import unit_or_one
 
 __all__ = [
     "LIKELIHOODS",
@@ -429,7 +430,7 @@ class PerColumnVariance(nn.Module):
 
     def set_variance_unit(self, unit: float) -> None:
         """Set the columns' mean variance, where it is not 1, and start from it."""
-        self._unit = unit if unit > 0 else 1.0
+        self._unit = float(unit_or_one(unit))
         self.running.fill_(self._unit)
         self.variance.fill_(self._unit)
 

@@ -25,6 +25,7 @@ from sk_autoencoder._columns.likelihoods import (
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.pca import RowsInUnits
+from sk_autoencoder._utils.variance import unit_or_one
 
 __all__ = ["GaussianNumbers", "Numbers", "NumericColumns", "NumericScale"]
 
@@ -74,20 +75,15 @@ class NumericScale:
         """
         mean, spread = statistics.mean, statistics.spread
         if scaling == "minmax":
-            return cls(statistics.low, _positive(statistics.high - statistics.low))
+            return cls(statistics.low, unit_or_one(statistics.high - statistics.low))
         if unit_interval:
             return cls(np.zeros_like(mean), np.ones_like(mean))
         if scaling == "standard":
-            return cls(mean, _positive(spread))
+            return cls(mean, unit_or_one(spread))
         if as_given:
             return cls(np.zeros_like(mean), np.ones_like(mean))
         unit = np.sqrt(np.mean(np.square(spread)))
-        return cls(mean, _positive(np.full_like(mean, unit)))
-
-
-def _positive(unit: np.ndarray) -> np.ndarray:
-    """Constant columns have no unit of their own: they are scored in the caller's."""
-    return np.where(unit > 0, unit, 1.0)
+        return cls(mean, unit_or_one(np.full_like(mean, unit)))
 
 
 class NumericColumns(Columns):
@@ -170,7 +166,7 @@ class NumericColumns(Columns):
             as_given=self.as_given,
         )
         mean, spread = statistics.mean, statistics.spread
-        constant = spread == 0
+        constant = ~statistics.varies
         floored = np.maximum(spread, SMALLEST_SHARE * scale.unit)
         if self.as_given:
             constant, floored = np.zeros_like(constant), scale.unit
@@ -217,7 +213,7 @@ class NumericColumns(Columns):
 
     def scored_rows(self, X: Any, mean: np.ndarray | None = None) -> RowsInUnits:
         """Return rows X in the units of the score; a constant column is 0."""
-        weight = np.where(self.statistics.spread == 0, 0.0, 1 / self.scale.unit)
+        weight = np.where(self.statistics.varies, 1 / self.scale.unit, 0.0)
         return RowsInUnits(X, self.statistics.mean if mean is None else mean, weight)
 
     def centered_targets(self, x: Tensor) -> Tensor:
@@ -365,7 +361,7 @@ class Numbers(ColumnGroup):
         scored = self.sqrt_weights > 0
         if scored.any():
             mean = float(np.mean(variances[scored] / self.sqrt_weights[scored] ** 2))
-            self.residual = math.sqrt(mean) if mean > 0 else 1.0
+            self.residual = float(unit_or_one(math.sqrt(mean)))
 
     def _errors(self, raw: Tensor, x: Tensor) -> Tensor:
         # Not nan_to_num: a loss that is no longer finite has to show.

@@ -6,12 +6,9 @@ from typing import Any
 import numpy as np
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+from sk_autoencoder._utils.variance import is_constant
 
-__all__ = ["ColumnStatistics", "is_constant"]
-
-# Of a mean and a standard deviation in float64, as a fraction of the mean: each of the
-# values is rounded by half a unit in its last place, and so is each sum.
-ROUNDING = 4 * np.finfo(np.float64).eps
+__all__ = ["ColumnStatistics"]
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,7 @@ class ColumnStatistics:
         constant = is_constant(self.low, self.high, self.mean, spread)
         return np.where(constant, 0.0, spread)
 
-
-def is_constant(low: Any, high: Any, mean: Any, spread: Any) -> Any:
-    """Whether columns of this range, mean and standard deviation are constant.
-
-    A spread that is no more than the rounding of the column's own values is taken for
-    0: dividing by it would only blow rounding up to the size of data.
-    """
-    return (low == high) | (spread <= ROUNDING * np.abs(mean))
+    @property
+    def varies(self) -> np.ndarray:
+        """Whether each column varies, by more than rounding."""
+        return self.spread > 0

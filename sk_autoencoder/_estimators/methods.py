@@ -28,6 +28,7 @@ from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.shapes import Shape, flat_rows, refuse_foreign_frame, shaped
 from sk_autoencoder._utils.sklearn_compat import in_output_container
+from sk_autoencoder._utils.variance import explained_variance
 
 __all__ = ["FittedMethods"]
 
@@ -233,9 +234,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         error, total = sum_over_rows(
             sums_of_squares, self.net_.module_, rows, check=check
         )
-        if total == 0:
-            return 1.0 if error == 0 else 0.0
-        return float(1 - error / total)
+        return float(explained_variance(error, total))
 
     def _impute(self, X: Any, out: Any) -> Any:
         """Return samples with their missing cells filled; others stay as they are."""

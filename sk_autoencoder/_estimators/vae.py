@@ -368,7 +368,7 @@ default="adamw"
         self.active_units_ = int(np.count_nonzero(variances > ACTIVE))
 
     def _check_fit(self) -> None:
-        varies = bool(np.any(self._plan.statistics.spread))
+        varies = self._plan.statistics.varies.any()
         if self.n_iter_ and varies and 2 * self.active_units_ < self.n_components_:
             warnings.warn(
                 f"expected at least half of n_components={self.n_components_} "

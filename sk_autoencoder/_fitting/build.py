@@ -19,6 +19,7 @@ from sk_autoencoder._protocols import Columns
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.values import first_line
+from sk_autoencoder._utils.variance import unit_or_one
 
 __all__ = [
     "EXACT",
@@ -105,7 +106,7 @@ def _build_networks(
     """Build the encoder and the decoder of a plan, as the columns need them."""
     network, n_features = plan.network, len(plan.statistics.mean)
     n_inputs, n_outputs = columns.n_inputs, columns.n_outputs
-    varies = plan.statistics.spread > 0
+    varies = plan.statistics.varies
     index, masked = columns.column_index, columns.masked_columns
     if index is not None:
         varies = np.isin(np.arange(n_features), index.cpu().numpy())
@@ -184,7 +185,7 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
     unit = columns.set_pca(explained, residual_variance, plan.pca_loss or 0.0)
     decoder.set_axes(components, code_std, columns.exact["offset"], unit)
     pca_loss = residual_variance if columns.is_squared_error else plan.pca_loss
-    module.loss_unit = pca_loss if pca_loss is not None and pca_loss > 0 else 1.0
+    module.loss_unit = float(unit_or_one(1.0 if pca_loss is None else pca_loss))
     if module.prefixes is not None:
         _set_prefix_axes(plan, module, module.prefixes)
 

@@ -21,6 +21,7 @@ from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.stack_level import caller_level
+from sk_autoencoder._utils.variance import explained_variance, variance_fractions
 
 __all__ = ["fit_fewest"]
 
@@ -96,7 +97,7 @@ def fit_fewest(
 
 def _pca_count(axes: PrincipalAxes, share: float) -> int:
     """Count the components that PCA needs on the same rows."""
-    explained = np.cumsum(np.square(axes.std)) / (axes.total or 1.0)
+    explained = variance_fractions(np.cumsum(np.square(axes.std)), axes.total)
     return min(int(np.searchsorted(explained, share, side="right")) + 1, len(explained))
 
 
@@ -139,7 +140,7 @@ def explained_held_out(
                 .sum()
                 .item()
             )
-    return 1 - error / total if total > 0 else 1.0
+    return float(explained_variance(error, total))
 
 
 def _warn(share: float, explained: float, most: int) -> None:

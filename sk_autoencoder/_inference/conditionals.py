@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder.networks._masked import HIDDEN, MaskedNetwork
 
 __all__ = ["Conditionals", "draw_cells", "fill_cells", "leave_one_out", "predict_cells"]
@@ -63,11 +64,9 @@ class Conditionals:
         first, last = self.network.offsets[column : column + 2].tolist()
         return slice(first, last)
 
-    def chunks(self, n_rows: int) -> Iterator[slice]:
+    def chunks(self, n_rows: int) -> list[slice]:
         """Cut rows into slices that fit the cache."""
-        step = max(1, CHUNK_SIZE // max(self.weight.shape))
-        for start in range(0, n_rows, step):
-            yield slice(start, min(start + step, n_rows))
+        return row_chunks(n_rows, max(self.weight.shape), CHUNK_SIZE)
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ from torch import Tensor
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.float64_buffers import in_dtype
+from sk_autoencoder._utils.variance import explained_variance, variance_fractions
 
 __all__ = ["LatentMoments"]
 
@@ -142,9 +143,7 @@ class LatentMoments:
     @property
     def explained(self) -> float:
         """Explained variance ratio; 1 if nothing varies and nothing is lost."""
-        if self.total == 0:
-            return 1.0 if self.error == 0 else 0.0
-        return 1 - self.error / self.total
+        return float(explained_variance(self.error, self.total))
 
     def explained_by_component(self, units: np.ndarray | None) -> np.ndarray:
         """Share the explained variance out by the variance of each component, (k,).
@@ -157,10 +156,7 @@ class LatentMoments:
         variances = self.variances
         if units is not None:
             variances = variances * np.square(units)
-        whole = variances.sum()
-        if whole == 0:
-            return np.zeros_like(variances)
-        return self.explained * variances / whole
+        return variance_fractions(self.explained * variances, variances.sum())
 
     def explained_by_prefix(self, errors: np.ndarray) -> np.ndarray:
         """Return what each component adds to the explained variance, (k,).
@@ -170,6 +166,5 @@ class LatentMoments:
         errors : ndarray of shape (k,)
             Squared errors of the same rows from the first 1, 2, ... components.
         """
-        if self.total == 0:
-            return np.zeros_like(errors)
-        return -np.diff(errors, prepend=self.total) / self.total
+        gains = -np.diff(errors, prepend=self.total)
+        return variance_fractions(gains, self.total)

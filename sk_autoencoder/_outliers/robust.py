@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from sk_autoencoder._saving.checks import Range, need
 from sk_autoencoder._saving.registry import loadable
+from sk_autoencoder._utils.variance import unit_or_one
 
 __all__ = [
     "UNSEEN",
@@ -77,7 +78,7 @@ def robust_scale(deviations: np.ndarray, least: np.ndarray | float = 0.0) -> np.
     sizes = np.where(known, deviations, 0.0)
     # By the largest first: squares of large numbers overflow.
     largest = sizes.max(axis=0)
-    shares = sizes / np.where(largest > 0, largest, 1.0)
+    shares = sizes / unit_or_one(largest)
     spread = largest * np.sqrt((shares**2).sum(axis=0) / n_known)
     middle = _median(np.where(known.any(axis=0), deviations, 0.0))
     unit = middle / MAD

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sk_autoencoder._columns.frames import ColumnData, is_frame, read_columns
+from sk_autoencoder._utils.variance import unit_or_one
 from sk_autoencoder.plotting._common import as_array
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _errors(truth: ColumnData, made: ColumnData, unit: float) -> np.ndarray:
     if np.isnan(unit):
         errors = np.where(truth.values != made.values, MOST, 0.0)
     else:
-        errors = np.minimum(abs(made.values - truth.values) / (unit or 1.0), MOST)
+        errors = np.minimum(abs(made.values - truth.values) / unit_or_one(unit), MOST)
     return np.where(truth.missing | made.missing, np.nan, errors)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._inference.chunks import sum_over_rows
+from sk_autoencoder._utils.variance import explained_variance
 
 if TYPE_CHECKING:
     from sk_autoencoder._estimators.base import BaseAutoEncoder
@@ -56,12 +57,5 @@ def explained_of_table(
 
     rows = estimator._check_rows(X)
     sums = sum_over_rows(squares, estimator.net_.module_, rows)
-    explained = ratios(sums[:-1], sums[-1])
+    explained = explained_variance(sums[:-1], sums[-1])
     return explained[: len(sizes)], explained[len(sizes) :] if has_pca else None
-
-
-def ratios(errors: np.ndarray, total: float) -> np.ndarray:
-    """Take one minus error over total; where nothing varies, as `score` has it."""
-    if total == 0:
-        return np.where(errors == 0, 1.0, 0.0)
-    return 1 - errors / total

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sk_autoencoder._utils.variance import unit_or_one
 from sk_autoencoder.plotting._kinds import check_shapes
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def draw_images(ax: Axes, rows: dict[str, np.ndarray], cmap: Any) -> AxesImage:
     low, high = rows["input"].min(), rows["input"].max()
     picture = mosaic(list(rows.values()))
     if picture.ndim == 3:  # matplotlib scales one channel itself, never three
-        picture = np.clip((picture - low) / ((high - low) or 1.0), 0.0, 1.0)
+        picture = np.clip((picture - low) / unit_or_one(high - low), 0.0, 1.0)
         picture = np.nan_to_num(picture, nan=1.0)  # the gaps, white
     image = ax.imshow(picture, cmap=cmap, vmin=low, vmax=high)
     for side in ax.spines.values():

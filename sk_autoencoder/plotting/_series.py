@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sk_autoencoder._utils.variance import unit_or_one
 from sk_autoencoder.plotting._common import GREY, OKABE_ITO
 from sk_autoencoder.plotting._kinds import check_shapes
 
@@ -50,7 +51,7 @@ def draw_series(ax: Axes, rows: dict[str, np.ndarray]) -> list[Line2D]:
     inputs = rows["input"]
     low = inputs.min(axis=(0, 1))
     high = inputs.max(axis=(0, 1))
-    unit = np.where(high > low, high - low, 1.0)
+    unit = unit_or_one(high - low)
     n_series, n_steps, n_channels = inputs.shape
     lines, middles, names = [], [], []
     for band, (i, channel) in enumerate(np.ndindex(n_series, n_channels)):

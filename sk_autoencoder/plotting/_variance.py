@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.shapes import flat_rows
+from sk_autoencoder._utils.variance import explained_variance, variance_fractions
 from sk_autoencoder.plotting._common import (
     OKABE_ITO,
     Display,
@@ -19,7 +20,7 @@ from sk_autoencoder.plotting._common import (
     count_in_whole_numbers,
     name_of,
 )
-from sk_autoencoder.plotting._explained import explained_of_table, ratios
+from sk_autoencoder.plotting._explained import explained_of_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -318,9 +319,7 @@ def _pca_in_training(plan: Plan, k: int) -> np.ndarray | None:
     along = plan.axes.std[:k, None] * plan.axes.components[:k]
     gains = np.square(along * plan.scale.unit).sum(axis=1)
     total = np.square(plan.statistics.spread).sum()
-    if total == 0:
-        return np.zeros(k)
-    explained: np.ndarray = np.cumsum(gains) / total
+    explained = variance_fractions(np.cumsum(gains), total)
     return np.minimum(explained, 1.0)  # rounding may pass 1
 
 
@@ -344,8 +343,8 @@ def _explained_of_rows(
             errors[i] += np.square(chunk - decoded.reshape(chunk.shape)).sum()
         if plan.axes is not None:
             pca_errors += _pca_errors(plan, centred, k)
-    by_pca = None if plan.axes is None else ratios(pca_errors, total)
-    return ratios(errors, total), by_pca
+    by_pca = None if plan.axes is None else explained_variance(pca_errors, total)
+    return explained_variance(errors, total), by_pca
 
 
 def _pca_errors(plan: Plan, centred: np.ndarray, k: int) -> np.ndarray:
@@ -353,7 +352,7 @@ def _pca_errors(plan: Plan, centred: np.ndarray, k: int) -> np.ndarray:
     assert plan.axes is not None
     axes, unit = plan.axes.components[:k], plan.scale.unit
     # What varies only since the fit is not seen by any axis.
-    seen = np.where(plan.statistics.spread > 0, centred / unit, 0.0)
+    seen = np.where(plan.statistics.varies, centred / unit, 0.0)
     left, errors = centred.copy(), np.zeros(k)
     for i, (score, axis) in enumerate(zip((seen @ axes.T).T, axes, strict=True)):
         left -= np.outer(score, axis * unit)

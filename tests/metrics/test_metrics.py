@@ -35,7 +35,7 @@ def digits():
 @pytest.fixture
 def tiny_chunks(monkeypatch):
     """Seven rows of ten columns a chunk, so that small data have many chunks."""
-    monkeypatch.setattr(metrics, "_CHUNK_BYTES", 7 * 10 * 8)
+    monkeypatch.setattr(metrics, "_CHUNK_SIZE", 7 * 10)
 
 
 def by_definition(X, X_reconstructed, mean=None):
@@ -180,7 +180,7 @@ def test_memory_stays_small(make):
     tracemalloc.stop()
     assert value == pytest.approx(1 - 0.25 * 2_000 / (2_000 - 1))
     # Dense in double precision it is 32 MB, and there are two of them.
-    assert peak < 6 * metrics._CHUNK_BYTES
+    assert peak < 6 * 8 * metrics._CHUNK_SIZE
 
 
 def test_input_is_not_written_to():
@@ -401,9 +401,11 @@ def test_the_module_knows_neither_torch_nor_the_estimators():
         "sklearn",
         "sk_autoencoder",
     }
-    # Those of ours know of frames' names, of shapes, and of scikit-learn.
+    # Those of ours know of frames' names, of shapes, of scikit-learn and of variances.
     ours = {name for name in imported if name.startswith("sk_autoencoder")}
     assert ours == {
+        "sk_autoencoder._utils.chunks",
         "sk_autoencoder._utils.shapes",
         "sk_autoencoder._utils.sklearn_compat",
+        "sk_autoencoder._utils.variance",
     }
