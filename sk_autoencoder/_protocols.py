@@ -24,6 +24,7 @@ __all__ = [
     "FittedAutoEncoder",
     "Network",
     "Objective",
+    "SavedEstimator",
     "TrainableModule",
 ]
 
@@ -524,6 +525,16 @@ class TrainableModule(torch.nn.Module, ABC):
     def n_weights(self) -> int:
         """Count the numbers that a row is multiplied by."""
         return sum(weight.numel() for weight in self.parameters())
+
+
+class SavedEstimator(Protocol):
+    """What a file asks of an estimator, fitted or not."""
+
+    def _to_state(self) -> dict[str, Any]:
+        """Return what a file holds of the estimator, by name."""
+
+    def _load_state(self, state: dict[str, Any], *, is_fitted: bool) -> None:
+        """Take over what a file holds, once it has been checked."""
 
 
 class FittedAutoEncoder(Protocol):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -13,6 +12,9 @@ from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder._utils.shapes import refuse_foreign_frame
 from sk_autoencoder._utils.sklearn_compat import take_rows
 from sk_autoencoder._utils.variance import explained_variance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["explained_variance_ratio", "reconstruction_scorer"]
 
@@ -97,7 +99,7 @@ def explained_variance_ratio(
     return _explained_variance_ratio(X, pairs, mean)
 
 
-def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
+def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:  # noqa: ARG001
     """Score a fitted reducer by the variance that its reconstruction explains.
 
     To be passed as ``scoring=`` to :class:`~sklearn.model_selection.GridSearchCV`,

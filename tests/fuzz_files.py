@@ -180,6 +180,25 @@ def mutate_sizes(file: SavedFile, draw: random.Random) -> None:
             other[name] = value
 
 
+def changed_array(array: np.ndarray, how: int, draw: random.Random) -> np.ndarray:
+    """Change the dtype (1), the shape (2 to 4) or some numbers of an array."""
+    if how == 1:
+        return array.astype(draw.choice(DTYPES))
+    if how == 2:
+        return array.reshape(-1) if array.ndim != 1 else array[None]
+    if how == 3:
+        return np.concatenate([array.ravel(), array.ravel()])
+    if how == 4:
+        return array.ravel()[: draw.randrange(array.size + 1)]
+    if not array.size:
+        return array
+    array = array.copy()
+    value = draw.choice([np.nan, np.inf, -1, 0, 1e30, 255, 2**31, -(2**62)])
+    place = slice(None) if how < 7 else draw.randrange(array.size)
+    array.reshape(-1)[place] = np.asarray(value).astype(array.dtype)
+    return array
+
+
 def mutate_array(file: SavedFile, draw: random.Random) -> None:
     """Change the numbers, the dtype or the shape of an array, or take another's."""
     if not isinstance(file.header.get("state"), dict):
@@ -190,21 +209,8 @@ def mutate_array(file: SavedFile, draw: random.Random) -> None:
         warnings.simplefilter("ignore")
         if how == 0:
             file.arrays[name], file.arrays[other] = file.arrays[other], array
-        elif how == 1:
-            array = array.astype(draw.choice(DTYPES))
-        elif how == 2:
-            array = array.reshape(-1) if array.ndim != 1 else array[None]
-        elif how == 3:
-            array = np.concatenate([array.ravel(), array.ravel()])
-        elif how == 4:
-            array = array.ravel()[: draw.randrange(array.size + 1)]
-        elif array.size:
-            array = array.copy()
-            value = draw.choice([np.nan, np.inf, -1, 0, 1e30, 255, 2**31, -(2**62)])
-            place = slice(None) if how < 7 else draw.randrange(array.size)
-            array.reshape(-1)[place] = np.asarray(value).astype(array.dtype)
-    if how:
-        file.arrays[name] = array
+        else:
+            file.arrays[name] = changed_array(array, how, draw)
     if draw.random() < 0.7:  # the shape that is said is that which is there
         for parent, key in nodes_of(file.header["state"]):
             node = parent[key]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
 from sk_autoencoder._fitting.settings import likelihood_of
 from sk_autoencoder._objectives import Reconstruct
 from sk_autoencoder._protocols import Network
@@ -240,7 +240,7 @@ default="adamw"
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseAutoEncoder._parameter_constraints,
+        **PARAMETER_CONSTRAINTS,
         "loss": [
             StrOptions({"auto", "squared_error", "binary_cross_entropy", "huber"}),
             callable,

@@ -48,13 +48,56 @@ from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
 
-__all__ = ["BaseAutoEncoder"]
+__all__ = ["PARAMETER_CONSTRAINTS", "BaseAutoEncoder"]
 
 AUTO = StrOptions({"auto"})
 # What the caller has been told: of no use to who reads a file or a pickle.
 TRANSIENT = "_told_levels"
 # Names of the losses that have no unit but what PCA makes of the training rows.
 MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
+# What the parameters that all leaves have may be.
+PARAMETER_CONSTRAINTS: dict[str, Any] = {
+    "n_components": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(RealNotInt, 0, 1, closed="neither"),
+        None,
+    ],
+    "hidden_layer_sizes": ["array-like", AUTO],
+    "activation": [StrOptions(set(ACTIVATIONS)), torch.nn.Module],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "batch_norm": ["boolean"],
+    "network": [Network, None],
+    "numeric_scaling": [
+        StrOptions({"auto", "none", "standard", "minmax", "rank_gauss"})
+    ],
+    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+    "allow_missing": ["boolean"],
+    "handle_unknown": [StrOptions({"error", "ignore"})],
+    "column_weights": ["array-like", dict, None],
+    "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type, partial],
+    "lr": [Interval(Real, 0, None, closed="neither"), AUTO],
+    "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
+    "lr_schedule": [
+        StrOptions({"cosine"}),
+        Interval(Real, 0, 1, closed="right"),
+        callable,
+        None,
+    ],
+    "max_epochs": [Interval(Integral, 0, None, closed="left"), AUTO],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), AUTO],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), AUTO],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "precision": [StrOptions({"float32", "bf16"})],
+    "device": [str, torch.device],
+    "callbacks": [list, tuple, None],
+    "net_params": [dict, None],
+    "whiten": ["boolean"],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 
 class BaseAutoEncoder(FittedMethods, Saveable, ABC):
@@ -63,49 +106,6 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
     A leaf gives its parameters in `__init__`, and says which objective and which
     likelihood they mean.
     """
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="neither"),
-            None,
-        ],
-        "hidden_layer_sizes": ["array-like", AUTO],
-        "activation": [StrOptions(set(ACTIVATIONS)), torch.nn.Module],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "batch_norm": ["boolean"],
-        "network": [Network, None],
-        "numeric_scaling": [
-            StrOptions({"auto", "none", "standard", "minmax", "rank_gauss"})
-        ],
-        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
-        "allow_missing": ["boolean"],
-        "handle_unknown": [StrOptions({"error", "ignore"})],
-        "column_weights": ["array-like", dict, None],
-        "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type, partial],
-        "lr": [Interval(Real, 0, None, closed="neither"), AUTO],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
-        "lr_schedule": [
-            StrOptions({"cosine"}),
-            Interval(Real, 0, 1, closed="right"),
-            callable,
-            None,
-        ],
-        "max_epochs": [Interval(Integral, 0, None, closed="left"), AUTO],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), AUTO],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), AUTO],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "precision": [StrOptions({"float32", "bf16"})],
-        "device": [str, torch.device],
-        "callbacks": [list, tuple, None],
-        "net_params": [dict, None],
-        "whiten": ["boolean"],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
 
     _objects: ClassVar[dict[str, tuple[type, ...]]] = {
         "network": (MLP, ConvNet, RecurrentNet),
@@ -426,7 +426,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
             )
         most = self.n_components_
         check_scalar(n_components, "n_components", Integral, min_val=1, max_val=most)
-        other = copy.deepcopy(self)
+        other: Self = copy.deepcopy(self)
         fitted = other._fitted
         plan = replace(fitted.plan, n_kept=int(n_components))
         install_pca(fitted.net.module_, plan)
@@ -498,7 +498,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
     def _following(self) -> Collection[str]:
         if not self._is_fitted():
             return ()
-        other = self.__class__.__new__(self.__class__)
+        other: Self = self.__class__.__new__(self.__class__)
         other.__dict__.update({name: getattr(self, name) for name in self._kept})
         other._set_fitted_attributes(self._fitted, self._input_dtype)
         return {*vars(other), TRANSIENT}

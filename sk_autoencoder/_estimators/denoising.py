@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
 from sk_autoencoder._fitting.settings import likelihood_of
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES, group_numbers
@@ -293,7 +293,7 @@ default="adamw"
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseAutoEncoder._parameter_constraints,
+        **PARAMETER_CONSTRAINTS,
         "loss": [
             StrOptions({"auto", "squared_error", "binary_cross_entropy", "huber"}),
             callable,

@@ -12,7 +12,7 @@ import torch
 from sklearn.utils import check_random_state, check_scalar
 from torch import Tensor
 
-from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
 from sk_autoencoder._fitting.build import LINEAR_SHARE, noise_variance
 from sk_autoencoder._fitting.compatibility import check_unit_interval
 from sk_autoencoder._fitting.fit import FittedModel
@@ -263,7 +263,7 @@ default="adamw"
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseAutoEncoder._parameter_constraints,
+        **PARAMETER_CONSTRAINTS,
         "likelihood": [StrOptions({"auto", "gaussian", "isotropic", "bernoulli"})],
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Integral, 0, None, closed="left")],

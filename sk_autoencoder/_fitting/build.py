@@ -164,7 +164,7 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
     if plan.axes is None:
         return
     columns, k = module.columns, plan.n_components
-    encoder, decoder = cast(PCAResidualEncoder, module.encoder), _pca_decoder(module)
+    encoder, decoder = cast("PCAResidualEncoder", module.encoder), _pca_decoder(module)
     components, std = plan.axes.components[:k], plan.axes.std[:k]
     # What PCA leaves in a number of the score, on average, and the deviations of the
     # codes that are decoded.
@@ -192,7 +192,7 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
 
 def _pca_decoder(module: AutoEncoderModule) -> PCAResidualDecoder:
     """Return the decoder of a module that starts as PCA."""
-    return cast(PCAResidualDecoder, module.decoder)
+    return cast("PCAResidualDecoder", module.decoder)
 
 
 def _set_prefix_axes(plan: Plan, module: AutoEncoderModule, prefixes: Any) -> None:

@@ -119,7 +119,7 @@ def sum_over_rows(
     """Sum a function of the module over samples, in float64: see `apply_to_rows`."""
     total: Any = 0.0
 
-    def add(rows: slice, part: np.ndarray) -> None:
+    def add(_rows: slice, part: np.ndarray) -> None:
         nonlocal total
         total = total + part.sum(axis=0, dtype=np.float64)
 

@@ -121,6 +121,12 @@ def _through(part: Any, x: np.ndarray) -> np.ndarray:
         for each in part:
             x = _through(each, x)
         return x
+    return _through_pca_residual(part, x)
+
+
+def _through_pca_residual(part: Any, x: np.ndarray) -> np.ndarray:
+    """Run rows through PCA and a network beside it."""
+    kind = type(part)
     if kind in (PCAResidualEncoder, PCAResidualPosterior):
         y = _through(part.network, x) + x @ part.get_array("axes", x.dtype)
         if kind is PCAResidualPosterior:

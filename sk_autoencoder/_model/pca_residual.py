@@ -222,8 +222,8 @@ def zero_last_layer(network: nn.Module) -> nn.Module:
     if give_zero is not None:
         give_zero()
         return network
-    layers = [part for part in network.modules() if part._parameters]
+    layers = [list(part.parameters(recurse=False)) for part in network.modules()]
     with torch.no_grad():
-        for weight in layers[-1].parameters(recurse=False):
+        for weight in [weights for weights in layers if weights][-1]:
             weight.zero_()
     return network

@@ -32,7 +32,7 @@ class Float64Buffers(nn.Module):
         """Set a buffer from a float64 array; made, or made anew, if it does not fit."""
         # A copy: what torch is given must be in C order and not read-only.
         self.exact[name] = np.array(value, dtype=np.float64, order="C")
-        buffer = self._buffers.get(name)
+        buffer: Tensor | None = getattr(self, name, None)
         rounded = torch.from_numpy(self.exact[name])
         if buffer is None or buffer.shape != rounded.shape:
             self.register_buffer(name, rounded.to(self._like))
@@ -41,8 +41,7 @@ class Float64Buffers(nn.Module):
 
     def get_tensor(self, name: str, dtype: torch.dtype) -> Tensor:
         """Return a buffer in a dtype, as precisely as it is known."""
-        buffer = self._buffers[name]
-        assert buffer is not None
+        buffer: Tensor = getattr(self, name)
         if buffer.dtype == dtype:
             return buffer
         exact = torch.from_numpy(self.get_array(name, np.dtype(np.float64)))
@@ -54,8 +53,7 @@ class Float64Buffers(nn.Module):
         One that was changed since by other means, such as `load_state_dict`, counts as
         it is.
         """
-        buffer = self._buffers[name]
-        assert buffer is not None
+        buffer: Tensor = getattr(self, name)
         array = buffer.numpy() if buffer.device.type == "cpu" else buffer.cpu().numpy()
         if array.dtype == dtype:
             return array
@@ -83,5 +81,5 @@ def in_dtype(module: M, dtype: torch.dtype) -> M:
         for part, source in zip(copied.modules(), module.modules(), strict=True):
             if isinstance(part, Float64Buffers) and isinstance(source, Float64Buffers):
                 for name in part.exact:
-                    part._buffers[name] = source.get_tensor(name, dtype).clone()
+                    setattr(part, name, source.get_tensor(name, dtype).clone())
     return copied

@@ -81,22 +81,18 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is np.ndarray:
         good = isinstance(value, np.ndarray) and value.dtype == np.float64
         return good and bool(np.isfinite(value).all())
-    if origin is tuple:
-        return isinstance(value, tuple) and _items_fit(value, arguments)
-    if origin in (list, dict):
-        parts = list(value.items()) if isinstance(value, dict) else value
-        pair: Any = arguments[0]
-        if origin is dict:
-            pair = tuple.__class_getitem__(arguments)
-        return isinstance(value, origin) and all(fits(part, pair) for part in parts)
+    if origin in (tuple, list, dict):
+        return isinstance(value, origin) and _items_fit(value, arguments)
     if origin is Callable:
         return callable(value)
     return isinstance(value, hint if origin is None else origin)
 
 
-def _items_fit(value: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
-    """Whether the items of a tuple are of the types named, `...` for any number."""
-    if len(hints) == 2 and hints[1] is Ellipsis:
+def _items_fit(value: Any, hints: tuple[Any, ...]) -> bool:
+    """Whether the items of a dict, list or tuple are of the types named."""
+    if isinstance(value, dict):
+        return all(fits(k, hints[0]) and fits(v, hints[1]) for k, v in value.items())
+    if isinstance(value, list) or hints[1:] == (Ellipsis,):
         return all(fits(item, hints[0]) for item in value)
     return len(value) == len(hints) and all(map(fits, value, hints))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +11,8 @@ from sk_autoencoder._inference.chunks import sum_over_rows
 from sk_autoencoder._utils.variance import explained_variance
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sk_autoencoder._estimators.base import BaseAutoEncoder
 
 

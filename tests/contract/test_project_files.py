@@ -1,5 +1,6 @@
 """What the files around the package say agrees with the package and with each other."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -50,6 +51,25 @@ def test_workflow_starts_at_the_oldest_python():
 def test_bug_reports_ask_for_the_versions():
     report = read(".github/ISSUE_TEMPLATE/bug_report.yml")
     assert "sk_autoencoder.show_versions()" in report
+
+
+def test_private_names_that_rooms_may_share_are_those_of_the_protocols():
+    """`_protocols.py` lists them with what they do; ruff refuses all others."""
+    classes = [
+        node
+        for node in ast.parse(read("sk_autoencoder/_protocols.py")).body
+        if isinstance(node, ast.ClassDef)
+        and [ast.unparse(b) for b in node.bases] == ["Protocol"]
+    ]
+    named = {
+        getattr(item, "name", None) or ast.unparse(item.target)
+        for each in classes
+        for item in each.body
+        if isinstance(item, ast.FunctionDef | ast.AnnAssign)
+    }
+    rules = tomllib.loads(read("pyproject.toml"))["tool"]["ruff"]["lint"]
+    shared = rules["flake8-self"]["ignore-names"]
+    assert shared == sorted({name for name in named if name.startswith("_")})
 
 
 def is_a_fragment(name):
