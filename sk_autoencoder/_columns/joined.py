@@ -267,6 +267,7 @@ def make_columns(
     likelihood: str,
     loss: LossFunction | None = None,
     given_outputs: str | None = None,
+    keeps_binary: bool = False,
 ) -> Columns:
     """Make the columns of a matrix of numbers or of a table.
 
@@ -276,7 +277,7 @@ def make_columns(
         Of the training rows.
     table : Table or None
         How the columns become numbers, where they are not numbers without gaps.
-    scaling, likelihood, loss, given_outputs
+    scaling, likelihood, loss, given_outputs, keeps_binary
         See `NumericColumns`. The columns of a table have a likelihood each: it is read
         off whether they are to be densities.
     """
@@ -287,6 +288,7 @@ def make_columns(
             statistics=statistics,
             loss=loss,
             given_outputs=given_outputs,
+            keeps_binary=keeps_binary,
         )
     is_density = LIKELIHOODS[likelihood].is_continuous
     return JoinedColumns(

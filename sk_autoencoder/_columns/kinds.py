@@ -39,6 +39,8 @@ class NumberColumn:
         Values and their normal scores, for rank-gauss.
     variance : float
         Of y on the rows seen; 0 for a constant column.
+    is_binary : bool
+        Whether y are two values with a distance of 1, which networks see as they are.
     """
 
     name: Any
@@ -50,9 +52,12 @@ class NumberColumn:
     unit: float
     knots: np.ndarray | None
     variance: float
+    is_binary: bool = False
 
     @classmethod
-    def of(cls, column: ColumnData, scaling: str) -> "NumberColumn":
+    def of(
+        cls, column: ColumnData, scaling: str, *, keeps_binary: bool = False
+    ) -> "NumberColumn":
         """Scale a column on the values seen; there must be some.
 
         Parameters
@@ -60,10 +65,21 @@ class NumberColumn:
         column : ColumnData
         scaling : {"none", "standard", "minmax", "rank_gauss"}
             "none" is centred only.
+        keeps_binary : bool
+            Whether two values, such as 0 and 1, are measured in their distance where
+            other numbers are standardized or ranked.
         """
         seen = column.values[~column.missing].astype(np.float64)
         _refuse_infinity(column.name, seen)
         low, high = float(seen.min()), float(seen.max())
+        is_binary = (
+            keeps_binary
+            and scaling in ("standard", "rank_gauss")
+            and low < high
+            and bool(np.isin(seen, (low, high)).all())
+        )
+        if is_binary:
+            scaling = "minmax"
         knots = _rank_gauss(seen) if scaling == "rank_gauss" else None
         scores = seen if knots is None else _along(seen, *knots)
         origin, spread = _mean_and_deviation(scores)
@@ -85,6 +101,7 @@ class NumberColumn:
             unit,
             knots,
             variance,
+            is_binary and not constant,
         )
 
     @property

@@ -57,6 +57,7 @@ class NumericScale:
         *,
         unit_interval: bool,
         as_given: bool = False,
+        keeps_binary: bool = False,
     ) -> "NumericScale":
         """Resolve a `numeric_scaling` on the statistics of the training rows.
 
@@ -72,6 +73,9 @@ class NumericScale:
             Whether targets are probabilities: then "none" leaves rows as they are.
         as_given : bool
             Whether the decoder's output is read in these units by itself: then too.
+        keeps_binary : bool
+            Whether "standard" measures columns of two values in their range: one-hots
+            and flags stay 0 and 1, however rare.
         """
         mean, spread = statistics.mean, statistics.spread
         if scaling == "minmax":
@@ -79,6 +83,9 @@ class NumericScale:
         if unit_interval:
             return cls(np.zeros_like(mean), np.ones_like(mean))
         if scaling == "standard":
+            if keeps_binary:
+                is_binary = statistics.has_two_values
+                spread = np.where(is_binary, statistics.high - statistics.low, spread)
             return cls(mean, unit_or_one(spread))
         if as_given:
             return cls(np.zeros_like(mean), np.ones_like(mean))
@@ -90,8 +97,9 @@ class NumericColumns(Columns):
     """Numeric columns under one likelihood.
 
     The network's input is standardised, whatever the scaling, so that training does
-    not suffer from the units, but for columns that hardly vary (`SMALLEST_SHARE`);
-    `numeric_scaling` decides in which units the error is measured.
+    not suffer from the units, but for columns that hardly vary (`SMALLEST_SHARE`) and
+    for columns of two values that are kept; `numeric_scaling` decides in which units
+    the error is measured.
 
     A network that is trained as given works in the units of `numeric_scaling` itself:
     its input is `(row - origin) / unit`, its output is read likewise, and constant
@@ -113,6 +121,8 @@ class NumericColumns(Columns):
     given_outputs : {"data", "logits"} or None
         What the decoder of a network that is trained as given puts out; None where
         the network stands between standardized inputs and the units of the score.
+    keeps_binary : bool
+        Whether columns of two values keep their units; see `NumericScale.of`.
     """
 
     is_affine = True
@@ -132,9 +142,10 @@ class NumericColumns(Columns):
         statistics: ColumnStatistics,
         loss: LossFunction | None = None,
         given_outputs: str | None = None,
+        keeps_binary: bool = False,
     ) -> None:
         super().__init__()
-        self.scaling = scaling
+        self.scaling, self.keeps_binary = scaling, keeps_binary
         self.as_given = given_outputs is not None
         n_features = len(statistics.mean)
         kind = LIKELIHOODS[likelihood]
@@ -164,10 +175,13 @@ class NumericColumns(Columns):
             statistics,
             unit_interval=self.likelihood.needs_unit_interval,
             as_given=self.as_given,
+            keeps_binary=self.keeps_binary,
         )
         mean, spread = statistics.mean, statistics.spread
         constant = ~statistics.varies
         floored = np.maximum(spread, SMALLEST_SHARE * scale.unit)
+        if self.keeps_binary and self.scaling == "standard":
+            floored = scale.unit
         if self.as_given:
             constant, floored = np.zeros_like(constant), scale.unit
             self.write("from_mean", scale.origin - mean)
@@ -328,6 +342,7 @@ class Numbers(ColumnGroup):
         # One unit for all, so that errors keep the proportions that scaling gave them.
         unit = math.sqrt(variances.mean())
         floored = np.maximum(np.sqrt(variances), SMALLEST_SHARE * unit)
+        floored[[column.is_binary for column in columns]] = 1.0
         self.unit = unit
         self.write("input_weight", 1 / floored)
         self._input_spread = np.sqrt(variances) / floored

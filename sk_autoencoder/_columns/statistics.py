@@ -10,6 +10,10 @@ from sk_autoencoder._utils.variance import is_constant
 
 __all__ = ["ColumnStatistics"]
 
+# By how much of a squared range a variance of two values may be too small: rounding,
+# and a margin.
+ROUNDING_OF_TWO_VALUES = 1e-10
+
 
 @dataclass(frozen=True)
 class ColumnStatistics:
@@ -85,3 +89,20 @@ class ColumnStatistics:
     def varies(self) -> np.ndarray:
         """Whether each column varies, by more than rounding."""
         return self.spread > 0
+
+    @property
+    def has_two_values(self) -> np.ndarray:
+        """Whether a column has exactly two values, (n_features,).
+
+        Of all columns of a mean and a range those of two values vary most.
+
+        References
+        ----------
+        Bhatia and Davis (2000), A better bound on the variance, The American
+        Mathematical Monthly 107.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            most = (self.mean - self.low) * (self.high - self.mean)
+            less = most - self.squares / self.n_rows
+            room = ROUNDING_OF_TWO_VALUES * np.square(self.high - self.low)
+            return self.varies & (less <= room)

@@ -61,6 +61,7 @@ class Table:
         allow_missing: bool,
         handle_unknown: str,
         more_to_come: bool = False,
+        keeps_binary: bool = False,
     ) -> "Table":
         """Read a table that is fitted on.
 
@@ -77,6 +78,9 @@ class Table:
         more_to_come : bool
             Whether these are the first samples of many: then levels that a dtype
             declares are known before they are seen.
+        keeps_binary : bool
+            Whether numbers of two values are measured in their range where others are
+            standardized or ranked.
         """
         fmt = TableFormat.of(X)
         raw = _marked(list(read_columns(X)), fmt, categorical_features)
@@ -86,7 +90,9 @@ class Table:
         if scaling == "auto":
             mixed = any(column.is_category for column in there)
             scaling = "standard" if mixed else "none"
-        columns = tuple(_fitted(column, scaling, more_to_come) for column in raw)
+        columns = tuple(
+            _fitted(column, scaling, more_to_come, keeps_binary) for column in raw
+        )
         # Categories are exact in float32, and so are numbers that came so.
         single = all(c.is_category or c.values.dtype == np.float32 for c in there)
         dtype = np.dtype(np.float32 if single else np.float64)
@@ -254,13 +260,15 @@ class Table:
             return ColumnStatistics(n_rows, zero, spread * n_rows, low, high)
 
 
-def _fitted(column: ColumnData, scaling: str, declared: bool) -> Column:
+def _fitted(
+    column: ColumnData, scaling: str, declared: bool, keeps_binary: bool
+) -> Column:
     """Find out how a column of the training samples becomes numbers."""
     if column.missing.all():
         return EmptyColumn(column.name, column.is_category)
     if column.is_category:
         return CategoryColumn.of(column, declared=declared)
-    return NumberColumn.of(column, scaling)
+    return NumberColumn.of(column, scaling, keeps_binary=keeps_binary)
 
 
 def _marked(raw: list[ColumnData], fmt: TableFormat, chosen: Any) -> list[ColumnData]:

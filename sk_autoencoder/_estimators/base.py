@@ -189,6 +189,10 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
         """Return the scaling of a table's numbers; "auto" may depend on its columns."""
         return self.numeric_scaling
 
+    def _keeps_binary(self) -> bool:
+        """Whether numbers of two values keep their units beside standardized ones."""
+        return False
+
     def _check_fit(self) -> None:
         """Warn of what the caller should know of a fit; called by `fit` alone."""
 
@@ -344,6 +348,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
             allow_missing=self.allow_missing,
             handle_unknown=self.handle_unknown,
             more_to_come=more_to_come,
+            keeps_binary=self._keeps_binary(),
         )
 
     def _training_rows(

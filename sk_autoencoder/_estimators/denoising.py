@@ -104,7 +104,9 @@ default="auto"
         each column in its standard deviation; "minmax" in its range; "rank_gauss"
         replaces values by the normal scores of their ranks. "auto" is "none", and
         "standard" for tables with categories and for `features="hidden"` or
-        "reconstruction".
+        "reconstruction". With these two, "standard" and "rank_gauss" measure columns of
+        two values in their range, at the input of the network too: one-hots and flags
+        stay 0 and 1, however rare.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns that hold categories: names, positions or a boolean mask. "from_dtype"
         takes the columns of a frame whose dtype is categorical, string or boolean. None
@@ -411,6 +413,9 @@ default="adamw"
         is_stacked = self.features != "bottleneck"
         is_auto = self.numeric_scaling == "auto"
         return "standard" if is_stacked and is_auto else self.numeric_scaling
+
+    def _keeps_binary(self) -> bool:
+        return self.features != "bottleneck"
 
     def truncate(self, n_components: int) -> Self:
         """Return a transformer with the first components only, without another fit.

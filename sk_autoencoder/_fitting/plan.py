@@ -74,6 +74,8 @@ class Plan:
         How the columns become numbers, where they are not all numbers without gaps.
     table_parameters : dict
         Parameters that say so, by name.
+    keeps_binary : bool
+        Whether columns of two values keep their units beside standardized ones.
     """
 
     network: Network
@@ -100,6 +102,7 @@ class Plan:
     given_outputs: str | None = None
     table: Table | None = None
     table_parameters: dict[str, Any] = field(default_factory=dict)
+    keeps_binary: bool = False
 
     @property
     def as_given(self) -> bool:
@@ -114,6 +117,7 @@ class Plan:
             self.statistics,
             unit_interval=LIKELIHOODS[self.likelihood].needs_unit_interval,
             as_given=self.as_given,
+            keeps_binary=self.keeps_binary,
         )
 
     @property
@@ -164,4 +168,5 @@ class Plan:
             likelihood=self.likelihood,
             loss=self.loss,
             given_outputs=self.given_outputs,
+            keeps_binary=self.keeps_binary,
         )

@@ -119,6 +119,7 @@ def resolve_parameters(
         given_outputs=None if before is None else before.given_outputs,
         table=table,
         table_parameters=settings.table_parameters,
+        keeps_binary=settings.keeps_binary if before is None else before.keeps_binary,
     )
     return with_outputs(plan) if given and before is None else plan
 

@@ -159,6 +159,14 @@ class FitSettings:
         return self.features != "bottleneck"
 
     @property
+    def keeps_binary(self) -> bool:
+        """Whether columns of two values keep their units beside standardized ones.
+
+        Where there is no PCA to compare with, whose units these would change.
+        """
+        return self.is_stacked
+
+    @property
     def is_ordered(self) -> bool:
         """Whether each prefix of a code is decoded too; a stack has no prefixes."""
         return self.ordered and not self.is_stacked

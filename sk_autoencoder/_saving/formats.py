@@ -115,8 +115,15 @@ ADDED: dict[str, dict[str, Any]] = {
     "AutoEncoderOutlierDetector": {"verbose": 0, "_training_scores": None},
     # The history had no bound.
     "Net": {"n_dropped": 0},
+    # Columns of two values were standardized as all others.
+    "NumberColumn": {"is_binary": False},
     # A user's own network was standardized inside whatever its start.
-    "Plan": {"given_outputs": None, "loss": None, "pca_loss": None},
+    "Plan": {
+        "given_outputs": None,
+        "keeps_binary": False,
+        "loss": None,
+        "pca_loss": None,
+    },
     # A wild cell's contribution was its own distance alone.
     "Scorer": {"assigns_spillover": False},
     "UserNetwork": {"output_range": None, "outputs": "auto"},

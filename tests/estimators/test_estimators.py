@@ -200,6 +200,8 @@ def test_hidden_features_are_the_activations_of_every_layer():
         random_state=0,
     ).fit(X)
     spread = X.std(axis=0)
+    two = np.array([len(np.unique(column)) == 2 for column in X.T])
+    spread[two] = np.ptp(X, axis=0)[two]
     inputs = np.divide(X - X.mean(axis=0), spread, where=spread > 0, out=0 * X)
     hidden = []
     for block in stack.module_.encoder.blocks:
