@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_array, check_is_fitted
-from torch import Tensor, nn
+from torch import nn
 
 from sk_autoencoder._columns import Table, copied, is_frame
 from sk_autoencoder._estimators.validation import (
@@ -22,7 +22,7 @@ from sk_autoencoder._estimators.validation import (
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.chunks import apply_to_rows, sum_over_rows
-from sk_autoencoder._inference.errors import squared_errors, sums_of_squares
+from sk_autoencoder._inference.errors import row_errors, squared_errors, sums_of_squares
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
@@ -184,14 +184,13 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             squares of float32 numbers may overflow float32.
         """
         self._check_is_fitted()
-
-        def squared(module: AutoEncoderModule, x: Tensor) -> Tensor:
-            squares = squared_errors(module, x)
-            return squares if per_feature else squares.sum(dim=1)
-
         rows, check = self._validate_rows(X)
         errors = apply_to_rows(
-            squared, self.net_.module_, rows, check=check, dtype=np.dtype(np.float64)
+            squared_errors if per_feature else row_errors,
+            self.net_.module_,
+            rows,
+            check=check,
+            dtype=np.dtype(np.float64),
         )
         return self._cells_to_output(errors, like=X) if per_feature else errors
 

@@ -7,13 +7,16 @@ network makes of it.
 import contextlib
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sk_autoencoder._inference.errors import ERRORS
 from sk_autoencoder._inference.fast import (
+    BufferedErrors,
     Unsupported,
     buffered_decode,
     buffered_encode,
@@ -178,9 +181,12 @@ def _chunk_function(
 ) -> Callable[[Tensor], Tensor]:
     """Return a function of a module for chunks of a dtype; a faster one if there is."""
     buffered = BUFFERED.get(function)
-    if buffered is not None:
-        with contextlib.suppress(Unsupported):
+    with contextlib.suppress(Unsupported):
+        if buffered is not None:
             return buffered(module, dtype)
+        if function in ERRORS and dtype == torch.float64:
+            # A copy of the module would take longer than to reconstruct some samples.
+            return partial(function, BufferedErrors(module))
     module = in_dtype(module, dtype)
     return lambda chunk: function(module, chunk)
 

@@ -1,51 +1,72 @@
 """Errors of reconstructions, in float64 whatever the dtype of the samples."""
 
 import math
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.float64_buffers import in_dtype
 
-__all__ = ["squared_errors", "sums_of_squares"]
+__all__ = ["ERRORS", "row_errors", "squared_errors", "sums_of_squares"]
 
 # Of errors: the squares of as many as 10^8 cells can be summed in float64.
 LARGEST = 1e150
 
 
-def squared_errors(module: AutoEncoderModule, X: Tensor) -> Tensor:
+class Reconstructing(Protocol):
+    """A module in evaluation mode, or what is faster for samples of one dtype."""
+
+    columns: Columns
+
+    def errors(self, X: Tensor) -> Tensor:
+        """Return samples less their reconstruction."""
+
+    def targets(self, X: Tensor) -> Tensor:
+        """Return samples less their mean, in the units of `errors`."""
+
+
+def squared_errors(module: Reconstructing, X: Tensor) -> Tensor:
     """Return the squared error of each feature of each sample, (n, n_features)."""
-    errors = _errors(module, X - module.columns.mean)
-    return module.columns.sum_by_column(errors.square_())
+    return module.columns.sum_by_column(_errors(module, X).square_())
 
 
-def sums_of_squares(module: AutoEncoderModule, X: Tensor) -> Tensor:
+def row_errors(module: Reconstructing, X: Tensor) -> Tensor:
+    """Return the squared error of each sample, (n,)."""
+    return squared_errors(module, X).sum(dim=1)
+
+
+def sums_of_squares(module: Reconstructing, X: Tensor) -> Tensor:
     """Return each sample's squared error, and its squared distance from the mean.
 
     **Shape**: (n, n_features) to (n, 2).
     """
-    x = X - module.columns.mean
-    targets = _bounded(module.columns.centered_targets(x).double())
-    parts = (_errors(module, x), targets)
+    parts = (_errors(module, X), _bounded(module.targets(X).double()))
     return torch.stack([part.square_().sum(dim=1) for part in parts], dim=1)
 
 
-def _errors(module: AutoEncoderModule, x: Tensor) -> Tensor:
-    """Return centered samples less their reconstruction, in float64.
+ERRORS: tuple[Callable[[Reconstructing, Tensor], Tensor], ...] = (
+    squared_errors,
+    row_errors,
+    sums_of_squares,
+)
+"""Functions of which the module may be replaced by what is faster."""
+
+
+def _errors(module: Reconstructing, X: Tensor) -> Tensor:
+    """Return samples less their reconstruction, in float64.
 
     None is beyond `LARGEST`, which also stands for what is too large to compute.
     """
-    errors = _errors_in_dtype(module, x).double()
-    if x.dtype != torch.float64 and not math.isfinite(errors.sum().item()):
+    errors = module.errors(X).double()
+    if X.dtype != torch.float64 and not math.isfinite(errors.sum().item()):
+        assert isinstance(module, AutoEncoderModule)
         far = ~errors.isfinite().all(dim=1)
-        wide = in_dtype(module, torch.float64)
-        errors[far] = _errors_in_dtype(wide, x[far].double())
+        errors[far] = in_dtype(module, torch.float64).errors(X[far].double())
     return _bounded(errors)
-
-
-def _errors_in_dtype(module: AutoEncoderModule, x: Tensor) -> Tensor:
-    return module.columns.errors(module.decoder_output(module.code(x)), x)
 
 
 def _bounded(errors: Tensor) -> Tensor:

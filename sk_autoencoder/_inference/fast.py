@@ -26,6 +26,7 @@ from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.torch_compat import has_forward_hooks
 
 __all__ = [
+    "BufferedErrors",
     "Unsupported",
     "buffered_decode",
     "buffered_encode",
@@ -80,6 +81,13 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
 
 def buffered_decode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     """Return what does as `AutoEncoderModule.decode`: see `buffered_encode`."""
+    centered = _buffered_decode_centered(module, dtype)
+    mean = module.columns.get_tensor("mean", dtype)
+    return lambda Z: centered(Z).add_(mean)
+
+
+def _buffered_decode_centered(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
+    """Return what turns codes into samples less their mean."""
     columns: Any = module.columns
     latent_map = module.latent_map
     if not columns.is_affine or module.prefixes is not None:
@@ -88,7 +96,6 @@ def buffered_decode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
         _decoder(module.decoder, dtype),
         columns.likelihood.link.inverse,
     )
-    mean = columns.get_tensor("mean", dtype)
     unit = columns.get_tensor("output_unit", dtype)
     origin = columns.get_tensor("offset", dtype)
     has_origin = bool(origin.any())
@@ -108,7 +115,7 @@ def buffered_decode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
         rows = inverse_link(decoder(code))
         if has_origin:
             rows.sub_(origin)
-        return rows.mul_(unit).add_(mean)
+        return rows.mul_(unit)
 
     return decode
 
@@ -117,6 +124,41 @@ def buffered_reconstruct(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     """Return what does as `AutoEncoderModule.reconstruct`: see `buffered_encode`."""
     encode, decode = buffered_encode(module, dtype), buffered_decode(module, dtype)
     return lambda X: decode(encode(X))
+
+
+class BufferedErrors:
+    """What does as `errors` and `targets` of `AutoEncoderModule` for float64 samples.
+
+    Parameters
+    ----------
+    module : AutoEncoderModule
+        See `buffered_encode`.
+
+    Raises
+    ------
+    Unsupported
+    """
+
+    def __init__(self, module: AutoEncoderModule) -> None:
+        columns: Any = module.columns
+        self.columns = module.columns
+        self._encode = buffered_encode(module, torch.float64)
+        self._decode = _buffered_decode_centered(module, torch.float64)
+        self._mean = columns.get_tensor("mean", torch.float64)
+        self._from_mean: Tensor | None = None
+        if columns.as_given:
+            self._from_mean = columns.get_tensor("from_mean", torch.float64)
+        self._buffer = _Buffer()
+
+    def errors(self, X: Tensor) -> Tensor:
+        """Return samples less their reconstruction."""
+        x = torch.sub(X, self._mean, out=self._buffer.like(X))
+        return x.sub_(self._decode(self._encode(X)))
+
+    def targets(self, X: Tensor) -> Tensor:
+        """Return samples less their mean."""
+        x = torch.sub(X, self._mean)
+        return x if self._from_mean is None else x.add_(self._from_mean)
 
 
 def _encoder(part: nn.Module, dtype: torch.dtype) -> Pass:

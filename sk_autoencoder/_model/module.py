@@ -119,6 +119,15 @@ class AutoEncoderModule(TrainableModule):
             self.decoder_output(self.code(X - self.columns.mean))
         )
 
+    def errors(self, X: Tensor) -> Tensor:
+        """Return samples less their reconstruction: see `Columns.errors`."""
+        x = X - self.columns.mean
+        return self.columns.errors(self.decoder_output(self.code(x)), x)
+
+    def targets(self, X: Tensor) -> Tensor:
+        """Return samples less their mean, in the units of `errors`."""
+        return self.columns.centered_targets(X - self.columns.mean)
+
     def code(self, x: Tensor) -> Tensor:
         """Turn centered samples into the components that are needed to decode them."""
         return self.latent_map.to_users(self.network_code(x))[:, : self.kept]

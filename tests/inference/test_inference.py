@@ -199,6 +199,10 @@ def test_parts_of_a_start_from_pca_are_not_copied(name, n, monkeypatch):
     monkeypatch.setattr(float64_buffers.copy, "deepcopy", None)
     codes = estimator.transform(X[:n])
     assert estimator.inverse_transform(codes).shape == (n, X.shape[1])
+    assert estimator.reconstruction_error(X[:n]).shape == (n,)
+    assert estimator.reconstruction_error(X[:n], per_feature=True).shape == X[:n].shape
+    if not isinstance(estimator, VAETransformer):
+        assert np.isfinite(estimator.score(X[:n]))
 
 
 def test_errors_and_score_are_those_of_the_reconstruction(any_kind):

@@ -17,6 +17,11 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._inference import chunks
+from sk_autoencoder._inference.errors import (
+    row_errors,
+    squared_errors,
+    sums_of_squares,
+)
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 
@@ -140,6 +145,25 @@ def test_every_faster_way_does_what_the_module_defines(fitted, n, dtype, monkeyp
     if estimator._table is None:  # else columns get their own values back
         found = estimator.inverse_transform(codes.numpy())
         np.testing.assert_allclose(found, decoded, **close)
+
+
+@pytest.mark.parametrize("n", SIZES.values(), ids=SIZES)
+def test_errors_of_every_way_are_those_that_the_module_defines(fitted, n, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", CHUNK)
+    estimator, rows = fitted
+    matrix = np.array(estimator._check_rows(rows(np.float64)[:n]), np.float64)
+    module = in_dtype(estimator.module_, torch.float64)
+    with torch.inference_mode():
+        X = torch.from_numpy(matrix)
+        squares, targets = module.errors(X).square(), module.targets(X).square()
+    expected = {
+        squared_errors: module.columns.sum_by_column(squares),
+        row_errors: squares.sum(dim=1),
+        sums_of_squares: torch.stack([squares.sum(dim=1), targets.sum(dim=1)], dim=1),
+    }
+    for function, values in expected.items():
+        found = chunks.apply_to_rows(function, estimator.module_, matrix)
+        np.testing.assert_allclose(found, values, rtol=1e-12, atol=1e-12)
 
 
 def test_codes_are_those_of_samples_in_steps(fitted):
