@@ -11,6 +11,7 @@ from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood, LossFunction
 from sk_autoencoder._columns.links import Link
 from sk_autoencoder._columns.numbers import NumericColumns, NumericScale
+from sk_autoencoder._columns.passthrough import PassedColumns, passed_names
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._columns.table import Table
 
@@ -24,11 +25,13 @@ __all__ = [
     "NumberColumn",
     "NumericColumns",
     "NumericScale",
+    "PassedColumns",
     "Table",
     "copied",
     "has_categories",
     "is_frame",
     "least_size",
     "make_columns",
+    "passed_names",
     "score_width",
 ]

@@ -180,8 +180,9 @@ class NumericColumns(Columns):
         mean, spread = statistics.mean, statistics.spread
         constant = ~statistics.varies
         floored = np.maximum(spread, SMALLEST_SHARE * scale.unit)
+        self.is_kept = np.zeros(len(mean), dtype=bool)
         if self.keeps_binary and self.scaling == "standard":
-            floored = scale.unit
+            self.is_kept, floored = statistics.has_two_values, scale.unit
         if self.as_given:
             constant, floored = np.zeros_like(constant), scale.unit
             self.write("from_mean", scale.origin - mean)

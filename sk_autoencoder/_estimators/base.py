@@ -403,6 +403,8 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
             if plan.output_index
             else plan.n_kept or plan.n_components
         )
+        if plan.block_variances is not None:
+            n_given = len(plan.block_variances) + net.module_.passed.n_columns
         self._n_features_out = self.n_features_in_ if plan.imputes else n_given
         self.n_components_ = self._n_features_out
         self.explained_variance_ratio_ = fitted.explained_variance_ratio

@@ -1,5 +1,6 @@
 """The denoising autoencoder."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
@@ -7,15 +8,21 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from scipy import sparse
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sk_autoencoder._columns import Table, passed_names
 from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
+from sk_autoencoder._fitting.fit import FittedModel
+from sk_autoencoder._fitting.passthrough import MOST_BLOCK_COLUMNS
 from sk_autoencoder._fitting.settings import likelihood_of
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES, group_numbers
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions, feature_names_in
+from sk_autoencoder._utils.values import listed
 
 __all__ = ["DenoisingAutoEncoderTransformer"]
 
@@ -58,6 +65,17 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
     layers : list of int or None, default=None
         Hidden layers whose activations `transform` returns with `features="hidden"`,
         counted from 1, or from -1 for the last. None is all of them.
+    passthrough : bool, default=False
+        Whether `transform` returns, with `features="hidden"`, what a linear model
+        needs: first a block of at most 128 columns, the activations centered and
+        reduced by PCA, times one number such that their total variance is that of the
+        columns behind them; then the columns themselves. Of these, columns of two
+        values are as `numeric_scaling` keeps them, other numbers scaled by it,
+        categories one-hot (those of two levels as one column, those of more than 64 as
+        their codes), a missing cell is 0, and each column that had missing cells in
+        `fit` has a flag for them at the end. Nothing has to be standardized afterwards.
+        `inverse_transform` ignores the columns and goes back through the block, which
+        is approximate. X cannot be sparse in `fit`, and `whiten` must be False.
     ordered : bool, default=False
         Whether each prefix of a code is a code by itself: `inverse_transform` takes the
         first j columns, `truncate` keeps them, and `explained_variance_ratio_` is what
@@ -234,9 +252,10 @@ default="adamw"
         Mean of the training samples; NaN for a category.
     explained_variance_ratio_ : ndarray of shape (n_components,)
         The sum is the fraction of the variance of the training samples that the code
-        explains, as in PCA. With `ordered=True` the first j values sum to what the
-        first j components explain; otherwise the sum is divided among the components in
-        proportion to their variances.
+        explains, as in PCA; with `passthrough=True` the values are those of the block.
+        With `ordered=True` the first j values sum to what the first j components
+        explain; otherwise the sum is divided among the components in proportion to
+        their variances.
     fell_back_to_pca_ : bool
         Whether the model fell back to PCA because nothing that it learned was better.
     loss_curve_ : list of float
@@ -311,6 +330,7 @@ default="adamw"
         "feature_groups": [list, tuple, None],
         "features": [StrOptions({"bottleneck", "hidden", "reconstruction"})],
         "layers": ["array-like", None],
+        "passthrough": ["boolean"],
         "ordered": ["boolean"],
         "init": [StrOptions({"auto", "pca", "random"})],
         "pretrain": [StrOptions({"layerwise"}), None],
@@ -322,6 +342,7 @@ default="adamw"
         *,
         features: str = "bottleneck",
         layers: Sequence[int] | None = None,
+        passthrough: bool = False,
         ordered: bool = False,
         whiten: bool = False,
         hidden_layer_sizes: Sequence[int] | str = "auto",
@@ -364,6 +385,7 @@ default="adamw"
         self.n_components = n_components
         self.features = features
         self.layers = layers
+        self.passthrough = passthrough
         self.ordered = ordered
         self.whiten = whiten
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -417,6 +439,47 @@ default="adamw"
     def _keeps_binary(self) -> bool:
         return self.features != "bottleneck"
 
+    def _training_rows(
+        self, X: Any, before: FittedModel | None, *, is_pass: bool = False
+    ) -> tuple[Any, Table | None]:
+        if self.passthrough and sparse.issparse(X):
+            raise ValueError(
+                "expected an array or a frame for passthrough=True, got a sparse "
+                f"matrix of shape {X.shape}: its columns would be returned dense. Pass "
+                "passthrough=False, or X.toarray()."
+            )
+        rows, table = super()._training_rows(X, before, is_pass=is_pass)
+        if self.passthrough:
+            block = self._block_names(MOST_BLOCK_COLUMNS)
+            _refuse_repeated(block + self._passed_names(table, rows))
+        return rows, table
+
+    def _block_names(self, n_columns: int) -> list[str]:
+        """Return names of the columns of a block, as scikit-learn makes them."""
+        prefix = type(self).__name__.lower()
+        return [f"{prefix}{i}" for i in range(n_columns)]
+
+    def _passed_names(self, table: Table | None, rows: Any = None) -> list[str]:
+        """Return the names of columns beside a block.
+
+        Parameters
+        ----------
+        table : Table or None
+        rows : ndarray or None
+            Those that are fitted on; None after a fit.
+        """
+        if rows is None:
+            indicators: Sequence[int] = self._plan.indicators
+        else:
+            indicators = np.flatnonzero(np.isnan(rows).any(axis=0)).tolist()
+        names = feature_names_in(self)
+        return passed_names([str(name) for name in names], table, indicators)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = tags.input_tags.sparse and not self.passthrough
+        return tags
+
     def truncate(self, n_components: int) -> Self:
         """Return a transformer with the first components only, without another fit.
 
@@ -449,12 +512,20 @@ default="adamw"
         -------
         names : ndarray of str, shape (n_components,)
             Class name and number; with `features="hidden"` layer and unit, such as
-            "h1_0000"; with "reconstruction" the names of the features.
+            "h1_0000"; with "reconstruction" the names of the features. With
+            `passthrough=True` class name and number for the block, then the name of
+            each column: "column", "column_level" for a category,
+            "column_code0" for one of more than 64 levels, and
+            "missingindicator_column" for the flags.
         """
         check_is_fitted(self)
         plan = self._plan
         if plan.imputes:
             return feature_names_in(self, input_features)
+        if plan.block_variances is not None:
+            feature_names_in(self, input_features)
+            block = self._block_names(len(plan.block_variances))
+            return np.array([*block, *self._passed_names(plan.table)], dtype=object)
         if not plan.stacked:
             generated: np.ndarray = super().get_feature_names_out(input_features)
             return generated
@@ -464,3 +535,14 @@ default="adamw"
             dtype=object,
         )
         return names if plan.output_index is None else names[list(plan.output_index)]
+
+
+def _refuse_repeated(names: list[str]) -> None:
+    """Refuse names of columns that are not unique."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            "expected unique names of the columns that transform returns for "
+            f"passthrough=True, got [{listed(repeated)}] more than once. Rename "
+            "columns or levels of X, or pass passthrough=False."
+        )

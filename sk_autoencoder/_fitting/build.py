@@ -5,6 +5,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from sk_autoencoder._columns import PassedColumns
 from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._model.module import AutoEncoderModule
@@ -88,7 +89,11 @@ def build_module(plan: Plan) -> AutoEncoderModule:
         objective=plan.objective,
         latent_map=plan.latent_map,
     )
-    if plan.output_index is not None:
+    if plan.passthrough:
+        module.passed = PassedColumns(
+            columns, plan.table, scaling=plan.scaling, indicators=plan.indicators
+        )
+    elif plan.output_index is not None:
         module.shown = torch.tensor(plan.output_index)
     install_pca(module, plan)
     if plan.axes is not None and plan.objective.is_variational:

@@ -155,6 +155,20 @@ REFUSALS = (
         "samples",
         instead="Pass an int, or call fit.",
     ),
+    _Refusal(
+        when=lambda s, _: s.passthrough and s.features != "hidden",
+        expected="features='hidden' for passthrough=True",
+        got="features={s.features!r}",
+        because="columns stand beside hidden features",
+        instead="Pass features='hidden', or passthrough=False.",
+    ),
+    _Refusal(
+        when=lambda s, _: s.passthrough and s.whiten,
+        expected="whiten=False for passthrough=True",
+        got="whiten=True",
+        because="hidden features are to vary as much as the columns beside them",
+        instead="Pass whiten=False, or passthrough=False.",
+    ),
     # -- the start -------------------------------------------------------------------
     _Refusal(
         when=lambda s, _: s.is_ordered and s.is_pretrained,

@@ -14,6 +14,7 @@ from sk_autoencoder._fitting.build import (
 from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.component_search import fit_fewest
 from sk_autoencoder._fitting.nested import stay_pca, train_prefixes, worse_than_pca
+from sk_autoencoder._fitting.passthrough import with_block
 from sk_autoencoder._fitting.pca_init import with_more_rows
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.pretrain import (
@@ -117,6 +118,9 @@ class FittedModel:
     @property
     def explained_variance_ratio(self) -> np.ndarray:
         """What each component that users see adds to the explained variance, (k,)."""
+        variances = self.plan.block_variances
+        if variances is not None:
+            return self.moments.explained * variances / (variances.sum() or 1.0)
         if self.prefix_errors is None:
             shares = self.moments.explained_by_component(self.plan.units)
             shown = self.plan.output_index
@@ -164,7 +168,7 @@ class Fitting:
             write_plan(self.net, self.plan)
 
     def complete(self) -> FittedModel:
-        """Train, order and whiten, as far as that is asked for.
+        """Train, order, reduce and whiten, as far as that is asked for.
 
         Called again after an interrupt it trains nothing, and brings in order what
         there is.
@@ -177,6 +181,8 @@ class Fitting:
         if self.is_pass:
             for net in fitted.nets:
                 net.drop_history(HISTORY_OF_PASSES)
+        if self.plan.passthrough:
+            return replace(fitted, plan=with_block(fitted.plan, self.net, self.rows))
         return _whitened(fitted, self.rows) if self.plan.whiten else fitted
 
     def _trained(self) -> FittedModel:

@@ -76,6 +76,13 @@ class Plan:
         Parameters that say so, by name.
     keeps_binary : bool
         Whether columns of two values keep their units beside standardized ones.
+    passthrough : bool
+        Whether `transform` gives a block of the code's principal components, and the
+        columns behind it.
+    indicators : tuple of int
+        Features that have a flag for missing cells among these columns.
+    block_variances : ndarray of shape (n_columns,) or None
+        Variances of the block; None before it is known.
     """
 
     network: Network
@@ -103,6 +110,9 @@ class Plan:
     table: Table | None = None
     table_parameters: dict[str, Any] = field(default_factory=dict)
     keeps_binary: bool = False
+    passthrough: bool = False
+    indicators: tuple[int, ...] = ()
+    block_variances: np.ndarray | None = None
 
     @property
     def as_given(self) -> bool:

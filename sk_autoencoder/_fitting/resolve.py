@@ -120,6 +120,7 @@ def resolve_parameters(
         table=table,
         table_parameters=settings.table_parameters,
         keeps_binary=settings.keeps_binary if before is None else before.keeps_binary,
+        passthrough=settings.passthrough,
     )
     return with_outputs(plan) if given and before is None else plan
 
@@ -156,6 +157,9 @@ def plan_fit(
         more_to_come=more_to_come,
         validates=validates,
     )
+    if plan.passthrough and table is not None:
+        gaps = np.isnan(X).any(axis=0) & ~table.is_empty
+        plan = replace(plan, indicators=tuple(np.flatnonzero(gaps).tolist()))
     if not settings.starts_from_pca:
         return plan
     n_more = plan.n_components + MORE_AXES if more_to_come else 0
@@ -234,7 +238,7 @@ def plan_continuation(
         objective=new.objective,
         whiten=new.whiten,
         mixture_prior=new.mixture_prior,
-        latent_map=plan.latent_map if new.whiten else natural,
+        latent_map=plan.latent_map if new.whiten or new.passthrough else natural,
         training=training,
     )
 
@@ -252,6 +256,7 @@ def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, An
     yield "loss", old.loss, new.loss
     yield "n_components", old.n_components, new.n_components
     yield "ordered", old.ordered, new.ordered
+    yield "passthrough", old.passthrough, new.passthrough
     yield "device", old.device, new.device
     # Its state goes on: another class could not read it, and its settings, which may
     # have been set anew, would be those of another.

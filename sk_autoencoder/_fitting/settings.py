@@ -42,6 +42,8 @@ class FitSettings:
         What `transform` returns.
     layers : array-like of int or None
         Hidden layers that `transform` returns; None is all.
+    passthrough : bool
+        Whether `transform` returns the columns too, behind a block of hidden features.
     ordered : bool
         Whether each prefix of a code is to be a code by itself.
     whiten : bool
@@ -94,6 +96,7 @@ class FitSettings:
     n_components: float | None
     features: str = "bottleneck"
     layers: Sequence[int] | None = None
+    passthrough: bool = False
     ordered: bool = False
     whiten: bool
     prior: str = "standard"

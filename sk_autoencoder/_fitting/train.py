@@ -104,6 +104,9 @@ def write_plan(net: AutoEncoderNet, plan: Plan) -> None:
     """Bring a net up to date with its plan, before it is trained."""
     net.module_.columns.set_statistics(plan.statistics)
     install_pca(net.module_, plan)
+    if plan.passthrough:
+        module: Any = net.module_
+        module.passed.set_units(module.columns, plan.table, scaling=plan.scaling)
 
 
 def train(

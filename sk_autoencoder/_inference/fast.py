@@ -58,7 +58,7 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     """
     columns: Any = module.columns
     latent_map, kept = module.latent_map, module.kept
-    if not columns.is_affine or module.shown is not None:
+    if not columns.is_affine or module.shown is not None or module.passed is not None:
         raise Unsupported
     encoder, mode = _encoder(module.encoder, dtype), module.objective.mode
     mean = columns.get_tensor("mean", dtype)
@@ -90,7 +90,8 @@ def _buffered_decode_centered(module: AutoEncoderModule, dtype: torch.dtype) -> 
     """Return what turns codes into samples less their mean."""
     columns: Any = module.columns
     latent_map = module.latent_map
-    if not columns.is_affine or module.prefixes is not None:
+    is_whole = module.prefixes is None and module.passed is None
+    if not columns.is_affine or not is_whole:
         raise Unsupported
     decoder, inverse_link = (
         _decoder(module.decoder, dtype),

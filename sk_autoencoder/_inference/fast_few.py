@@ -58,7 +58,7 @@ def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     """
     columns: Any = module.columns
     latent_map = module.latent_map
-    if not columns.is_affine or module.shown is not None:
+    if not columns.is_affine or module.shown is not None or module.passed is not None:
         raise Unsupported
     inputs = x - columns.get_array("mean", x.dtype)
     inputs *= columns.get_array("input_weight", x.dtype)
@@ -76,7 +76,8 @@ def numpy_decode(module: AutoEncoderModule, code: np.ndarray) -> np.ndarray:
     """Turn codes (n, n_components) into rows (n, n_features): see `numpy_encode`."""
     columns: Any = module.columns
     latent_map = module.latent_map
-    if not columns.is_affine or not _is_identity(columns.likelihood):
+    is_known = columns.is_affine and module.passed is None
+    if not is_known or not _is_identity(columns.likelihood):
         raise Unsupported
     if latent_map.map is not None:
         if code.shape[1] != latent_map.width:

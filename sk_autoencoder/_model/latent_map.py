@@ -20,7 +20,8 @@ class LatentMap:
     ----------
     offset : ndarray of shape (k,)
     matrix, inverse : ndarray of shape (k,) or (k, k)
-        One factor a component, or a matrix.
+        One factor a component, or a matrix; where codes are reduced to m numbers,
+        matrices of shape (k, m) and (m, k).
     """
 
     offset: np.ndarray
@@ -37,6 +38,50 @@ class LatentMap:
         """Put components into an order; the first of it comes first."""
         matrix = np.eye(len(order))[:, order]
         return cls(np.zeros(len(order)), matrix, matrix.T)
+
+    @classmethod
+    def reducing(
+        cls,
+        mean: np.ndarray,
+        covariance: np.ndarray,
+        *,
+        shown: np.ndarray,
+        n_columns: int,
+        variance: float,
+    ) -> tuple["LatentMap", np.ndarray]:
+        """Reduce codes to their principal components, times one number.
+
+        Parameters
+        ----------
+        mean : ndarray of shape (k,)
+        covariance : ndarray of shape (k, k)
+        shown : ndarray of int
+            Positions of the components that take part; the others are decoded as their
+            mean.
+        n_columns : int
+            m, how many principal components.
+        variance : float
+            That these are to have in all.
+
+        Returns
+        -------
+        latent_map : LatentMap
+        variances : ndarray of shape (m,)
+            Of the principal components, after the multiplication.
+        """
+        variances, vectors = linalg.eigh(covariance[np.ix_(shown, shown)])
+        variances = np.maximum(variances[::-1][:n_columns], 0.0)
+        vectors = vectors[:, ::-1][:, :n_columns]
+        # As scikit-learn's PCA: else the sign would be a matter of rounding.
+        largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(n_columns)]
+        vectors = vectors * np.where(largest < 0, -1.0, 1.0)
+        total = variances.sum()
+        unit = np.sqrt(variance / total) if total > 0 and variance > 0 else 1.0
+        matrix = np.zeros((len(mean), n_columns))
+        matrix[shown] = vectors * unit
+        inverse = np.zeros((n_columns, len(mean)))
+        inverse[:, shown] = vectors.T / unit
+        return cls(mean, matrix, inverse), variances * unit**2
 
     @classmethod
     def whitening(
@@ -122,6 +167,12 @@ class LatentMapLayer(Float64Buffers):
         """Components in a code, where there is a map."""
         return 0 if self.map is None else len(self.map.offset)
 
+    @property
+    def reduces(self) -> bool:
+        """Whether users see fewer numbers than the network has."""
+        shape = () if self.map is None else self.map.matrix.shape
+        return len(shape) == 2 and shape[0] != shape[1]
+
     def to_users(self, code: Tensor) -> Tensor:
         """Turn the network's codes (n, k) into the users'."""
         if self.map is None:
@@ -134,5 +185,7 @@ class LatentMapLayer(Float64Buffers):
         if self.map is None:
             return code
         j, inverse = code.shape[1], self.inverse
+        if self.reduces:
+            return (code @ inverse).add_(self.offset)
         code = code * inverse[:j] if inverse.ndim == 1 else code @ inverse[:j, :j]
         return code.add_(self.offset[:j])

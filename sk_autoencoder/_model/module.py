@@ -1,5 +1,6 @@
 """The forward pass: in training, and from a user's samples to codes and back."""
 
+import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._model.latent_map import LatentMap, LatentMapLayer
@@ -37,9 +38,13 @@ class AutoEncoderModule(TrainableModule):
     shown : Tensor or None
         Positions of the components that are given out, of those that are needed to
         decode; None is all.
+    passed : torch.nn.Module or None
+        Turns samples into columns that stand behind the code, by (X, columns); the
+        code has then at most as many numbers as `latent_map` makes.
     """
 
     shown: Tensor | None
+    passed: nn.Module | None
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class AutoEncoderModule(TrainableModule):
         self.loss_unit = 1.0
         self.prefixes: nn.Module | None = None
         self.kept: int | None = None
+        self.passed = None
         self.register_buffer("shown", None, persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,10 +112,14 @@ class AutoEncoderModule(TrainableModule):
     def encode(self, X: Tensor) -> Tensor:
         """Turn samples into the codes that users see: what `transform` means."""
         code = self.code(X - self.columns.mean)
+        if self.passed is not None:
+            return torch.cat([code, self.passed(X, self.columns)], dim=1)
         return code if self.shown is None else code[:, self.shown]
 
     def decode(self, Z: Tensor) -> Tensor:
         """Turn codes into samples: what `inverse_transform` means."""
+        if self.passed is not None:
+            Z = Z[:, : self.latent_map.inverse.shape[0]]
         # A copy, because a module of the user's own may write to its input.
         return self.columns.decode(self.decoder_output(Z.clone()))
 

@@ -112,6 +112,7 @@ OPTIMIZER_1 = "optimizer__"
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
 # Keys are the old names of classes, values have the names of today.
 ADDED: dict[str, dict[str, Any]] = {
+    "DenoisingAutoEncoderTransformer": {"passthrough": False},
     "AutoEncoderOutlierDetector": {"verbose": 0, "_training_scores": None},
     # The history had no bound.
     "Net": {"n_dropped": 0},
@@ -119,9 +120,12 @@ ADDED: dict[str, dict[str, Any]] = {
     "NumberColumn": {"is_binary": False},
     # A user's own network was standardized inside whatever its start.
     "Plan": {
+        "block_variances": None,
         "given_outputs": None,
+        "indicators": (),
         "keeps_binary": False,
         "loss": None,
+        "passthrough": False,
         "pca_loss": None,
     },
     # A wild cell's contribution was its own distance alone.

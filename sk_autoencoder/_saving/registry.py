@@ -64,8 +64,8 @@ RANGES: dict[type, Mapping[str, Range]] = {
     Denoise: {"level": Range(0)},
     LatentMap: {
         "offset": Range(shape="k"),
-        "matrix": Range(shape="k|k k"),
-        "inverse": Range(shape="k|k k"),
+        "matrix": Range(shape="k|k m"),
+        "inverse": Range(shape="k|m k"),
     },
     LatentMoments: {
         "n_rows": Range(1),
@@ -90,6 +90,7 @@ RANGES: dict[type, Mapping[str, Range]] = {
     Plan: {
         "n_components": Range(1),
         "units": Range(0, above=True, shape="k"),
+        "block_variances": Range(0, shape="m"),
         "pca_loss": Range(0, above=True),
     },
     PrincipalAxes: {

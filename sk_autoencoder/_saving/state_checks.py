@@ -144,6 +144,7 @@ def _check_plan(plan: Plan, arrays: Mapping[str, Any]) -> None:
     if plan.table is not None:
         _check_table(plan.table, n_features, arrays)
     _check_code(plan)
+    _check_block(plan)
     _check_axes(plan)
 
 
@@ -190,9 +191,34 @@ def _check_code(plan: Plan) -> None:
         latent_map is None
         or (
             len(latent_map.offset) == k
-            and latent_map.matrix.shape == latent_map.inverse.shape
+            and (
+                plan.passthrough or latent_map.matrix.shape == latent_map.inverse.shape
+            )
         ),
         "a latent map of other components",
+    )
+
+
+def _check_block(plan: Plan) -> None:
+    """Check what is said of a block beside the columns."""
+    block, latent_map, table = plan.block_variances, plan.latent_map, plan.table
+    need((block is not None) == plan.passthrough, "a block out of place")
+    empty = np.ones(0, bool) if table is None else table.is_empty
+    gaps = plan.indicators
+    need(
+        gaps == tuple(sorted(set(gaps)))
+        and all(0 <= i < len(empty) and not empty[i] for i in gaps)
+        and (plan.passthrough or not gaps),
+        "flags of other columns",
+    )
+    if block is None:
+        return
+    need(
+        plan.stacked
+        and not (plan.imputes or plan.whiten)
+        and latent_map is not None
+        and latent_map.matrix.shape == (plan.n_components, len(block)),
+        "a block of other components",
     )
 
 

@@ -1,0 +1,174 @@
+"""The columns themselves, beside hidden features."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_autoencoder._columns.codes import RandomCodeColumn
+from sk_autoencoder._columns.joined import MOST_ONE_HOTS, JoinedColumns
+from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
+from sk_autoencoder._columns.numbers import NumericColumns
+from sk_autoencoder._columns.table import Table
+from sk_autoencoder._protocols import Columns
+from sk_autoencoder._utils.float64_buffers import Float64Buffers
+
+__all__ = ["PassedColumns", "passed_names"]
+
+
+class PassedColumns(Float64Buffers):
+    """Turns samples into columns for a linear model, in the order of their features.
+
+    A number is in the units of `numeric_scaling`, around 0; one of two values keeps
+    them, so that one-hots and flags stay 0 and 1. A category is a one-hot, or the code
+    of its level where it has many. A missing cell is 0. Which cells are missing comes
+    last, a flag for each of some features.
+
+    **Shape**: (n, n_features) to (n, n_columns).
+
+    Parameters
+    ----------
+    columns : Columns
+        Of the model; of a table the numbers are scaled already.
+    table : Table or None
+        How the samples were read, where they are not numbers without gaps.
+    scaling : {"none", "standard", "minmax", "rank_gauss"}
+    indicators : sequence of int
+        Features that have a flag for missing cells.
+    """
+
+    shift: Tensor
+    factor: Tensor
+    number_index: Tensor
+    level_index: Tensor
+    level: Tensor
+    indicator_index: Tensor
+    order: Tensor
+
+    def __init__(
+        self,
+        columns: Columns,
+        table: Table | None,
+        *,
+        scaling: str,
+        indicators: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        numbers, levels, codes = _by_kind(columns, table)
+        self.set_units(columns, table, scaling=scaling)
+        self._code_columns = codes
+        positions = {
+            "number_index": numbers,
+            "level_index": [i for i, _ in levels],
+            "level": [number for _, number in levels],
+            "indicator_index": list(indicators),
+        }
+        coded: list[Any] = [table.columns[i] for i in codes] if table else []
+        widths = [RandomCodeColumn.width_of(column) for column in coded]
+        features = numbers + positions["level_index"]
+        features += np.repeat(codes, widths).tolist()
+        positions["order"] = [
+            *np.argsort(features, kind="stable").tolist(),
+            *range(len(features), len(features) + len(indicators)),
+        ]
+        self.n_columns = len(positions["order"])
+        for name, values in positions.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.long))
+
+    def set_units(self, columns: Columns, table: Table | None, *, scaling: str) -> None:
+        """Take the units of the numbers from columns that are up to date."""
+        if table is None:
+            assert isinstance(columns, NumericColumns)
+            is_kept = columns.is_kept
+            origins, units = columns.statistics.mean, columns.scale.unit
+            shift = np.where(is_kept, 0.0, origins)
+        else:
+            numbers = [c for c in table.columns if isinstance(c, NumberColumn)]
+            # What is not scaled at all has one unit, as in the score.
+            variances = [c.variance for c in numbers if scaling == "none"]
+            unit = np.sqrt(np.mean(variances)) if any(variances) else 1.0
+            units = np.full(len(numbers), unit)
+            shift = np.array(
+                [-c.origin / c.unit if c.is_binary else 0.0 for c in numbers]
+            )
+        self.write("shift", shift)
+        self.write("factor", 1 / units)
+
+    def forward(self, X: Tensor, columns: Columns) -> Tensor:
+        """Return the columns of samples, or of rows that a table gives."""
+        numbers = (X[:, self.number_index] - self.shift).mul_(self.factor)
+        parts = [
+            numbers.masked_fill_(numbers.isnan(), 0.0),
+            (X[:, self.level_index] == self.level).to(X),
+        ]
+        if isinstance(columns, JoinedColumns):
+            groups = {
+                int(group.index[0]): group
+                for group in columns.groups
+                if isinstance(group, RandomCodeColumn)
+            }
+            parts += [groups[i].inputs(groups[i].of(X)) for i in self._code_columns]
+        parts.append(X[:, self.indicator_index].isnan().to(X))
+        return torch.cat(parts, dim=1)[:, self.order]
+
+
+def passed_names(
+    names: Sequence[str], table: Table | None, indicators: Sequence[int]
+) -> list[str]:
+    """Return the names of the columns that `PassedColumns` gives.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the features.
+    table : Table or None
+    indicators : sequence of int
+        Features that have a flag for missing cells.
+    """
+    passed = list(names)
+    if table is not None:
+        passed = [
+            f"{name}{ending}"
+            for name, column in zip(names, table.columns, strict=True)
+            for ending in _endings(column)
+        ]
+    return passed + [f"missingindicator_{names[i]}" for i in indicators]
+
+
+def _endings(column: object) -> Iterator[str]:
+    """Return what tells the columns of a feature from each other."""
+    if isinstance(column, NumberColumn):
+        yield ""
+    elif isinstance(column, CategoryColumn) and _is_coded(column):
+        yield from (f"_code{i}" for i in range(RandomCodeColumn.width_of(column)))
+    elif isinstance(column, CategoryColumn):
+        yield from (f"_{column.levels[i]}" for i in _levels_of(column))
+
+
+def _by_kind(
+    columns: Columns, table: Table | None
+) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+    """Return features of numbers, features with their levels, and those of codes."""
+    if table is None:
+        return list(range(columns.n_inputs)), [], []
+    numbers, levels, codes = [], [], []
+    for i, column in enumerate(table.columns):
+        if isinstance(column, NumberColumn):
+            numbers.append(i)
+        elif isinstance(column, CategoryColumn) and _is_coded(column):
+            codes.append(i)
+        elif isinstance(column, CategoryColumn):
+            levels += [(i, number) for number in _levels_of(column)]
+    return numbers, levels, codes
+
+
+def _is_coded(column: CategoryColumn) -> bool:
+    return len(column.levels) > MOST_ONE_HOTS
+
+
+def _levels_of(column: CategoryColumn) -> range:
+    """Return the levels that have a column: of two the second, as of a flag."""
+    n_levels = len(column.levels)
+    return range(1, 2) if n_levels == 2 else range(n_levels)
