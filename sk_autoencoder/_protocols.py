@@ -401,7 +401,7 @@ class Columns(Float64Buffers, ABC):
 
     @abstractmethod
     def centered_targets(self, x: Tensor) -> Tensor:
-        """Turn centred rows into what `errors` is a part of: rows less their mean."""
+        """Return centred rows, less their mean, in the units of `errors`."""
 
     @abstractmethod
     def sum_by_column(self, squares: Tensor) -> Tensor:

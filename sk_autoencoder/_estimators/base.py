@@ -327,7 +327,10 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
         return replace(fitted, plan=replace(fitted.plan, table=table))
 
     def _reads_as_table(self, X: Any = None) -> bool:
-        """Whether samples to fit on are read column by column; without X, whatever."""
+        """Whether `fit` would read X as a table, column by column.
+
+        Without X the parameters alone decide.
+        """
         chosen = self.categorical_features
         named = not isinstance(chosen, str) and chosen is not None and len(chosen) > 0
         return bool(
@@ -395,7 +398,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
         )
 
     def _set_fitted_attributes(self, fitted: FittedModel, dtype: np.dtype) -> None:
-        """Set every public attribute with a trailing underscore."""
+        """Set the fitted attributes that follow from the model."""
         self._fitted, self._input_dtype = fitted, dtype
         plan, net = fitted.plan, fitted.net
         n_given = (
@@ -516,7 +519,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
 
     def _finish_loading(self) -> None:
         fitted, dtype = self._fitted, self._input_dtype
-        need(isinstance(fitted, FittedModel), "a model that is none")
+        need(isinstance(fitted, FittedModel), "something other than a fitted model")
         plan, kind = fitted.plan, type(self).__name__
         own = get_type_hints(self._objective)["return"]
         given = type(plan.objective)

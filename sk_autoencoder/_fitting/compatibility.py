@@ -1,4 +1,4 @@
-"""What does not go together is refused here, before anything is computed.
+"""What does not go together is refused here, before anything is trained.
 
 `REFUSALS` is the table of parameters that exclude each other, or the kind of the
 columns. Below it: what may change between two fits of one model, and which numbers

@@ -313,7 +313,7 @@ def prepare_fit(
 
 
 def _warn_of_network(network: Network | None, X: Any) -> None:
-    """Warn the caller of `fit` of a network that is probably not meant so."""
+    """Warn if the network is probably configured by mistake."""
     message = None if network is None else network.warning_for(X.shape[1])
     if message is not None:
         warnings.warn(message, UserWarning, stacklevel=caller_level())

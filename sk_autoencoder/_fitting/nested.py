@@ -69,7 +69,7 @@ def train_prefixes(
 
 
 def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
-    """Let the network be heard at the lengths where held-out rows gain by it."""
+    """Use the network only at lengths where it lowers the loss of held-out samples."""
     prefixes.gate.fill_(1)
     _, held_out = net.get_split_datasets(rows)
     if held_out is None or net.config.fallback_margin is None:

@@ -200,7 +200,7 @@ def warn_about_run(net: AutoEncoderNet) -> None:
 
 
 def _judge_error(net: AutoEncoderNet, moments: LatentMoments) -> None:
-    """Warn of a run whose last state is kept, and absurd, for want of validation."""
+    """Warn if a run without validation samples ended with an absurd error."""
     run = net.last_run_
     assert run is not None
     if run.losses and moments.error > ABSURD * moments.total > 0:

@@ -43,7 +43,7 @@ class Unsupported(Exception):
 
 
 def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
-    """Return what does as `AutoEncoderModule.encode` for samples of a dtype.
+    """Return a function equivalent to `AutoEncoderModule.encode` for one dtype.
 
     Parameters
     ----------
@@ -80,14 +80,14 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
 
 
 def buffered_decode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
-    """Return what does as `AutoEncoderModule.decode`: see `buffered_encode`."""
+    """Return an equivalent of `AutoEncoderModule.decode`; see `buffered_encode`."""
     centered = _buffered_decode_centered(module, dtype)
     mean = module.columns.get_tensor("mean", dtype)
     return lambda Z: centered(Z).add_(mean)
 
 
 def _buffered_decode_centered(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
-    """Return what turns codes into samples less their mean."""
+    """Return a function that turns codes into samples less their mean."""
     columns: Any = module.columns
     latent_map = module.latent_map
     is_whole = module.prefixes is None and module.passed is None
@@ -122,7 +122,7 @@ def _buffered_decode_centered(module: AutoEncoderModule, dtype: torch.dtype) -> 
 
 
 def buffered_reconstruct(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
-    """Return what does as `AutoEncoderModule.reconstruct`: see `buffered_encode`."""
+    """Return one of `AutoEncoderModule.reconstruct`; see `buffered_encode`."""
     encode, decode = buffered_encode(module, dtype), buffered_decode(module, dtype)
     return lambda X: decode(encode(X))
 

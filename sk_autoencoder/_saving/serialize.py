@@ -342,7 +342,7 @@ class Decoder:
 
     def make_model(self, state: Any) -> FittedModel:
         """Make what a fit gave."""
-        need(isinstance(state, ModelState), "a model that is none")
+        need(isinstance(state, ModelState), "something other than a fitted model")
         return restore(state, trusted=False)
 
     def _checked(self, kind: str, fields: Any, names: Collection[str]) -> Any:

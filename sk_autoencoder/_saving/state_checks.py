@@ -1,9 +1,9 @@
 """Checks of the state of a net that came from a file, before anything is taken up.
 
-`restore` trusts its state: kernels write to the memory that an array says it has. So
-what a file holds is compared with what a model of its plan has: the plan with itself,
-then every array, in name, shape and dtype, with a module that takes no memory. Only
-then is one built.
+`restore` itself trusts a state: kernels write to the memory that an array says it has.
+So what a file holds is compared with what a model of its plan has: the plan with
+itself, then every array, in name, shape and dtype, with a module that takes no memory.
+Only then is one built.
 """
 
 import re

@@ -99,8 +99,8 @@ class PCAFallback:
         Gives the loss of each held-out row, (n,), by the module as it then is.
     n_errors : float
     share : float
-        Of a density that stays as it was before training; losses are then negative
-        log densities, and judged are those of both together.
+        Weight of the density before training in a mixture with the one after. Losses
+        are then negative log densities, and those of the mixture are compared.
 
     Attributes
     ----------

@@ -252,7 +252,7 @@ def test_a_first_chunk_may_have_fewer_rows_than_components():
 def test_a_noise_that_gives_something_else():
     message = (
         "expected noise(batch, generator) to return a tensor of the batch's shape "
-        "(32, 5), got (5, 32)"
+        "(60, 5), got (5, 60)"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         DenoisingAutoEncoderTransformer(2, noise=lambda x, g: x.T, **SMALL).fit(X)
