@@ -20,6 +20,7 @@ from sk_autoencoder._training.weights import EMA, FlatParameters
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.random import Seeds, make_generator
+from sk_autoencoder._utils.skorch_compat import register_optimizer
 
 __all__ = ["AutoEncoderNet"]
 
@@ -158,8 +159,8 @@ class AutoEncoderNet(NeuralNet):
         # Under skorch's own name: that is what it registers, pickles and moves.
         self.__dict__["optimizer_"] = optimizer
         # It does so by itself for torch's classes only.
-        if isinstance(optimizer, FlatAdam) and "optimizer" not in self._optimizers:
-            self._register_attribute("optimizer_", optimizer)
+        if isinstance(optimizer, FlatAdam):
+            register_optimizer(self, "optimizer_", optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
         """Leave out the table that would be made at every epoch and not printed."""

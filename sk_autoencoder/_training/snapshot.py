@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._utils.torch_compat import MODULE_DICTS
 
 __all__ = ["NetSnapshot"]
 
 # Dicts of a module that training may change in place. Those of hooks are left alone:
 # the handles by which users remove a hook hold the dict itself.
-CONTENTS = ("_parameters", "_buffers", "_modules", "exact")
+CONTENTS = (*MODULE_DICTS, "exact")
 
 
 class NetSnapshot:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sk_autoencoder._utils.threads import own_threads
 
 __all__ = [
+    "MODULE_DICTS",
     "NormBase",
     "elu_backward_",
     "float32_by_default",
@@ -51,6 +52,9 @@ fused_adamw_ = torch._fused_adamw_
 
 # The class that all kinds of batch and instance normalization share.
 NormBase = nn.modules.batchnorm._NormBase
+
+# Attributes of a module that hold its tensors and its parts, each a dict.
+MODULE_DICTS = ("_parameters", "_buffers", "_modules")
 
 gelu_ = _aten.gelu_.default
 silu_ = _aten.silu_.default
