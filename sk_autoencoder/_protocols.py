@@ -198,7 +198,7 @@ class Objective:
         Parameters
         ----------
         x : Tensor of shape (n, n_features)
-            Centred rows; not to be written to.
+            Centered rows; not to be written to.
         columns : Columns
             Scales the rows: `columns.encode`.
         generator : torch.Generator
@@ -278,7 +278,7 @@ class Objective:
 class Columns(Float64Buffers, ABC):
     """The columns of a table: how each is scaled, decoded and scored.
 
-    Inside the network rows are *centred*: the training mean is taken off before
+    Inside the network rows are *centered*: the training mean is taken off before
     anything is rounded to float32, so that a large offset costs no precision.
 
     Attributes
@@ -286,7 +286,7 @@ class Columns(Float64Buffers, ABC):
     mean : Tensor of shape (n_features,)
         What is taken off rows: the training mean, in the caller's units.
     low, high, spread : Tensor of shape (n_features,)
-        Range and standard deviation of centred rows in training; NaN, NaN and 0 for
+        Range and standard deviation of centered rows in training; NaN, NaN and 0 for
         columns that are no numbers.
     loss_scale : Tensor of shape (n_outputs,) or (1,)
         Of the score, in units of `centered_targets`.
@@ -297,7 +297,7 @@ class Columns(Float64Buffers, ABC):
     is_squared_error : bool
         Whether the loss is PCA's own, up to a factor.
     is_affine : bool
-        Whether inputs are centred rows times `input_weight`, and rows are the mean of
+        Whether inputs are centered rows times `input_weight`, and rows are the mean of
         the likelihood less `offset`, times `output_unit`, plus `mean`: what the faster
         forward passes of `_inference` are made for.
     is_own_loss : bool
@@ -374,7 +374,7 @@ class Columns(Float64Buffers, ABC):
 
     @abstractmethod
     def scored_rows(self, X: Any, mean: np.ndarray | None = None) -> ScoredRows:
-        """Return rows X, not centred, in the units of the score, for PCA.
+        """Return rows X, not centered, in the units of the score, for PCA.
 
         Parameters
         ----------
@@ -397,11 +397,11 @@ class Columns(Float64Buffers, ABC):
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
-        """Turn centred rows (n, n_features) into inputs (n, n_inputs)."""
+        """Turn centered rows (n, n_features) into inputs (n, n_inputs)."""
 
     @abstractmethod
     def centered_targets(self, x: Tensor) -> Tensor:
-        """Return centred rows, less their mean, in the units of `errors`."""
+        """Return centered rows, less their mean, in the units of `errors`."""
 
     @abstractmethod
     def sum_by_column(self, squares: Tensor) -> Tensor:
@@ -413,7 +413,7 @@ class Columns(Float64Buffers, ABC):
 
     @abstractmethod
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Return centred rows less their reconstruction; see `centered_targets`."""
+        """Return centered rows less their reconstruction; see `centered_targets`."""
 
     @abstractmethod
     def link(self, y: Tensor) -> Tensor:
@@ -427,22 +427,22 @@ class Columns(Float64Buffers, ABC):
     def loss_and_gradient(
         self, raw: Tensor, x: Tensor, unit: float
     ) -> tuple[float, Tensor]:
-        """Score centred rows, and give the gradient by `raw`, both over `unit`.
+        """Score centered rows, and give the gradient by `raw`, both over `unit`.
 
         On the CPU, where `has_gradient`; `raw` may be overwritten.
         """
 
     @abstractmethod
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Score centred rows `x` by the decoder's output: a mean over the rows."""
+        """Score centered rows `x` by the decoder's output: a mean over the rows."""
 
     @abstractmethod
     def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Score each of the centred rows, (n,); their mean is the loss."""
+        """Score each of the centered rows, (n,); their mean is the loss."""
 
     @abstractmethod
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of centred rows given the decoder's output, (n,) in nats.
+        """Log density of centered rows given the decoder's output, (n,) in nats.
 
         In the caller's units; only likelihoods that are densities have it.
         """
@@ -458,7 +458,7 @@ class Columns(Float64Buffers, ABC):
         Parameters
         ----------
         outputs : iterable of (raw, x)
-            The decoder's output and the centred rows, batch by batch; not read by
+            The decoder's output and the centered rows, batch by batch; not read by
             columns that need nothing.
         """
 
@@ -475,11 +475,11 @@ class Columns(Float64Buffers, ABC):
 
     @abstractmethod
     def mask(self, x: Tensor, keep: Tensor) -> Tensor:
-        """Return centred rows that are missing where `keep` is false."""
+        """Return centered rows that are missing where `keep` is false."""
 
 
 class TrainableModule(torch.nn.Module, ABC):
-    """What a net trains: centred rows go in, and a loss comes out.
+    """What a net trains: centered rows go in, and a loss comes out.
 
     Attributes
     ----------
@@ -497,10 +497,10 @@ class TrainableModule(torch.nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run centred rows (n, n_features) through, for `loss_terms`."""
+        """Run centered rows (n, n_features) through, for `loss_terms`."""
 
     def validation_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run centred rows through as `forward`, to compare states by their loss."""
+        """Run centered rows through as `forward`, to compare states by their loss."""
         return self.forward(x)
 
     @abstractmethod
@@ -509,7 +509,7 @@ class TrainableModule(torch.nn.Module, ABC):
 
     @abstractmethod
     def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
-        """Score each centred row, (n,), by what `forward` gives for it."""
+        """Score each centered row, (n,), by what `forward` gives for it."""
 
     @cached_property
     def _drawing(self) -> list[Any]:

@@ -26,7 +26,7 @@ _CHUNK_SIZE = 1_000_000
 def explained_variance_ratio(
     X: Any, X_reconstructed: Any, *, mean: Any = None
 ) -> float:
-    """Compute the share of X's variance that a reconstruction keeps.
+    """Compute the fraction of X's variance that a reconstruction keeps.
 
     ``1 - SSE / SST``: SSE is the squared error of the reconstruction, SST the
     squared distance of the rows from their mean, both summed over all rows and
@@ -227,7 +227,7 @@ def _reconstructed_chunks(
 
     In chunks, because the reconstruction of a wide sparse matrix is dense and may
     not fit into memory as a whole. The estimator gets slices of `X` as it came, so
-    that it finds the columns' names where it has learnt them.
+    that it finds the columns' names where it has learned them.
     """
     if sparse.issparse(X):
         X = matrix  # once for all chunks: other formats than CSR cannot be sliced

@@ -61,7 +61,7 @@ class ColumnGroup(Float64Buffers):
         return 1
 
     def set_weight(self, total: float, *, balanced: bool) -> None:
-        """Set what cells count for: their share of a total, or, unbalanced, it all."""
+        """Set what cells count for: a fraction of a total, or all if unbalanced."""
         weights = np.square(self.sqrt_weights)
         shares = weights / (self.weight_units * total)
         self.write("weight", shares if balanced else weights)
@@ -93,7 +93,7 @@ class ColumnGroup(Float64Buffers):
         """Turn cells into inputs."""
         raise NotImplementedError
 
-    def centred(self, x: Tensor) -> Tensor:
+    def centered(self, x: Tensor) -> Tensor:
         """Turn cells into inputs that are around 0."""
         return self.inputs(x)
 

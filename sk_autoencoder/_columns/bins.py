@@ -14,8 +14,9 @@ __all__ = ["N_BINS", "VALUES_KEPT", "Bins"]
 # Real rows that are redrawn within such bins are told from real rows with an AUC of .50
 # to .55; twice as many bins gained nothing.
 N_BINS = 32
-# In the tails a bin of that share is wide, and its mean says little: it is cut where it
-# gets wider than this part of the standard deviation and has this share of the rows.
+# In the tails a bin of so many rows is wide, and its mean says little: it is cut where
+# it gets wider than this part of the standard deviation and has this fraction of the
+# rows.
 # For a few bins more, bins' means in place of numbers are off by half as much: by .09
 # standard deviations instead of .20 on average over the columns of California housing,
 # and by .09 instead of .17 over those of Taiwanese credit.
@@ -31,9 +32,9 @@ class Bins:
     """Bins of one column of numbers, in increasing order.
 
     A column of at most `N_BINS` distinct values has a bin for each. Otherwise a value
-    that a share of 1 / `N_BINS` of the rows has is a bin of its own, as zero or a cap
-    often is, and of the others, in order, as many form a bin as reach that share, fewer
-    where they lie far apart.
+    that 1 / `N_BINS` of the rows or more have is a bin of its own, as zero or a cap
+    often is, and of the others, in order, as many form a bin as make up that fraction,
+    fewer where they lie far apart.
 
     Attributes
     ----------
@@ -106,9 +107,9 @@ class Bins:
             return np.zeros((1, 2))
         # In units of the largest: a square may be too large for a number.
         means = self.means / np.abs(self.means).max()
-        centred = means - shares @ means
-        deviation = np.sqrt(shares @ centred**2)
-        scores = centred / deviation if deviation > 0 else np.zeros_like(means)
+        centered = means - shares @ means
+        deviation = np.sqrt(shares @ centered**2)
+        scores = centered / deviation if deviation > 0 else np.zeros_like(means)
         return np.stack([ranks, scores.clip(-LARGEST_SCORE, LARGEST_SCORE)], axis=1)
 
     def encode(self, values: np.ndarray) -> np.ndarray:

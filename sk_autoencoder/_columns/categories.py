@@ -49,7 +49,7 @@ class BinaryColumns(ColumnGroup):
         self.write("to_plain", spread * inverse(self.sqrt_weights))
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Standardise; see `ColumnGroup`."""
+        """Standardize; see `ColumnGroup`."""
         return ((x - self.share) / self.spread).nan_to_num_(0.0)
 
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class JoinedColumns(Columns):
     """The columns of a table, each scored in its own way.
 
     The loss of a row is the mean over its columns: squared errors of numbers over
-    their variance, cross-entropies of categories over that of their shares, each
+    their variance, cross-entropies of categories over that of their proportions, each
     times the column's weight. The mean row scores 1. As a density it is the sum over
     the columns, in nats.
 
@@ -126,7 +126,7 @@ class JoinedColumns(Columns):
     def set_pca(
         self, explained: np.ndarray, residual_variance: float, pca_loss: float = 0.0
     ) -> float:
-        """Set the unit of what is learnt in each group, from what PCA leaves there."""
+        """Set the unit of what is learned in each group, from what PCA leaves there."""
         spread = self.exact["input_spread"][: self.n_outputs]
         variances = np.square(spread * self.exact["to_pca_space"])
         # The loss is 1 for the mean row: of corrupted samples no less is left in any
@@ -167,8 +167,8 @@ class JoinedColumns(Columns):
         These are the caller's units where all columns are numbers, but for rank-gauss;
         else every column is one of variance 1.
         """
-        centred = [group.centred(group.of(x)) for group in self._each()]
-        return torch.cat(centred, dim=1) * self.to_error_units
+        centered = [group.centered(group.of(x)) for group in self._each()]
+        return torch.cat(centered, dim=1) * self.to_error_units
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
         """Return rows less their reconstruction; 0 where cells are missing."""

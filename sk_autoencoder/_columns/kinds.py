@@ -64,7 +64,7 @@ class NumberColumn:
         ----------
         column : ColumnData
         scaling : {"none", "standard", "minmax", "rank_gauss"}
-            "none" is centred only.
+            "none" is centered only.
         keeps_binary : bool
             Whether two values, such as 0 and 1, are measured in their distance where
             other numbers are standardized or ranked.

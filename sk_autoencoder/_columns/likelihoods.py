@@ -1,7 +1,7 @@
 """Likelihoods: how well the decoder's output explains a row.
 
 Shapes: `raw` is the decoder's output and `y` the target in scaled units, both
-(n, n_features). `loss` is what training minimises, a scalar mean over the rows;
+(n, n_features). `loss` is what training minimizes, a scalar mean over the rows;
 its `link` leads to the mean of the distribution, in scaled units. A density also has
 `log_likelihood`, one value a row.
 
@@ -38,8 +38,8 @@ __all__ = [
 # Characters of the user's loss in messages: the `repr` of a module lists its layers.
 LONGEST_NAME = 100
 
-# Share of a column's standard deviation that float32 may lose beside its mean. Beyond
-# it, as for times in seconds since 1970, a loss is given float64.
+# Fraction of a column's standard deviation that float32 may lose beside its mean.
+# Beyond it, as for times in seconds since 1970, a loss is given float64.
 MOST_ROUNDING = 1e-3
 FACTOR_AND_SHIFT = ("factor", "shift")
 

@@ -96,7 +96,7 @@ class NumericScale:
 class NumericColumns(Columns):
     """Numeric columns under one likelihood.
 
-    The network's input is standardised, whatever the scaling, so that training does
+    The network's input is standardized, whatever the scaling, so that training does
     not suffer from the units, but for columns that hardly vary (`SMALLEST_SHARE`) and
     for columns of two values that are kept; `numeric_scaling` decides in which units
     the error is measured.
@@ -213,7 +213,7 @@ class NumericColumns(Columns):
             self.likelihood.set_units(factor, shift, spread / scale.unit * factor)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Standardise centred rows; a constant column gives 0."""
+        """Standardize centered rows; a constant column gives 0."""
         return x * self.input_weight
 
     def set_variance(self, variance: float) -> None:
@@ -240,7 +240,7 @@ class NumericColumns(Columns):
         return squares
 
     def target(self, x: Tensor) -> Tensor:
-        """Return centred rows in the units of the score."""
+        """Return centered rows in the units of the score."""
         y = x / self.loss_scale
         return y + self.offset if self._has_offset else y
 
@@ -249,23 +249,23 @@ class NumericColumns(Columns):
         return self._to_rows(self.likelihood.link.inverse(raw))
 
     def errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Return centred rows less their reconstruction, in the caller's units."""
-        return x - self._to_centred(self.likelihood.link.inverse(raw))
+        """Return centered rows less their reconstruction, in the caller's units."""
+        return x - self._to_centered(self.likelihood.link.inverse(raw))
 
     def _to_rows(self, y: Tensor) -> Tensor:
-        return self._to_centred(y).add_(self.mean)
+        return self._to_centered(y).add_(self.mean)
 
-    def _to_centred(self, y: Tensor) -> Tensor:
+    def _to_centered(self, y: Tensor) -> Tensor:
         if self._has_offset:
             return (y - self.offset).mul_(self.output_unit)
         return y * self.output_unit
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Score a batch of centred rows by the decoder's output."""
+        """Score a batch of centered rows by the decoder's output."""
         return self.likelihood.loss(raw, self.target(x))
 
     def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Score each of the centred rows by the decoder's output."""
+        """Score each of the centered rows by the decoder's output."""
         return self.likelihood.per_sample_loss(raw, self.target(x))
 
     def loss_and_gradient(
@@ -287,7 +287,7 @@ class NumericColumns(Columns):
         return self.likelihood.link.vjp(gradient, y)
 
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of centred rows in the caller's units, (n,) in nats."""
+        """Log density of centered rows in the caller's units, (n,) in nats."""
         log_likelihood = self.likelihood.log_likelihood(raw, self.target(x))
         if self.likelihood.is_continuous:
             log_likelihood = log_likelihood - torch.log(self.loss_scale).sum()
@@ -363,17 +363,17 @@ class Numbers(ColumnGroup):
         return self._floored * self._units if in_units else self._floored / self.unit
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Standardise, or give the units of the scaling; see `ColumnGroup`."""
+        """Standardize, or return the units of the scaling; see `ColumnGroup`."""
         if self.as_given:
             return x.nan_to_num(0.0) * self.to_network + self.shift
-        return self.centred(x)
+        return self.centered(x)
 
-    def centred(self, x: Tensor) -> Tensor:
-        """Standardise."""
+    def centered(self, x: Tensor) -> Tensor:
+        """Standardize."""
         return (x * self.input_weight).nan_to_num_(0.0)
 
     def set_residual_variance(self, variances: np.ndarray) -> None:
-        """Measure what is learnt in units of what PCA leaves."""
+        """Measure what is learned in units of what PCA leaves."""
         scored = self.sqrt_weights > 0
         if scored.any():
             mean = float(np.mean(variances[scored] / self.sqrt_weights[scored] ** 2))
@@ -386,7 +386,7 @@ class Numbers(ColumnGroup):
         return (raw * self.residual - x / self.unit).masked_fill(x.isnan(), 0.0)
 
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Return squared errors, 1 in the mean for the mean row."""
+        """Return squared errors, 1 on average for the mean row."""
         return self._errors(raw, x).square()
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

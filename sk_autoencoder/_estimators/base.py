@@ -357,7 +357,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
     def _training_rows(
         self, X: Any, before: FittedModel | None, *, is_pass: bool = False
     ) -> tuple[Any, Table | None]:
-        """Validate samples to fit on; say how they were read if not as numbers alone.
+        """Validate samples to fit on; return how a table of them was read, or None.
 
         The first passes of a stream set the features, later ones have to have them.
         """
@@ -481,8 +481,8 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
             If a parameter, a category or an attribute is of a kind that cannot be
             saved. Of objects of your own the file holds only a name, and `load` has to
             be given them again, as in ``load(path, custom={"noise": ...})``: functions
-            and classes under their own names, other objects under those of their
-            classes, a module or a `functools.partial` under the name of its parameter.
+            and classes under their own names, objects under those of their classes, a
+            module or a `functools.partial` under the name of its parameter.
             Lambdas, and two objects of one name, are therefore an error.
         OSError
             If the file cannot be written. A file that existed before is unchanged.

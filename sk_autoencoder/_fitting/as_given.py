@@ -16,7 +16,7 @@ from sk_autoencoder.networks.user import DecoderOutput
 
 __all__ = ["with_outputs"]
 
-# Share of a range by which data may leave it: rounding.
+# Fraction of a range by which data may leave it: rounding.
 ROUNDING = 1e-6
 
 

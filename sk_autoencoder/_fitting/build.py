@@ -35,7 +35,7 @@ __all__ = [
     "install_pca",
 ]
 
-# Share of the variance that is lost in float32: its squared rounding, and a margin.
+# Fraction of the variance that is lost in float32: its squared rounding, and a margin.
 EXACT = 1e-11
 
 # Variance that probabilistic PCA leaves at least, in units of the features' mean one.

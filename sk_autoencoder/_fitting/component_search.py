@@ -1,4 +1,4 @@
-"""The fewest components that explain a share of the variance of held-out rows."""
+"""The fewest components that explain a fraction of the variance in validation."""
 
 import warnings
 from dataclasses import replace
@@ -45,7 +45,7 @@ def fit_fewest(
     Parameters
     ----------
     settings : FitSettings
-        Its `n_components` is the share to explain, in (0, 1).
+        Its `n_components` is the fraction to explain, in (0, 1).
     X : ndarray or CSR matrix of shape (n_samples, n_features)
     statistics : ColumnStatistics
         Of the rows.
@@ -63,14 +63,14 @@ def fit_fewest(
     rows : RowDataset
         That all were trained on.
     """
-    share = float(settings.n_components or 0)
+    fraction = float(settings.n_components or 0)
     plan = resolve_parameters(
         settings, statistics, X.shape, table=table, validates=X_val is not None
     )
     check_statistics(plan, statistics)
     axes = axes_of(plan, X)
     rows = make_rows(plan, X, X_val)
-    most = _pca_count(axes, share)
+    most = _pca_count(axes, fraction)
     short, enough = 0, most
     kept: Fit | None = None
     size = max(1, most // 2)
@@ -82,28 +82,30 @@ def fit_fewest(
         sized = with_pca_loss(sized, net, rows)
         write_plan(net, sized)
         moments = train(net, sized, rows, interrupts=interrupts)
-        explained = explained_held_out(net, rows)
-        if explained >= share or size == most:
+        explained = explained_in_validation(net, rows)
+        if explained >= fraction or size == most:
             kept, enough = (sized, net, moments), size
-            if explained < share:
-                _warn(share, explained, most)
+            if explained < fraction:
+                _warn(fraction, explained, most)
                 break
         else:
             short = size
         over_pca = (1 - explained) * axes.total / max(axes.residual(size), 1e-300)
-        size = _next_size(axes, share, over_pca, short, enough, kept is not None)
+        size = _next_size(axes, fraction, over_pca, short, enough, kept is not None)
     return kept, rows
 
 
-def _pca_count(axes: PrincipalAxes, share: float) -> int:
+def _pca_count(axes: PrincipalAxes, fraction: float) -> int:
     """Count the components that PCA needs on the same rows."""
     explained = variance_fractions(np.cumsum(np.square(axes.std)), axes.total)
-    return min(int(np.searchsorted(explained, share, side="right")) + 1, len(explained))
+    return min(
+        int(np.searchsorted(explained, fraction, side="right")) + 1, len(explained)
+    )
 
 
 def _next_size(
     axes: PrincipalAxes,
-    share: float,
+    fraction: float,
     over_pca: float,
     short: int,
     enough: int,
@@ -111,19 +113,19 @@ def _next_size(
 ) -> int:
     """Guess the size that is just enough, not too near an end of what is open."""
     low, high = short + 1, enough - 1 if enough_is_fitted else enough
-    guess = low
-    while guess < high and over_pca * axes.residual(guess) > (1 - share) * axes.total:
+    guess, allowed = low, (1 - fraction) * axes.total
+    while guess < high and over_pca * axes.residual(guess) > allowed:
         guess += 1
     margin = (high - low) // 4
     return min(max(guess, low + margin), high - margin)
 
 
-def explained_held_out(
+def explained_in_validation(
     net: AutoEncoderNet, rows: RowDataset, *, every: bool = False
 ) -> float:
-    """Explained variance of the held-out rows, in the units in which they are scored.
+    """Compute the explained variance in validation, in the units of the score.
 
-    Of all rows, where none are held out, or `every` one is asked for.
+    Of all rows, where there are no validation samples, or `every` one is asked for.
     """
     _, held_out = (rows, None) if every else net.get_split_datasets(rows)
     module, columns = net.module_, net.module_.columns
@@ -143,12 +145,12 @@ def explained_held_out(
     return float(explained_variance(error, total))
 
 
-def _warn(share: float, explained: float, most: int) -> None:
+def _warn(fraction: float, explained: float, most: int) -> None:
     """Return what was reached where even PCA's number of components is too few."""
     warnings.warn(
-        f"expected held-out rows explained to n_components={share!r}, reached "
+        f"expected validation samples explained to n_components={fraction!r}, reached "
         f"{explained:.4f} with {most} components, as many as PCA needs on the training "
-        "rows. Pass a larger share, or an int.",
+        "samples. Pass a larger fraction, or an int.",
         UserWarning,
         stacklevel=caller_level(),
     )

@@ -20,10 +20,10 @@ from sk_autoencoder._utils.threads import threads_for
 
 __all__ = ["stay_pca", "train_prefixes", "worse_than_pca"]
 
-# Share of PCA's error by which a prefix may be worse: where the encoder moves codes far
-# from principal scores, the whole code gains many times what a short prefix loses.
+# Fraction of PCA's error by which a prefix may be worse: where the encoder moves codes
+# far from principal scores, the whole code gains many times what a short prefix loses.
 TOLERANCE = 0.05
-WORSE = "A prefix of the codes is worse than PCA's on the held-out rows: PCA is kept."
+WORSE = "A prefix of the codes is worse than PCA's in validation: PCA is kept."
 
 
 def train_prefixes(
@@ -91,11 +91,11 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
 
 
 def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:
-    """Whether any prefix of the held-out rows' codes is worse than PCA's.
+    """Whether any prefix of the validation samples' codes is worse than PCA's.
 
     As a rule it is not: what a network adds to principal scores is little beside them,
-    so that decoded by PCA alone they are as good as PCA's. False where no rows are held
-    out.
+    so that decoded by PCA alone they are as good as PCA's. False where there are no
+    validation samples.
     """
     _, held_out = net.get_split_datasets(rows)
     if held_out is None or net.best_epoch_ == 0:
@@ -120,7 +120,7 @@ def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:
 def stay_pca(
     plan: Plan, net: AutoEncoderNet, rows: RowDataset
 ) -> tuple[LatentMoments, np.ndarray]:
-    """Make a module with prefixes PCA again; give the moments and errors of the rows.
+    """Make a module with prefixes PCA again; return the moments and errors of the rows.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sk_autoencoder._fitting.build import build_net
-from sk_autoencoder._fitting.component_search import explained_held_out
+from sk_autoencoder._fitting.component_search import explained_in_validation
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._fitting.plan import Plan
@@ -99,7 +99,7 @@ def _score(plan: Plan, net: AutoEncoderNet, X: Any) -> float:
     module: Any = net.module_
     module.eval()
     if not plan.objective.is_variational and not _by_loss(plan):
-        return explained_held_out(net, rows, every=True)
+        return explained_in_validation(net, rows, every=True)
     noise = balanced_draws(BOUND_DRAWS, plan.n_components, plan.seeds.score)
     scores = []
     with torch.inference_mode():

@@ -44,8 +44,8 @@ class Pretraining:
     plan : Plan
     is_pass : bool
         Whether each layer is trained for one pass over some of many rows. Else the
-        layers share as many epochs as the net may take, and rows are held out, in each
-        phase the same.
+        layers share as many epochs as the net may take, with the same
+        validation samples in each phase.
 
     References
     ----------

@@ -31,11 +31,11 @@ LEARNING_RATES = {"adam": 2e-3, "adamw": 2e-3, "sgd": 0.3}
 WEIGHT_DECAYS = {"adam": 0.0, "adamw": 0.1, "sgd": 0.0}
 
 
-# Standard errors by which held-out rows have to be better than PCA's.
+# Standard errors by which validation samples have to be better than PCA's.
 FALLBACK_MARGIN = 1.5
 
-# Times as many epochs for a stack that fills missing cells: where held-out rows still
-# gain it needs them, and where they do not it stops early.
+# Times as many epochs for a stack that fills missing cells: where validation samples
+# still gain it needs them, and where they do not it stops early.
 EPOCHS_TO_FILL = 3
 
 # Norm to which a step's gradient is clipped where the loss is in units of what PCA
@@ -60,8 +60,8 @@ def automatic_batch_size(n_rows: int) -> int:
 def automatic_epochs(n_rows: int, batch_size: int) -> int:
     """Return 150 epochs, or those that make at least 1,500 and at most 4,000 steps.
 
-    Under a hundred rows fewer steps do, 15 a row: the best state on the few held-out
-    rows comes early.
+    Under a hundred rows fewer steps do, 15 a row: the best state on the few validation
+    samples comes early.
     """
     steps_an_epoch = math.ceil(n_rows / batch_size)
     least = min(1500, max(300, 15 * n_rows)) / steps_an_epoch

@@ -271,7 +271,7 @@ def _resolve_components(
 ) -> int:
     """Resolve None as PCA does, and warn of a code that compresses nothing.
 
-    For a share to be explained it is the most components that can be wanted.
+    For a fraction to be explained it is the most components that can be wanted.
     """
     if n_components is None or isinstance(n_components, float):
         return before.n_components if before else most

@@ -31,7 +31,7 @@ __all__ = [
     "write_plan",
 ]
 
-FELL_BACK = "No epoch beats PCA on the held-out rows beyond chance: PCA is kept."
+FELL_BACK = "No epoch beats PCA on validation samples beyond chance: PCA is kept."
 # Times the loss before training, or the variance of the samples, beyond which what has
 # been learned is absurd. What a high learning rate does before it is unlearned is far
 # below, losses that run away soon far above.

@@ -136,7 +136,7 @@ def _is_tried(n_parts: int, shape: tuple[int, ...], *, rises: bool) -> bool:
 
 @dataclass(frozen=True)
 class LinearDensity:
-    """Probabilistic PCA of centred rows in the units of their score.
+    """Probabilistic PCA of centered rows in the units of their score.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ def log_density(
     *,
     bound: bool,
 ) -> Tensor:
-    """Estimate the log density of centred rows, (n,) in nats.
+    """Estimate the log density of centered rows, (n,) in nats.
 
     Parameters
     ----------

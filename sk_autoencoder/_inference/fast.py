@@ -174,10 +174,10 @@ def _encoder(part: nn.Module, dtype: torch.dtype) -> Pass:
         log_variance = part.get_tensor("log_variance", dtype)
 
     def encode(inputs: Tensor) -> Tensor:
-        learnt = network(inputs)
+        learned = network(inputs)
         if log_variance is not None:
-            learnt.add_(log_variance)
-        return torch.addmm(learnt, inputs, axes, out=learnt)
+            learned.add_(log_variance)
+        return torch.addmm(learned, inputs, axes, out=learned)
 
     return encode
 

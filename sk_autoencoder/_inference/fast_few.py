@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # torch catches up at 30 rows. But of products of more than a few rows numpy's library
-# gives a share to a second thread, and waits for it where another process has the core.
+# gives a part to a second thread, and waits for it where another process has the core.
 FEW_ROWS = 4
 
 
@@ -46,7 +46,7 @@ def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     module : AutoEncoderModule
         In evaluation mode, on the CPU. Only read.
     x : ndarray of shape (n, n_features), float32 or float64
-        Not centred; not written to.
+        Not centered; not written to.
 
     Returns
     -------

@@ -45,7 +45,7 @@ class LatentMoments:
         *,
         full_covariance: bool,
     ) -> "LatentMoments":
-        """Gather the moments of batches of centred rows.
+        """Gather the moments of batches of centered rows.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class LatentMoments:
         return float(explained_variance(self.error, self.total))
 
     def explained_by_component(self, units: np.ndarray | None) -> np.ndarray:
-        """Share the explained variance out by the variance of each component, (k,).
+        """Divide the explained variance among the components by their variances, (k,).
 
         Parameters
         ----------

@@ -125,7 +125,7 @@ class LatentMap:
 def _triangular(inverse: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the inverse of an upper triangular R with R' R = inverse' inverse, and R.
 
-    A component that is fixed by those before it, but for a share of `least`, becomes 0.
+    A component that is fixed by those before it, but for `least` of it, becomes 0.
     """
     upper = linalg.qr(inverse, mode="r")[0]
     upper *= np.where(np.diag(upper) < 0, -1.0, 1.0)[:, None]

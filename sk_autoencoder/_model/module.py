@@ -68,7 +68,7 @@ class AutoEncoderModule(TrainableModule):
         self.register_buffer("shown", None, persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run centred rows (n, n_features) through, corrupted in training mode.
+        """Run centered rows (n, n_features) through, corrupted in training mode.
 
         Returns
         -------
@@ -84,7 +84,7 @@ class AutoEncoderModule(TrainableModule):
         return self._output(inputs)
 
     def validation_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run centred rows through as `forward`, corrupted where they are repaired."""
+        """Run centered rows through as `forward`, corrupted where they are repaired."""
         return self._output(
             self.objective.validation_inputs(x, self.columns, self.generator)
         )
@@ -104,7 +104,7 @@ class AutoEncoderModule(TrainableModule):
         }
 
     def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
-        """Score each centred row, (n,), by what `forward` gives for it."""
+        """Score each centered row, (n,), by what `forward` gives for it."""
         raw, encoder_output = output
         reconstruction = self.columns.per_sample_loss(raw, x) / self.loss_unit
         return reconstruction + self.objective.per_sample_terms(encoder_output)
@@ -149,9 +149,9 @@ class AutoEncoderModule(TrainableModule):
         return decoder(self.latent_map.to_network(Z))
 
     def network_code(self, x: Tensor) -> Tensor:
-        """Turn centred rows into the network's own codes."""
+        """Turn centered rows into the network's own codes."""
         return self.objective.mode(self.encoder_output(x))
 
     def encoder_output(self, x: Tensor) -> Tensor:
-        """Return the encoder's output for centred rows without noise."""
+        """Return the encoder's output for centered rows without noise."""
         return self.encoder(self.columns.encode(x))

@@ -97,8 +97,8 @@ class NestedDecoder(Float64Buffers):
         positions = torch.arange(code.shape[1], device=code.device)
         mask = (positions < lengths.unsqueeze(1)).to(code)
         prefix = code * mask
-        learnt = self.network(torch.cat([prefix, mask], dim=1))
-        return self.linear(prefix) + learnt * self.units[lengths - 1].unsqueeze(1)
+        learned = self.network(torch.cat([prefix, mask], dim=1))
+        return self.linear(prefix) + learned * self.units[lengths - 1].unsqueeze(1)
 
 
 class NestedModule(TrainableModule):
@@ -124,7 +124,7 @@ class NestedModule(TrainableModule):
         self.objective = Objective()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run centred rows through; give raw rows and the lengths of the prefixes."""
+        """Run centered rows through; return raw rows and the prefixes' lengths."""
         with torch.no_grad():
             code = self._trained[0].network_code(x)
         lengths = torch.randint(
@@ -141,7 +141,7 @@ class NestedModule(TrainableModule):
         return {"reconstruction": self.per_sample_loss(output, x).mean()}
 
     def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
-        """Score each centred row, (n,), by what `forward` gives for it."""
+        """Score each centered row, (n,), by what `forward` gives for it."""
         raw, lengths = output
         losses = self.columns.per_sample_loss(raw, x)
         return losses / self.decoder.units[lengths - 1].square()

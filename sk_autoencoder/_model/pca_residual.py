@@ -5,7 +5,7 @@
 
 y are the rows in the units of their score, W the principal axes, g and h the networks.
 Their last layers start at zero: before the first step the pair is PCA. W stays as it
-is; what is learnt is what PCA leaves.
+is; what is learned is what PCA leaves.
 """
 
 from collections.abc import Callable
@@ -77,8 +77,8 @@ class PCAResidualEncoder(Float64Buffers):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode inputs (n, n_inputs)."""
-        learnt = self.network(self.seen(inputs))
-        return exact_product(learnt, inputs, self.axes)
+        learned = self.network(self.seen(inputs))
+        return exact_product(learned, inputs, self.axes)
 
     def linear(self, inputs: Tensor) -> Tensor:
         """Return the principal scores alone."""
@@ -113,7 +113,7 @@ class PCAResidualPosterior(PCAResidualEncoder):
         noise: float,
         factor: np.ndarray,
     ) -> np.ndarray:
-        """Set the linear part; give the deviations of what the components explain.
+        """Set the linear part; return the deviations of what the components explain.
 
         Parameters
         ----------
@@ -140,8 +140,8 @@ class PCAResidualPosterior(PCAResidualEncoder):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode inputs (n, n_inputs)."""
-        learnt = self.network(self.seen(inputs)) + self.log_variance
-        return exact_product(learnt, inputs, self.axes)
+        learned = self.network(self.seen(inputs)) + self.log_variance
+        return exact_product(learned, inputs, self.axes)
 
 
 class PCAResidualDecoder(Float64Buffers):

@@ -91,5 +91,5 @@ class GatherOutput(nn.Module):
         return self.network(code).index_select(1, self.index)
 
     def give_zero(self) -> None:
-        """Have the decoder give zero until it is trained."""
+        """Make the decoder give zero until it is trained."""
         zero_last_layer(self.network)

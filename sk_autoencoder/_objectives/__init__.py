@@ -1,4 +1,4 @@
-"""Objectives: what corrupts the input, how the code is drawn, what is minimised."""
+"""Objectives: what corrupts the input, how the code is drawn, what is minimized."""
 
 from sk_autoencoder._objectives.denoise import Denoise
 from sk_autoencoder._objectives.reconstruct import Reconstruct

@@ -1,6 +1,6 @@
 """The denoising objective: reconstruct the clean rows from corrupted ones.
 
-The noises of this module take centred rows (n, n_features), a level and a generator,
+The noises of this module take centered rows (n, n_features), a level and a generator,
 and give new rows; the argument is never written to. A cell is one of the original
 table's: of a category it is the whole, however many numbers the network sees of it.
 """
@@ -177,7 +177,7 @@ class Denoise(Objective):
         A callable takes a batch (n, n_features) in the caller's units and a
         `torch.Generator`, and returns the corrupted batch.
     level : float
-        Share of cells, or standard deviations for "gaussian".
+        Fraction of cells, or standard deviations for "gaussian".
     groups : tuple of int or None
         For each feature the position of the first of its group: cells of a group
         are corrupted together.
@@ -216,7 +216,7 @@ class Denoise(Objective):
     def corrupt(
         self, x: Tensor, columns: Columns, generator: torch.Generator
     ) -> Tensor:
-        """Return corrupted inputs for centred rows; see `Objective.corrupt`."""
+        """Return corrupted inputs for centered rows; see `Objective.corrupt`."""
         return columns.encode(self._noisy(x, columns, generator))
 
     def validation_inputs(

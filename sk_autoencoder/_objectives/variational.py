@@ -51,7 +51,7 @@ class Variational(Objective):
     warmup : int
         Epochs over which `beta` rises from near 0.
     free_bits : float
-        Nats of the divergence of each component, in the mean over a batch, that cost
+        Nats of the divergence of each component, on average over a batch, that cost
         nothing in training.
 
     Notes

@@ -6,9 +6,9 @@ from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 
 __all__ = ["default_estimators"]
 
-# Components, as shares of what the rows can tell: outliers of different kinds stand out
-# beside different numbers of them. More than the last number never did better.
-SHARES = (0.125, 0.25, 0.5)
+# Components, as fractions of what the rows can tell: outliers of different kinds stand
+# out beside different numbers of them. More than the last number never did better.
+FRACTIONS = (0.125, 0.25, 0.5)
 MOST_COMPONENTS = 64
 # Small layers and few steps: finding outliers takes no better reconstruction.
 HIDDEN = (64, 32)
@@ -35,10 +35,10 @@ def default_estimators(
     """
     most = min(n_rows, n_features)
     limit = max(1, min(most - 1, MOST_COMPONENTS))
-    sizes = sorted({min(max(1, round(share * most)), limit) for share in SHARES})
+    sizes = sorted({min(max(1, round(part * most)), limit) for part in FRACTIONS})
     power = math.floor(math.log2(max(2.0, n_rows / 16)))
     batch = min(max(2**power, SMALLEST_BATCH), LARGEST_BATCH)
-    steps = min(max(STEPS_A_ROW * n_rows, LEAST_STEPS), MOST_STEPS) / len(SHARES)
+    steps = min(max(STEPS_A_ROW * n_rows, LEAST_STEPS), MOST_STEPS) / len(FRACTIONS)
     epochs = max(1, round(steps / math.ceil(0.9 * n_rows / batch)))
     return [
         AutoEncoderTransformer(

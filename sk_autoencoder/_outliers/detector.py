@@ -65,7 +65,7 @@ class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
 
     By default three small autoencoders of different bottlenecks are averaged, trained
     on the four fifths of the rows that are nearest to the medians: what is odd about
-    the others is not learnt. Their training is short: seconds for 5,000 rows. Memory
+    the others is not learned. Their training is short: seconds for 5,000 rows. Memory
     beside X is that of the weights, of the rows trained on and of some chunks of rows;
     20,000 rows at most are held for the robust units.
 
@@ -92,16 +92,16 @@ default="combined"
         :class:`VAETransformer`, in nats, or what another transformer's `score_samples`
         returns.
     support_fraction : float, default=0.8
-        Share of the rows that autoencoders are trained on, in (0, 1]: those whose
+        Fraction of the rows that autoencoders are trained on, in (0, 1]: those whose
         numbers are nearest to the medians, and for each category a row at least. The
         units are measured on all rows.
     contamination : float, default=0.1
-        Share of outliers in the training rows, in (0, 0.5]: `offset_` is so chosen.
+        Fraction of outliers in the training rows, in (0, 0.5]: `offset_` is so chosen.
     threshold : {"train", "held_out"}, default="train"
         Which scores of the training rows `offset_` is a quantile of. "train": their
-        own. An autoencoder flatters rows that it has seen: of new ones a larger share
-        than `contamination` may be told to be outliers. "held_out": the scores
-        by autoencoders that were fitted to the other folds, `cv` fits more.
+        own. An autoencoder flatters rows that it has seen: of new ones a larger
+        fraction than `contamination` may be told to be outliers. "held_out": the
+        scores by autoencoders that were fitted to the other folds, `cv` fits more.
     cv : int, default=5
         Folds for `threshold="held_out"`.
     random_state : int, RandomState instance or None, default=None
@@ -347,14 +347,14 @@ default="combined"
         return TableFormat.of(X).of_numbers().make(list(cells.T), index_of(X))
 
     def set_threshold(self, contamination: float) -> Self:
-        """Move the threshold to another share of outliers, without a new fit.
+        """Move the threshold to another fraction of outliers, without a new fit.
 
         Parameters
         ----------
         contamination : float
-            Share of outliers in the training rows, in (0, 0.5]. `offset_` becomes that
-            quantile of the scores that it was chosen by in `fit`; of more than 20,000
-            rows, of as many quantiles of them. The parameter stays as it is.
+            Fraction of outliers in the training rows, in (0, 0.5]. `offset_` becomes
+            that quantile of the scores that it was chosen by in `fit`; of more than
+            20,000 rows, of as many quantiles of them. The parameter stays as it is.
 
         Returns
         -------
@@ -414,7 +414,7 @@ default="combined"
     # -- fitting -----------------------------------------------------------------------
 
     def _training_rows(self, X: Any) -> tuple[Any, BaseAutoEncoder | None]:
-        """Validate rows to fit on; say what reads them if they are not numbers alone.
+        """Validate rows to fit on; return what reads them as a table, or None.
 
         A frame stays one where it holds categories.
         """

@@ -77,7 +77,7 @@ class Members:
 
     @property
     def level_shares(self) -> list[np.ndarray | None]:
-        """The shares of the levels of each column; None for a number."""
+        """The proportions of the levels of each column; None for a number."""
         return level_shares(table_of(self.estimators[0]), len(self.scales.center))
 
     @cached_property

@@ -177,7 +177,7 @@ class RobustScales:
         ----------
         rows : ndarray of shape (n_samples, n_features)
         shares : sequence of ndarray or None, one a feature
-            Shares of the levels of a category, None for a number.
+            Proportions of the levels of a category, None for a number.
         """
         n_rows = len(rows)
         levels = tuple(

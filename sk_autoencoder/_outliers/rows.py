@@ -36,9 +36,9 @@ def most_typical(
 ) -> Any:
     """Return the rows nearest to the medians, in their order; all if these are alike.
 
-    What is odd about the others is not to be learnt. Of a table numbers alone count: by
-    its categories all rows of a smaller group would be left out. And no level is, nor
-    the last value of a column of which most cells are missing.
+    What is odd about the others is not to be learned. Of a table numbers alone count:
+    by its categories all rows of a smaller group would be left out. And no level is,
+    nor the last value of a column of which most cells are missing.
     """
     if n_rows >= X.shape[0]:
         return X
@@ -89,7 +89,7 @@ def some_rows(rows: Any, generator: np.random.Generator) -> np.ndarray:
 
 
 def level_shares(table: Table | None, n_features: int) -> list[np.ndarray | None]:
-    """Return the shares of the levels of each column, None for a number."""
+    """Return the proportions of the levels of each column, None for a number."""
     if table is None:
         return [None] * n_features
     return [

@@ -282,7 +282,7 @@ class Scorer:
         return clipped
 
     def contributions(self, rows: Any) -> np.ndarray:
-        """Share the scores out to the cells, (n_samples, n_features) of float64.
+        """Distribute the scores over the cells, (n_samples, n_features) of float64.
 
         Of a score that is a sum over cells its parts, each given to the cell that it
         is due to. Of other scores how much they rise if the cell is the median, or the

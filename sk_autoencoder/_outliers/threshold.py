@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["MOST_SCORES", "check_scores", "offset_at", "quantiles_of"]
 
 # Scores that are kept: a quantile of so many even ones is within 1 / 40,000 of the
-# share that was asked for, and they take 160 kB.
+# fraction that was asked for, and they take 160 kB.
 MOST_SCORES = 20_000
 
 
@@ -30,7 +30,7 @@ def quantiles_of(scores: np.ndarray) -> np.ndarray:
 
 
 def offset_at(scores: np.ndarray, contamination: float) -> float:
-    """Compute the score that so large a share of the scores is below."""
+    """Compute the score that so large a fraction of the scores is below."""
     return float(np.percentile(scores, 100.0 * contamination))
 
 

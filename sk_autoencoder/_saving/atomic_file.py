@@ -154,7 +154,7 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk, where the system can do that."""
+    """Force the names in a folder onto the disk, where the system can do that."""
     if sys.platform == "win32":
         return
     # Some folders may not be read, and some network folders cannot.

@@ -37,7 +37,7 @@ OURS = (ConvNet, MLP, RecurrentNet)
 # Others are not asked for: "meta" has no memory, and some import a library.
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d{1,3})?")
 DENSITIES = ("gaussian", "isotropic", "bernoulli")
-# Shares add up to 1 to rounding.
+# Proportions add up to 1 to rounding.
 ROUNDING = 1e-6
 # Tensors that are made for one that stays: a layer is first made without memory.
 MADE_FOR_ONE = 4
@@ -284,7 +284,7 @@ def _check_categories(column: CategoryColumn) -> None:
     need(levels and plain and len(set(levels)) == len(levels), f"levels of {name}")
     need(
         len(column.shares) == len(levels) and abs(column.shares.sum() - 1) < ROUNDING,
-        f"shares of {name} that are none",
+        f"proportions of {name} that are none",
     )
 
 

@@ -33,7 +33,7 @@ OF_TORCH = frozenset(
 
 
 class FlatAdam:
-    """torch's own kernel of Adam or AdamW, without an optimiser object around it.
+    """torch's own kernel of Adam or AdamW, without an optimizer object around it.
 
     The first `torch.optim.Optimizer` of a process costs a second of imports, and each
     step of one ten times what the kernel takes on a small vector. `as_torch` makes the
@@ -105,7 +105,7 @@ class FlatAdam:
 
     @staticmethod
     def fits(kind: object, vector: Tensor, settings: dict[str, Any]) -> bool:
-        """Whether this can stand in for an optimiser class so called."""
+        """Whether this can stand in for an optimizer class so called."""
         return (
             kind in KINDS
             and vector.device.type in ("cpu", "cuda")

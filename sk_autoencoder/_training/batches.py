@@ -20,7 +20,7 @@ __all__ = ["Batches", "RowDataset", "split_rows"]
 
 
 class RowDataset(torch.utils.data.Dataset[Any]):
-    """Training rows, given out centred, float32 and on the device.
+    """Training rows, given out centered, float32 and on the device.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ class RowDataset(torch.utils.data.Dataset[Any]):
         self._mean = torch.from_numpy(mean.astype(np.float32))
         self._sparse = sparse.issparse(X)
         self._sparse_mean = mean.astype(X.dtype)
-        self._centred = not self._sparse and (X.dtype != np.float32 or resident)
-        if self._centred:
-            X = _centred_copy(X, mean)
+        self._centered = not self._sparse and (X.dtype != np.float32 or resident)
+        if self._centered:
+            X = _centered_copy(X, mean)
         elif not self._sparse:
             # `take` copies the whole of an array in another order, at every call.
             X = np.ascontiguousarray(X)
@@ -84,7 +84,7 @@ class RowDataset(torch.utils.data.Dataset[Any]):
         return indices
 
     def gather(self, indices: np.ndarray | Tensor) -> Tensor:
-        """Gather rows, (len(indices), n_features), centred. A fresh tensor.
+        """Gather rows, (len(indices), n_features), centered. A fresh tensor.
 
         Parameters
         ----------
@@ -98,23 +98,23 @@ class RowDataset(torch.utils.data.Dataset[Any]):
             dense = dense_rows(self._array, indices) - self._sparse_mean
             return torch.from_numpy(dense.astype(np.float32)).to(self.device)
         rows = torch.from_numpy(self._array.take(indices, axis=0))
-        return rows if self._centred else rows.sub_(self._mean)
+        return rows if self._centered else rows.sub_(self._mean)
 
 
-def _centred_copy(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def _centered_copy(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Copy X - mean to float32, subtracting before rounding, a chunk at a time."""
-    centred = np.empty(X.shape, dtype=np.float32)
+    centered = np.empty(X.shape, dtype=np.float32)
     # Only a table's constant columns, which nobody reads, may be too large.
     with np.errstate(over="ignore"):
         for rows in row_chunks(*X.shape):
-            centred[rows] = X[rows] - mean
-    return centred
+            centered[rows] = X[rows] - mean
+    return centered
 
 
 class Batches:
     """Batches (x, x) of some rows, in their order or in a fresh random one.
 
-    A last batch of one row would be useless to batch normalisation and to swap
+    A last batch of one row would be useless to batch normalization and to swap
     noise: it joins the batch before.
 
     Parameters
@@ -175,13 +175,13 @@ class Batches:
 def split_rows(
     n_rows: int, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Draw the rows held out for validation.
+    """Draw the validation samples.
 
     Parameters
     ----------
     n_rows : int
     fraction : float
-        Share held out, rounded up; 0 holds out none.
+        Of the rows, rounded up; 0 holds out none.
     seed : int
         The same split for the same seed and number of rows.
 

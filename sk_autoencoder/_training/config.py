@@ -14,7 +14,7 @@ __all__ = ["GradientFn", "Patience", "TrainingConfig", "detached"]
 GradientFn = Callable[
     [Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]
 ]
-"""From centred rows and their target: writes the gradient, gives loss and terms.
+"""From centered rows and their target: writes the gradient, returns loss and terms.
 
 Both are means over the rows, without a graph, and may be overwritten by the next call.
 There are no terms where the loss is the only one.

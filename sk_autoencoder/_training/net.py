@@ -122,7 +122,7 @@ class AutoEncoderNet(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> "AutoEncoderNet":
-        """Give the optimizer the weights, as one vector where that can be."""
+        """Make the optimizer, of one vector of weights where that can be."""
         freezes = any(isinstance(cb, ParamMapper) for _, cb in self.callbacks_)
         if self.config.flatten and not freezes and FlatParameters.fits(self.module_):
             self.flat_ = self.flat_ or FlatParameters(self.module_)
@@ -224,7 +224,7 @@ class AutoEncoderNet(NeuralNet):
         self.module_.use_generator(self.noise_)
 
     def _tie_optimizer(self, vector: nn.Parameter) -> None:
-        """Let the optimizer of a copy move the vector of its own module's weights."""
+        """Tie the optimizer of a copy to the vector of its own module's weights."""
         optimizer = self.raw_optimizer_
         if isinstance(optimizer, FlatAdam):
             optimizer.tie(vector)

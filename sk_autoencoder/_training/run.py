@@ -233,7 +233,7 @@ class TrainingRun:
         net.run_ = None
 
     def _fit_dispersion(self) -> None:
-        """Let the columns set what depends on the trained network."""
+        """Fit the dispersion of the columns to the trained network."""
         batches = self.net.get_iterator(self.train, training=False)
         with self.net.validation_noise(), torch.no_grad():
             outputs = ((self.module(x)[0], x) for x, _ in batches)

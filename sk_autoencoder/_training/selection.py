@@ -78,7 +78,7 @@ class BestCheckpoint:
         foreach_copy_(kept, [*tensors, _label(score, epoch)])
 
     def clear(self) -> None:
-        """Let go of the state, which is as large as the module."""
+        """Release the state, which is as large as the module."""
         self.state, self._live = {}, []
 
 
@@ -89,14 +89,14 @@ def _label(score: float, epoch: int) -> Tensor:
 class PCAFallback:
     """Keeps the state before training unless the gain over it is beyond chance.
 
-    The gain is measured row by row on held-out rows; see `beyond_chance`.
+    The gain is measured sample by sample in validation; see `beyond_chance`.
 
     Parameters
     ----------
     module : torch.nn.Module
         Before the first step.
     score : callable
-        Gives the loss of each held-out row, (n,), by the module as it then is.
+        Gives the loss of each validation sample, (n,), by the module as it then is.
     n_errors : float
     share : float
         Weight of the density before training in a mixture with the one after. Losses

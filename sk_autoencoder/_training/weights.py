@@ -15,9 +15,9 @@ __all__ = ["EMA", "FlatParameters"]
 class FlatParameters:
     """All weights of a module as views of one vector, all gradients of another.
 
-    The optimiser, the norm of the gradient and the average then each handle one
+    The optimizer, the norm of the gradient and the average then each handle one
     tensor instead of two a layer: for small networks that is a fifth of a step. Only
-    for optimisers that treat every weight alike.
+    for optimizers that treat every weight alike.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class FlatParameters:
     Attributes
     ----------
     vector : torch.nn.Parameter
-        What the optimiser is given. Its `grad` is never None in a run.
+        What the optimizer is given. Its `grad` is never None in a run.
     gradient : Tensor
         That gradient.
     parameters : list of torch.nn.Parameter
@@ -176,7 +176,7 @@ class EMA:
         self.decay = decay
 
     def update(self) -> None:
-        """Move the average after a step of the optimiser."""
+        """Move the average after a step of the optimizer."""
         if self.decay is None:
             return
         self.steps += 1
@@ -223,7 +223,7 @@ class EMA:
         return self._average if self._applied else self._weights
 
     def raw_weights(self) -> list[Tensor]:
-        """Weights as the optimiser left them, whichever are in the module now."""
+        """Weights as the optimizer left them, whichever are in the module now."""
         return self._weights if self.decay is not None else []
 
     def tensors(self) -> list[Tensor]:

@@ -12,7 +12,7 @@ __all__ = ["register_optimizer"]
 
 
 def register_optimizer(net: Any, name: str, optimizer: Any) -> None:
-    """Have a net take an object for its optimizer that is none of torch's class.
+    """Register an object as a net's optimizer that is none of torch's class.
 
     skorch registers what is assigned to a net if it is one of torch's optimizers: that
     is what it pickles, moves between devices and lists in `get_params`.

@@ -122,7 +122,10 @@ def has_hooks(module: nn.Module) -> bool:
 
 
 def note_step(optimizer: Any) -> None:
-    """Have an optimizer know of a step taken without it: a scheduler asks for that."""
+    """Mark an optimizer as stepped, where the step was taken without it.
+
+    A scheduler asks for that.
+    """
     optimizer._opt_called = True
 
 

@@ -43,7 +43,7 @@ _DESCR = """\
 Fashion-MNIST
 =============
 
-Grey pictures of clothes, shoes and bags, white on black: as many, as large and as
+Gray pictures of clothes, shoes and bags, white on black: as many, as large and as
 evenly spread over ten classes as the handwritten digits of MNIST, and harder.
 
 Rows           60,000 to train on, 10,000 to test

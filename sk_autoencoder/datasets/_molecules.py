@@ -30,7 +30,7 @@ Citation: Delaney, J. S. (2004). ESOL: estimating aqueous solubility directly fr
 molecular structure. Journal of Chemical Information and Computer Sciences 44,
 1000-1005.
 Licence: MIT, copyright 2017 PandeLab
-Changes: the SMILES strings were drawn by RDKit as pictures of 64 x 64 grey pixels.
+Changes: the SMILES strings were drawn by RDKit as pictures of 64 x 64 gray pixels.
 """
 
 
@@ -68,7 +68,7 @@ def load_molecules(*, return_X_y: bool = False) -> Any:
     Notes
     -----
     Source: ESOL [1]_, in the copy of DeepChem and MoleculeNet [2]_. Licence: MIT,
-    copyright 2017 PandeLab. Changes: drawn by RDKit as grey pictures.
+    copyright 2017 PandeLab. Changes: drawn by RDKit as gray pictures.
 
     References
     ----------

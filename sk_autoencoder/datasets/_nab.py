@@ -22,10 +22,10 @@ Two series of the Numenta Anomaly Benchmark
 ===========================================
 
 nyc_taxi             passengers of New York's taxis, half-hours from July 2014 to
-                     January 2015: 10,320 values. Labelled are the marathon,
+                     January 2015: 10,320 values. Labeled are the marathon,
                      Thanksgiving, Christmas, New Year's and a snow storm.
 machine_temperature  temperature of a large industrial machine, from December 2013
-                     to February 2014: 5,672 means of 20 minutes. Labelled are a
+                     to February 2014: 5,672 means of 20 minutes. Labeled are a
                      planned shutdown, two more anomalies, and the machine's failure.
 
 Source: Numenta Anomaly Benchmark, https://github.com/numenta/NAB; the rides from the
@@ -37,7 +37,7 @@ Licence: MIT
 
 
 def load_nab(series: str = "nyc_taxi", *, as_frame: bool = True) -> Bunch:
-    """Load a series with labelled anomalies, of the Numenta Anomaly Benchmark.
+    """Load a series with labeled anomalies, of the Numenta Anomaly Benchmark.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def load_nab(series: str = "nyc_taxi", *, as_frame: bool = True) -> Bunch:
         data : Series or ndarray of shape (n_steps,)
             The values, float64, one every `step` minutes without gaps.
         target : Series or ndarray of shape (n_steps,)
-            True within the labelled windows, which are wider than the anomalies.
+            True within the labeled windows, which are wider than the anomalies.
         times : ndarray of shape (n_steps,), datetime64
             When each step begins.
         step : int

@@ -69,10 +69,10 @@ def make_series_anomalies(
     n_channels : int, default=4
         Sensors, at least 1.
     contamination : float, default=0.1
-        Share of the windows with an anomaly, in [0, 1]; rounded to whole windows.
+        Fraction of the windows with an anomaly, in [0, 1]; rounded to whole windows.
     kinds : sequence of str, default=("level_shift", "broken_coupling", "spike", \
 "flat_line", "changed_frequency")
-        Those to plant, in equal shares.
+        Those to plant, in equal numbers.
     noise : float, default=0.1
         Standard deviation of what is independent in each cell. That of what is not is 1
         in each channel.
@@ -109,7 +109,7 @@ def make_series_anomalies(
     Raises
     ------
     ValueError
-        If a count is too small, or a share, a kind or the noise is none.
+        If a count is too small, or a fraction, a kind or the noise is none.
 
     Examples
     --------

@@ -136,10 +136,10 @@ class MaskedNetwork(nn.Module):
 
     def log_softmax(self, logits: Tensor) -> Tensor:
         """Return log probabilities: normalize the logits of each column's levels."""
-        centred = self._centred(logits)
-        return centred - self._log_totals(centred).index_select(1, self.column_index)
+        centered = self._centered(logits)
+        return centered - self._log_totals(centered).index_select(1, self.column_index)
 
-    def _centred(self, logits: Tensor) -> Tensor:
+    def _centered(self, logits: Tensor) -> Tensor:
         """Take off the highest logit of each column."""
         index = self.column_index.expand_as(logits)
         with torch.no_grad():
@@ -150,10 +150,10 @@ class MaskedNetwork(nn.Module):
             highest.scatter_reduce_(1, index, logits, "amax")
         return logits - highest.index_select(1, self.column_index)
 
-    def _log_totals(self, centred: Tensor) -> Tensor:
+    def _log_totals(self, centered: Tensor) -> Tensor:
         """Return the logarithm of the sum of each column's exponentials, (n, d)."""
         # By a product: columns differ in their numbers of levels.
-        return (centred.exp() @ self.membership).log()
+        return (centered.exp() @ self.membership).log()
 
     def per_sample_loss(self, logits: Tensor, levels: Tensor, scored: Tensor) -> Tensor:
         """Return the mean cross-entropy of each sample's scored cells, in nats, (n,).
@@ -170,8 +170,8 @@ class MaskedNetwork(nn.Module):
         """
         scored = scored & (levels != HIDDEN)
         places = self.offsets[:-1] + levels.clamp_min(0)
-        centred = self._centred(logits)
-        losses = self._log_totals(centred) - centred.gather(1, places)
+        centered = self._centered(logits)
+        losses = self._log_totals(centered) - centered.gather(1, places)
         total = torch.where(scored, losses, 0.0).sum(dim=1)
         return total / scored.sum(dim=1).clamp_min(1)
 

@@ -252,7 +252,7 @@ class ConvNet(Network):
     # -- shapes ----------------------------------------------------------------------
 
     def _shapes(self, n_features: int) -> list[Shape]:
-        """Check the parameters; give the shape of the input and after each stage."""
+        """Check the parameters; return the shape of the input and of each stage."""
         channels = self._check_parameters()
         shapes = [self._input_shape(n_features)]
         for n_channels in channels:
@@ -261,7 +261,7 @@ class ConvNet(Network):
         return shapes
 
     def _input_shape(self, n_features: int) -> Shape:
-        """Check the shape of a row; say what it may have been meant to be."""
+        """Check the shape of a row; suggest what it may have been meant to be."""
         shape = (1, n_features) if self.input_shape is None else tuple(self.input_shape)
         if len(shape) not in (2, 3) or not all(is_count(size) for size in shape):
             raise ValueError(
@@ -279,7 +279,7 @@ class ConvNet(Network):
         return shape
 
     def _check_parameters(self) -> tuple[int, ...]:
-        """Refuse parameters out of range; give the channels of each stage."""
+        """Refuse parameters out of range; return the channels of each stage."""
         check_activation(self.activation)
         check_choice("upsampling", self.upsampling, ["transposed", "nearest"])
         if self.pooling is not None:

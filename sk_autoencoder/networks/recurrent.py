@@ -230,7 +230,7 @@ class RecurrentNet(Network):
         return int(self.frame_size)
 
     def _shape(self, n_outputs: int) -> tuple[int, int]:
-        """Check `input_shape` and `n_future` against the features; give the shape."""
+        """Check `input_shape` and `n_future` against the features; return the shape."""
         given = self.input_shape
         shape = (n_outputs, 1) if given is None else tuple(given)
         if len(shape) != 2 or not all(is_count(size) for size in shape):
@@ -268,7 +268,7 @@ class RecurrentNet(Network):
         return ""
 
     def _sizes(self) -> list[int]:
-        """Check the other parameters; give the units of each layer."""
+        """Check the other parameters; return the units of each layer."""
         check_choice("cell", self.cell, GATES)
         if not is_count(self.n_layers):
             raise ValueError(

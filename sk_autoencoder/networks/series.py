@@ -55,7 +55,7 @@ class Recurrence(nn.Module):
             weight.uniform_(-bound, bound, generator=generator)
             self.register_parameter(name, nn.Parameter(weight))
         if cell == "lstm":
-            # The forget gates: a cell that remembers until it has learnt to forget.
+            # The forget gates: a cell that remembers until it has learned to forget.
             with torch.no_grad():
                 self.input_bias[n_units : 2 * n_units] = 1.0
                 self.state_bias[n_units : 2 * n_units] = 0.0

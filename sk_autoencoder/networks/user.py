@@ -233,7 +233,7 @@ class UsersPart(nn.Module):
         return y if self.gate is None else y * self.gate
 
     def give_zero(self) -> None:
-        """Have the part give zero until it is trained, whatever the module does.
+        """Make the part give zero until it is trained, whatever the module does.
 
         References
         ----------

@@ -1,4 +1,4 @@
-"""Displays of what an autoencoder, or another reducer, has learnt.
+"""Displays of what an autoencoder, or another reducer, has learned.
 
 They follow scikit-learn's convention: ``from_estimator`` computes and draws, the
 object holds the data and the matplotlib artists, ``plot`` draws it again. matplotlib

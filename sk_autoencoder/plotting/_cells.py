@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 LONGEST = 14  # letters of a cell that are shown
-# Of the colours of errors, in the units of the columns.
+# Of the colors of errors, in the units of the columns.
 MOST = 1.0
 
 

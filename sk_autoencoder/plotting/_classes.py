@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 # Numbers with more values than this are measured, not names of classes. It is also
-# how many classes are told apart; the rarest of more than that share one look.
+# how many classes are told apart; the rarest of more than that have one look.
 _MOST_CLASSES = 20
-# One marker for each round through the colours: with colour and shape together,
+# One marker for each round through the colors: with color and shape together,
 # class 9 does not pass for class 1.
 _MARKERS = ("o", "^", "s")
-# What is no class of its own, with the grey of its points.
+# What is no class of its own, with the gray of its points.
 _MISSING = "missing"
 _REST = "all others"
-_GREYS = {_REST: "#CCCCCC", _MISSING: "#777777"}
+_GRAYS = {_REST: "#CCCCCC", _MISSING: "#777777"}
 
 
 class Look(NamedTuple):
@@ -85,7 +85,7 @@ def _class_name(value: Any) -> str:
 
 
 def looks_of(names: np.ndarray) -> dict[str, Look]:
-    """Return each class a colour and a marker.
+    """Return each class a color and a marker.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def looks_of(names: np.ndarray) -> dict[str, Look]:
     """
     present = set(names.tolist())
     looks = {}
-    for i, name in enumerate(sorted(present - set(_GREYS), key=_by_value)):
+    for i, name in enumerate(sorted(present - set(_GRAYS), key=_by_value)):
         turn, color = divmod(i, len(OKABE_ITO))
         looks[name] = Look(OKABE_ITO[color], _MARKERS[turn])
-    for name, grey in _GREYS.items():
+    for name, gray in _GRAYS.items():
         if name in present:
-            looks[name] = Look(grey, _MARKERS[0], is_class=False)
+            looks[name] = Look(gray, _MARKERS[0], is_class=False)
     return looks
 
 

@@ -1,4 +1,4 @@
-"""What the displays share: matplotlib on demand, names, colours."""
+"""What the displays share: matplotlib on demand, names, colors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008): eight colours that stay apart for colour-blind readers too.
+# Okabe and Ito (2008): eight colors that stay apart for color-blind readers too.
 # Black before yellow, which is hard to see on white.
 OKABE_ITO = (
     "#0072B2",  # blue
@@ -24,7 +24,7 @@ OKABE_ITO = (
     "#000000",  # black
     "#F0E442",  # yellow
 )
-GREY = "#999999"
+GRAY = "#999999"
 
 A_REDUCER = (
     "a reducer such as PCA or AutoEncoderTransformer, or a Pipeline that ends in one"
@@ -101,7 +101,7 @@ def as_array(X: Any) -> np.ndarray:
 
 
 def count_in_whole_numbers(ax: Axes) -> None:
-    """Have the horizontal axis count in whole numbers."""
+    """Let the horizontal axis count in whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(

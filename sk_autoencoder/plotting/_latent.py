@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LatentDisplay(Display):
-    """Scatter plot of two or three components of a code, coloured by a target.
+    """Scatter plot of two or three components of a code, colored by a target.
 
     It is recommended to use :func:`~LatentDisplay.from_estimator` to create a
     display. All parameters are stored as attributes.
@@ -35,15 +35,15 @@ class LatentDisplay(Display):
     Z : array-like of shape (n_samples, 2) or (n_samples, 3)
         The components of each row.
     y : array-like of shape (n_samples,), default=None
-        What the points are coloured by. Text, booleans, categories and up to 20
+        What the points are colored by. Text, booleans, categories and up to 20
         different whole numbers are classes; other numbers are a continuous scale.
-        None draws all points in one colour.
+        None draws all points in one color.
     component_names : sequence of str, default=None
         Names of the axes, as many as components. None is "component 0" and so on.
     estimator_name : str, default=None
         Stands in the title.
     target_name : str, default=None
-        Title of the legend or name of the colour bar. None takes the name of `y`,
+        Title of the legend or name of the color bar. None takes the name of `y`,
         if it has one, as a pandas Series does.
 
     Attributes
@@ -53,14 +53,14 @@ class LatentDisplay(Display):
     figure_ : matplotlib Figure
         Figure containing the axes.
     scatters_ : list of matplotlib PathCollection
-        The points: one for all, or with more classes than colours one for each
+        The points: one for all, or with more classes than colors one for each
         marker.
     legend_ : matplotlib Legend or None
         The classes, if `y` has classes.
     colorbar_ : matplotlib Colorbar or None
         The scale, if `y` is continuous.
     class_labels_ : list of matplotlib Text
-        With more classes than colours, the classes' names at the median of their
+        With more classes than colors, the classes' names at the median of their
         points; else empty.
 
     See Also
@@ -121,7 +121,7 @@ class LatentDisplay(Display):
             The rows to transform, or an array of more dimensions where the estimator
             takes one.
         y : array-like of shape (n_samples,), default=None
-            What the points are coloured by, see :class:`LatentDisplay`.
+            What the points are colored by, see :class:`LatentDisplay`.
         components : tuple of two or three int, default=(0, 1)
             Which columns of the code are drawn, counted from 0; the first one runs
             along the horizontal axis. Three are drawn in three dimensions.
@@ -129,11 +129,11 @@ class LatentDisplay(Display):
             Axes to draw on, with ``projection="3d"`` for three components. If None, a
             new figure is created.
         cmap : str or matplotlib Colormap, default="viridis"
-            Colours of a continuous `y`.
+            Colors of a continuous `y`.
         name : str, default=None
             What the title calls the estimator. If None, the name of its class.
         target_name : str, default=None
-            Title of the legend or name of the colour bar. None takes the name of
+            Title of the legend or name of the color bar. None takes the name of
             `y`, if it has one.
 
         Returns
@@ -196,7 +196,7 @@ class LatentDisplay(Display):
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         cmap : str or matplotlib Colormap, default="viridis"
-            Colours of a continuous `y`.
+            Colors of a continuous `y`.
         name : str, default=None
             What the title calls the estimator. If None, `estimator_name`.
         **scatter_options : dict
@@ -224,7 +224,7 @@ class LatentDisplay(Display):
             "figsize": (7.5, 5.5),
         }
         ax = self._take_axes(ax, **(in_space if solid else {}))
-        # Colours mean classes: none is made paler for being further off.
+        # Colors mean classes: none is made paler for being further off.
         far = {"depthshade": False} if solid else {}
         options = _point_style(len(Z)) | far | scatter_options
         order = np.random.RandomState(0).permutation(len(Z))

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder.plotting._common import (
-    GREY,
+    GRAY,
     OKABE_ITO,
     Display,
     count_in_whole_numbers,
@@ -228,7 +228,7 @@ class LossCurveDisplay(Display):
             before = ", before training" if self.best_epoch == 0 else ""
             self.best_epoch_line_ = ax.axvline(
                 self.best_epoch,
-                color=GREY,
+                color=GRAY,
                 linestyle="--",
                 linewidth=1,
                 zorder=1,
@@ -264,7 +264,7 @@ class LossCurveDisplay(Display):
         ax.set_xlim(left=min(left, ax.get_xlim()[0]))  # the first name is within
         for start in starts:
             if start:
-                ax.axvline(epochs[start] - 0.5, color=GREY, linewidth=0.8, zorder=1)
+                ax.axvline(epochs[start] - 0.5, color=GRAY, linewidth=0.8, zorder=1)
             label = ax.annotate(
                 self.phases[start],
                 (epochs[start] - 0.5, 0),  # below: a phase's first losses are high

@@ -9,7 +9,7 @@ import numpy as np
 
 from sk_autoencoder._utils.sklearn_compat import take_rows
 from sk_autoencoder.plotting._common import (
-    GREY,
+    GRAY,
     OKABE_ITO,
     Display,
     as_array,
@@ -217,13 +217,13 @@ class OutlierContributionsDisplay(Display):
         shown, rest = order[: int(n_features)], order[int(n_features) :]
         names = [labels[i] for i in shown]
         bars = sizes[shown].tolist()
-        colours = [TOWARDS if size >= 0 else AWAY for size in bars]
+        colors = [TOWARDS if size >= 0 else AWAY for size in bars]
         if len(rest):
             names.append(f"{len(rest)} other features")
             bars.append(float(sizes[rest].sum()))
-            colours.append(GREY)
+            colors.append(GRAY)
         ax = self._take_axes(ax, figsize=(7.0, 1.2 + 0.32 * len(bars)))
-        self.bars_ = ax.barh(range(len(bars)), bars, color=colours, height=0.7)
+        self.bars_ = ax.barh(range(len(bars)), bars, color=colors, height=0.7)
         ax.set_yticks(range(len(bars)), names)
         ax.invert_yaxis()
         ax.axvline(0, color="black", linewidth=0.8)

@@ -158,7 +158,7 @@ n_features), default=None
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         cmap : str or matplotlib Colormap, default="gray"
-            Colours of images with one channel.
+            Colors of images with one channel.
         name : str, default=None
             What the title calls the estimator. If None, the name of its class.
 
@@ -239,7 +239,7 @@ n_features), default=None
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         cmap : str or matplotlib Colormap, default="gray"
-            Colours of images with one channel.
+            Colors of images with one channel.
         name : str, default=None
             What the title calls the estimator. If None, `estimator_name`.
 

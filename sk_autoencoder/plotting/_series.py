@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sk_autoencoder._utils.variance import unit_or_one
-from sk_autoencoder.plotting._common import GREY, OKABE_ITO
+from sk_autoencoder.plotting._common import GRAY, OKABE_ITO
 from sk_autoencoder.plotting._kinds import check_shapes
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BAND = 1.25
 STYLES: dict[str, dict[str, Any]] = {
     "input": {"color": OKABE_ITO[0], "linewidth": 1.2},
-    "noisy input": {"color": GREY, "linewidth": 0.8},
+    "noisy input": {"color": GRAY, "linewidth": 0.8},
     "reconstruction": {"color": OKABE_ITO[3], "linewidth": 1.2, "linestyle": "--"},
 }
 

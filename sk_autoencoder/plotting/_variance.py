@@ -121,7 +121,7 @@ class ExplainedVarianceDisplay(Display):
         PCA's curve takes no further fit: an estimator that starts as PCA knows the
         principal axes of its training rows. There is none for one that does not, as
         with `init="random"` or `features="hidden"`; for a table of categories or
-        missing cells there is one of rows that are given only. All values are shares
+        missing cells there is one of rows that are given only. All values are fractions
         of the variance in the units of the rows, of a table in those of its encoded
         columns; PCA itself is taken in the units of `numeric_scaling`.
 
@@ -311,7 +311,7 @@ def _pca_in_training(plan: Plan, k: int) -> np.ndarray | None:
     """Return what 1 to k principal axes explain of the training rows, (k,).
 
     The axes are those of the rows in the units of the score. They are uncorrelated,
-    so that each takes its own share of a column's variance, in any unit.
+    so that each takes its own part of a column's variance, in any unit.
     """
     # Decoded, the categories of a table are no longer what the axes explain.
     if plan.axes is None or plan.table is not None:
@@ -336,24 +336,24 @@ def _explained_of_rows(
     errors, pca_errors, total = np.zeros(len(sizes)), np.zeros(k), 0.0
     for some in row_chunks(len(codes), rows.shape[1], _CHUNK_SIZE):
         chunk = np.asarray(dense_rows(rows, some), dtype=np.float64)
-        centred = chunk - estimator.mean_
-        total += np.square(centred).sum()
+        centered = chunk - estimator.mean_
+        total += np.square(centered).sum()
         for i, size in enumerate(sizes):
             decoded = as_array(estimator.inverse_transform(codes[some, :size]))
             errors[i] += np.square(chunk - decoded.reshape(chunk.shape)).sum()
         if plan.axes is not None:
-            pca_errors += _pca_errors(plan, centred, k)
+            pca_errors += _pca_errors(plan, centered, k)
     by_pca = None if plan.axes is None else explained_variance(pca_errors, total)
     return explained_variance(errors, total), by_pca
 
 
-def _pca_errors(plan: Plan, centred: np.ndarray, k: int) -> np.ndarray:
-    """Sum the squared errors that 1 to k principal axes leave in centred rows, (k,)."""
+def _pca_errors(plan: Plan, centered: np.ndarray, k: int) -> np.ndarray:
+    """Sum the squared errors that 1 to k axes leave in centered rows, (k,)."""
     assert plan.axes is not None
     axes, unit = plan.axes.components[:k], plan.scale.unit
     # What varies only since the fit is not seen by any axis.
-    seen = np.where(plan.statistics.varies, centred / unit, 0.0)
-    left, errors = centred.copy(), np.zeros(k)
+    seen = np.where(plan.statistics.varies, centered / unit, 0.0)
+    left, errors = centered.copy(), np.zeros(k)
     for i, (score, axis) in enumerate(zip((seen @ axes.T).T, axes, strict=True)):
         left -= np.outer(score, axis * unit)
         errors[i] = np.square(left).sum()

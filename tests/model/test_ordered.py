@@ -218,13 +218,13 @@ def test_a_prefix_that_learns_nothing_is_pcas():
 def test_all_steps_of_a_fit_share_one_copy_of_the_rows(
     n_components, far_worse, monkeypatch
 ):
-    copies, copy = [], batches._centred_copy
+    copies, copy = [], batches._centered_copy
 
     def counted(X, mean):
         copies.append(X)
         return copy(X, mean)
 
-    monkeypatch.setattr(batches, "_centred_copy", counted)
+    monkeypatch.setattr(batches, "_centered_copy", counted)
     if far_worse:
         monkeypatch.setattr(fit_module, "worse_than_pca", lambda *_: True)
     settings = {"hidden_layer_sizes": (8,), "max_epochs": 5, "random_state": 0}

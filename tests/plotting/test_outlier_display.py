@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from sk_autoencoder import AutoEncoderOutlierDetector, AutoEncoderTransformer
 from sk_autoencoder.plotting import OutlierContributionsDisplay
-from sk_autoencoder.plotting._common import GREY
+from sk_autoencoder.plotting._common import GRAY
 from sk_autoencoder.plotting._outlier import AWAY, TOWARDS
 
 mpl.use("Agg")
@@ -73,7 +73,7 @@ def test_rows_features_axes_and_names_can_be_chosen(detector):
     parts = np.sort(detector.explain(frame[119:]).to_numpy()[0])[::-1]
     np.testing.assert_allclose(widths(display), [*parts[:2], parts[2:].sum()])
     assert labels(display)[2] == "3 other features"
-    assert to_hex(display.bars_[2].get_facecolor()).upper() == GREY
+    assert to_hex(display.bars_[2].get_facecolor()).upper() == GRAY
     assert display.ax_.get_title().startswith("Mine: row 119, no outlier\n+")
     again = display.plot(name="Yours")
     assert again.ax_ is not ax

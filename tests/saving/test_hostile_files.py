@@ -24,6 +24,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder._columns import least_size
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._utils.random import check_generator_state, check_numpy_state
 from sk_autoencoder._utils.values import first_line, fits, shortened
@@ -510,7 +511,7 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
             lambda file: file.put(
                 {"$tuple": ["x"]}, *PLAN, "table", "columns", 4, "levels"
             ),
-            "shares of 'kind' that are none",
+            "proportions of 'kind' that are none",
         ),
         (
             "frame",
@@ -722,7 +723,7 @@ def test_numbers_that_a_table_takes_are_counted():
     fitted = PLAIN(2, max_epochs=0).fit(frame)
     columns, table = fitted.module_.columns, fitted._plan.table
     made = {n.rpartition(".")[2]: b.numel() for n, b in columns.named_buffers()}
-    assert columns.n_numbers(table) == made["members"] + made["codes"]
+    assert least_size(table) == made["members"] + made["codes"]
 
 
 @pytest.mark.parametrize(

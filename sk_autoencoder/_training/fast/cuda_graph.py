@@ -2,7 +2,7 @@
 
 A step of a small network is a hundred kernels of a few microseconds each, and telling
 the GPU to start one takes as long as running it. A CUDA graph starts all of them at
-once. What is recorded is the loss and its gradient, noise included; clipping, optimiser
+once. What is recorded is the loss and its gradient, noise included; clipping, optimizer
 and average follow as usual, a few kernels on one vector.
 """
 
@@ -91,7 +91,7 @@ class CudaGraphStep:
         self._steps: dict[tuple[int, bool], tuple[Tensor, Tensor, Compute]] = {}
 
     def __call__(self, x: Tensor, target: Tensor) -> Scores:
-        """Write the gradient of the mean loss of centred rows; give that loss.
+        """Write the gradient of the mean loss of centered rows; return that loss.
 
         Parameters
         ----------

@@ -6,7 +6,7 @@ For one layer z = x W' + b, a = f(z), and a gradient G of the loss by a, (n, n_o
     dx = dz W
 
 which is what autograd computes, without its graph: results go into buffers that are
-there already, and gradients straight into the vector that the optimiser reads.
+there already, and gradients straight into the vector that the optimizer reads.
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ parts A and D around them,
     u   = g(x) + x A            (without a start from PCA: u = g(x))
     raw = f(o + u D) + r h(u)   (without: raw = h(u))
 
-f is the columns' `link`, r the unit of what is learnt. From E, the gradient of
+f is the columns' `link`, r the unit of what is learned. From E, the gradient of
 the loss by raw,
 
     du  = r E dh/du + (E f'(o + u D)) D'
@@ -138,7 +138,7 @@ class FusedStep:
         self._passes: dict[int, tuple[DenseBackprop, DenseBackprop]] = {}
 
     def __call__(self, x: Tensor, target: Tensor) -> tuple[float, dict[str, float]]:
-        """Write the gradient of the mean loss of centred rows; give that loss.
+        """Write the gradient of the mean loss of centered rows; return that loss.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class FusedStep:
     def _end(
         self, encoder: DenseBackprop, loss: float, to_code: Tensor, back: Back | None
     ) -> tuple[float, dict[str, float]]:
-        """Take the gradient by the codes through the encoder; give loss and terms."""
+        """Take the gradient by the codes through the encoder; return loss and terms."""
         terms: dict[str, float] = {}
         if back is not None:
             to_code, parts = back(to_code)
