@@ -94,7 +94,7 @@ def build_module(plan: Plan) -> AutoEncoderModule:
             columns, plan.table, scaling=plan.scaling, indicators=plan.indicators
         )
     elif plan.output_index is not None:
-        module.shown = torch.tensor(plan.output_index)
+        module.output_index = torch.tensor(plan.output_index)
     install_pca(module, plan)
     if plan.axes is not None and plan.objective.is_variational:
         columns.set_variance(noise_variance(plan))
@@ -165,7 +165,7 @@ def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
     plan : Plan
     """
     module.latent_map.set_map(plan.latent_map)
-    module.kept = plan.n_kept
+    module.n_kept = plan.n_kept
     if plan.axes is None:
         return
     columns, k = module.columns, plan.n_components

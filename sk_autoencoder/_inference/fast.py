@@ -57,8 +57,12 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     Unsupported
     """
     columns: Any = module.columns
-    latent_map, kept = module.latent_map, module.kept
-    if not columns.is_affine or module.shown is not None or module.passed is not None:
+    latent_map, n_kept = module.latent_map, module.n_kept
+    if (
+        not columns.is_affine
+        or module.output_index is not None
+        or module.passed is not None
+    ):
         raise Unsupported
     encoder, mode = _encoder(module.encoder, dtype), module.objective.mode
     mean = columns.get_tensor("mean", dtype)
@@ -74,7 +78,7 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
         if has_map:
             code = torch.sub(code, offset, out=codes.like(code))
             code = code.mul_(matrix) if matrix.ndim == 1 else code @ matrix
-        return code[:, :kept]
+        return code[:, :n_kept]
 
     return encode
 

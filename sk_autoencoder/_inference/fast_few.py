@@ -58,7 +58,11 @@ def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     """
     columns: Any = module.columns
     latent_map = module.latent_map
-    if not columns.is_affine or module.shown is not None or module.passed is not None:
+    if (
+        not columns.is_affine
+        or module.output_index is not None
+        or module.passed is not None
+    ):
         raise Unsupported
     inputs = x - columns.get_array("mean", x.dtype)
     inputs *= columns.get_array("input_weight", x.dtype)
@@ -69,7 +73,7 @@ def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
         code = code - latent_map.get_array("offset", x.dtype)
         matrix = latent_map.get_array("matrix", x.dtype)
         code = code * matrix if matrix.ndim == 1 else code @ matrix
-    return code if module.kept is None else code[:, : module.kept]
+    return code if module.n_kept is None else code[:, : module.n_kept]
 
 
 def numpy_decode(module: AutoEncoderModule, code: np.ndarray) -> np.ndarray:

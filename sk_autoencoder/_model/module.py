@@ -33,9 +33,9 @@ class AutoEncoderModule(TrainableModule):
         What the reconstruction's loss is divided by.
     prefixes : torch.nn.Module or None
         Decodes the first j components of codes, (n, j).
-    kept : int or None
+    n_kept : int or None
         How many components users see; None is all.
-    shown : Tensor or None
+    output_index : Tensor or None
         Positions of the components that are given out, of those that are needed to
         decode; None is all.
     passed : torch.nn.Module or None
@@ -43,7 +43,7 @@ class AutoEncoderModule(TrainableModule):
         code has then at most as many numbers as `latent_map` makes.
     """
 
-    shown: Tensor | None
+    output_index: Tensor | None
     passed: nn.Module | None
 
     def __init__(
@@ -63,9 +63,9 @@ class AutoEncoderModule(TrainableModule):
         self.latent_map = LatentMapLayer(latent_map)
         self.loss_unit = 1.0
         self.prefixes: nn.Module | None = None
-        self.kept: int | None = None
+        self.n_kept: int | None = None
         self.passed = None
-        self.register_buffer("shown", None, persistent=False)
+        self.register_buffer("output_index", None, persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run centered rows (n, n_features) through, corrupted in training mode.
@@ -114,7 +114,7 @@ class AutoEncoderModule(TrainableModule):
         code = self.code(X - self.columns.mean)
         if self.passed is not None:
             return torch.cat([code, self.passed(X, self.columns)], dim=1)
-        return code if self.shown is None else code[:, self.shown]
+        return code if self.output_index is None else code[:, self.output_index]
 
     def decode(self, Z: Tensor) -> Tensor:
         """Turn codes into samples: what `inverse_transform` means."""
@@ -140,7 +140,7 @@ class AutoEncoderModule(TrainableModule):
 
     def code(self, x: Tensor) -> Tensor:
         """Turn centered samples into the components that are needed to decode them."""
-        return self.latent_map.to_users(self.network_code(x))[:, : self.kept]
+        return self.latent_map.to_users(self.network_code(x))[:, : self.n_kept]
 
     def decoder_output(self, Z: Tensor) -> Tensor:
         """Run the decoder on codes, or on the first components of ordered ones."""

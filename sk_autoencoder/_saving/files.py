@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from sk_autoencoder._protocols import SavedEstimator
 from sk_autoencoder._saving.atomic_file import replace_file
 from sk_autoencoder._saving.checks import check_names
 from sk_autoencoder._saving.digest import begin_digest, check_digest, with_digest
@@ -84,14 +85,14 @@ WITHOUT_DIGEST = 1
 MOST_BITS = 64
 
 
-def write(path: Path, estimator: Any, *, optimizer: bool = True) -> None:
+def write(path: Path, estimator: SavedEstimator, *, optimizer: bool = True) -> None:
     """Write an estimator to a file, whole or not at all.
 
     Parameters
     ----------
     path : path-like
         A file that is there is replaced.
-    estimator : Saveable
+    estimator : SavedEstimator
     optimizer : bool
         Whether to keep the state of its optimizer.
 
@@ -155,7 +156,7 @@ def read(path: Path, custom: Mapping[str, Any]) -> Any:
 
     Returns
     -------
-    estimator : Saveable
+    estimator : SavedEstimator
         Fitted.
 
     Raises

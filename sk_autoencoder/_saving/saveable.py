@@ -137,7 +137,7 @@ class Saveable(ChecksObjects):
             type(given) is int and given == n_features,
             f"n_features_in_={shortened(given)}",
         )
-        names = getattr(self, "feature_names_in_", None)
+        names = vars(self).get("feature_names_in_")
         need(
             names is None
             or (

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._fitting.fit import FittedModel
-from sk_autoencoder._protocols import Network
+from sk_autoencoder._protocols import Network, SavedEstimator
 from sk_autoencoder._saving.checks import check_names, check_types, field_types, need
 from sk_autoencoder._saving.formats import (
     FORMAT,
@@ -78,7 +78,7 @@ class Encoder:
         self._own: dict[str, Any] = {}
         self._optimizer = optimizer
 
-    def encode_estimator(self, estimator: Any, where: str = "") -> Any:
+    def encode_estimator(self, estimator: SavedEstimator, where: str = "") -> Any:
         """Turn what a file holds of an estimator into JSON.
 
         Raises

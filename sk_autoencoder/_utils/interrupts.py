@@ -6,7 +6,7 @@ handler: what can be interrupted is written so that it can be run again.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 __all__ = ["Interrupts", "all_or_nothing", "run_to_end"]
 
@@ -83,7 +83,7 @@ def run_to_end(step: Callable[[], object]) -> None:
 
 @contextmanager
 def all_or_nothing(
-    estimator: Any, also: Sequence[Callable[[], object]] = ()
+    estimator: object, also: Sequence[Callable[[], object]] = ()
 ) -> Iterator[None]:
     """Put the attributes of an estimator back if the block raises.
 

@@ -149,7 +149,7 @@ def by_module(estimator, rows, method):
                     if latent_map.matrix.ndim == 1
                     else code @ latent_map.matrix
                 )
-            return code[:, : module.kept]
+            return code[:, : module.n_kept]
         decoder = module.decoder
         if latent_map.map is not None:
             j, back = x.shape[1], latent_map.inverse

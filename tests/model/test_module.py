@@ -134,7 +134,7 @@ def test_every_faster_way_does_what_the_module_defines(fitted, n, dtype, monkeyp
         found = estimator.transform(X)
         # Hidden features of a table are always float32.
         np.testing.assert_allclose(found, codes.numpy().astype(found.dtype), **close)
-        if module.shown is not None:
+        if module.output_index is not None:
             return
         decoded = module.decode(codes).numpy()
         close["atol"] *= np.abs(decoded).max() / scale
@@ -179,7 +179,7 @@ def test_codes_are_those_of_samples_in_steps(fitted):
             code = torch.from_numpy(code.numpy() - latent_map.offset)
             matrix = torch.from_numpy(latent_map.matrix)
             code = code * matrix if matrix.ndim == 1 else code @ matrix
-        code = code[:, : module.kept]
-        if module.shown is not None:
-            code = code[:, module.shown]
+        code = code[:, : module.n_kept]
+        if module.output_index is not None:
+            code = code[:, module.output_index]
         torch.testing.assert_close(module.encode(X), code, rtol=1e-12, atol=1e-12)
