@@ -442,9 +442,9 @@ class Columns(Float64Buffers, ABC):
 
     @abstractmethod
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of centered rows given the decoder's output, (n,) in nats.
+        """Compute log densities of centered rows given the decoder's output, (n,).
 
-        In the caller's units; only likelihoods that are densities have it.
+        In nats, for the caller's units; only likelihoods that are densities have it.
         """
 
     @abstractmethod

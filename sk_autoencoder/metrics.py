@@ -223,7 +223,7 @@ def _inner(estimator: Any) -> Any:
 def _reconstructed_chunks(
     estimator: Any, X: Any, matrix: Any
 ) -> Iterator[tuple[Any, np.ndarray]]:
-    """Rows and their reconstruction, chunk by chunk.
+    """Yield rows and their reconstruction, chunk by chunk.
 
     In chunks, because the reconstruction of a wide sparse matrix is dense and may
     not fit into memory as a whole. The estimator gets slices of `X` as it came, so

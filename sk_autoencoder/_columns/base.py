@@ -138,7 +138,7 @@ class ColumnGroup(Float64Buffers):
         raise NotImplementedError
 
     def log_density(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of each row's cells, (n,) in nats: without weights."""
+        """Compute each row's log density, (n,) in nats: without weights."""
         return -self.cell_losses(raw, x).sum(dim=1)
 
 

@@ -235,7 +235,7 @@ class JoinedColumns(Columns):
         return torch.cat([p.link_vjp(g, own) for (p, own), g in pairs], dim=1)
 
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of rows given the decoder's output, (n,) in nats."""
+        """Compute the log density of rows given the decoder's output, (n,) in nats."""
         groups = [
             group.log_density(own, group.of(x)) for group, own in self._split(raw)
         ]

@@ -287,7 +287,7 @@ class NumericColumns(Columns):
         return self.likelihood.link.vjp(gradient, y)
 
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of centered rows in the caller's units, (n,) in nats."""
+        """Return log densities of centered rows in the caller's units, (n,) in nats."""
         log_likelihood = self.likelihood.log_likelihood(raw, self.target(x))
         if self.likelihood.is_continuous:
             log_likelihood = log_likelihood - torch.log(self.loss_scale).sum()
@@ -456,7 +456,7 @@ class GaussianNumbers(PerColumnVariance, Numbers):
         return self._scores(squares, there, self.running), slope
 
     def log_density(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Log density of each row's cells, (n,) in nats: without weights."""
+        """Compute each row's log density, (n,) in nats: without weights."""
         squares, there = self._errors(raw, x).square(), ~x.isnan()
         return -self._scores(squares, there, self.variance).sum(dim=1)
 

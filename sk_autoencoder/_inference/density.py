@@ -79,7 +79,7 @@ class MixturePrior:
         return cls(best.weights_, best.means_, factors)
 
     def log_prob(self, code: Tensor) -> Tensor:
-        """Log density of codes (n, n_components), (n,) in nats."""
+        """Compute the log density of codes (n, n_components), (n,) in nats."""
         parts = []
         for weight, mean, factor in zip(
             self.weights, self.means, self.factors, strict=True
@@ -166,7 +166,7 @@ class LinearDensity:
         return cls(axes.components[:n_components], variances, noise)
 
     def log_prob(self, y: Tensor) -> Tensor:
-        """Log density of rows (n, n_features), (n,) in nats."""
+        """Compute the log density of rows (n, n_features), (n,) in nats."""
         n_features = self.components.shape[1]
         y = y.double()
         components = torch.from_numpy(self.components).to(y)

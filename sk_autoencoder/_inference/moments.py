@@ -109,7 +109,7 @@ class LatentMoments:
         return replace(found, error=self.error, total=self.total)
 
     def joined(self, other: "LatentMoments") -> "LatentMoments":
-        """Moments of both sets of rows together.
+        """Return the moments of both sets of rows together.
 
         References
         ----------

@@ -81,7 +81,7 @@ class Variational(Objective):
         return replace(self, beta=self.beta * (epoch + 1) / (self.warmup + 1))
 
     def n_encoder_outputs(self, n_components: int) -> int:
-        """Two numbers a component: mean and log variance."""
+        """Return two numbers a component: mean and log variance."""
         return 2 * n_components
 
     def rsample(self, encoder_output: Tensor, generator: torch.Generator) -> Tensor:

@@ -49,31 +49,31 @@ NOT_BELOW_ZERO = frozenset(
 FACTORS = ("betas", "momentum", "alpha", "rho", "dampening", "lambd")
 
 
-def check_optimizer(stepper: FlatAdam | torch.optim.Optimizer, state: Any) -> None:
+def check_optimizer(optimizer: FlatAdam | torch.optim.Optimizer, state: Any) -> None:
     """Refuse a state that the optimizer of a net that was just built cannot have.
 
     Parameters
     ----------
-    stepper : FlatAdam or torch optimizer
+    optimizer : FlatAdam or torch optimizer
         Its weights may be changed: they are to be overwritten anyway.
     state : dict
         As `state_dict` gives it, with arrays for tensors.
     """
     _need(isinstance(state, dict), "an optimizer whose state is no dict")
     check_names("an optimizer", state, ("state", "param_groups"))
-    expected = stepper.state_dict()["param_groups"]
+    expected = optimizer.state_dict()["param_groups"]
     groups = state["param_groups"]
     _need(
         isinstance(groups, list) and len(groups) == len(expected),
         "another number of groups of weights",
     )
-    ignored = OF_TORCH if isinstance(stepper, FlatAdam) else frozenset()
+    ignored = OF_TORCH if isinstance(optimizer, FlatAdam) else frozenset()
     for group, own in zip(groups, expected, strict=True):
         _check_group(group, own, ignored)
     moments = state["state"]
     _need(isinstance(moments, dict), "moments of an optimizer that are no dict")
     if moments:
-        _check_moments(moments, stepper, groups)
+        _check_moments(moments, optimizer, groups)
 
 
 def _need(good: Any, what: str) -> None:
@@ -114,14 +114,14 @@ def _is_like(value: Any, own: Any) -> bool:
 
 def _check_moments(
     moments: Mapping[Any, Any],
-    stepper: FlatAdam | torch.optim.Optimizer,
+    optimizer: FlatAdam | torch.optim.Optimizer,
     groups: list[dict[str, Any]],
 ) -> None:
     """Check what an optimizer remembers of each of its weights."""
-    if isinstance(stepper, torch.optim.LBFGS):
-        _check_lbfgs(moments, stepper)
+    if isinstance(optimizer, torch.optim.LBFGS):
+        _check_lbfgs(moments, optimizer)
         return
-    expected = _after_a_step(stepper, groups)
+    expected = _after_a_step(optimizer, groups)
     _need(moments.keys() <= expected.keys(), "moments of other weights")
     for key, own in expected.items():
         # Weights that have had no gradient have no moments.
@@ -133,22 +133,22 @@ def _check_moments(
 
 
 def _after_a_step(
-    stepper: FlatAdam | torch.optim.Optimizer, groups: list[dict[str, Any]]
+    optimizer: FlatAdam | torch.optim.Optimizer, groups: list[dict[str, Any]]
 ) -> dict[Any, Any]:
     """Return the state of an optimizer that has made a step along no gradient.
 
     By the settings in the file, which are checked: a scheduler may have set others than
     the optimizer was made with, such as a momentum.
     """
-    if isinstance(stepper, FlatAdam):
-        return {0: stepper.fresh_state()}
-    stepper.load_state_dict({"state": {}, "param_groups": copy.deepcopy(groups)})
-    for group in stepper.param_groups:
+    if isinstance(optimizer, FlatAdam):
+        return {0: optimizer.fresh_state()}
+    optimizer.load_state_dict({"state": {}, "param_groups": copy.deepcopy(groups)})
+    for group in optimizer.param_groups:
         for weight in group["params"]:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
-    stepper.step()
-    state: dict[Any, Any] = stepper.state_dict()["state"]
+    optimizer.step()
+    state: dict[Any, Any] = optimizer.state_dict()["state"]
     return state
 
 
@@ -167,10 +167,10 @@ def _check_moment(name: str, value: Any, own: Any) -> None:
     _need(good, f"{name} out of range")
 
 
-def _check_lbfgs(moments: Mapping[Any, Any], stepper: torch.optim.LBFGS) -> None:
+def _check_lbfgs(moments: Mapping[Any, Any], optimizer: torch.optim.LBFGS) -> None:
     """Check the memory of LBFGS, whose names come one by one."""
-    n_weights = sum(weight.numel() for weight in stepper.param_groups[0]["params"])
-    most = int(stepper.param_groups[0]["history_size"])
+    n_weights = sum(weight.numel() for weight in optimizer.param_groups[0]["params"])
+    most = int(optimizer.param_groups[0]["history_size"])
     _need(moments.keys() == {0} and isinstance(moments[0], dict), "other moments")
     vectors = ("d", "prev_flat_grad", "old_dirs", "old_stps")
     numbers = ("func_evals", "n_iter", "t", "ro", "H_diag", "prev_loss", "al")

@@ -217,7 +217,7 @@ class PrincipalAxes:
         return np.sqrt(self.n_rows) * self.std[:, None] * self.components
 
     def residual(self, n_components: int) -> float:
-        """Variance that so many axes leave, summed over the features."""
+        """Return the variance that so many axes leave, summed over the features."""
         return self.residual_variance + float(np.square(self.std[n_components:]).sum())
 
     @property

@@ -141,8 +141,8 @@ def make_series_anomalies(
     planted = rng.permutation(n_samples)[: round(contamination * n_samples)]
     for i, row in enumerate(planted):
         kind[row] = names[i % len(names)]
-        spoilt = _Spoilt(machine, windows, normal, int(row))
-        series[row] = _PLANTED[str(kind[row])](spoilt, rng)
+        anomalous = _Anomalous(machine, windows, normal, int(row))
+        series[row] = _PLANTED[str(kind[row])](anomalous, rng)
     data, target = series.reshape(n_samples, -1), (kind != "").astype(np.int64)
     if return_X_y:
         return data, target
@@ -242,7 +242,7 @@ class _Machine:
 
 
 @dataclass(frozen=True)
-class _Spoilt:
+class _Anomalous:
     """A window that gets an anomaly, and where it comes from."""
 
     machine: _Machine
@@ -256,7 +256,7 @@ class _Spoilt:
         return window.copy()
 
 
-Planter = Callable[[_Spoilt, np.random.Generator], np.ndarray]
+Planter = Callable[[_Anomalous, np.random.Generator], np.ndarray]
 
 
 def _stretch(n_steps: int, rng: np.random.Generator) -> slice:
@@ -271,43 +271,43 @@ def _far(rng: np.random.Generator, low: float, high: float) -> float:
     return float(rng.uniform(low, high) * rng.choice([-1, 1]))
 
 
-def _level_shift(spoilt: _Spoilt, rng: np.random.Generator) -> np.ndarray:
-    x = spoilt.copy()
+def _level_shift(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
+    x = anomalous.copy()
     start = int(rng.integers(len(x) // 4, 3 * len(x) // 4))
     x[start:, rng.integers(x.shape[1])] += _far(rng, 1.0, 2.0)
     return x
 
 
-def _broken_coupling(spoilt: _Spoilt, rng: np.random.Generator) -> np.ndarray:
-    x, n = spoilt.copy(), len(spoilt.normal)
-    other = (spoilt.row + int(rng.integers(1, n))) % n
+def _broken_coupling(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
+    x, n = anomalous.copy(), len(anomalous.normal)
+    other = (anomalous.row + int(rng.integers(1, n))) % n
     steps, channel = _stretch(len(x), rng), rng.integers(x.shape[1])
-    x[steps, channel] = spoilt.normal[other, steps, channel]
+    x[steps, channel] = anomalous.normal[other, steps, channel]
     return x
 
 
-def _spike(spoilt: _Spoilt, rng: np.random.Generator) -> np.ndarray:
-    x = spoilt.copy()
+def _spike(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
+    x = anomalous.copy()
     length = int(rng.integers(1, 4))
     start = int(rng.integers(0, len(x) - length + 1))
     x[start : start + length, rng.integers(x.shape[1])] += _far(rng, 4.0, 8.0)
     return x
 
 
-def _flat_line(spoilt: _Spoilt, rng: np.random.Generator) -> np.ndarray:
-    x = spoilt.copy()
+def _flat_line(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
+    x = anomalous.copy()
     steps, channel = _stretch(len(x), rng), rng.integers(x.shape[1])
     x[steps, channel] = x[steps.start - 1, channel]
     return x
 
 
-def _changed_frequency(spoilt: _Spoilt, rng: np.random.Generator) -> np.ndarray:
-    n_steps = spoilt.normal.shape[1]
+def _changed_frequency(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
+    n_steps = anomalous.normal.shape[1]
     start = int(rng.integers(n_steps // 4, n_steps // 2))
-    window = spoilt.windows.only(spoilt.row)
-    faster = spoilt.machine.read(window, start=start, factor=rng.uniform(1.6, 2.4))
+    window = anomalous.windows.only(anomalous.row)
+    faster = anomalous.machine.read(window, start=start, factor=rng.uniform(1.6, 2.4))
     # What is before is the same but for rounding.
-    x = spoilt.copy()
+    x = anomalous.copy()
     x[start + 1 :] = faster[0, start + 1 :]
     return x
 
