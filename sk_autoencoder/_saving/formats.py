@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from sk_autoencoder._saving.checks import check_names, need
 from sk_autoencoder._training.config import TrainingConfig
+from sk_autoencoder._utils.sklearn_compat import OUTPUT_CONFIG
 from sk_autoencoder._utils.values import shortened
 
 __all__ = [
@@ -50,7 +51,7 @@ TERMS_OF_SCORER = {
     "likelihood": ("Likelihood",),
 }
 # Names that a file of either format need not have.
-OPTIONAL = ("_sklearn_output_config", "feature_names_in_")
+OPTIONAL = (OUTPUT_CONFIG, "feature_names_in_")
 
 # Names of 0.1.0, and what they are called today. "classes" are records, "fields" those
 # of a class under its old name, and "arrays" patterns of names in a module's state.

@@ -12,12 +12,10 @@ from sk_autoencoder._saving.checks import check_names, need
 from sk_autoencoder._saving.formats import OPTIONAL
 from sk_autoencoder._utils.params import ChecksObjects
 from sk_autoencoder._utils.shapes import Shape, shape_of
+from sk_autoencoder._utils.sklearn_compat import OUTPUT_CONFIG, REQUESTS
 from sk_autoencoder._utils.values import shortened
 
-__all__ = ["REQUESTS", "Saveable"]
-
-# What `set_fit_request` has set: an object of scikit-learn's, plain values in a file.
-REQUESTS = "_metadata_request"
+__all__ = ["Saveable"]
 
 
 class Saveable(ChecksObjects):
@@ -56,6 +54,7 @@ class Saveable(ChecksObjects):
             )
         if REQUESTS in own:
             requests = self.get_metadata_routing().fit.requests
+            # An object of scikit-learn's there, plain values in a file.
             state[REQUESTS] = {"fit": dict(requests)}
         return state
 
@@ -83,7 +82,7 @@ class Saveable(ChecksObjects):
         requests = state.pop(REQUESTS, None)
         self.__dict__.update(state)
         self._validate_params()
-        config = state.get("_sklearn_output_config", {})
+        config = state.get(OUTPUT_CONFIG, {})
         need(
             isinstance(config, dict)
             and config.keys() <= {"transform"}

@@ -2,6 +2,9 @@
 
 One door, so that a release of scikit-learn that moves one of these breaks here
 and nowhere else. Tried on scikit-learn 1.6 and 1.9.
+
+Estimators also call or override `_validate_params` and `_get_param_names` of
+`BaseEstimator`, and set `_n_features_out` for `ClassNamePrefixFeaturesOutMixin`.
 """
 
 from collections.abc import Callable
@@ -26,6 +29,8 @@ from sklearn.utils._set_output import (
 from sklearn.utils.validation import _check_feature_names_in
 
 __all__ = [
+    "OUTPUT_CONFIG",
+    "REQUESTS",
     "HasMethods",
     "Interval",
     "RealNotInt",
@@ -40,6 +45,10 @@ __all__ = [
     "validate_parameter_constraints",
 ]
 
+
+# Where an estimator keeps what `set_output` and `set_fit_request` have set.
+OUTPUT_CONFIG = "_sklearn_output_config"
+REQUESTS = "_metadata_request"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
