@@ -160,7 +160,7 @@ class AutoEncoderNet(NeuralNet):
         self.__dict__["optimizer_"] = optimizer
         # It does so by itself for torch's classes only.
         if isinstance(optimizer, FlatAdam):
-            register_optimizer(self, "optimizer_", optimizer)
+            register_optimizer(self, optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
         """Leave out the table that would be made at every epoch and not printed."""

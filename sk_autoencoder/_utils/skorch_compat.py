@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["register_optimizer"]
 
 
-def register_optimizer(net: Any, name: str, optimizer: Any) -> None:
+def register_optimizer(net: Any, optimizer: Any) -> None:
     """Register an object as a net's optimizer that is none of torch's class.
 
     skorch registers what is assigned to a net if it is one of torch's optimizers: that
@@ -20,9 +20,7 @@ def register_optimizer(net: Any, name: str, optimizer: Any) -> None:
     Parameters
     ----------
     net : NeuralNet
-    name : str
-        Of the attribute, with the underscore at its end.
     optimizer : object
     """
-    if name.rstrip("_") not in net._optimizers:
-        net._register_attribute(name, optimizer)
+    if "optimizer" not in net._optimizers:
+        net._register_attribute("optimizer_", optimizer)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from numbers import Real
 from typing import Any, SupportsIndex
 
-__all__ = ["check_choice", "check_fraction", "check_sizes", "is_count"]
+__all__ = ["check_choice", "check_dropout", "check_sizes", "is_count"]
 
 
 def is_count(size: object) -> bool:
@@ -35,11 +35,11 @@ def check_sizes(name: str, sizes: object, example: tuple[int, ...]) -> tuple[int
     )
 
 
-def check_fraction(name: str, fraction: Any) -> None:
+def check_dropout(dropout: Any) -> None:
     """Refuse anything but a number in [0, 1)."""
-    is_number = isinstance(fraction, Real)
-    if not (is_number and 0 <= fraction < 1):
+    is_number = isinstance(dropout, Real)
+    if not (is_number and 0 <= dropout < 1):
         raise ValueError(
-            f"expected a fraction in [0, 1), got {name}={fraction!r}. Pass 0.0 to keep "
+            f"expected a fraction in [0, 1), got dropout={dropout!r}. Pass 0.0 to keep "
             "every unit."
         )

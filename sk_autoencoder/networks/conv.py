@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sk_autoencoder._protocols import Network
 from sk_autoencoder.networks._checks import (
     check_choice,
-    check_fraction,
+    check_dropout,
     check_sizes,
     is_count,
 )
@@ -286,7 +286,7 @@ class ConvNet(Network):
             check_choice("pooling", self.pooling, [*POOLINGS, "global"])
         channels = check_sizes("channels", self.channels, (16, 32))
         check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, (256, 128))
-        check_fraction("dropout", self.dropout)
+        check_dropout(self.dropout)
         if not channels:
             raise ValueError(
                 f"expected at least one stage, got channels={self.channels!r}. Pass "

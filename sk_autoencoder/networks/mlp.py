@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder.networks._checks import check_choice, check_fraction, check_sizes
+from sk_autoencoder.networks._checks import check_choice, check_dropout, check_sizes
 from sk_autoencoder.networks._layers import (
     Dropout,
     check_activation,
@@ -133,7 +133,7 @@ class MLP(Network):
     def _sizes(self, automatic: tuple[int, ...]) -> tuple[int, ...]:
         """Check the parameters and resolve `hidden_layer_sizes`."""
         check_activation(self.activation)
-        check_fraction("dropout", self.dropout)
+        check_dropout(self.dropout)
         if isinstance(self.hidden_layer_sizes, str):
             check_choice("hidden_layer_sizes", self.hidden_layer_sizes, ["auto"])
             return automatic

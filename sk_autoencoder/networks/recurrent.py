@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder.networks._checks import check_choice, check_fraction, is_count
+from sk_autoencoder.networks._checks import check_choice, check_dropout, is_count
 from sk_autoencoder.networks._layers import Dropout, linear
 from sk_autoencoder.networks.series import (
     GATES,
@@ -275,7 +275,7 @@ class RecurrentNet(Network):
                 f"expected an int >= 1, got n_layers={self.n_layers!r}. Pass "
                 "n_layers=1."
             )
-        check_fraction("dropout", self.dropout)
+        check_dropout(self.dropout)
         size = self.hidden_size
         if is_count(size):
             return [int(size)] * int(self.n_layers)  # type: ignore[arg-type]
