@@ -18,7 +18,7 @@ from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
-from sk_autoencoder._utils.threads import threads_for
+from sk_autoencoder._utils.threads import numpy_like_torch, threads_for
 from sk_autoencoder.exceptions import DivergenceError
 
 __all__ = [
@@ -89,7 +89,7 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
     total = 0.0
     every = net.validation_batches(rows)
     work = threads_for(len(rows) * module.n_weights())
-    with torch.no_grad(), work, net.validation_noise():
+    with torch.no_grad(), work, numpy_like_torch(), net.validation_noise():
         for i, (x, _) in enumerate(every):
             raw, _ = module.validation_output(x)
             if i == 0 and plan.is_measured:

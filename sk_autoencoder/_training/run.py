@@ -130,7 +130,8 @@ class TrainingRun:
         self.average.apply()
         self.module.use_generator(net.noise_)
         if self.held_out is not None:
-            self.start_loss, _, _ = self.validate()
+            with numpy_like_torch():  # a noise of the user's own may call it
+                self.start_loss, _, _ = self.validate()
             margin = self.config.fallback_margin
             if margin is not None and self.first_epoch == 0:
                 self.fallback = PCAFallback(

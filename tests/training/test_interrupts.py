@@ -411,7 +411,7 @@ def test_phases_end_in_one_consistent_state(kind):
             if net.best_epoch_ == 0:
                 continue
             _, held_out = net.get_split_datasets(X)
-            loss = net.sample_losses(net.get_iterator(held_out)).mean().item()
+            loss = net.sample_losses(net.validation_batches(held_out)).mean().item()
             recorded = net.history[net.best_epoch_ - 1]["valid_loss"]
             assert loss == pytest.approx(recorded, rel=1e-6), points.where
         assert np.isfinite(fitted.transform(X)).all()
