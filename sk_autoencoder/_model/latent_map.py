@@ -89,8 +89,8 @@ class LatentMap:
         mean: np.ndarray,
         covariance: np.ndarray,
         *,
-        triangular: bool = False,
-        dtype: Any = np.float32,
+        triangular: bool,
+        dtype: Any,
     ) -> "LatentMap":
         """Decorrelate codes of this mean and covariance, each to unit variance.
 
@@ -101,7 +101,7 @@ class LatentMap:
         triangular : bool
             Whether the first j components must depend on the first j alone. Else
             codes move as little as can be.
-        dtype : dtype, default=float32
+        dtype : dtype
             Of the rows whose codes they were.
 
         References
@@ -150,7 +150,7 @@ class LatentMapLayer(Float64Buffers):
     matrix: Tensor
     inverse: Tensor
 
-    def __init__(self, latent_map: LatentMap | None = None) -> None:
+    def __init__(self, latent_map: LatentMap | None) -> None:
         super().__init__()
         self.set_map(latent_map)
 

@@ -17,7 +17,7 @@ __all__ = ["numpy_like_torch", "own_threads", "threads_for"]
 # they work, by a factor of a hundred where another process has the core.
 ONE_THREAD_BELOW = 1e8
 
-# While torch's number of threads is being changed: see `_set_own_threads`.
+# While torch's number of threads is being changed: see `_take_one_thread`.
 _changing = threading.Lock()
 
 
@@ -35,7 +35,7 @@ def threads_for(multiply_adds: float) -> Iterator[None]:
         yield
         return
     try:
-        _set_own_threads(1, default=before)
+        _take_one_thread(before)
         yield
     finally:
         torch.set_num_threads(before)
@@ -51,15 +51,15 @@ def own_threads() -> int:
         return torch.get_num_threads()
 
 
-def _set_own_threads(n_threads: int, *, default: int) -> None:
-    """Set torch's number of threads for the current thread alone.
+def _take_one_thread(default: int) -> None:
+    """Set torch's number of threads to 1 for the current thread alone.
 
     torch keeps a number for each thread, and sets with it a default for threads that
     have none yet. These would keep one thread for good, after the fit that asked for
     it has ended. So another thread sets the default back.
     """
     with _changing:
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(1)
         if threading.active_count() > 1:
             other = threading.Thread(target=torch.set_num_threads, args=(default,))
             other.start()

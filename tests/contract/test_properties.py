@@ -361,7 +361,9 @@ def latent_maps(draw, kind):
         return LatentMap.ordering(np.array(order)), k
     mean, covariance = draw(moments_of_codes(k))
     triangular = kind == "triangular"
-    return LatentMap.whitening(mean, covariance, triangular=triangular), k
+    return LatentMap.whitening(
+        mean, covariance, triangular=triangular, dtype=np.float32
+    ), k
 
 
 @st.composite
@@ -404,7 +406,9 @@ def test_a_latent_map_and_its_inverse_leave_codes_as_they_are(kind, data):
 @given(st.data(), st.integers(1, 5), st.booleans())
 def test_whitening_makes_the_covariance_the_identity(data, k, triangular):
     mean, covariance = data.draw(moments_of_codes(k))
-    latent_map = LatentMap.whitening(mean, covariance, triangular=triangular)
+    latent_map = LatentMap.whitening(
+        mean, covariance, triangular=triangular, dtype=np.float32
+    )
     white = latent_map.matrix.T @ covariance @ latent_map.matrix
     np.testing.assert_allclose(white, np.eye(k), 0, 1e-11)
     if triangular:  # component j depends on the first j codes alone

@@ -364,7 +364,7 @@ def test_a_whitening_frame_and_its_inverse(triangular):
     codes = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4))
     covariance = np.cov(codes.T)
     latent_map = LatentMap.whitening(
-        codes.mean(axis=0), covariance, triangular=triangular
+        codes.mean(axis=0), covariance, triangular=triangular, dtype=np.float32
     )
     white = (codes - latent_map.offset) @ latent_map.matrix
     np.testing.assert_allclose(np.cov(white.T), np.eye(4), atol=1e-12)

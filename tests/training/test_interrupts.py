@@ -70,7 +70,7 @@ class Points:
     # They hold a lock for a few calls. Python looks for signals behind the call that
     # takes a lock, when the block is entered, and not before the call that gives it
     # back; a trace function may raise there, and the lock would stay for good.
-    LOCKED = {"limit", "release", "_apply", "own_threads", "_set_own_threads"}
+    LOCKED = {"limit", "release", "_apply", "own_threads", "_take_one_thread"}
     STEP = FlatAdam.step.__code__
 
     def __init__(self, at=None, error=KeyboardInterrupt):
