@@ -410,8 +410,8 @@ def test_an_interrupt_is_meant_for_all_of_the_fit():
     def noise(batch, generator):
         if len(batch) == 32:  # of training: validation has 24 samples
             calls.append(batch.shape[1])
-        if calls.count(SIZES[0]) == 10:
-            raise KeyboardInterrupt
+            if calls.count(SIZES[0]) == 10:
+                raise KeyboardInterrupt
         return batch
 
     estimator = make(DenoisingAutoEncoderTransformer, noise=noise, batch_size=32)
