@@ -97,6 +97,10 @@ class ColumnGroup(Float64Buffers):
         """Turn cells into inputs that are around 0."""
         return self.inputs(x)
 
+    def passed(self, x: Tensor) -> Tensor:
+        """Turn cells into what stands beside hidden features."""
+        return self.inputs(x)
+
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each cell (n, c), 0 where it is missing; not yet weighted."""
         raise NotImplementedError

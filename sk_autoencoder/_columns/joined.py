@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sk_autoencoder._columns.base import ColumnGroup
 from sk_autoencoder._columns.categories import BinaryColumns, OneHotColumns
+from sk_autoencoder._columns.coded import CodedNumbers
 from sk_autoencoder._columns.codes import RandomCodeColumn
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, LossFunction
@@ -360,7 +361,7 @@ def least_size(table: Table) -> int:
 def _group_class(column: Any) -> type[ColumnGroup]:
     """Return the class of the group that a column which varies belongs to."""
     if isinstance(column, NumberColumn):
-        return Numbers
+        return CodedNumbers if column.others else Numbers
     if len(column.levels) == 2:
         return BinaryColumns
     return OneHotColumns if len(column.levels) <= MOST_ONE_HOTS else RandomCodeColumn

@@ -41,6 +41,10 @@ class NumberColumn:
         Of y on the rows seen; 0 for a constant column.
     is_binary : bool
         Whether y are two values with a distance of 1, which networks see as they are.
+    codings : tuple of str
+        Names of several codings; y is the first. Empty where there is one.
+    others : tuple of NumberColumn
+        The column in the other codings.
     """
 
     name: Any
@@ -53,6 +57,8 @@ class NumberColumn:
     knots: np.ndarray | None
     variance: float
     is_binary: bool = False
+    codings: tuple[str, ...] = ()
+    others: tuple["NumberColumn", ...] = ()
 
     @classmethod
     def of(
@@ -64,11 +70,13 @@ class NumberColumn:
         ----------
         column : ColumnData
         scaling : {"none", "standard", "minmax", "rank_gauss"}
-            "none" is centered only.
+            "none" is centered only. Several may be joined by "+".
         keeps_binary : bool
             Whether two values, such as 0 and 1, are measured in their distance where
             other numbers are standardized or ranked.
         """
+        scaling, *others = scaling.split("+")
+        codings = (scaling, *others)
         seen = column.values[~column.missing].astype(np.float64)
         _refuse_infinity(column.name, seen)
         low, high = float(seen.min()), float(seen.max())
@@ -91,6 +99,7 @@ class NumberColumn:
             units = {"none": 1.0, "minmax": np.subtract(high, low)}
             unit = 1.0 if constant else float(units.get(scaling, spread))
             variance = 0.0 if constant else float(np.square(spread / unit))
+        has_others = bool(others) and not (constant or is_binary)
         return cls(
             column.name,
             low,
@@ -102,12 +111,31 @@ class NumberColumn:
             knots,
             variance,
             is_binary and not constant,
+            codings if has_others else (),
+            tuple(cls.of(column, name) for name in others) if has_others else (),
         )
 
     @property
     def is_constant(self) -> bool:
         """Whether all values seen were the same."""
         return self.variance == 0
+
+    def recodings(self) -> list[np.ndarray]:
+        """Return y and the other codings at some values, (2, n_knots) for each.
+
+        Between them are lines.
+        """
+        found = []
+        for other in self.others:
+            knots = other.knots if self.knots is None else self.knots
+            if knots is None:
+                # A line, and far beyond what was seen.
+                wide = 10 * (self.high - self.low)
+                values = np.array([self.low - wide, self.high + wide])
+            else:
+                values = knots[0]
+            found.append(np.stack([self.scaled(values), other.scaled(values)]))
+        return found
 
     def to_network(self, scaling: str) -> tuple[float, float]:
         """Return factor and shift from y to the units that a scaling makes.

@@ -1,12 +1,13 @@
 """The columns themselves, beside hidden features."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sk_autoencoder._columns.base import ColumnGroup
+from sk_autoencoder._columns.coded import CodedNumbers
 from sk_autoencoder._columns.codes import RandomCodeColumn
 from sk_autoencoder._columns.joined import MOST_ONE_HOTS, JoinedColumns
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
@@ -21,8 +22,9 @@ __all__ = ["PassedColumns", "passed_names"]
 class PassedColumns(Float64Buffers):
     """Turns samples into columns for a linear model, in the order of their features.
 
-    A number is in the units of `numeric_scaling`, around 0; one of two values keeps
-    them, so that one-hots and flags stay 0 and 1. A category is a one-hot, or the code
+    A number is in the units of `numeric_scaling`, around 0, several codings of it
+    beside each other; one of two values keeps its units, so that one-hots and flags
+    stay 0 and 1. A category is a one-hot, or the code
     of its level where it has many. A missing cell is 0. Which cells are missing comes
     last, a flag for each of some features.
 
@@ -56,19 +58,17 @@ class PassedColumns(Float64Buffers):
         indicators: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        numbers, levels, codes = _by_kind(columns, table)
+        numbers, levels = _by_kind(columns, table)
         self.set_units(columns, table, scaling=scaling)
-        self._code_columns = codes
         positions = {
             "number_index": numbers,
             "level_index": [i for i, _ in levels],
             "level": [number for _, number in levels],
             "indicator_index": list(indicators),
         }
-        coded: list[Any] = [table.columns[i] for i in codes] if table else []
-        widths = [RandomCodeColumn.width_of(column) for column in coded]
         features = numbers + positions["level_index"]
-        features += np.repeat(codes, widths).tolist()
+        for group in _coded_groups(columns):
+            features += group.column_indices().tolist()
         positions["order"] = [
             *np.argsort(features, kind="stable").tolist(),
             *range(len(features), len(features) + len(indicators)),
@@ -85,7 +85,9 @@ class PassedColumns(Float64Buffers):
             origins, units = columns.statistics.mean, columns.scale.unit
             shift = np.where(is_kept, 0.0, origins)
         else:
-            numbers = [c for c in table.columns if isinstance(c, NumberColumn)]
+            numbers = [
+                c for c in table.columns if isinstance(c, NumberColumn) and not c.others
+            ]
             # What is not scaled at all has one unit, as in the score.
             variances = [c.variance for c in numbers if scaling == "none"]
             unit = np.sqrt(np.mean(variances)) if any(variances) else 1.0
@@ -103,13 +105,7 @@ class PassedColumns(Float64Buffers):
             numbers.masked_fill_(numbers.isnan(), 0.0),
             (X[:, self.level_index] == self.level).to(X),
         ]
-        if isinstance(columns, JoinedColumns):
-            groups = {
-                int(group.index[0]): group
-                for group in columns.groups
-                if isinstance(group, RandomCodeColumn)
-            }
-            parts += [groups[i].inputs(groups[i].of(X)) for i in self._code_columns]
+        parts += [group.passed(group.of(X)) for group in _coded_groups(columns)]
         parts.append(X[:, self.indicator_index].isnan().to(X))
         return torch.cat(parts, dim=1)[:, self.order]
 
@@ -140,28 +136,36 @@ def passed_names(
 def _endings(column: object) -> Iterator[str]:
     """Return what tells the columns of a feature from each other."""
     if isinstance(column, NumberColumn):
-        yield ""
+        yield from (f"_{coding}" for coding in column.codings)
+        if not column.codings:
+            yield ""
     elif isinstance(column, CategoryColumn) and _is_coded(column):
         yield from (f"_code{i}" for i in range(RandomCodeColumn.width_of(column)))
     elif isinstance(column, CategoryColumn):
         yield from (f"_{column.levels[i]}" for i in _levels_of(column))
 
 
+def _coded_groups(columns: Columns) -> list[ColumnGroup]:
+    """Return the groups that know best how their columns are given to a model."""
+    if not isinstance(columns, JoinedColumns):
+        return []
+    kinds = (CodedNumbers, RandomCodeColumn)
+    return [group for group in columns.groups if isinstance(group, kinds)]
+
+
 def _by_kind(
     columns: Columns, table: Table | None
-) -> tuple[list[int], list[tuple[int, int]], list[int]]:
-    """Return features of numbers, features with their levels, and those of codes."""
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Return features of numbers in one coding, and features with their levels."""
     if table is None:
-        return list(range(columns.n_inputs)), [], []
-    numbers, levels, codes = [], [], []
+        return list(range(columns.n_inputs)), []
+    numbers, levels = [], []
     for i, column in enumerate(table.columns):
-        if isinstance(column, NumberColumn):
+        if isinstance(column, NumberColumn) and not column.others:
             numbers.append(i)
-        elif isinstance(column, CategoryColumn) and _is_coded(column):
-            codes.append(i)
-        elif isinstance(column, CategoryColumn):
+        elif isinstance(column, CategoryColumn) and not _is_coded(column):
             levels += [(i, number) for number in _levels_of(column)]
-    return numbers, levels, codes
+    return numbers, levels
 
 
 def _is_coded(column: CategoryColumn) -> bool:

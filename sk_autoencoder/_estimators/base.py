@@ -3,7 +3,7 @@
 import copy
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -121,7 +121,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
 
     n_components: float | None
     network: Network | None
-    numeric_scaling: str
+    numeric_scaling: str | Sequence[str]
     categorical_features: Any
     allow_missing: bool
     handle_unknown: str
@@ -187,7 +187,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
 
     def _table_scaling(self) -> str:
         """Return the scaling of a table's numbers; "auto" may depend on its columns."""
-        return self.numeric_scaling
+        return str(self.numeric_scaling)
 
     def _keeps_binary(self) -> bool:
         """Whether numbers of two values keep their units beside standardized ones."""
@@ -337,6 +337,7 @@ class BaseAutoEncoder(FittedMethods, Saveable, ABC):
             named
             or self.allow_missing
             or self.numeric_scaling == "rank_gauss"
+            or not isinstance(self.numeric_scaling, str)
             or self.column_weights is not None
             or (is_frame(X) and has_categories(X))
         )

@@ -16,7 +16,7 @@ from sk_autoencoder._columns import Table, passed_names
 from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.passthrough import MOST_BLOCK_COLUMNS
-from sk_autoencoder._fitting.settings import likelihood_of
+from sk_autoencoder._fitting.settings import likelihood_of, table_scaling_of
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES, group_numbers
 from sk_autoencoder._protocols import Network
@@ -114,8 +114,8 @@ default="auto"
         "none" those of X. PCA is still fitted by squared error; it is compared by this
         loss. `score` remains the explained variance. Huber's loss and your own are for
         arrays of numbers, not for tables with categories or missing cells.
-    numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
-default="auto"
+    numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"} or tuple of \
+these, default="auto"
         Units in which errors of numbers are measured. The input of the network is
         standardized in any case, except for a `UserNetwork` with `init="random"`.
         "none" keeps the proportions of the units of X, as PCA does; "standard" measures
@@ -124,7 +124,10 @@ default="auto"
         "standard" for tables with categories and for `features="hidden"` or
         "reconstruction". With these two, "standard" and "rank_gauss" measure columns of
         two values in their range, at the input of the network too: one-hots and flags
-        stay 0 and 1, however rare.
+        stay 0 and 1, however rare. A tuple, for `features="hidden"` only, gives each
+        number in several codings beside each other, the first of which
+        `inverse_transform` decodes. ("standard", "rank_gauss") is what "auto" means for
+        hidden features of a table with categories, missing cells or `column_weights`.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns that hold categories: names, positions or a boolean mask. "from_dtype"
         takes the columns of a frame whose dtype is categorical, string or boolean. None
@@ -330,6 +333,7 @@ default="adamw"
         "feature_groups": [list, tuple, None],
         "features": [StrOptions({"bottleneck", "hidden", "reconstruction"})],
         "layers": ["array-like", None],
+        "numeric_scaling": [*PARAMETER_CONSTRAINTS["numeric_scaling"], tuple, list],
         "passthrough": ["boolean"],
         "ordered": ["boolean"],
         "init": [StrOptions({"auto", "pca", "random"})],
@@ -351,7 +355,7 @@ default="adamw"
         batch_norm: bool = False,
         network: Network | None = None,
         loss: str | Callable[..., Any] = "auto",
-        numeric_scaling: str = "auto",
+        numeric_scaling: str | Sequence[str] = "auto",
         categorical_features: Any = "from_dtype",
         allow_missing: bool = False,
         handle_unknown: str = "ignore",
@@ -432,12 +436,29 @@ default="adamw"
         return likelihood_of(self.loss)
 
     def _table_scaling(self) -> str:
-        is_stacked = self.features != "bottleneck"
-        is_auto = self.numeric_scaling == "auto"
-        return "standard" if is_stacked and is_auto else self.numeric_scaling
+        return table_scaling_of(self.numeric_scaling, self.features)
 
     def _keeps_binary(self) -> bool:
         return self.features != "bottleneck"
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        given = self.numeric_scaling
+        if isinstance(given, str):
+            return
+        known = {"none", "standard", "minmax", "rank_gauss"}
+        if not given or len(set(given)) < len(given) or not set(given) <= known:
+            raise ValueError(
+                "expected at least one of 'none', 'standard', 'minmax' and "
+                f"'rank_gauss', and none twice, got numeric_scaling={given!r}. Pass "
+                "e.g. ('standard', 'rank_gauss')."
+            )
+        if self.features != "hidden":
+            raise ValueError(
+                "expected features='hidden' for several codings of numbers, got "
+                f"features={self.features!r} and numeric_scaling={given!r}. Pass one "
+                "scaling, or features='hidden'."
+            )
 
     def _training_rows(
         self, X: Any, before: FittedModel | None, *, is_pass: bool = False

@@ -31,7 +31,7 @@ from sk_autoencoder._fitting.recipe import (
     automatic_epochs,
     optimizer_settings,
 )
-from sk_autoencoder._fitting.settings import FitSettings
+from sk_autoencoder._fitting.settings import FitSettings, table_scaling_of
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._training.callbacks import EpochBar
 from sk_autoencoder._training.config import Patience, TrainingConfig
@@ -93,10 +93,14 @@ def resolve_parameters(
         most = width if more_to_come else min(shape[0], width)
         n_components = _resolve_components(settings.n_components, most, before)
     given = settings.is_as_given if before is None else before.as_given
-    scaling = settings.numeric_scaling
-    if scaling == "auto":
+    scaling = table_scaling_of(settings.numeric_scaling, settings.features)
+    if settings.numeric_scaling == "auto" and before is not None:
+        scaling = before.scaling
+    elif settings.numeric_scaling == "auto" and table is None and stacked:
+        scaling = "standard"
+    elif scaling == "auto":
         mixed = given and table is not None and table.has_categories
-        scaling = "standard" if stacked or mixed else "none"
+        scaling = "standard" if mixed else "none"
     device = resolve_device(settings.device)
     plan = Plan(
         network=network,

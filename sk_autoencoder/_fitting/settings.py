@@ -12,7 +12,13 @@ from sk_autoencoder._columns import LossFunction
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder.networks import MLP, UserNetwork
 
-__all__ = ["TABLE_PARAMETERS", "FitSettings", "OptimizerParameter", "likelihood_of"]
+__all__ = [
+    "TABLE_PARAMETERS",
+    "FitSettings",
+    "OptimizerParameter",
+    "likelihood_of",
+    "table_scaling_of",
+]
 
 OptimizerParameter = str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
 
@@ -60,7 +66,7 @@ class FitSettings:
     activation : str or torch.nn.Module
     dropout : float
     batch_norm : bool
-    numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}
+    numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"} or tuple
         Units in which errors of numbers are measured.
     categorical_features : "from_dtype", array-like or None
         Which columns hold categories.
@@ -107,7 +113,7 @@ class FitSettings:
     activation: str | torch.nn.Module
     dropout: float
     batch_norm: bool
-    numeric_scaling: str
+    numeric_scaling: str | Sequence[str]
     categorical_features: Any
     allow_missing: bool
     column_weights: Any
@@ -206,6 +212,20 @@ class FitSettings:
     def is_as_given(self) -> bool:
         """Whether modules of the user's own are the whole model."""
         return isinstance(self.network, UserNetwork) and not self.starts_from_pca
+
+
+def table_scaling_of(numeric_scaling: str | Sequence[str], features: str) -> str:
+    """Return the scaling of a table's numbers that a parameter means; see `Table`.
+
+    "auto" that depends on the columns is left. Numbers that are standardized and ranked
+    beside each other pay for hidden features, where a linear model follows
+    (docs/development/decisions/0028-two-codings-of-a-number.md).
+    """
+    if not isinstance(numeric_scaling, str):
+        return "+".join(numeric_scaling)
+    if numeric_scaling == "auto" and features != "bottleneck":
+        return "standard+rank_gauss" if features == "hidden" else "standard"
+    return numeric_scaling
 
 
 def likelihood_of(loss: str | LossFunction) -> str:

@@ -118,7 +118,7 @@ ADDED: dict[str, dict[str, Any]] = {
     # The history had no bound.
     "Net": {"n_dropped": 0},
     # Columns of two values were standardized as all others.
-    "NumberColumn": {"is_binary": False},
+    "NumberColumn": {"codings": (), "is_binary": False, "others": ()},
     # A user's own network was standardized inside whatever its start.
     "Plan": {
         "block_variances": None,

@@ -119,7 +119,12 @@ def _check_plan(plan: Plan, arrays: Mapping[str, Any]) -> None:
         "minmax",
         *["rank_gauss"] * (plan.table is not None),
     )
-    need(plan.scaling in scalings, f"a scaling {shortened(plan.scaling)}")
+    codings = plan.scaling.split("+")
+    need(
+        set(codings) <= set(scalings)
+        and (len(codings) == 1 or (plan.table is not None and plan.stacked)),
+        f"a scaling {shortened(plan.scaling)}",
+    )
     need(
         plan.given_outputs is None
         or (
@@ -276,6 +281,14 @@ def _check_numbers(column: NumberColumn) -> None:
         knots is None or (knots.size > 0 and (np.diff(knots) >= 0).all()),
         f"knots of {name} that do not rise",
     )
+    others = column.others
+    need(
+        len(column.codings) == (1 + len(others) if others else 0)
+        and not any(other.others or other.is_constant for other in others),
+        f"codings of {name} that are not there",
+    )
+    for other in others:
+        _check_numbers(other)
 
 
 def _check_categories(column: CategoryColumn) -> None:
