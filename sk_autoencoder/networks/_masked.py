@@ -233,9 +233,9 @@ class _Bumps(nn.Module):
     Parameters
     ----------
     columns : sequence of LevelColumn
-    weights : Tensor of shape (n_numbers, n_functions, width)
     functions : sequence of ndarray of shape (n_bins, n_functions)
         Of each number.
+    weights : Tensor of shape (n_numbers, n_functions, width)
     """
 
     functions: Tensor
