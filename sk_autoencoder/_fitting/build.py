@@ -225,8 +225,9 @@ def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> NestedModule:
     k, columns = plan.n_components, module.columns
     _, network = _build_networks(plan, columns, n_encoder_outputs=k, n_components=2 * k)
     decoder = NestedDecoder(network, link=columns.link, n_components=k)
-    module.prefixes = decoder.to(columns.mean.device)
+    decoder.to(columns.mean.device)
     _set_prefix_axes(plan, module, decoder)
+    module.prefixes = decoder  # last: an interrupt leaves none that is half made
     return NestedModule(module, decoder)
 
 

@@ -393,8 +393,13 @@ class AutoEncoderNet(NeuralNet):
                 module.per_sample_loss(module.validation_output(x), target)
                 for x, target in batches
             ]
-        n_draws = batches.n_draws if isinstance(batches, Batches) else 1
+        n_draws = self.n_validation_draws(batches)
         return torch.cat(losses).view(n_draws, -1).mean(dim=0)
+
+    @staticmethod
+    def n_validation_draws(batches: Any) -> int:
+        """Return how many times each of the samples comes in batches."""
+        return batches.n_draws if isinstance(batches, Batches) else 1
 
     def validation_batches(self, valid: Dataset[Any]) -> Any:
         """Return batches of the samples on which the states of a run are compared."""

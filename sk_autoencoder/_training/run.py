@@ -356,6 +356,7 @@ class TrainingRun:
                 if self._joins_densities:
                     losses.append(module.per_sample_loss(output, target))
         loss, mean_terms, n_samples = means.means()
+        n_samples //= self.net.n_validation_draws(self.held_out)
         if losses:
             loss = self._joined_loss(torch.cat(losses))
         return loss, mean_terms, n_samples

@@ -31,13 +31,15 @@ class Float64Buffers(nn.Module):
     def write(self, name: str, value: np.ndarray) -> None:
         """Set a buffer from a float64 array; made, or made anew, if it does not fit."""
         # A copy: what torch is given must be in C order and not read-only.
-        self.exact[name] = np.array(value, dtype=np.float64, order="C")
+        exact = np.array(value, dtype=np.float64, order="C")
         buffer: Tensor | None = getattr(self, name, None)
-        rounded = torch.from_numpy(self.exact[name])
+        rounded = torch.from_numpy(exact)
         if buffer is None or buffer.shape != rounded.shape:
             self.register_buffer(name, rounded.to(self._like))
         else:
             buffer.copy_(rounded)
+        # Last: an interrupt in between leaves a buffer that is used as it is.
+        self.exact[name] = exact
 
     def get_tensor(self, name: str, dtype: torch.dtype) -> Tensor:
         """Return a buffer in a dtype, as precisely as it is known."""

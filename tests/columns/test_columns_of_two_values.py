@@ -56,7 +56,15 @@ def test_networks_see_and_repair_two_values_in_their_units(features, scaling):
     )
 
 
-@pytest.mark.parametrize("scaling", ["auto", "standard", "rank_gauss"])
+def test_flags_of_a_table_keep_two_values_beside_numbers_in_two_codings():
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    frame["f"] = pd.Categorical(rng.choice(list("xyz"), 400))
+    table = stack().fit(frame)._plan.table
+    units = [column.unit for column in table.columns if column.name in "ac"]
+    assert units == [1.0, 2000.0]
+
+
+@pytest.mark.parametrize("scaling", ["standard", "rank_gauss"])
 def test_numbers_of_a_table_keep_two_values(scaling):
     frame = pd.DataFrame(X, columns=list("abcde"))
     frame["f"] = pd.Categorical(rng.choice(list("xyz"), 400))

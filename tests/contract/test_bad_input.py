@@ -150,6 +150,7 @@ ONLY_SOME = {
     "noise": ["pepper", 3],
     "noise_level": [-0.1, 1.5],
     "features": ["all"],
+    "passthrough": ["yes"],
     "noise_schedule": [0.0, "linear"],
     "feature_groups": ["all", [[0, 0]], [[99]]],
     "layers": [[0], [9], [], 1],

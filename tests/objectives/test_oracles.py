@@ -262,8 +262,14 @@ def test_a_callable_noise_sees_rows_in_the_callers_units():
         seen.append(batch.clone())
         return batch.zero_()  # writing into the batch must not reach the target
 
+    # From a random start no batch is corrupted but those of training.
     reducer = DenoisingAutoEncoderTransformer(
-        2, noise=noise, max_epochs=1, early_stopping=False, random_state=0
+        2,
+        init="random",
+        noise=noise,
+        max_epochs=1,
+        early_stopping=False,
+        random_state=0,
     ).fit(X)
     rows = torch.cat(seen).double().numpy()
     order = np.argsort(rows[:, 0])
