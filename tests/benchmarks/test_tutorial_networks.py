@@ -20,7 +20,7 @@ EPOCHS = {
 
 @pytest.fixture
 def bench():
-    return importlib.import_module("bench_user_network")
+    return importlib.import_module("benchmarks.images.user_network")
 
 
 def on_digits(bench, name):
