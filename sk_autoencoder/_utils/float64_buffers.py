@@ -43,11 +43,18 @@ class Float64Buffers(nn.Module):
 
     def get_tensor(self, name: str, dtype: torch.dtype) -> Tensor:
         """Return a buffer in a dtype, as precisely as it is known."""
-        buffer: Tensor = getattr(self, name)
+        buffer = self._buffer(name)
         if buffer.dtype == dtype:
             return buffer
         exact = torch.from_numpy(self.get_array(name, np.dtype(np.float64)))
         return exact.to(buffer.device, dtype)
+
+    def _buffer(self, name: str) -> Tensor:
+        # Not getattr, which looks elsewhere first: for a single row that takes as long
+        # as a layer. torch 2.4 to 2.13 keep buffers here.
+        buffer = self._buffers[name]
+        assert buffer is not None
+        return buffer
 
     def get_array(self, name: str, dtype: np.dtype) -> np.ndarray:
         """Return a buffer as an array likewise; not to be written to.
@@ -55,7 +62,7 @@ class Float64Buffers(nn.Module):
         One that was changed since by other means, such as `load_state_dict`, counts as
         it is.
         """
-        buffer: Tensor = getattr(self, name)
+        buffer = self._buffer(name)
         array = buffer.numpy() if buffer.device.type == "cpu" else buffer.cpu().numpy()
         if array.dtype == dtype:
             return array
