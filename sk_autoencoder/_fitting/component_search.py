@@ -1,11 +1,13 @@
 """The fewest components that explain a fraction of the variance in validation."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import build_net
@@ -23,7 +25,7 @@ from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.variance import explained_variance, variance_fractions
 
-__all__ = ["fit_fewest"]
+__all__ = ["explained_by", "fit_fewest"]
 
 Fit = tuple[Plan, AutoEncoderNet, LatentMoments]
 
@@ -82,7 +84,7 @@ def fit_fewest(
         sized = with_pca_loss(sized, net, rows)
         write_plan(net, sized)
         moments = train(net, sized, rows, interrupts=interrupts)
-        explained = explained_in_validation(net, rows)
+        explained = _explained_in_validation(net, rows)
         if explained >= fraction or size == most:
             kept, enough = (sized, net, moments), size
             if explained < fraction:
@@ -120,29 +122,37 @@ def _next_size(
     return min(max(guess, low + margin), high - margin)
 
 
-def explained_in_validation(
-    net: AutoEncoderNet, rows: RowDataset, *, every: bool = False
-) -> float:
-    """Compute the explained variance in validation, in the units of the score.
+def explained_by(module: Any, outputs: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """Compute the explained variance of samples, in the units of the score.
 
-    Of all rows, where there are no validation samples, or `every` one is asked for.
+    Parameters
+    ----------
+    module : AutoEncoderModule
+    outputs : iterable of (raw, x)
+        What the decoder gives, and the centered rows that it is for.
     """
-    _, held_out = (rows, None) if every else net.get_split_datasets(rows)
-    module, columns = net.module_, net.module_.columns
+    columns = module.columns
     error = total = 0.0
     with torch.inference_mode():
-        for x, _ in net.get_iterator(rows if held_out is None else held_out):
-            raw = module.decoder(module.network_code(x))
+        for raw, x in outputs:
             lost = columns.errors(raw, x) / columns.loss_scale
             error += lost.double().square().sum().item()
-            total += (
-                (columns.centered_targets(x) / columns.loss_scale)
-                .double()
-                .square()
-                .sum()
-                .item()
-            )
+            target = columns.centered_targets(x) / columns.loss_scale
+            total += target.double().square().sum().item()
     return float(explained_variance(error, total))
+
+
+def _explained_in_validation(net: AutoEncoderNet, rows: RowDataset) -> float:
+    """Return what clean validation samples are explained to; all where there are none.
+
+    A fraction of the variance means what it means for PCA, of a denoiser too.
+    """
+    module = net.module_
+    _, held_out = net.get_split_datasets(rows)
+    every = net.get_iterator(rows if held_out is None else held_out)
+    return explained_by(
+        module, ((module.decoder(module.network_code(x)), x) for x, _ in every)
+    )
 
 
 def _warn(fraction: float, explained: float, most: int) -> None:

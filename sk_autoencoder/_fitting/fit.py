@@ -181,8 +181,6 @@ class Fitting:
         if self.is_pass:
             for net in fitted.nets:
                 net.drop_history(HISTORY_OF_PASSES)
-        if self.plan.passthrough:
-            return replace(fitted, plan=with_block(fitted.plan, self.net, self.rows))
         return _whitened(fitted, self.rows) if self.plan.whiten else fitted
 
     def _trained(self) -> FittedModel:
@@ -200,6 +198,9 @@ class Fitting:
                 interrupts=self.interrupts,
                 is_pass=self.is_pass,
             )
+        if plan.passthrough:  # by these samples alone, also in a pass over some of many
+            plan = with_block(plan, net, self.rows, moments)
+            moments = moments.without_products()
         if before is None:
             return FittedModel(plan, net, moments, pretrained=pretrained)
         errors = None

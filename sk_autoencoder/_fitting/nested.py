@@ -75,10 +75,12 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
     if held_out is None or net.config.fallback_margin is None:
         return
     module, gains = net.module_, []
+    every = net.validation_batches(held_out)
+    n_draws = net.n_validation_draws(every)
     prefixes.eval()
-    with torch.inference_mode():
-        for x, _ in net.get_iterator(held_out):
-            code = module.network_code(x)
+    with torch.inference_mode(), net.validation_noise():
+        for x, _ in every:
+            code, _ = _validation_code(module, x)
             parts = [code[:, :j] for j in range(1, code.shape[1])]
             each = [
                 module.columns.per_sample_loss(prefixes.linear(part), x)
@@ -87,11 +89,14 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
             ]
             gains.append(torch.stack(each))
     for j, gain in enumerate(torch.cat(gains, dim=1)):
+        gain = gain.view(n_draws, -1).mean(dim=0)
         prefixes.gate[j] = float(beyond_chance(gain, net.config.fallback_margin))
 
 
 def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:
     """Whether any prefix of the validation samples' codes is worse than PCA's.
+
+    A denoiser's are of corrupted samples, as in the comparison of the whole codes.
 
     As a rule it is not: what a network adds to principal scores is little beside them,
     so that decoded by PCA alone they are as good as PCA's. False where there are no
@@ -103,11 +108,13 @@ def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:
     module: Any = net.module_
     own: Any = 0.0
     pca: Any = 0.0
-    with torch.inference_mode(), threads_for(len(held_out) * module.n_weights()):
-        for x, _ in net.get_iterator(held_out):
-            raws = _prefixes(module, module.network_code(x))
+    work = threads_for(len(held_out) * module.n_weights())
+    with torch.inference_mode(), work, net.validation_noise():
+        for x, _ in net.validation_batches(held_out):
+            code, inputs = _validation_code(module, x)
+            raws = _prefixes(module, code)
             own = own + _losses(module, raws, x)
-            scores = module.encoder.linear(module.columns.encode(x))
+            scores = module.encoder.linear(inputs)
             raws = [
                 module.decoder.linear(scores[:, :j])
                 for j in range(1, scores.shape[1] + 1)
@@ -115,6 +122,12 @@ def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:
             pca = pca + _losses(module, raws, x)
     # A loss of the user's own may be below zero.
     return bool(np.any(own > pca + TOLERANCE * np.abs(pca)))
+
+
+def _validation_code(module: AutoEncoderModule, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return codes of samples as states are compared on them, and the inputs."""
+    inputs = module.objective.validation_inputs(x, module.columns, module.generator)
+    return module.objective.mode(module.encoder(inputs)), inputs
 
 
 def stay_pca(

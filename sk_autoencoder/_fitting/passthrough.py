@@ -22,7 +22,9 @@ __all__ = ["MOST_BLOCK_COLUMNS", "with_block"]
 MOST_BLOCK_COLUMNS = 128
 
 
-def with_block(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
+def with_block(
+    plan: Plan, net: AutoEncoderNet, rows: RowDataset, moments: LatentMoments
+) -> Plan:
     """Reduce the activations to a block that varies as much as the columns beside it.
 
     Parameters
@@ -33,11 +35,12 @@ def with_block(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
         Of the plan, trained; its module takes up the block.
     rows : RowDataset
         That were trained on.
+    moments : LatentMoments
+        Of their codes, with the full covariance.
     """
     module: Any = net.module_
     every = net.get_iterator(rows, training=False)
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
-        moments = LatentMoments.of(module, every, full_covariance=True)
         variance = _variance_of_passed(module, every)
     shown = np.arange(plan.n_components)
     if plan.output_index is not None:

@@ -5,11 +5,10 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from sk_autoencoder._fitting.build import build_net
-from sk_autoencoder._fitting.component_search import explained_in_validation
+from sk_autoencoder._fitting.component_search import explained_by
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._fitting.plan import Plan
@@ -93,25 +92,26 @@ def _score(plan: Plan, net: AutoEncoderNet, X: Any) -> float:
 
     The measure is what its class promises: the evidence lower bound for the variational
     autoencoder, else explained variance, or the negative loss where that is no squared
-    error.
+    error; of a denoiser after corruption, by the same draws for every net.
     """
     rows = RowDataset(X, mean=plan.center, device=net.device)
     module: Any = net.module_
     module.eval()
-    if not plan.objective.is_variational and not _by_loss(plan):
-        return explained_in_validation(net, rows, every=True)
-    noise = balanced_draws(BOUND_DRAWS, plan.n_components, plan.seeds.score)
-    scores = []
-    with torch.inference_mode():
-        for x, _ in net.get_iterator(rows):
-            if plan.objective.is_variational:
-                found = log_density(module, x, noise, None, bound=True)
-            else:
-                found = -module.columns.per_sample_loss(
-                    module.decoder(module.network_code(x)), x
-                )
-            scores.append(found.double().cpu().numpy())
-    return float(np.concatenate(scores).mean())
+    if plan.objective.is_variational:
+        noise = balanced_draws(BOUND_DRAWS, plan.n_components, plan.seeds.score)
+        with torch.inference_mode():
+            bounds = [
+                log_density(module, x, noise, None, bound=True)
+                for x, _ in net.get_iterator(rows)
+            ]
+        return torch.cat(bounds).double().mean().item()
+    every = net.validation_batches(rows)
+    outputs = ((module.validation_output(x)[0], x) for x, _ in every)
+    with net.validation_noise(), torch.inference_mode():
+        if not _by_loss(plan):
+            return explained_by(module, outputs)
+        losses = [module.columns.per_sample_loss(raw, x) for raw, x in outputs]
+    return -torch.cat(losses).double().mean().item()
 
 
 def _by_loss(plan: Plan) -> bool:

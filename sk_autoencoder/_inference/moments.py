@@ -108,6 +108,10 @@ class LatentMoments:
         assert found is not None
         return replace(found, error=self.error, total=self.total)
 
+    def without_products(self) -> "LatentMoments":
+        """Return these moments without the products of different components."""
+        return replace(self, scatter=np.diagonal(self.scatter).copy())
+
     def joined(self, other: "LatentMoments") -> "LatentMoments":
         """Return the moments of both sets of rows together.
 

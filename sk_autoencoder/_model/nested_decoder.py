@@ -125,8 +125,12 @@ class NestedModule(TrainableModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run centered rows through; return raw rows and the prefixes' lengths."""
+        trained = self._trained[0]
+        objective, columns = trained.objective, trained.columns
+        prepare = objective.corrupt if self.training else objective.validation_inputs
         with torch.no_grad():
-            code = self._trained[0].network_code(x)
+            inputs = prepare(x, columns, self.generator)
+            code = objective.mode(trained.encoder(inputs))
         lengths = torch.randint(
             1,
             code.shape[1],

@@ -127,6 +127,9 @@ class Batches:
     n_drawn : int or None
         Rows of a pass in a random order; those beyond `indices`, of which there are at
         least half as many, come twice. None is each row once.
+
+    Attributes
+    ----------
     n_draws : int
         How many times all of them come, one time after the other.
     """
@@ -138,12 +141,11 @@ class Batches:
         batch_size: int,
         generator: torch.Generator | None = None,
         n_drawn: int | None = None,
-        n_draws: int = 1,
     ) -> None:
         self.rows, self.indices = rows, indices
         self.batch_size, self.generator = batch_size, generator
         self.n_drawn = len(indices) if n_drawn is None else n_drawn
-        self.n_draws = n_draws
+        self.n_draws = 1
 
     def __len__(self) -> int:
         return self.n_draws * self._n_batches

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from skorch.callbacks import Callback
+from torch import nn
 
 import sk_autoencoder
 from sk_autoencoder import DenoisingAutoEncoderTransformer
-
-N_TRAIN = 1000
+from sk_autoencoder.networks import UserNetwork
 
 
 def nearly_linear(seed=0, n=2000):
@@ -134,3 +134,34 @@ def test_cells_of_a_table_are_repaired_better_than_by_pca(tmp_path):
     est.save(tmp_path / "denoiser.safetensors")
     loaded = sk_autoencoder.load(tmp_path / "denoiser.safetensors")
     np.testing.assert_array_equal(loaded.transform(B), est.transform(B))
+
+
+def test_prefixes_of_an_ordered_denoiser_repair_better_than_by_pca():
+    A, B, rng = nearly_linear()
+    C = hidden(B, A.mean(0), rng)
+    est = denoiser(ordered=True, max_epochs=80).fit(A)
+    assert not est.fell_back_to_pca_
+    codes = est.transform(C)
+    pca = PCA(3).fit(A)
+    scores = pca.transform(C)
+    for j in (1, 2, 3):
+        by_pca = pca.mean_ + scores[:, :j] @ pca.components_[:j]
+        own = unexplained(est.inverse_transform(codes[:, :j]), B, A.mean(0))
+        assert own < 0.95 * unexplained(by_pca, B, A.mean(0))
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+def test_a_users_denoiser_is_compared_with_pca_on_corrupted_samples(loss):
+    A, B, rng = nearly_linear()
+    C = hidden(B, A.mean(0), rng)
+    network = UserNetwork(
+        nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 3)),
+        nn.Sequential(nn.Linear(3, 64), nn.ReLU(), nn.Linear(64, 8)),
+    )
+    # Worse than PCA on clean samples, better on corrupted ones: no warning.
+    est = denoiser(network=network, max_epochs=40, loss=loss).fit(A)
+    pca = PCA(3).fit(A)
+    assert est.score(B) < 1 - unexplained(pca.inverse_transform(pca.transform(B)), B, 0)
+    assert unexplained(est.reconstruct(C), B, A.mean(0)) < pca_error(A, B, C, 3)
+    with pytest.warns(UserWarning, match="PCA"):
+        denoiser(network=network, max_epochs=0, loss=loss).fit(A)
