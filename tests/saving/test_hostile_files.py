@@ -16,6 +16,7 @@ import pytest
 import torch
 from saved_files import SavedFile, peak, reset_peak, with_right_digest
 from sklearn.datasets import load_iris
+from sklearn.utils.validation import check_is_fitted
 
 import sk_autoencoder
 from sk_autoencoder import (
@@ -291,6 +292,7 @@ def test_arrays_are_those_of_a_model_that_was_just_built(name, saved, tmp_path):
 def test_a_file_taken_apart_and_put_together_loads(name, saved, tmp_path):
     (tmp_path / "model").write_bytes(saved(name).to_bytes())
     model = sk_autoencoder.load(tmp_path / "model")
+    check_is_fitted(model)
     if hasattr(model, "partial_fit"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of so short a training

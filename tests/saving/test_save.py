@@ -188,7 +188,8 @@ def test_what_another_process_is_writing_is_left_alone(tmp_path):
 def test_a_name_may_be_as_long_as_names_may_be(length, fitted, tmp_path):
     path = tmp_path / ("x" * length)
     fitted.save(path)
-    sk_autoencoder.load(path)
+    loaded = sk_autoencoder.load(path)
+    np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
 
 
 @posix
@@ -292,7 +293,8 @@ def test_a_missing_file_stays_one(tmp_path):
 def test_paths_may_be_of_any_kind(make, fitted, tmp_path):
     path = make(tmp_path / "model")
     fitted.save(path)
-    sk_autoencoder.load(path)
+    loaded = sk_autoencoder.load(path)
+    np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
 
 
 # -- what can come back ---------------------------------------------------------------
@@ -377,9 +379,11 @@ def test_one_thing_in_several_places_comes_back(tmp_path):
 def test_modules_of_the_same_layers_are_one(tmp_path):
     activation = torch.nn.PReLU()
     estimator = AutoEncoderTransformer(2, activation=activation, **SMALL)
-    AutoEncoderOutlierDetector(estimator).fit(X).save(tmp_path / "model")
+    detector = AutoEncoderOutlierDetector(estimator).fit(X)
+    detector.save(tmp_path / "model")
     own = {"activation": torch.nn.PReLU()}
-    sk_autoencoder.load(tmp_path / "model", custom=own)
+    loaded = sk_autoencoder.load(tmp_path / "model", custom=own)
+    np.testing.assert_array_equal(loaded.score_samples(X), detector.score_samples(X))
 
 
 class Own(AutoEncoderTransformer):

@@ -102,6 +102,7 @@ def test_columns_without_variance_are_no_explosion():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for settings in ({"early_stopping": False}, {}):
-            AutoEncoderTransformer(
+            reducer = AutoEncoderTransformer(
                 2, **{**WILD, "lr": 0.01, "max_epochs": 1, **settings}
             ).fit(flat)
+            assert np.isfinite(reducer.reconstruct(flat)).all()
