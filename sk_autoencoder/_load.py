@@ -7,8 +7,6 @@ from typing import Any
 from sk_autoencoder._saving.files import read
 from sk_autoencoder._utils.values import shortened
 
-__all__ = ["load"]
-
 
 def load(
     path: str | os.PathLike[str], *, custom: Mapping[str, Any] | None = None

@@ -19,15 +19,6 @@ from torch import Tensor
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 from sk_autoencoder._utils.pca import ScoredRows
 
-__all__ = [
-    "Columns",
-    "FittedAutoEncoder",
-    "Network",
-    "Objective",
-    "SavedEstimator",
-    "TrainableModule",
-]
-
 
 class Network(BaseEstimator, ABC):
     """Specification of a network: parameters only, no weights.

@@ -17,8 +17,6 @@ from torch import Tensor
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["ColumnGroup", "entropy", "inverse"]
-
 # Nats that a column of categories counts for at least: an error in one that hardly ever
 # varies would otherwise outweigh all others. Of two levels, the rarer is then in nine
 # rows of a thousand.

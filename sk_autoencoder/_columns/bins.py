@@ -9,8 +9,6 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["N_BINS", "VALUES_KEPT", "Bins"]
-
 # Real rows that are redrawn within such bins are told from real rows with an AUC of .50
 # to .55; twice as many bins gained nothing.
 N_BINS = 32

@@ -11,8 +11,6 @@ from sk_autoencoder._columns.base import ColumnGroup, entropy, inverse
 from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._columns.links import LEAST_PROBABILITY, LogitLink
 
-__all__ = ["OneHotColumns", "BinaryColumns"]
-
 # Logits beyond this are as good as certain, because e^-30 is below the rounding of 1 in
 # float32, and sums of their exponentials are far below its largest number, e^88.
 LARGEST_LOGIT = 30.0

@@ -10,8 +10,6 @@ from torch import Tensor
 from sk_autoencoder._columns.base import ColumnGroup
 from sk_autoencoder._columns.kinds import NumberColumn
 
-__all__ = ["CodedNumbers"]
-
 # Standard deviations beyond which a network is not given, nor asked for, more: one wild
 # number would otherwise move it more than all others do.
 LARGEST = 5.0

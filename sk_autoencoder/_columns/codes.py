@@ -11,8 +11,6 @@ from torch.nn import functional as F
 from sk_autoencoder._columns.base import ColumnGroup, entropy, inverse
 from sk_autoencoder._columns.kinds import CategoryColumn
 
-__all__ = ["RandomCodeColumn"]
-
 # Fraction of a column's variance that PCA is taken to leave at least: the gain of its
 # codes is bounded, and no logit of a level becomes infinite.
 LEAST_RESIDUAL = 0.05

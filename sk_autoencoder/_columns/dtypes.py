@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["dtype_from_json", "dtype_to_json", "dtype_library"]
-
 # Numbers, booleans, texts and objects; of texts the length is part of the name.
 NUMPY = re.compile(r"[<>|=]([biuf]\d{1,2}|O|[USTO]\d{1,6})")
 _PANDAS = (

@@ -7,8 +7,6 @@ import numpy as np
 
 from sk_autoencoder._columns.frames import copied, is_frame, is_pandas
 
-__all__ = ["Gap", "fill_cells"]
-
 Gap = tuple[np.ndarray, np.ndarray | None]
 """Which cells of a column are missing, and their values in order; None stays missing.
 """

@@ -14,18 +14,6 @@ import numpy as np
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.values import listed, shortened
 
-__all__ = [
-    "ColumnData",
-    "TableFormat",
-    "copied",
-    "has_categories",
-    "index_of",
-    "is_frame",
-    "is_pandas",
-    "library_of",
-    "read_columns",
-]
-
 # What the first letter of a numpy dtype's kind says.
 NUMBERS, BOOLEANS, STRINGS = "iuf", "b", "OUST"
 

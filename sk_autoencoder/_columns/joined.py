@@ -22,8 +22,6 @@ from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder._utils.float64_buffers import in_dtype
 
-__all__ = ["JoinedColumns", "least_size", "make_columns", "score_width"]
-
 # Levels beyond which a category is a code of a few numbers instead of a one-hot: the
 # code of 64 levels has 24 numbers, and that of thousands about 50. See
 # docs/development/decisions/0008-categories-with-many-levels.md.

@@ -9,8 +9,6 @@ from sk_autoencoder._columns.frames import library_of
 from sk_autoencoder._utils.shapes import refuse_foreign_frame
 from sk_autoencoder._utils.values import listed, shortened
 
-__all__ = ["join_rows"]
-
 KINDS = {
     "pandas": "a pandas frame",
     "polars": "a polars frame",

@@ -15,8 +15,6 @@ from sk_autoencoder._columns.frames import ColumnData
 from sk_autoencoder._utils.values import listed, shortened
 from sk_autoencoder._utils.variance import is_constant
 
-__all__ = ["CategoryColumn", "EmptyColumn", "NumberColumn"]
-
 # Knots of a rank-gauss curve at most, as many as QuantileTransformer has.
 MOST_KNOTS = 1000
 

@@ -25,16 +25,6 @@ from sk_autoencoder._columns.links import ClippedLink, Link, LogitLink
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 from sk_autoencoder._utils.variance import unit_or_one
 
-__all__ = [
-    "LIKELIHOODS",
-    "Likelihood",
-    "LossFunction",
-    "MeasuredLoss",
-    "OwnLoss",
-    "PerColumnVariance",
-    "normal_like",
-]
-
 # Characters of the user's loss in messages: the `repr` of a module lists its layers.
 LONGEST_NAME = 100
 

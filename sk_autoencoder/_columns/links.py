@@ -8,8 +8,6 @@ from torch import Tensor
 
 from sk_autoencoder._utils.torch_compat import logit_backward
 
-__all__ = ["LEAST_PROBABILITY", "ClippedLink", "Link", "LogitLink"]
-
 # A reconstruction by PCA is linear and may leave [0, 1]. As a probability it is kept
 # this far from both ends: logits of 4.6 at most, which a network can still correct.
 LEAST_PROBABILITY = 1e-2

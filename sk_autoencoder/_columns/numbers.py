@@ -27,8 +27,6 @@ from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.pca import RowsInUnits
 from sk_autoencoder._utils.variance import unit_or_one
 
-__all__ = ["GaussianNumbers", "Numbers", "NumericColumns", "NumericScale"]
-
 # A column whose standard deviation is below this fraction of the unit that its error is
 # measured in is scaled up no further: a pixel that is hardly ever set would otherwise
 # outweigh all others when it is. Which value it is matters far less than that there is

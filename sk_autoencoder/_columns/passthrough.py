@@ -16,8 +16,6 @@ from sk_autoencoder._columns.table import Table
 from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["PassedColumns", "passed_names"]
-
 
 class PassedColumns(Float64Buffers):
     """Turns samples into columns for a linear model, in the order of their features.

@@ -8,8 +8,6 @@ import numpy as np
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.variance import is_constant
 
-__all__ = ["ColumnStatistics"]
-
 # By how much of a squared range a variance of two values may be too small: rounding,
 # and a margin.
 ROUNDING_OF_TWO_VALUES = 1e-10

@@ -19,8 +19,6 @@ from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import listed, shortened
 
-__all__ = ["Table"]
-
 Column = NumberColumn | CategoryColumn | EmptyColumn
 
 

@@ -14,8 +14,6 @@ from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.sklearn_compat import StrOptions
 
-__all__ = ["AutoEncoderTransformer"]
-
 
 @loadable()
 class AutoEncoderTransformer(BaseAutoEncoder):

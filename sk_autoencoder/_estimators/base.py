@@ -48,8 +48,6 @@ from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
 
-__all__ = ["PARAMETER_CONSTRAINTS", "BaseAutoEncoder"]
-
 AUTO = StrOptions({"auto"})
 # What the caller has been told: of no use to who reads a file or a pickle.
 TRANSIENT = "_told_levels"

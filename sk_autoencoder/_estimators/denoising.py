@@ -24,8 +24,6 @@ from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions, feature_names_in
 from sk_autoencoder._utils.values import listed
 
-__all__ = ["DenoisingAutoEncoderTransformer"]
-
 
 @loadable()
 class DenoisingAutoEncoderTransformer(BaseAutoEncoder):

@@ -16,8 +16,6 @@ from sk_autoencoder._utils.sklearn_compat import (
     fit_context,
 )
 
-__all__ = ["ExtraRowsTransformer"]
-
 
 def _transformer_has(name: str) -> Callable[[Any], bool]:
     """Whether the transformer, fitted if it is, has a method; else raise."""

@@ -30,8 +30,6 @@ from sk_autoencoder._utils.shapes import Shape, flat_rows, refuse_foreign_frame,
 from sk_autoencoder._utils.sklearn_compat import in_output_container
 from sk_autoencoder._utils.variance import explained_variance
 
-__all__ = ["FittedMethods"]
-
 Check = Callable[[np.ndarray], object] | None
 
 

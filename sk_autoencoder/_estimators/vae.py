@@ -34,8 +34,6 @@ from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.torch_compat import torch_defaults
 
-__all__ = ["VAETransformer"]
-
 # A component is active if its posterior means vary by more than this over the samples
 # (Burda et al. 2016, section 5.2).
 ACTIVE = 0.01

@@ -19,18 +19,6 @@ from sk_autoencoder._utils.sklearn_compat import output_kind
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, listed, shortened
 
-__all__ = [
-    "check_finite",
-    "check_numbers",
-    "check_table",
-    "named_rows",
-    "numbers_alone",
-    "is_plain_array",
-    "table_rows",
-    "validate_out",
-    "warn_of_levels",
-]
-
 DTYPES = [np.float64, np.float32]
 OUT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")]
 

@@ -14,8 +14,6 @@ from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder.networks.user import DecoderOutput
 
-__all__ = ["with_outputs"]
-
 # Fraction of a range by which data may leave it: rounding.
 ROUNDING = 1e-6
 

@@ -22,19 +22,6 @@ from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.values import first_line
 from sk_autoencoder._utils.variance import unit_or_one
 
-__all__ = [
-    "EXACT",
-    "LINEAR_SHARE",
-    "build_module",
-    "build_net",
-    "build_prefix_module",
-    "build_prefix_net",
-    "noise_variance",
-    "output_width",
-    "resolve_device",
-    "install_pca",
-]
-
 # Fraction of the variance that is lost in float32: its squared rounding, and a margin.
 EXACT = 1e-11
 

@@ -19,14 +19,6 @@ from sk_autoencoder._utils.comparison import is_same
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, UserNetwork
 
-__all__ = [
-    "check_ranges",
-    "check_statistics",
-    "check_unit_interval",
-    "refuse_changes",
-    "refuse_combinations",
-]
-
 # Likelihoods that a table has too: of its numbers, beside those of its categories.
 OF_TABLES = ("squared_error", "gaussian", "isotropic")
 

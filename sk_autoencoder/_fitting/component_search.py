@@ -25,8 +25,6 @@ from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.variance import explained_variance, variance_fractions
 
-__all__ = ["explained_by", "fit_fewest"]
-
 Fit = tuple[Plan, AutoEncoderNet, LatentMoments]
 
 

@@ -44,8 +44,6 @@ from sk_autoencoder._utils.threads import threads_for
 # and more than a curve can show. A stream has no end, and each pass copies the history.
 HISTORY_OF_PASSES = 10_000
 
-__all__ = ["FittedModel", "Fitting", "prepare_fit"]
-
 # Rows after which `partial_fit` no longer moves the mean, the scales and the axes: a
 # network cannot follow units that keep changing, and these then know theirs to one
 # percent.

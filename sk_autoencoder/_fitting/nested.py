@@ -18,8 +18,6 @@ from sk_autoencoder._training.selection import beyond_chance
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.threads import threads_for
 
-__all__ = ["stay_pca", "train_prefixes", "worse_than_pca"]
-
 # Fraction of PCA's error by which a prefix may be worse: where the encoder moves codes
 # far from principal scores, the whole code gains many times what a short prefix loses.
 TOLERANCE = 0.05

@@ -14,8 +14,6 @@ from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.threads import threads_for
 
-__all__ = ["MOST_BLOCK_COLUMNS", "with_block"]
-
 # Principal components of the activations: on the tables of the benchmark all 768 are no
 # better, and 32 lose .003 of AUC (docs/development/decisions/0027-columns-beside-
 # hidden-features.md).

@@ -19,8 +19,6 @@ from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder.networks import MLP
 
-__all__ = ["compare_with_pca"]
-
 ADVICE = (
     "Train it longer, give it another lr or other layers, or pass init='pca', which "
     "starts as PCA and keeps what is better."

@@ -10,8 +10,6 @@ from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._utils.pca import PrincipalAxes
 
-__all__ = ["axes_of", "with_axes", "with_more_rows", "with_pca"]
-
 
 def with_pca(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
     """Add the principal axes of the rows to a plan.

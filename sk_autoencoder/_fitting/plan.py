@@ -19,8 +19,6 @@ from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 
-__all__ = ["Plan"]
-
 
 @dataclass(frozen=True)
 class Plan:

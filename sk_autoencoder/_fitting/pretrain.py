@@ -28,8 +28,6 @@ from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.threads import threads_for
 
-__all__ = ["Pretraining", "joined_history"]
-
 # Under "phase" in the history, for the epochs after pretraining.
 ALL_LAYERS = "all layers"
 

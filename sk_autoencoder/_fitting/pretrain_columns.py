@@ -9,8 +9,6 @@ from torch.nn import functional as F
 from sk_autoencoder._columns import ColumnStatistics, NumericColumns
 from sk_autoencoder._utils.activations import activation_of
 
-__all__ = ["LayerColumns"]
-
 
 class LayerColumns(NumericColumns):
     """Outputs of a hidden layer, reconstructed through that layer's own activation.

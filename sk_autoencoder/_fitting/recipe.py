@@ -9,17 +9,6 @@ import torch
 
 from sk_autoencoder._training.params import refuse_unknown_arguments
 
-__all__ = [
-    "CLIP_FROM_PCA",
-    "DENOISING_DECAY",
-    "EPOCHS_TO_DENOISE",
-    "EPOCHS_TO_FILL",
-    "FALLBACK_MARGIN",
-    "automatic_batch_size",
-    "automatic_epochs",
-    "optimizer_settings",
-]
-
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,

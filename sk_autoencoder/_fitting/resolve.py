@@ -46,12 +46,6 @@ from sk_autoencoder._utils.values import shortened
 # them it would find those of all rows exactly.
 MORE_AXES = 50
 
-__all__ = [
-    "plan_continuation",
-    "plan_fit",
-    "resolve_parameters",
-]
-
 
 def resolve_parameters(
     settings: FitSettings,

@@ -12,14 +12,6 @@ from sk_autoencoder._columns import LossFunction
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder.networks import MLP, UserNetwork
 
-__all__ = [
-    "TABLE_PARAMETERS",
-    "FitSettings",
-    "OptimizerParameter",
-    "likelihood_of",
-    "table_scaling_of",
-]
-
 OptimizerParameter = str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
 
 # They say how rows become numbers, and cannot change between two fits of one model.

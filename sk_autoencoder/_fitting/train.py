@@ -21,16 +21,6 @@ from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import numpy_like_torch, threads_for
 from sk_autoencoder.exceptions import DivergenceError
 
-__all__ = [
-    "warn_about_run",
-    "make_rows",
-    "moments_of",
-    "train",
-    "validation_errors",
-    "with_pca_loss",
-    "write_plan",
-]
-
 FELL_BACK = "No epoch beats PCA on validation samples beyond chance: PCA is kept."
 # Times the loss before training, or the variance of the samples, beyond which what has
 # been learned is absurd. What a high learning rate does before it is unlearned is far

@@ -34,8 +34,6 @@ from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.threads import ONE_THREAD_BELOW, own_threads, threads_for
 from sk_autoencoder._utils.torch_compat import torch_defaults
 
-__all__ = ["CHUNK_ROWS", "apply_to_rows", "dtype_in_use", "sum_over_rows"]
-
 # float32 samples in a chunk, for each thread, and half as many float64 samples: what a
 # usual network makes of them stays in the cache (`python -m benchmarks.speed.transform
 # --chunks` compares sizes, in a loop by hand).

@@ -14,8 +14,6 @@ from torch.nn import functional as F
 from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder.networks._masked import HIDDEN, MaskedNetwork
 
-__all__ = ["Conditionals", "draw_cells", "fill_cells", "leave_one_out", "predict_cells"]
-
 # Numbers of a chunk's widest array, rows by levels or by hidden units: what is made of
 # them stays in the cache of usual processors.
 CHUNK_SIZE = 1_000_000

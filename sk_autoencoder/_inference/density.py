@@ -17,15 +17,6 @@ from sk_autoencoder._training.batches import Batches
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import make_generator
 
-__all__ = [
-    "BOUND_DRAWS",
-    "LinearDensity",
-    "MixturePrior",
-    "balanced_draws",
-    "divergences",
-    "log_density",
-]
-
 # Draws from the posterior for the evidence lower bound, two by two of opposite sign.
 BOUND_DRAWS = 16
 # Codes that a mixture is fitted to, at most.

@@ -11,8 +11,6 @@ from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.float64_buffers import in_dtype
 
-__all__ = ["ERRORS", "row_errors", "squared_errors", "sums_of_squares"]
-
 # Of errors: the squares of as many as 10^8 cells can be summed in float64.
 LARGEST = 1e150
 

@@ -25,14 +25,6 @@ from sk_autoencoder._utils.activations import activation_of
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.torch_compat import has_forward_hooks
 
-__all__ = [
-    "BufferedErrors",
-    "Unsupported",
-    "buffered_decode",
-    "buffered_encode",
-    "buffered_reconstruct",
-]
-
 Pass = Callable[[Tensor], Tensor]
 """From a chunk to its results, which live until the next chunk. None may be longer than
 the first."""

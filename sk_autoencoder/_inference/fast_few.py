@@ -26,13 +26,6 @@ from sk_autoencoder._utils.activations import activation_of
 from sk_autoencoder._utils.torch_compat import has_forward_hooks
 from sk_autoencoder.networks._layers import Dropout
 
-__all__ = [
-    "FEW_ROWS",
-    "numpy_decode",
-    "numpy_encode",
-    "numpy_reconstruct",
-]
-
 # torch catches up at 30 rows. But of products of more than a few rows numpy's library
 # gives a part to a second thread, and waits for it where another process has the core.
 FEW_ROWS = 4

@@ -13,8 +13,6 @@ from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.variance import explained_variance, variance_fractions
 
-__all__ = ["LatentMoments"]
-
 
 @dataclass(frozen=True)
 class LatentMoments:

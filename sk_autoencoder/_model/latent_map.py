@@ -9,8 +9,6 @@ from torch import Tensor
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["LatentMap", "LatentMapLayer"]
-
 
 @dataclass(frozen=True)
 class LatentMap:

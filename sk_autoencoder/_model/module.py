@@ -6,8 +6,6 @@ from torch import Tensor, nn
 from sk_autoencoder._model.latent_map import LatentMap, LatentMapLayer
 from sk_autoencoder._protocols import Columns, Objective, TrainableModule
 
-__all__ = ["AutoEncoderModule"]
-
 
 class AutoEncoderModule(TrainableModule):
     """An encoder and a decoder between two faces of the columns.

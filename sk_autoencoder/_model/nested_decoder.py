@@ -21,8 +21,6 @@ from sk_autoencoder._model.pca_residual import exact_product, zero_last_layer
 from sk_autoencoder._protocols import Objective, TrainableModule
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = ["NestedDecoder", "NestedModule"]
-
 # NOTE[DIFF] Nested dropout trains encoder and decoder on prefixes at once. Here the
 # encoder is left alone: the whole code then reconstructs as well as without an order.
 

@@ -17,14 +17,6 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-__all__ = [
-    "PCAResidualDecoder",
-    "PCAResidualEncoder",
-    "PCAResidualPosterior",
-    "exact_product",
-    "zero_last_layer",
-]
-
 
 class PCAResidualEncoder(Float64Buffers):
     """Principal scores of unit variance, and what a network adds.

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from sk_autoencoder._model.pca_residual import zero_last_layer
 
-__all__ = ["GatherOutput", "ScatterInput"]
-
 
 class ScatterInput(nn.Module):
     """An encoder that is given rows with all of their features.

@@ -19,16 +19,6 @@ from sk_autoencoder._protocols import Columns, Objective
 from sk_autoencoder._utils.schedules import Schedule, schedule_factor
 from sk_autoencoder._utils.values import first_line, shortened
 
-__all__ = [
-    "NOISES",
-    "Denoise",
-    "gaussian",
-    "group_numbers",
-    "masking",
-    "salt_and_pepper",
-    "swap",
-]
-
 UserNoise = Callable[[Tensor, torch.Generator], Tensor]
 
 

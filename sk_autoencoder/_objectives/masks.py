@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["hide_by_fraction", "hide_by_number"]
-
 
 def hide_by_number(n: int, n_columns: int, generator: torch.Generator) -> Tensor:
     """Hide 1 to all cells of each row, every number equally likely.

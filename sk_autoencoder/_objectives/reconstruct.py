@@ -6,8 +6,6 @@ from typing import ClassVar
 
 from sk_autoencoder._protocols import Objective
 
-__all__ = ["Reconstruct"]
-
 
 @dataclass(frozen=True)
 class Reconstruct(Objective):

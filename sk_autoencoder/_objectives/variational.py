@@ -9,13 +9,6 @@ from torch import Tensor
 
 from sk_autoencoder._protocols import Objective
 
-__all__ = [
-    "Variational",
-    "kl_by_component",
-    "kl_to_standard_normal",
-    "split_statistics",
-]
-
 # Beyond these a standard deviation of the posterior is rounding (e^-10) or noise.
 LOG_VARIANCE_RANGE = (-20.0, 20.0)
 

@@ -16,8 +16,6 @@ try:
 except ImportError:  # Windows, where an open file cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["replace_file"]
-
 # A partial file's name says nothing of the file's own, which may be as long as a name
 # can be.
 PREFIX, SUFFIX = ".sk_autoencoder-", ".partial"

@@ -17,16 +17,6 @@ import torch
 
 from sk_autoencoder._utils.values import fits, shortened
 
-__all__ = [
-    "Range",
-    "check_arrays",
-    "check_names",
-    "check_types",
-    "field_types",
-    "is_array_of",
-    "need",
-]
-
 
 def need(good: Any, what: str) -> None:
     """Refuse a file that has what no fit has given."""

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["begin_digest", "check_digest", "digest_of", "with_digest"]
-
 # It comes first in a header, and is of all that follows.
 FIRST = re.compile(r'\{"digest": "([0-9a-f]{64})", ')
 

@@ -24,8 +24,6 @@ from sk_autoencoder._saving.registry import ESTIMATORS
 from sk_autoencoder._saving.serialize import Decoder, Encoder, names_of_own
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, shortened
 
-__all__ = ["NOT_AS_WRITTEN", "corrupt_file_error", "read", "refused", "write"]
-
 # What comes of values that `write` would not have written.
 NOT_AS_WRITTEN = (
     ArithmeticError,

@@ -21,18 +21,6 @@ from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.sklearn_compat import OUTPUT_CONFIG
 from sk_autoencoder._utils.values import shortened
 
-__all__ = [
-    "ADDED",
-    "FORMAT",
-    "LEFT_OUT",
-    "OPTIONAL",
-    "RENAMED",
-    "upgraded",
-    "upgraded_array",
-    "upgraded_class",
-    "upgraded_state",
-]
-
 FORMAT = 2
 
 # Scales of a detector's scorer, a record now, and the other names that it had.

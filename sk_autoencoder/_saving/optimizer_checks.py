@@ -17,8 +17,6 @@ from sk_autoencoder._saving.checks import check_names
 from sk_autoencoder._training.adam import OF_TORCH, FlatAdam
 from sk_autoencoder._utils.values import MOST_INT, shortened
 
-__all__ = ["check_optimizer"]
-
 # Numbers that a learning rate scheduler leaves in a group.
 OF_SCHEDULERS = frozenset(
     {

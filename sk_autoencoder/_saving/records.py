@@ -9,8 +9,6 @@ from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._inference.moments import LatentMoments
 
-__all__ = ["ModelState", "NetState"]
-
 
 @dataclass(frozen=True)
 class NetState:

@@ -24,8 +24,6 @@ from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 
-__all__ = ["ESTIMATORS", "NETWORKS", "RANGES", "RECORDS", "loadable"]
-
 # Dataclasses, of what their annotations name.
 RECORDS: dict[str, type] = {
     kind.__name__: kind

@@ -15,8 +15,6 @@ from sk_autoencoder._utils.shapes import Shape, shape_of
 from sk_autoencoder._utils.sklearn_compat import OUTPUT_CONFIG, REQUESTS
 from sk_autoencoder._utils.values import shortened
 
-__all__ = ["Saveable"]
-
 
 class Saveable(ChecksObjects):
     """An estimator that a file can hold: its parameters, and what a fit leaves.

@@ -31,8 +31,6 @@ from sk_autoencoder._saving.state import capture, restore, without_optimizer
 from sk_autoencoder._utils.random import check_numpy_state
 from sk_autoencoder._utils.values import is_plain, shortened
 
-__all__ = ["Decoder", "Encoder", "names_of_own"]
-
 # How deep values are nested in each other at most: a detector's are 34 to 40 deep.
 MOST_DEPTH = 100
 # Kinds of values other than plain ones and lists, by the name that comes first in their

@@ -18,8 +18,6 @@ from sk_autoencoder._utils.sklearn_compat import (
 )
 from sk_autoencoder._utils.values import is_plain, shortened
 
-__all__ = ["check_setting_names", "check_training", "refuse_settings"]
-
 # What each field of a `TrainingConfig` may be.
 CONSTRAINTS: dict[str, list[Any]] = {
     "optimizer": [type, callable],

@@ -21,8 +21,6 @@ from sk_autoencoder._saving.state_checks import check_model
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.torch_compat import NormBase, torch_defaults
 
-__all__ = ["capture", "restore", "without_optimizer"]
-
 
 def capture(fitted: FittedModel) -> ModelState:
     """Copy what a fit gave into arrays, plain numbers and specifications.

@@ -30,8 +30,6 @@ from sk_autoencoder._utils.skeleton import Skeleton
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 
-__all__ = ["check_model"]
-
 # Networks of this package, which build what their parameters say and nothing else.
 OURS = (ConvNet, MLP, RecurrentNet)
 # Others are not asked for: "meta" has no memory, and some import a library.

@@ -12,8 +12,6 @@ from sk_autoencoder._utils.torch_compat import (
     note_step,
 )
 
-__all__ = ["OF_TORCH", "FlatAdam"]
-
 KINDS: dict[Any, Any] = {torch.optim.Adam: fused_adam_, torch.optim.AdamW: fused_adamw_}
 SETTINGS = {"lr", "betas", "eps", "weight_decay", "fused"}
 # Settings that torch's optimizers have beside these: other ways to the same steps, but

@@ -16,8 +16,6 @@ from torch import Tensor
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 
-__all__ = ["Batches", "RowDataset", "split_rows"]
-
 
 class RowDataset(torch.utils.data.Dataset[Any]):
     """Training rows, given out centered, float32 and on the device.

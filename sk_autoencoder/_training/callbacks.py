@@ -9,8 +9,6 @@ from typing import Any
 from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog, ProgressBar
 from tqdm.std import tqdm
 
-__all__ = ["EpochBar", "hooks_batches", "print_message"]
-
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 

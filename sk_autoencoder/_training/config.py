@@ -9,8 +9,6 @@ from torch import Tensor
 
 from sk_autoencoder._utils.schedules import Schedule
 
-__all__ = ["GradientFn", "Patience", "TrainingConfig", "detached"]
-
 GradientFn = Callable[
     [Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]
 ]

@@ -22,8 +22,6 @@ from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.random import Seeds, make_generator
 from sk_autoencoder._utils.skorch_compat import register_optimizer
 
-__all__ = ["AutoEncoderNet"]
-
 # Samples in a batch that is not trained on, where batches are smaller: fewer calls, and
 # a hidden layer of a thousand units is still no more than 4 MB.
 VALIDATION_BATCH = 1024

@@ -13,8 +13,6 @@ from skorch import NeuralNet
 from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.values import shortened
 
-__all__ = ["OPTIMIZER", "OWN_FIELDS", "refuse_unknown_arguments", "with_net_params"]
-
 # What the names of the optimizer's arguments begin with.
 OPTIMIZER = "optimizer__"
 # Fields of a `TrainingConfig` that the estimator has no parameters for.

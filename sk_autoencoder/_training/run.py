@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sk_autoencoder._protocols import Objective, TrainableModule
     from sk_autoencoder._training.weights import EMA, FlatParameters
 
-__all__ = ["RunResult", "TrainingRun"]
-
 # How torch begins its refusal to normalize a batch of one sample.
 ONE_VALUE = "Expected more than 1 value per channel"
 

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.torch_compat import foreach_copy_, foreach_norm
 
-__all__ = ["BestCheckpoint", "PCAFallback", "beyond_chance"]
-
 
 @dataclass
 class BestCheckpoint:

@@ -14,8 +14,6 @@ from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.comparison import is_same
 
-__all__ = ["update_config"]
-
 # Fields that skorch keeps, and callbacks may move, under names of its own.
 OF_SKORCH = ("lr", "max_epochs", "batch_size", "verbose")
 

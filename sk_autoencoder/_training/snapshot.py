@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.torch_compat import MODULE_DICTS
 
-__all__ = ["NetSnapshot"]
-
 # Dicts of a module that training may change in place. Those of hooks are left alone:
 # the handles by which users remove a hook hold the dict itself.
 CONTENTS = (*MODULE_DICTS, "exact")

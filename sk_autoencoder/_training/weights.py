@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.torch_compat import foreach_copy_, foreach_lerp_
 
-__all__ = ["EMA", "FlatParameters"]
-
 
 class FlatParameters:
     """All weights of a module as views of one vector, all gradients of another.

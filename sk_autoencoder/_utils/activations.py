@@ -16,8 +16,6 @@ from torch.nn import functional as F
 
 from sk_autoencoder._utils import torch_compat
 
-__all__ = ["ACTIVATIONS", "BY_MODULE", "IDENTITY", "Activation", "activation_of"]
-
 
 @dataclass(frozen=True)
 class Activation:

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["dense_rows", "row_chunks", "row_slices", "within_float64"]
-
 # Numbers in a chunk: half a megabyte in float64, so that a chunk stays in the cache.
 CHUNK_SIZE = 65_536
 

@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-__all__ = ["is_same"]
-
 
 def is_same(one: Any, other: Any) -> bool:
     """Whether two settings have the same value.

@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Float64Buffers", "in_dtype"]
-
 M = TypeVar("M", bound=nn.Module)
 
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["Interrupts", "all_or_nothing", "run_to_end"]
-
 T = TypeVar("T")
 
 

@@ -7,8 +7,6 @@ from sklearn.base import BaseEstimator
 
 from sk_autoencoder._utils.values import shortened
 
-__all__ = ["ChecksObjects"]
-
 
 class ChecksObjects(BaseEstimator):
     """An estimator some of whose parameters are objects with parameters of their own.

@@ -9,8 +9,6 @@ from scipy import linalg, sparse
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 
-__all__ = ["PrincipalAxes", "RowsInUnits", "ScoredRows"]
-
 # Columns, or else rows, up to which all axes are found at once; beyond, only those
 # that are wanted are sought, by subspace iteration.
 MOST = 1000

@@ -5,8 +5,6 @@ from typing import Any
 
 import torch
 
-__all__ = ["products_in"]
-
 
 def products_in(
     precision: str, device: torch.device | str, *, cache: bool = True

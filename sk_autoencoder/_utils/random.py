@@ -11,14 +11,6 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-__all__ = [
-    "Seeds",
-    "check_generator_state",
-    "check_numpy_state",
-    "make_generator",
-    "seeds_from",
-]
-
 # Words of a Mersenne Twister's state, in torch and in numpy.
 N_WORDS = 624
 

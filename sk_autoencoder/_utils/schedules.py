@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 from sk_autoencoder._utils.values import first_line, shortened
 
-__all__ = ["Schedule", "schedule_factor"]
-
 Schedule = str | float | Callable[[int], float] | None
 
 

@@ -9,15 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "Shape",
-    "flat_rows",
-    "flat_view",
-    "refuse_foreign_frame",
-    "shape_of",
-    "shaped",
-]
-
 # Frames of other libraries, by the module of their class and its name, and what makes
 # one of pandas or polars of them. They are known without their library being here.
 FOREIGN_FRAMES = {

@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Skeleton"]
-
 # What networks make their weights and buffers by. Others, such as `torch.arange`, are
 # left alone: their values may be needed, and are no larger than a row of data.
 MAKERS = frozenset(

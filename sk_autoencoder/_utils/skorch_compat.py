@@ -8,8 +8,6 @@ cleared one by one. It has the same name in both versions.
 
 from typing import Any
 
-__all__ = ["register_optimizer"]
-
 
 def register_optimizer(net: Any, optimizer: Any) -> None:
     """Register an object as a net's optimizer that is none of torch's class.

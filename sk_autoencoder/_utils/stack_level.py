@@ -2,8 +2,6 @@
 
 import inspect
 
-__all__ = ["caller_level"]
-
 # What lies between a public method and the user's code: scikit-learn validates
 # parameters around `fit`, and calls it from pipelines and searches.
 OURS = ("sk_autoencoder", "sklearn", "skorch", "joblib")

@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["numpy_like_torch", "own_threads", "threads_for"]
-
 # Multiply-adds of one pass over one batch below which a second thread costs more
 # than it brings: the threads of small kernels wait for each other longer than
 # they work, by a factor of a hundred where another process has the core.

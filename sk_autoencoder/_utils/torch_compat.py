@@ -13,33 +13,6 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.threads import own_threads
 
-__all__ = [
-    "MODULE_DICTS",
-    "NormBase",
-    "elu_backward_",
-    "float32_by_default",
-    "foreach_copy_",
-    "foreach_lerp_",
-    "foreach_norm",
-    "fused_adam_",
-    "fused_adamw_",
-    "gelu_",
-    "gelu_backward_",
-    "gelu_out",
-    "has_forward_hooks",
-    "has_hooks",
-    "has_step_hooks",
-    "leaky_relu_backward_",
-    "logit_backward",
-    "note_step",
-    "sigmoid_backward_",
-    "silu_",
-    "silu_backward_",
-    "silu_out",
-    "tanh_backward_",
-    "torch_defaults",
-]
-
 # -- kernels ---------------------------------------------------------------------------
 
 _aten = torch.ops.aten

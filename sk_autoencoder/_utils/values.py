@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MOST_LISTED", "first_line", "fits", "is_plain", "listed", "shortened"]
-
 # Characters of a value in a message: enough to find it again.
 MOST_SHOWN = 120
 # Values in a message: enough to recognize what they are.

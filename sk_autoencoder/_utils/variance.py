@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["explained_variance", "is_constant", "unit_or_one", "variance_fractions"]
-
 # Of a mean and a standard deviation in float64, as a fraction of the mean: each of the
 # values is rounded by half a unit in its last place, and so is each sum.
 ROUNDING = 4 * np.finfo(np.float64).eps

@@ -9,8 +9,6 @@ from importlib import metadata
 import torch
 from threadpoolctl import threadpool_info
 
-__all__ = ["show_versions"]
-
 # What runs when the package is imported or trains, then what only extras bring, then
 # what installs. tests/utils/test_show_versions.py compares with pyproject.toml.
 DEPENDENCIES = (

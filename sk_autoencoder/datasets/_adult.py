@@ -13,8 +13,6 @@ from sklearn.utils import Bunch
 
 from sk_autoencoder.datasets._checks import check_flag, import_pandas
 
-__all__ = ["load_adult"]
-
 _NUMERIC = (
     "age",
     "fnlwgt",

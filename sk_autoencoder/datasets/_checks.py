@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_count", "check_flag", "import_pandas"]
-
 
 def check_count(name: str, value: object, least: int) -> None:
     """Refuse anything but a whole number that is not too small."""

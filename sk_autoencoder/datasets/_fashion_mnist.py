@@ -14,8 +14,6 @@ from sklearn.utils import Bunch
 
 from sk_autoencoder.datasets._checks import check_flag
 
-__all__ = ["load_fashion_mnist"]
-
 # The user's own folder of data sets, and where Debian's package puts this one.
 VARIABLE = "SK_AUTOENCODER_DATA"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

@@ -11,8 +11,6 @@ from sklearn.utils import Bunch
 from sk_autoencoder.datasets._checks import check_flag
 from sk_autoencoder.datasets._fashion_mnist import pixel_names
 
-__all__ = ["load_molecules"]
-
 _DESCR = """\
 Drawings of molecules, and how well they dissolve in water
 ==========================================================

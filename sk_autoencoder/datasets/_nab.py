@@ -13,8 +13,6 @@ from sklearn.utils import Bunch
 
 from sk_autoencoder.datasets._checks import check_flag, import_pandas
 
-__all__ = ["load_nab"]
-
 SERIES = ("nyc_taxi", "machine_temperature")
 
 _DESCR = """\

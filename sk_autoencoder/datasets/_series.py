@@ -13,8 +13,6 @@ from sklearn.utils import Bunch, check_random_state
 
 from sk_autoencoder.datasets._checks import check_count, check_flag
 
-__all__ = ["make_series_anomalies"]
-
 _DESCR = """\
 Series of several channels with planted anomalies
 =================================================

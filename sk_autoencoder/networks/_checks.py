@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterable
 from numbers import Real
 from typing import Any, SupportsIndex
 
-__all__ = ["check_choice", "check_dropout", "check_sizes", "is_count"]
-
 
 def is_count(size: object) -> bool:
     """Whether this is a whole number of at least one; numpy's ints count too."""

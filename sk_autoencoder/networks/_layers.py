@@ -11,15 +11,6 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.activations import ACTIVATIONS
 
-__all__ = [
-    "Dropout",
-    "check_activation",
-    "hidden_layers",
-    "initialized",
-    "linear",
-    "make_activation",
-]
-
 
 def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Make torch's default `Linear`, uniform in +-1/sqrt(n_in), from a generator."""

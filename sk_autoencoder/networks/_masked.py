@@ -15,8 +15,6 @@ from torch.nn import functional as F
 
 from sk_autoencoder.networks._layers import Dropout, linear
 
-__all__ = ["HIDDEN", "FastDropout", "LevelColumn", "MaskedNetwork", "ResidualBlock"]
-
 # In place of a level: the cell is hidden, or missing in the data.
 HIDDEN = -1
 

@@ -24,8 +24,6 @@ from sk_autoencoder.networks._layers import (
     make_activation,
 )
 
-__all__ = ["ConvNet"]
-
 # Of signals, with one side, and of images, with two.
 POOLINGS = {
     "max": (nn.MaxPool1d, nn.MaxPool2d),

@@ -16,8 +16,6 @@ from sk_autoencoder.networks._layers import (
     linear,
 )
 
-__all__ = ["MLP", "HiddenActivations"]
-
 # What "auto" is: before a code that is smaller than all layers, and where all layers
 # side by side are the code.
 BOTTLENECK_SIZES = (256, 128)

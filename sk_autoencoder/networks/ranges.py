@@ -16,8 +16,6 @@ from torch import fx, nn
 from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder.networks._layers import Dropout
 
-__all__ = ["UNBOUNDED", "Range", "output_range"]
-
 Range = tuple[float, float]
 UNBOUNDED: Range = (-math.inf, math.inf)
 

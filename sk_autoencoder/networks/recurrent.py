@@ -18,8 +18,6 @@ from sk_autoencoder.networks.series import (
     WrittenBack,
 )
 
-__all__ = ["RecurrentNet"]
-
 # Frames that a series is cut into. On made-up series and ECG5000 they took a third of
 # the time of single steps and gave less error (decisions/0016-recurrent-frames.md).
 FRAMES = 16

@@ -7,15 +7,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-__all__ = [
-    "GATES",
-    "Recurrence",
-    "SeriesDecoder",
-    "SeriesEncoder",
-    "WrittenBack",
-    "in_one_piece",
-]
-
 # Blocks of weights that a cell has for each of its units.
 GATES = {"lstm": 4, "gru": 3}
 

@@ -16,8 +16,6 @@ from sk_autoencoder.networks._checks import check_choice
 from sk_autoencoder.networks._layers import Dropout
 from sk_autoencoder.networks.ranges import UNBOUNDED, Range, output_range
 
-__all__ = ["DecoderOutput", "UserNetwork"]
-
 OUTPUTS = ("auto", "data", "logits")
 
 ARTICLE = {"encoder": "an encoder", "decoder": "a decoder"}

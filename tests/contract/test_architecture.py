@@ -250,6 +250,24 @@ def too_long(sources: dict[str, str]) -> list[str]:
     return complaints
 
 
+def of_another_module(sources: dict[str, str]) -> list[str]:
+    """Names that a module keeps to itself, imported by another.
+
+    There is no `__all__` in private modules: the underscore says it. What libraries
+    keep to themselves has that name in the modules that are for it.
+    """
+    return [
+        f"{name or '__init__'}:{line} imports {target}, which is its module's own. Take "
+        "the underscore off there, or do without."
+        for name in sources
+        for target, line in imported(name, sources)
+        if target.startswith(f"{PACKAGE}.")
+        and "_compat." not in target
+        and target.rpartition(".")[2].startswith("_")
+        and target.removeprefix(f"{PACKAGE}.") not in sources
+    ]
+
+
 def printing(sources: dict[str, str]) -> list[str]:
     return [
         f"{name or '__init__'}:{node.lineno} prints. Return it, warn, or leave it to "
@@ -293,6 +311,7 @@ RULES = [
     in_a_circle,
     through_the_wrong_door,
     too_long,
+    of_another_module,
     printing,
 ]
 
@@ -418,6 +437,14 @@ WRONG = {
         "_net: 401 lines of code, at most",
     ),
     "a long body": (too_long, {"_net": LONG_BODY}, "_net:1 f: a body of 61 lines"),
+    "a name of another module": (
+        of_another_module,
+        {
+            "_training.net": "",
+            "_training.run": "from sk_autoencoder._training.net import _split",
+        },
+        "_training.run:1 imports sk_autoencoder._training.net._split, which is",
+    ),
     "print": (printing, {"_net": "def f():\n    print(1)"}, "_net:2 prints"),
 }
 
@@ -437,6 +464,13 @@ RIGHT = {
     "pandas behind the compat module": (
         through_the_wrong_door,
         {"_utils.sklearn_compat": "import pandas as pd"},
+    ),
+    "a private module, and what another library keeps to itself": (
+        of_another_module,
+        {
+            "_training": "from sk_autoencoder import _training",
+            "_net": "from sk_autoencoder._utils.sklearn_compat import _safe_indexing",
+        },
     ),
     "a body just short enough": (
         too_long,

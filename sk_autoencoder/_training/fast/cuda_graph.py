@@ -18,8 +18,6 @@ from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.stack_level import caller_level
 
-__all__ = ["CudaGraphStep", "cuda_graph"]
-
 # Runs before a recording, as many as in torch's guide to CUDA graphs: libraries choose
 # their kernels and reserve memory in these.
 WARM_UP = 3

@@ -19,8 +19,6 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.activations import IDENTITY, Activation, activation_of
 
-__all__ = ["DenseLayer", "DenseBackprop", "dense_layers"]
-
 
 @dataclass(frozen=True)
 class DenseLayer:

@@ -35,8 +35,6 @@ from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import IDENTITY
 from sk_autoencoder._utils.torch_compat import has_hooks
 
-__all__ = ["FusedStep", "fast_step"]
-
 Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
 
 
