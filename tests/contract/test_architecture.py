@@ -257,8 +257,8 @@ def of_another_module(sources: dict[str, str]) -> list[str]:
     keep to themselves has that name in the modules that are for it.
     """
     return [
-        f"{name or '__init__'}:{line} imports {target}, which is its module's own. Take "
-        "the underscore off there, or do without."
+        f"{name or '__init__'}:{line} imports {target}, which is its module's own. "
+        "Take the underscore off there, or do without."
         for name in sources
         for target, line in imported(name, sources)
         if target.startswith(f"{PACKAGE}.")
