@@ -391,6 +391,10 @@ class Columns(Float64Buffers, ABC):
         """Turn centered rows (n, n_features) into inputs (n, n_inputs)."""
 
     @abstractmethod
+    def mean_inputs(self) -> Tensor:
+        """Return the inputs of the mean training sample, (n_inputs,)."""
+
+    @abstractmethod
     def centered_targets(self, x: Tensor) -> Tensor:
         """Return centered rows, less their mean, in the units of `errors`."""
 

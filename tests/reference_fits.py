@@ -104,7 +104,7 @@ def results(estimator: Any, X: Any) -> dict[str, list]:
         "validation": estimator.validation_loss_curve_,
         "score": [estimator.score(X)],
     }
-    if hasattr(estimator, "score_samples"):
+    if isinstance(estimator, VAETransformer):
         found["densities"] = estimator.score_samples(X)
     return {
         name: np.asarray(values, dtype=np.float64).tolist()

@@ -11,7 +11,11 @@ from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood, LossFunction
 from sk_autoencoder._columns.links import Link
 from sk_autoencoder._columns.numbers import NumericColumns, NumericScale
-from sk_autoencoder._columns.passthrough import PassedColumns, passed_names
+from sk_autoencoder._columns.passthrough import (
+    PassedColumns,
+    encoded_names,
+    passed_names,
+)
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._columns.table import Table
 
@@ -28,6 +32,7 @@ __all__ = [
     "PassedColumns",
     "Table",
     "copied",
+    "encoded_names",
     "has_categories",
     "is_frame",
     "least_size",

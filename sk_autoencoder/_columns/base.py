@@ -91,6 +91,10 @@ class ColumnGroup(Float64Buffers):
         """Turn cells into inputs."""
         raise NotImplementedError
 
+    def mean_inputs(self) -> Tensor:
+        """Return the mean of the inputs in training, (d,)."""
+        return self.weight.new_zeros(self.n_outputs)
+
     def centered(self, x: Tensor) -> Tensor:
         """Turn cells into inputs that are around 0."""
         return self.inputs(x)

@@ -160,6 +160,12 @@ class JoinedColumns(Columns):
             inputs.append(gaps.isnan().to(x))
         return torch.cat(inputs, dim=1)
 
+    def mean_inputs(self) -> Tensor:
+        """Return the means of the inputs of samples without a missing cell."""
+        inputs = [group.mean_inputs() for group in self._each()]
+        inputs.append(self.mean.new_zeros(self.n_inputs - self.n_outputs))
+        return torch.cat(inputs)
+
     def centered_targets(self, x: Tensor) -> Tensor:
         """Return rows less their mean, (n, n_outputs), in what errors are measured in.
 

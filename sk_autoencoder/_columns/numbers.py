@@ -214,6 +214,11 @@ class NumericColumns(Columns):
         """Standardize centered rows; a constant column gives 0."""
         return x * self.input_weight
 
+    def mean_inputs(self) -> Tensor:
+        """Return the inputs of the mean training sample, (n_inputs,)."""
+        mean = -self.from_mean if self.as_given else torch.zeros_like(self.mean)
+        return self.encode(mean)
+
     def set_variance(self, variance: float) -> None:
         """Start from one variance of the errors in all columns, in scaled units."""
         self.likelihood.set_variance(variance)
@@ -365,6 +370,10 @@ class Numbers(ColumnGroup):
         if self.as_given:
             return x.nan_to_num(0.0) * self.to_network + self.shift
         return self.centered(x)
+
+    def mean_inputs(self) -> Tensor:
+        """Return what `inputs` is of cells that are 0, (d,)."""
+        return self.shift if self.as_given else super().mean_inputs()
 
     def centered(self, x: Tensor) -> Tensor:
         """Standardize."""

@@ -131,6 +131,25 @@ def passed_names(
     return passed + [f"missingindicator_{names[i]}" for i in indicators]
 
 
+def encoded_names(
+    names: Sequence[str], table: Table | None, columns: Columns
+) -> list[str]:
+    """Return the names of the numbers of the score, (n_outputs,).
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the features.
+    table : Table or None
+    columns : Columns
+        Of the same features.
+    """
+    if table is None or columns.column_index is None:
+        return list(names)
+    endings = [_endings(column) for column in table.columns]
+    return [f"{names[i]}{next(endings[i])}" for i in columns.column_index.tolist()]
+
+
 def _endings(column: object) -> Iterator[str]:
     """Return what tells the columns of a feature from each other."""
     if isinstance(column, NumberColumn):

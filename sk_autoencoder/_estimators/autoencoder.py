@@ -186,6 +186,25 @@ default="adamw"
         explains, as in PCA. With `ordered=True` the first j values sum to what the
         first j components explain; otherwise the sum is divided among the components in
         proportion to their variances.
+    components_ : ndarray of shape (n_components, n_encoded_features)
+        How the reconstruction changes with each component at `mean_code_`: PCA's where
+        the model is PCA. In the units of X; of a table with categories in those in
+        which errors are measured, and columns are named by `encoded_feature_names_`.
+    explained_variance_ : ndarray of shape (n_components,)
+        `explained_variance_ratio_` times the variance of the training samples, at least
+        0.
+    singular_values_ : ndarray of shape (n_components,)
+        Root of `n_samples_` less 1, times `explained_variance_`.
+    noise_variance_ : float
+        What the code leaves of that variance, over the number of directions that it
+        leaves out; 0 if there is none.
+    mean_code_ : ndarray of shape (n_components,)
+        Code of the mean training sample.
+    n_samples_ : int
+        Number of training samples, of all calls of `partial_fit` together.
+    encoded_feature_names_ : ndarray of str, shape (n_encoded_features,)
+        Names of the features; of a category one for each level, or for each number of
+        its code.
     fell_back_to_pca_ : bool
         Whether the model fell back to PCA because nothing that it learned was better.
     loss_curve_ : list of float

@@ -15,7 +15,7 @@ import torch
 from sklearn.utils import Tags, check_scalar
 
 from sk_autoencoder._columns import Table, has_categories, is_frame
-from sk_autoencoder._estimators.methods import FittedMethods
+from sk_autoencoder._estimators.contributions import Contributions
 from sk_autoencoder._estimators.validation import (
     check_numbers,
     check_table,
@@ -98,7 +98,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
 }
 
 
-class BaseAutoEncoder(FittedMethods, Saveable, ABC):
+class BaseAutoEncoder(Contributions, Saveable, ABC):
     """Base of the three transformers; not to be used itself.
 
     A leaf gives its parameters in `__init__`, and says which objective and which

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
+from sk_autoencoder._estimators.pca_contract import has_variances
 from sk_autoencoder._fitting.build import LINEAR_SHARE, noise_variance
 from sk_autoencoder._fitting.compatibility import check_unit_interval
 from sk_autoencoder._fitting.fit import FittedModel
@@ -21,6 +23,7 @@ from sk_autoencoder._inference.density import (
     BOUND_DRAWS,
     LinearDensity,
     balanced_draws,
+    covariance_of_density,
     log_density,
 )
 from sk_autoencoder._model.module import AutoEncoderModule
@@ -209,6 +212,25 @@ default="adamw"
         The sum is the fraction of the variance of the training samples that the code
         explains, as in PCA. It is divided among the components in proportion to their
         variances.
+    components_ : ndarray of shape (n_components, n_encoded_features)
+        How the reconstruction changes with each component at `mean_code_`, per unit of
+        the code. In the units of X; of a table with categories in those in which errors
+        are measured, and columns are named by `encoded_feature_names_`.
+    explained_variance_ : ndarray of shape (n_components,)
+        `explained_variance_ratio_` times the variance of the training samples, at least
+        0.
+    singular_values_ : ndarray of shape (n_components,)
+        Root of `n_samples_` less 1, times `explained_variance_`.
+    noise_variance_ : float
+        What the code leaves of that variance, over the number of directions that it
+        leaves out; 0 if there is none.
+    mean_code_ : ndarray of shape (n_components,)
+        Code of the mean training sample.
+    n_samples_ : int
+        Number of training samples, of all calls of `partial_fit` together.
+    encoded_feature_names_ : ndarray of str, shape (n_encoded_features,)
+        Names of the features; of a category one for each level, or for each number of
+        its code.
     loss_curve_ : list of float
         Mean loss of the training samples, one value per epoch, in nats per sample.
     validation_loss_curve_ : list of float
@@ -455,6 +477,38 @@ default="adamw"
             return None
         assert plan.axes is not None
         return LinearDensity.of(plan.axes, plan.n_components, noise_variance(plan))
+
+    @available_if(has_variances)
+    def get_covariance(self) -> np.ndarray:
+        """Compute the covariance of the density that `score_samples` computes.
+
+        Exact up to rounding where the density is that of probabilistic PCA, else from
+        16,384 codes that are the same in each call.
+
+        Returns
+        -------
+        cov : ndarray of shape (n_features, n_features)
+            In the units of X.
+
+        Raises
+        ------
+        ValueError
+            For a table with categories, missing cells, or rank-gauss scaling.
+        """
+        self._check_is_fitted()
+        if self._table is not None:
+            raise ValueError(
+                "expected columns of numbers without gaps for the covariance of a "
+                "density, got a fit on a table with columns of other kinds or scales. "
+                "Compute it from rows that sample(n_samples) returns."
+            )
+        return covariance_of_density(
+            self._wide_module(),
+            prior=self._fitted.prior,
+            linear=self._linear_part(),
+            share=LINEAR_SHARE,
+            seed=self._plan.seeds.score,
+        )
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the normal distribution of the code of each sample.

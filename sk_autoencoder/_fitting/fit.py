@@ -114,6 +114,42 @@ class FittedModel:
         return np.argsort(-self.kl, kind="stable")
 
     @property
+    def plain_matrix(self) -> np.ndarray:
+        """From the network's codes to the users' before whitening, but for an offset.
+
+        Of shape (k, k), for the components that users see.
+        """
+        k = self.plan.n_kept or self.plan.n_components
+        if self.order is not None:
+            return np.eye(k)[:, self.order]
+        return np.eye(k) if self.plan.units is None else np.diag(self.plan.units[:k])
+
+    @property
+    def error(self) -> float:
+        """Squared error of the training samples, by the components that users see."""
+        if self.prefix_errors is None or self.plan.n_kept is None:
+            return self.moments.error
+        return float(self.prefix_errors[self.plan.n_kept - 1])
+
+    @property
+    def principal_variances(self) -> tuple[np.ndarray, float] | None:
+        """Variances along the components, and the squared error, to the last digit.
+
+        They follow from the axes where the model is PCA in the caller's units; None
+        elsewhere.
+        """
+        plan = self.plan
+        is_plain = plan.table is None and plan.scaling == "none"
+        is_code = plan.likelihood == "squared_error" and not plan.stacked
+        if not (self.is_pca and is_plain and is_code):
+            return None
+        assert plan.axes is not None
+        k, n = plan.n_kept or plan.n_components, plan.axes.n_rows
+        square = float(plan.scale.unit[0]) ** 2 * n
+        variances = np.square(plan.axes.std[:k]) * square / max(1, n - 1)
+        return variances, plan.axes.residual(k) * square
+
+    @property
     def explained_variance_ratio(self) -> np.ndarray:
         """What each component that users see adds to the explained variance, (k,)."""
         variances = self.plan.block_variances
@@ -202,6 +238,8 @@ class Fitting:
         if before is None:
             return FittedModel(plan, net, moments, pretrained=pretrained)
         errors = None
+        if before.moments.scatter.ndim == 1 and not plan.whiten:
+            moments = moments.without_products()  # those of 0.1.0 have none
         if self.is_pass and moments.scatter.ndim == before.moments.scatter.ndim:
             moments, errors = before.moments.joined(moments), before.prefix_errors
         return replace(before, plan=plan, moments=moments, prefix_errors=errors)

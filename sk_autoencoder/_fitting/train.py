@@ -154,7 +154,7 @@ def moments_of(net: AutoEncoderNet, plan: Plan, rows: RowDataset) -> LatentMomen
     rows : RowDataset
     """
     every = net.get_iterator(rows, training=False)
-    needs_all = plan.whiten or plan.passthrough
+    needs_all = plan.passthrough or not plan.stacked
     moments = LatentMoments.of(net.module_, every, full_covariance=needs_all)
     if plan.whiten and rows.source.dtype == np.float64:
         moments = moments.with_codes_of(net.module_, rows.source)

@@ -19,6 +19,8 @@ from sk_autoencoder._utils.random import make_generator
 
 # Draws from the posterior for the evidence lower bound, two by two of opposite sign.
 BOUND_DRAWS = 16
+# Codes that the covariance of samples is computed from, and at a time.
+MOST_DRAWS, DRAWS_AT_A_TIME = 2**14, 2**10
 # Codes that a mixture is fitted to, at most.
 MOST_CODES = 20_000
 # Numbers of parts that are tried.
@@ -170,6 +172,13 @@ class LinearDensity:
         distances = (squares / variances).sum(dim=1) + beyond / self.noise
         return -0.5 * (distances + logs + n_features * math.log(2 * math.pi))
 
+    def covariance(self) -> np.ndarray:
+        """Return the covariance of rows, (n_features, n_features)."""
+        explained = (
+            self.components.T * (self.variances - self.noise)
+        ) @ self.components
+        return explained + self.noise * np.eye(len(explained))
+
     def sample(
         self, n_samples: int, generator: torch.Generator, *, noise: bool = True
     ) -> Tensor:
@@ -248,6 +257,54 @@ def log_density(
     if bound:
         return weights.mean(dim=0)
     return torch.logsumexp(weights, dim=0) - math.log(len(noise))
+
+
+def covariance_of_density(
+    module: AutoEncoderModule,
+    *,
+    prior: MixturePrior | None,
+    linear: LinearDensity | None,
+    share: float,
+    seed: int,
+) -> np.ndarray:
+    """Return the covariance of samples of numbers, in the caller's units.
+
+    From codes whose moments are those of their prior: exact where the decoder is linear
+    and the prior is the standard one.
+
+    Parameters
+    ----------
+    module : AutoEncoderModule
+        In float64 and in evaluation mode, of columns of numbers.
+    prior : MixturePrior or None
+        None is the standard normal one.
+    linear : LinearDensity or None
+        A further part of the density.
+    share : float
+        Its weight, where there is one.
+    seed : int
+    """
+    columns: Any = module.columns
+    n_components = module.latent_map.width
+    if prior is None:
+        draws = balanced_draws(MOST_DRAWS, n_components, seed)
+    else:
+        draws = prior.sample(MOST_DRAWS, make_generator(seed)).double()
+    mean: Any = 0.0
+    second: Any = 0.0
+    with torch.no_grad():
+        for codes in draws.to(columns.mean).split(DRAWS_AT_A_TIME):
+            rows = columns.decode(module.decoder(codes)) - columns.mean
+            mean = mean + rows.sum(dim=0) / len(draws)
+            second = second + rows.T @ rows / len(draws)
+        unit = columns.output_unit
+        second = second + torch.diag(columns.likelihood.variance * unit.square())
+        if linear is not None:
+            beside = torch.from_numpy(linear.covariance()).to(second)
+            second = second.lerp(beside * torch.outer(unit, unit), share)
+            mean = mean * (1 - share)
+        covariance: np.ndarray = (second - torch.outer(mean, mean)).cpu().numpy()
+    return covariance
 
 
 def divergences(

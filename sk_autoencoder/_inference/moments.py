@@ -108,6 +108,8 @@ class LatentMoments:
 
     def without_products(self) -> "LatentMoments":
         """Return these moments without the products of different components."""
+        if self.scatter.ndim == 1:
+            return self
         return replace(self, scatter=np.diagonal(self.scatter).copy())
 
     def joined(self, other: "LatentMoments") -> "LatentMoments":
