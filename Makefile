@@ -52,7 +52,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.created
 
 $(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/.created
 	@echo "installing into $(VENV): torch is large, this may take a few minutes"
-	$(BIN) -m pip install --quiet --editable ".[all]"
+	$(BIN) -m pip install --quiet --editable ".[all,dev]"
 	@touch $@ $(VENV)/.demo
 
 $(VENV_OLDEST)/.created:

@@ -30,7 +30,10 @@ shape = (1, *images.images.shape[1:])
 # -------------------------
 # The tutorials' network has two convolutions of 3 by 3, each with ReLU and max pooling,
 # and transposed ones back; pixels in [0, 1], a sigmoid at the end and the cross-entropy
-# as its loss; ten epochs of Adam. The other two networks are the defaults.
+# as its loss; as many steps of Adam as ten epochs of 60,000 images in batches of 256
+# make. The other two networks are the defaults.
+
+import math
 
 from sklearn.decomposition import PCA
 
@@ -57,7 +60,7 @@ reducers = {
         optimizer="adam",
         lr=0.01,
         batch_size=256,
-        max_epochs=10,
+        max_epochs=math.ceil(2_350 / math.ceil(len(X_train) / 256)),
         early_stopping=False,
         random_state=0,
     ),
@@ -67,9 +70,20 @@ reducers = {
         n_components=4, network=ConvNet(input_shape=shape), random_state=0
     ),
 }
+explained = {}
 for name, reducer in reducers.items():
-    explained = reconstruction_scorer(reducer.fit(X_train), X_test)
-    print(f"{name:12} explained variance {explained:.3f}")
+    explained[name] = reconstruction_scorer(reducer.fit(X_train), X_test)
+    print(f"{name:12} explained variance {explained[name]:.3f}")
+
+# %%
+# All three networks keep more than PCA. Both defaults keep more than the tutorials'
+# network, which starts at random.
+
+assert (
+    min(explained["dense layers"], explained["ConvNet"])
+    > explained["tutorial"]
+    > explained["PCA"]
+)
 
 # %%
 # What is left of an image

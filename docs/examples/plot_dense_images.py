@@ -3,8 +3,8 @@ The tutorials' autoencoder, PCA, and the defaults
 =================================================
 
 Tutorials of autoencoders show 784 pixels going through layers of 256 and 128 sigmoid
-units into a code of 100 numbers, trained for ten epochs of Adam. Does it keep more of
-an image than PCA does?
+units into a code of 100 numbers, trained by Adam for ten epochs of 60,000 images. Does
+it keep more of an image than PCA does?
 """
 
 # %%
@@ -41,9 +41,12 @@ if usps.is_file():
 # Three ways to as many numbers
 # -----------------------------
 # The tutorials' network is spelt out: pixels brought to [0, 1], a sigmoid at the end
-# that gives such, and the cross-entropy between the two. The last line is all that the
-# defaults need. A quarter of the images is held out, and explained variance is that of
-# theirs.
+# that gives such, and the cross-entropy between the two. It gets as many steps as in
+# the tutorials, which with fewer images takes more epochs. The last line is all that
+# the defaults need. A quarter of the images is held out, and explained variance is that
+# of theirs.
+
+import math
 
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
@@ -51,8 +54,16 @@ from sklearn.model_selection import train_test_split
 from sk_autoencoder import AutoEncoderTransformer
 from sk_autoencoder.metrics import explained_variance_ratio
 
+# The tutorials train on 60,000 images for ten epochs in batches of 256.
+STEPS = 2_350
 
-def reducers(k):
+
+def epochs(n_samples, batch_size=256):
+    """Return the epochs that make as many steps with fewer images."""
+    return math.ceil(STEPS / math.ceil(n_samples / batch_size))
+
+
+def reducers(k, n_samples):
     tutorial = AutoEncoderTransformer(
         n_components=k,
         hidden_layer_sizes=(256, 128),
@@ -63,7 +74,7 @@ def reducers(k):
         optimizer="adam",
         lr=0.01,
         batch_size=256,
-        max_epochs=10,
+        max_epochs=epochs(n_samples),
         early_stopping=False,
         random_state=0,
     )
@@ -77,7 +88,7 @@ def reducers(k):
 fitted, explained = {}, {}
 for name, (X, k) in images.items():
     X_train, X_test = train_test_split(X, random_state=0)
-    fitted[name], explained[name] = reducers(k), {}
+    fitted[name], explained[name] = reducers(k, len(X_train)), {}
     for method, reducer in fitted[name].items():
         X_back = reducer.fit(X_train).inverse_transform(reducer.transform(X_test))
         explained[name][method] = explained_variance_ratio(X_test, X_back)
@@ -85,8 +96,14 @@ for name, (X, k) in images.items():
     print(f"{name}, {k} numbers: {shares}")
 
 # %%
-# Ten epochs from a random start do not bring the tutorials' network near PCA, which
-# takes a fraction of a second. The default starts as PCA, and goes on from there.
+# On the digits 2,350 steps from a random start do not bring the tutorials' network near
+# PCA, which takes a fraction of a second. The default starts as PCA, and goes on from
+# there.
+
+digits = explained["digits"]
+assert digits["tutorial"] < digits["PCA"] < digits["default"]
+
+# %%
 #
 # What is left of an image
 # ------------------------

@@ -30,7 +30,10 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # Three ways to three numbers
 # ---------------------------
 # The tutorials' network has pixels in [0, 1], a sigmoid at the end and the cross-
-# entropy as its loss. Explained variance is that of the held-out quarter.
+# entropy as its loss. It gets as many steps as ten epochs of 60,000 images in batches
+# of 256 make. Explained variance is that of the held-out quarter.
+
+import math
 
 from sklearn.decomposition import PCA
 
@@ -48,16 +51,23 @@ reducers = {
         optimizer="adam",
         lr=0.01,
         batch_size=256,
-        max_epochs=10,
+        max_epochs=math.ceil(2_350 / math.ceil(len(X_train) / 256)),
         early_stopping=False,
         random_state=0,
     ),
     "PCA": PCA(n_components=3, random_state=0),
     "default": AutoEncoderTransformer(n_components=3, random_state=0),
 }
+explained = {}
 for name, reducer in reducers.items():
-    explained = reconstruction_scorer(reducer.fit(X_train), X_test)
-    print(f"{name:10} explained variance {explained:.3f}")
+    explained[name] = reconstruction_scorer(reducer.fit(X_train), X_test)
+    print(f"{name:10} explained variance {explained[name]:.3f}")
+
+# %%
+# With so few numbers both networks keep far more of an image than PCA, and the default
+# keeps the most.
+
+assert explained["default"] > explained["tutorial"] > explained["PCA"]
 
 # %%
 # In three dimensions

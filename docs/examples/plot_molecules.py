@@ -34,7 +34,10 @@ _ = fig.suptitle("log10 of mol per litre")
 # Ten numbers, and what they tell
 # -------------------------------
 # How much of an unseen drawing comes back, and how much of the variance of solubility a
-# ridge regression finds in the ten numbers.
+# ridge regression finds in the ten numbers. The tutorials' network gets as many steps
+# as ten epochs of 60,000 images in batches of 256 make.
+
+import math
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -56,25 +59,33 @@ reducers = {
         optimizer="adam",
         lr=0.01,
         batch_size=256,
-        max_epochs=10,
+        max_epochs=math.ceil(2_350 / math.ceil(len(X_train) / 256)),
         early_stopping=False,
         random_state=0,
     ),
     "PCA": PCA(n_components=10, random_state=0),
     "default": AutoEncoderTransformer(n_components=10, random_state=0),
 }
+restored, found = {}, {}
 for name, reducer in reducers.items():
     ridge = RidgeCV(alphas=np.logspace(-2, 4, 13))
     model = make_pipeline(reducer, StandardScaler(), ridge).fit(X_train, y_train)
-    explained = reconstruction_scorer(reducer, X_test)
-    found = model.score(X_test, y_test)
-    print(f"{name:10} explained variance {explained:.3f}, solubility {found:.3f}")
+    restored[name] = reconstruction_scorer(reducer, X_test)
+    found[name] = model.score(X_test, y_test)
+    print(
+        f"{name:10} explained variance {restored[name]:.3f}, "
+        f"solubility {found[name]:.3f}"
+    )
 
 # %%
 # The default brings back more of a drawing than PCA does, and its numbers tell the
 # regression no more of solubility, here a little less: what makes up most of a picture
 # need not be what one asks of it.
-#
+
+assert restored["default"] > restored["PCA"]
+assert found["default"] < found["PCA"]
+
+# %%
 # See for yourself
 # ----------------
 

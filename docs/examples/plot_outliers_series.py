@@ -113,7 +113,7 @@ for name, X in days.items():
 # %%
 # The best reconstruction does not make the best alarm: a network that gives everything
 # back gives back the anomalies, too. On the taxis the tutorial's poor one finds as many
-# windows as the detector, with an alarm fewer outside.
+# windows as the detector, with two alarms fewer outside.
 #
 # Where the alarms are
 # --------------------
@@ -141,8 +141,9 @@ plt.show()
 # %%
 # What is odd about a day
 # -----------------------
-# `explain` shares the score out to the hours. Of New Year's Day it is those of the
-# night, from two to five, when on other days few people ride.
+# `explain` shares the score out to the half-hours. Of New Year's Day the largest single
+# shares are those from two to five in the night, when on other days few people ride;
+# together they are less than half of the score.
 
 from sk_autoencoder.plotting import OutlierContributionsDisplay
 

@@ -187,8 +187,9 @@ default="adamw"
         Callbacks, called as skorch calls them. Those that look at single batches or
         gradients slow small networks down.
     net_params : dict or None, default=None
-        Further arguments of the skorch net, such as `gradient_clip` (1.0, or None) and
-        `weight_average` (0.99, or None).
+        Further arguments of the skorch net, such as `gradient_clip` (10.0 with
+        `init="pca"`, else 1.0; None does not clip) and `weight_average` (0.99, or
+        None).
     warm_start : bool, default=False
         Whether `fit` continues from the previous fit: its weights, its optimizer's
         state, its random generators and its scales.

@@ -44,6 +44,8 @@ class RecurrentNet(Network):
         (n_steps, n_channels); their product is the number of features. None is one
         channel of as many steps as there are features.
     cell : {"lstm", "gru"}, default="lstm"
+        Kind of the recurrent cells: long short-term memory, or gated recurrent units,
+        which have a quarter fewer weights.
     hidden_size : int or tuple of int, default=64
         Units of each layer, in each direction; a tuple is in the encoder's order, and
         the decoder mirrors it.

@@ -468,9 +468,9 @@ def test_the_oldest_versions_are_those_allowed():
             assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", oldest[name]), name
 
 
-def test_the_readme_names_the_oldest_versions():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    versions = text.partition("## Versions")[2]
-    table = dict(re.findall(r"^\| ([\w-]+) \| ([\d.]+) \|", versions, re.MULTILINE))
+def test_the_installation_page_names_the_oldest_versions():
+    text = (ROOT / "docs" / "installation.rst").read_text(encoding="utf-8")
+    versions = text.partition("\nVersions\n")[2]
+    table = dict(re.findall(r"^([\w-]+) +([\d.]+) ", versions, re.MULTILINE))
     python = PYPROJECT["project"]["requires-python"].removeprefix(">=")
     assert table == {"Python": python} | lower_bounds()
