@@ -72,7 +72,7 @@ def draw_table(
         for k in range(1, n_labels):
             errors[j, k::n_labels] = _errors(each[0], each[k], units[j])
         # Row by row, the input and what became of it side by side.
-        cells = zip(*map(_shown, each), strict=True)
+        cells = zip(*map(shown_cells, each), strict=True)
         texts += [
             ax.text(place, j, text, ha="center", va="center", fontsize="small")
             for place, text in enumerate(chain.from_iterable(cells))
@@ -114,7 +114,7 @@ def _errors(truth: ColumnData, made: ColumnData, unit: float) -> np.ndarray:
     return np.where(truth.missing | made.missing, np.nan, errors)
 
 
-def _shown(column: ColumnData) -> list[str]:
+def shown_cells(column: ColumnData) -> list[str]:
     """Return the cells of a column as text, shortened."""
     number = ".0f" if column.is_integer else ".4g"
     texts = [
