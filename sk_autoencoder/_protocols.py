@@ -19,6 +19,9 @@ from torch import Tensor
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 from sk_autoencoder._utils.pca import ScoredRows
 
+# In place of the number of a cell's level: it is hidden, or missing in the data.
+HIDDEN = -1
+
 
 class Network(BaseEstimator, ABC):
     """Specification of a network: parameters only, no weights.
@@ -182,7 +185,7 @@ class Objective:
         return n_components
 
     def corrupt(
-        self, x: Tensor, columns: "Columns", generator: torch.Generator
+        self, x: Tensor, columns: "InputColumns", generator: torch.Generator
     ) -> Tensor:
         """Return the network's input for rows in training.
 
@@ -190,7 +193,7 @@ class Objective:
         ----------
         x : Tensor of shape (n, n_features)
             Centered rows; not to be written to.
-        columns : Columns
+        columns : InputColumns
             Scales the rows: `columns.encode`.
         generator : torch.Generator
             Draws the noise.
@@ -202,7 +205,7 @@ class Objective:
         return columns.encode(x)
 
     def validation_inputs(
-        self, x: Tensor, columns: "Columns", generator: torch.Generator
+        self, x: Tensor, columns: "InputColumns", generator: torch.Generator
     ) -> Tensor:
         """Return the network's input for samples that the epochs are compared on."""
         return columns.encode(x)
@@ -266,8 +269,8 @@ class Objective:
         return terms["reconstruction"]
 
 
-class Columns(Float64Buffers, ABC):
-    """The columns of a table: how each is scaled, decoded and scored.
+class InputColumns(Float64Buffers, ABC):
+    """The columns of a table as a network sees them, and as noise corrupts them.
 
     Inside the network rows are *centered*: the training mean is taken off before
     anything is rounded to float32, so that a large offset costs no precision.
@@ -279,6 +282,55 @@ class Columns(Float64Buffers, ABC):
     low, high, spread : Tensor of shape (n_features,)
         Range and standard deviation of centered rows in training; NaN, NaN and 0 for
         columns that are no numbers.
+    """
+
+    mean: Tensor
+    low: Tensor
+    high: Tensor
+    spread: Tensor
+
+    def set_statistics(self, statistics: Any) -> None:
+        """Take over the `ColumnStatistics` of the training rows, if they changed.
+
+        By default nothing is done: the statistics of a table are those of its first
+        rows, and part of it.
+        """
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Turn centered rows (n, n_features) into inputs (n, n_inputs)."""
+
+    @abstractmethod
+    def mask(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Return centered rows that are missing where `keep` is false."""
+
+    def value_range(self) -> tuple[Tensor, Tensor]:
+        """Return the least and greatest of centered rows in training, (n_features,).
+
+        NaN for columns that are no numbers.
+        """
+        return self.low, self.high
+
+    def std(self) -> Tensor:
+        """Return the standard deviations in training, (n_features,), else 0."""
+        return self.spread
+
+    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set what depends on the trained network, from all training rows.
+
+        Parameters
+        ----------
+        outputs : iterable of (raw, x)
+            The decoder's output and the centered rows, batch by batch; not read by
+            columns that need nothing.
+        """
+
+
+class Columns(InputColumns):
+    """The columns of a table: how each is scaled, decoded and scored.
+
+    Attributes
+    ----------
     loss_scale : Tensor of shape (n_outputs,) or (1,)
         Of the score, in units of `centered_targets`.
     factor : ndarray of shape (n_inputs,)
@@ -305,10 +357,6 @@ class Columns(Float64Buffers, ABC):
         Standard deviations of the inputs in training; None where all are taken for 1.
     """
 
-    mean: Tensor
-    low: Tensor
-    high: Tensor
-    spread: Tensor
     loss_scale: Tensor
     factor: np.ndarray
     n_inputs: int
@@ -328,13 +376,6 @@ class Columns(Float64Buffers, ABC):
         self.register_buffer("input_spread", None)
 
     # -- what follows from the training rows -----------------------------------------
-
-    def set_statistics(self, statistics: Any) -> None:
-        """Take over the `ColumnStatistics` of the training rows, if they changed.
-
-        By default nothing is done: the statistics of a table are those of its first
-        rows, and part of it.
-        """
 
     def set_variance(self, variance: float) -> None:
         """Start from one variance of the errors in all columns, in scaled units.
@@ -385,10 +426,6 @@ class Columns(Float64Buffers, ABC):
         return np.zeros(len(self.mean))
 
     # -- in and out ------------------------------------------------------------------
-
-    @abstractmethod
-    def encode(self, x: Tensor) -> Tensor:
-        """Turn centered rows (n, n_features) into inputs (n, n_inputs)."""
 
     @abstractmethod
     def mean_inputs(self) -> Tensor:
@@ -446,39 +483,13 @@ class Columns(Float64Buffers, ABC):
     def sample(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Draw rows, in caller's units, given the decoder's output."""
 
-    @abstractmethod
-    def fit_dispersion(self, outputs: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Set what depends on the trained network, from all training rows.
-
-        Parameters
-        ----------
-        outputs : iterable of (raw, x)
-            The decoder's output and the centered rows, batch by batch; not read by
-            columns that need nothing.
-        """
-
-    def value_range(self) -> tuple[Tensor, Tensor]:
-        """Return the least and greatest of centered rows in training, (n_features,).
-
-        NaN for columns that are no numbers.
-        """
-        return self.low, self.high
-
-    def std(self) -> Tensor:
-        """Return the standard deviations in training, (n_features,), else 0."""
-        return self.spread
-
-    @abstractmethod
-    def mask(self, x: Tensor, keep: Tensor) -> Tensor:
-        """Return centered rows that are missing where `keep` is false."""
-
 
 class TrainableModule(torch.nn.Module, ABC):
     """What a net trains: centered rows go in, and a loss comes out.
 
     Attributes
     ----------
-    columns : Columns
+    columns : InputColumns
         Of the rows.
     objective : Objective
         Combines the terms of the loss. A run sets that of each epoch.
@@ -486,7 +497,7 @@ class TrainableModule(torch.nn.Module, ABC):
         Draws all noise; see `use_generator`.
     """
 
-    columns: Columns
+    columns: InputColumns
     objective: Objective
     generator: torch.Generator
 

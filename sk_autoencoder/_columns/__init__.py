@@ -1,6 +1,7 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
 from sk_autoencoder._columns.frames import copied, has_categories, is_frame
+from sk_autoencoder._columns.given import given_cells
 from sk_autoencoder._columns.joined import (
     JoinedColumns,
     least_size,
@@ -8,6 +9,7 @@ from sk_autoencoder._columns.joined import (
     score_width,
 )
 from sk_autoencoder._columns.kinds import NumberColumn
+from sk_autoencoder._columns.levels import LevelColumns, levels_of, table_size
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood, LossFunction
 from sk_autoencoder._columns.links import Link
 from sk_autoencoder._columns.numbers import NumericColumns, NumericScale
@@ -23,6 +25,7 @@ __all__ = [
     "LIKELIHOODS",
     "ColumnStatistics",
     "JoinedColumns",
+    "LevelColumns",
     "Likelihood",
     "Link",
     "LossFunction",
@@ -33,10 +36,13 @@ __all__ = [
     "Table",
     "copied",
     "encoded_names",
+    "given_cells",
     "has_categories",
     "is_frame",
     "least_size",
+    "levels_of",
     "make_columns",
     "passed_names",
     "score_width",
+    "table_size",
 ]

@@ -6,8 +6,12 @@ one of two values and not between them; a normal density does not.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+
+from sk_autoencoder._columns.frames import ColumnData
+from sk_autoencoder._columns.kinds import NumberColumn
 
 # Real rows that are redrawn within such bins are told from real rows with an AUC of .50
 # to .55; twice as many bins gained nothing.
@@ -139,6 +143,56 @@ class Bins:
 
     def __getstate__(self) -> dict[str, np.ndarray]:
         return {name: v for name, v in self.__dict__.items() if name != "_kept"}
+
+
+@dataclass(frozen=True)
+class BinnedColumn:
+    """A column of numbers of which a network knows the bins: values stay as they are.
+
+    Attributes
+    ----------
+    scale : NumberColumn
+        What errors are measured in.
+    bins : Bins
+        Of the values, not scaled.
+    """
+
+    scale: NumberColumn
+    bins: Bins
+
+    @classmethod
+    def of(cls, column: ColumnData, scaling: str, **keeps: bool) -> "BinnedColumn":
+        """Find the scale and the bins of the values seen; see `NumberColumn.of`."""
+        scale = NumberColumn.of(column, scaling, **keeps)
+        return cls(scale, Bins.of(column.values.astype(np.float64)))
+
+    @property
+    def name(self) -> Any:
+        """Name of the column."""
+        return self.scale.name
+
+    @property
+    def mean(self) -> float:
+        """Mean of the values seen."""
+        return self.scale.mean
+
+    @property
+    def variance(self) -> float:
+        """Variance of the scaled numbers."""
+        return self.scale.variance
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all values seen were the same."""
+        return self.scale.is_constant
+
+    def encode(self, column: ColumnData) -> np.ndarray:
+        """Return the values, NaN where they are missing."""
+        return self.scale.numbers(column)
+
+    def decode(self, y: np.ndarray) -> np.ndarray:
+        """Turn values, or means of some, into values as they were seen."""
+        return self.scale.as_seen(y.astype(np.float64))
 
 
 def _first_of_bins(distinct: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -154,6 +154,10 @@ class NumberColumn:
 
     def encode(self, column: ColumnData) -> np.ndarray:
         """Turn values into scaled numbers."""
+        return self.scaled(self.numbers(column))
+
+    def numbers(self, column: ColumnData) -> np.ndarray:
+        """Return the values of a column that holds finite numbers, in float64."""
         column = column.as_numbers()
         if column.values.dtype == object:
             some = next(v for v in column.values if not isinstance(v, bool | None))
@@ -162,7 +166,7 @@ class NumberColumn:
                 f"with categories or text there: {shortened(some)}. Convert the column."
             )
         _refuse_infinity(self.name, column.values)
-        return self.scaled(column.values.astype(np.float64))
+        return column.values.astype(np.float64)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Scale numbers; those too large for it become infinite."""
@@ -173,12 +177,16 @@ class NumberColumn:
 
     def decode(self, y: np.ndarray) -> np.ndarray:
         """Turn scaled numbers into values."""
-        if self.is_constant:
-            return np.full(len(y), self.low)
         values = y.astype(np.float64) * self.unit + self.origin
         if self.knots is not None:
             # Of halves: the distance of two values may be too large for a number.
             values = 2 * np.interp(values, self.knots[1], 0.5 * self.knots[0])
+        return self.as_seen(values)
+
+    def as_seen(self, values: np.ndarray) -> np.ndarray:
+        """Make numbers whole where only such were seen, and constant likewise."""
+        if self.is_constant:
+            return np.full(len(values), self.low)
         if self.is_integer:
             values = np.clip(np.rint(values), self.low, self.high)
         return values

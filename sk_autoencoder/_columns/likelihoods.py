@@ -506,6 +506,12 @@ class Isotropic(Gaussian):
         return variance.mean().expand_as(variance)
 
 
+class CrossEntropy(Likelihood):
+    """Of the levels of cells: the network of these scores it itself."""
+
+    has_gradient = False
+
+
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "squared_error": SquaredError,
     "binary_cross_entropy": BinaryCrossEntropy,
@@ -514,4 +520,5 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "bernoulli": Bernoulli,
     "huber": Huber,
     "own": OwnLoss,
+    "cross_entropy": CrossEntropy,
 }

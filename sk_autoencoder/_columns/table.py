@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_autoencoder._columns.bins import BinnedColumn
 from sk_autoencoder._columns.filling import Gap, fill_cells
 from sk_autoencoder._columns.frames import (
     ColumnData,
@@ -19,20 +20,20 @@ from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import listed, shortened
 
-Column = NumberColumn | CategoryColumn | EmptyColumn
+Column = NumberColumn | BinnedColumn | CategoryColumn | EmptyColumn
 
 
 @dataclass(frozen=True)
 class Table:
     """How the columns of a table become numbers, one each.
 
-    A number is scaled and around 0; a category is the number of its level. What is
-    missing, or a level that was not seen in fit, is NaN.
+    A number is scaled and around 0, or itself where it has bins; a category is the
+    number of its level. What is missing, or a level that was not seen in fit, is NaN.
 
     Attributes
     ----------
     format : TableFormat
-    columns : tuple of NumberColumn, CategoryColumn and EmptyColumn
+    columns : tuple of NumberColumn, BinnedColumn, CategoryColumn and EmptyColumn
     weights : ndarray of shape (n_features,)
         Of the columns' losses; 0 for constant and empty ones.
     allow_missing : bool
@@ -60,6 +61,7 @@ class Table:
         handle_unknown: str,
         more_to_come: bool = False,
         keeps_binary: bool = False,
+        binned: bool = False,
     ) -> "Table":
         """Read a table that is fitted on.
 
@@ -79,6 +81,8 @@ class Table:
         keeps_binary : bool
             Whether numbers of two values are measured in their range where others are
             standardized or ranked.
+        binned : bool
+            Whether numbers have bins.
         """
         fmt = TableFormat.of(X)
         raw = _marked(list(read_columns(X)), fmt, categorical_features)
@@ -89,7 +93,8 @@ class Table:
             mixed = any(column.is_category for column in there)
             scaling = "standard" if mixed else "none"
         columns = tuple(
-            _fitted(column, scaling, more_to_come, keeps_binary) for column in raw
+            _fitted(column, scaling, more_to_come, keeps_binary, binned)
+            for column in raw
         )
         # Categories are exact in float32, and so are numbers that came so.
         single = all(c.is_category or c.values.dtype == np.float32 for c in there)
@@ -116,8 +121,13 @@ class Table:
     @property
     def has_units(self) -> bool:
         """Whether all are numbers whose errors can be told in the caller's units."""
-        numbers = [c for c in self.columns if isinstance(c, NumberColumn)]
-        return not self.has_categories and all(c.knots is None for c in numbers)
+        scales = [column for column in self.scales if column is not None]
+        return not self.has_categories and all(c.knots is None for c in scales)
+
+    @property
+    def scales(self) -> list[NumberColumn | None]:
+        """How each number is scaled, or its errors are; None for other columns."""
+        return [scale_of(column) for column in self.columns]
 
     @property
     def widest_range(self) -> float:
@@ -125,7 +135,7 @@ class Table:
 
         Others only have to have one: infinity, if one is too wide for a number.
         """
-        columns = [c for c in self.columns if isinstance(c, NumberColumn)]
+        columns = [column for column in self.scales if column is not None]
         # As numpy's numbers, which become infinite.
         low = np.array([c.low for c in columns if c.knots is None])
         high = np.array([c.high for c in columns if c.knots is None])
@@ -245,7 +255,7 @@ class Table:
         n_rows, n_columns = matrix.shape
         zero = np.zeros(n_columns)
         spread = np.array(
-            [0.0 if isinstance(c, CategoryColumn) else c.variance for c in self.columns]
+            [c.variance if isinstance(c, NumberColumn) else 0.0 for c in self.columns]
         )
         low, high = zero.copy(), zero.copy()
         for i, column in enumerate(self.columns):
@@ -259,14 +269,22 @@ class Table:
 
 
 def _fitted(
-    column: ColumnData, scaling: str, declared: bool, keeps_binary: bool
+    column: ColumnData, scaling: str, declared: bool, keeps_binary: bool, binned: bool
 ) -> Column:
     """Find out how a column of the training samples becomes numbers."""
     if column.missing.all():
         return EmptyColumn(column.name, column.is_category)
     if column.is_category:
         return CategoryColumn.of(column, declared=declared)
-    return NumberColumn.of(column, scaling, keeps_binary=keeps_binary)
+    kind = BinnedColumn if binned else NumberColumn
+    return kind.of(column, scaling, keeps_binary=keeps_binary)
+
+
+def scale_of(column: Column) -> NumberColumn | None:
+    """Return how a column of numbers is scaled, or its errors are; None for others."""
+    if isinstance(column, BinnedColumn):
+        return column.scale
+    return column if isinstance(column, NumberColumn) else None
 
 
 def _marked(raw: list[ColumnData], fmt: TableFormat, chosen: Any) -> list[ColumnData]:

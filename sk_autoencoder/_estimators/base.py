@@ -181,7 +181,8 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             return "Cross-entropy" + unit
         if self._fitted.pretrained:
             return "Cross-entropy (nats per feature); hidden layers: squared error"
-        return "Cross-entropy (nats per feature)"
+        what = "hidden cell" if self._plan.is_masked else "feature"
+        return f"Cross-entropy (nats per {what})"
 
     def _table_scaling(self) -> str:
         """Return the scaling of a table's numbers; "auto" may depend on its columns."""
@@ -189,6 +190,10 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
 
     def _keeps_binary(self) -> bool:
         """Whether numbers of two values keep their units beside standardized ones."""
+        return False
+
+    def _uses_levels(self, X: Any) -> bool:
+        """Whether a masked network of levels is to be fitted to X."""
         return False
 
     def _check_fit(self) -> None:
@@ -338,6 +343,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             or not isinstance(self.numeric_scaling, str)
             or self.column_weights is not None
             or (is_frame(X) and has_categories(X))
+            or (X is not None and self._uses_levels(X))
         )
 
     def _read_table(self, X: Any, *, more_to_come: bool = False) -> Table:
@@ -351,6 +357,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             handle_unknown=self.handle_unknown,
             more_to_come=more_to_come,
             keeps_binary=self._keeps_binary(),
+            binned=self._uses_levels(X),
         )
 
     def _training_rows(
@@ -409,7 +416,11 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             n_given = len(plan.block_variances) + net.module_.passed.n_columns
         self._n_features_out = self.n_features_in_ if plan.imputes else n_given
         self.n_components_ = self._n_features_out
-        self.explained_variance_ratio_ = fitted.explained_variance_ratio
+        ratio = fitted.explained_variance_ratio
+        if ratio is not None:
+            self.explained_variance_ratio_ = ratio
+        else:  # of a fit before
+            self.__dict__.pop("explained_variance_ratio_", None)
         self.fell_back_to_pca_ = fitted.is_pca
         self.mean_ = plan.statistics.mean if plan.table is None else plan.table.mean
         self.device_ = str(net.device)

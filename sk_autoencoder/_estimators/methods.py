@@ -22,6 +22,7 @@ from sk_autoencoder._estimators.validation import (
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.chunks import apply_to_rows, sum_over_rows
+from sk_autoencoder._inference.conditionals import CellPredictor
 from sk_autoencoder._inference.errors import row_errors, squared_errors, sums_of_squares
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._training.net import AutoEncoderNet
@@ -158,8 +159,8 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _reconstruct(self, rows: Any, *, check: Check = None) -> np.ndarray:
         """Reconstruct samples that have been validated."""
-        module = self.net_.module_
-        return apply_to_rows(AutoEncoderModule.reconstruct, module, rows, check=check)
+        kind: Any = CellPredictor if self._plan.is_masked else AutoEncoderModule
+        return apply_to_rows(kind.reconstruct, self.net_.module_, rows, check=check)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Return the squared errors of the reconstructions of samples.
@@ -246,8 +247,14 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return copied(X) if is_frame(X) else rows.copy()
         gaps = np.isnan(rows[:, ~table.is_empty]).any(axis=1)
         if gaps.any():
-            rows[gaps] = self._reconstruct(rows[gaps])
+            rows[gaps] = self._filled(rows[gaps])
         return table.filled(check_table(self, X), rows)
+
+    def _filled(self, rows: np.ndarray) -> np.ndarray:
+        """Fill the missing cells of samples that have been validated."""
+        if not self._plan.is_masked:
+            return self._reconstruct(rows)
+        return apply_to_rows(CellPredictor.impute, self.net_.module_, rows)
 
     # -- checks ------------------------------------------------------------------------
 

@@ -70,6 +70,8 @@ class PCAContract(FittedMethods):
     def encoded_feature_names_(self) -> np.ndarray:
         """Names of the columns of `components_`, (n_encoded_features,)."""
         self._check_is_fitted()
+        if self._plan.is_masked:
+            has_codes(self)
         names = [str(name) for name in feature_names_in(self)]
         columns = self.net_.module_.columns
         return np.array(encoded_names(names, self._table, columns), dtype=object)

@@ -8,6 +8,7 @@ import torch
 from sk_autoencoder._columns import PassedColumns
 from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._model.masked import MaskedModule
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.nested_decoder import NestedDecoder, NestedModule
 from sk_autoencoder._model.pca_residual import (
@@ -16,11 +17,12 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualPosterior,
 )
 from sk_autoencoder._model.places import GatherOutput, ScatterInput
-from sk_autoencoder._protocols import Columns
+from sk_autoencoder._protocols import Columns, TrainableModule
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.values import first_line
 from sk_autoencoder._utils.variance import unit_or_one
+from sk_autoencoder.networks._masked import LevelColumn, MaskedNetwork
 
 # Fraction of the variance that is lost in float32: its squared rounding, and a margin.
 EXACT = 1e-11
@@ -35,21 +37,36 @@ LINEAR_SHARE = 0.01
 def build_net(plan: Plan) -> AutoEncoderNet:
     """Build the net of a plan, with fresh weights, ready to train."""
     check_statistics(plan, plan.statistics)
-    module = build_module(plan)
+    module: Any = build_masked(plan) if plan.is_masked else build_module(plan)
     net = AutoEncoderNet(
         module,
         plan.training,
         seeds=plan.seeds,
         device=plan.device,
-        predict_nonlinearity=module.columns.decode,
+        predict_nonlinearity=None if plan.is_masked else module.columns.decode,
         pca_weight=LINEAR_SHARE if plan.keeps_linear else 0.0,
         as_given=plan.as_given,
     )
     return net.initialize()
 
 
+def build_masked(plan: Plan) -> MaskedModule:
+    """Build the module of a plan that `is_masked`, with fresh weights."""
+    columns, dense = plan.level_columns(), plan.network.get_params()
+    network = MaskedNetwork(
+        columns=[
+            LevelColumn(*pair)
+            for pair in zip(columns.counts, columns.positions, strict=True)
+        ],
+        hidden_layer_sizes=dense["hidden_layer_sizes"],
+        dropout=dense["dropout"],
+        generator=make_generator(plan.seeds.weights),
+    )
+    return MaskedModule(columns=columns, network=network, objective=plan.objective)
+
+
 def build_module(plan: Plan) -> AutoEncoderModule:
-    """Build the module of a plan, with fresh weights."""
+    """Build the module of any other plan, with fresh weights."""
     columns = plan.columns()
     if plan.stacked:
         encoder, decoder = plan.network.build_stack(
@@ -142,15 +159,17 @@ def noise_variance(plan: Plan) -> float:
     return max(plan.axes.residual(plan.n_components) / n_left, least) or 1.0
 
 
-def install_pca(module: AutoEncoderModule, plan: Plan) -> None:
+def install_pca(module: TrainableModule, plan: Plan) -> None:
     """Write the principal axes of a plan into its module, where it has any.
 
     Parameters
     ----------
-    module : AutoEncoderModule
+    module : TrainableModule
         Of the plan, its columns up to date.
     plan : Plan
     """
+    if not isinstance(module, AutoEncoderModule):
+        return
     module.latent_map.set_map(plan.latent_map)
     module.n_kept = plan.n_kept
     if plan.axes is None:

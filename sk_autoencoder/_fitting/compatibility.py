@@ -5,13 +5,13 @@ columns. Below it: what may change between two fits of one model, and which numb
 float32 and a likelihood can take. Refusals of a network's own are in `networks/`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, Table
+from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, Table, levels_of
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._objectives import Denoise
@@ -20,7 +20,10 @@ from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, UserNetwork
 
 # Likelihoods that a table has too: of its numbers, beside those of its categories.
-OF_TABLES = ("squared_error", "gaussian", "isotropic")
+OF_TABLES = ("squared_error", "gaussian", "isotropic", "cross_entropy")
+
+# Levels of a column of which a network gives a probability each.
+MOST_LEVELS = 4096
 
 # Beyond these float32 loses a column's values, or a product of two of them.
 SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
@@ -70,6 +73,24 @@ class _Asked:
         return "'auto', which is 'random' for a UserNetwork" if is_auto else "'random'"
 
     @property
+    def masked(self) -> bool:
+        """Whether a masked network of levels is asked for."""
+        n_columns = 0 if self.table is None else len(self.table.columns)
+        return self.table is not None and self.settings.uses_levels(n_columns)
+
+    @property
+    def masked_kind(self) -> str:
+        """What asks for it, in the user's words."""
+        return f"features='reconstruction' with loss={self.settings.loss!r}"
+
+    @property
+    def too_many_levels(self) -> dict[Any, int]:
+        """Columns of too many levels for a masked network, and how many."""
+        columns = self.table.columns if self.masked and self.table else ()
+        found = {c.name: levels_of(c) for c in columns}
+        return {name: n for name, n in found.items() if n > MOST_LEVELS}
+
+    @property
     def categories(self) -> list[Any]:
         """Names of the columns of categories."""
         columns = () if self.table is None else self.table.columns
@@ -102,6 +123,16 @@ def _beside_a_network(name: str, default: Any) -> _Refusal:
         expected=f"{name}={default!r} beside a network",
         got=f"{name}={{s.{name}!r}} and network={{s.network!r}}",
         instead="Set it in the network, or pass network=None.",
+    )
+
+
+def _of_masked_networks(name: str, value: Any) -> _Refusal:
+    """Refuse a parameter that has no meaning for them, but at one value."""
+    return _Refusal(
+        when=lambda s, asked: asked.masked and getattr(s, name) != value,
+        expected=f"{name}={value!r} for {{asked.masked_kind}}",
+        got=f"{name}={{s.{name}!r}}",
+        instead=f"Pass {name}={value!r}, or loss='squared_error'.",
     )
 
 
@@ -188,7 +219,7 @@ REFUSALS = (
     _Refusal(
         when=lambda s, _: (
             isinstance(s.objective, Denoise)
-            and s.objective.level > 1
+            and (s.objective.level or 0) > 1
             and s.objective.noise != "gaussian"
         ),
         expected="a fraction of cells in [0, 1] for noise={s.objective.noise!r}",
@@ -201,6 +232,57 @@ REFUSALS = (
         got="{asked.loss}={asked.loss_value!r}",
         instead="Pass 'auto', or encode the columns first.",
     ),
+    # -- masked networks -------------------------------------------------------------
+    _Refusal(
+        when=lambda s, _: s.loss == "cross_entropy" and not s.imputes,
+        expected="features='reconstruction' for loss='cross_entropy'",
+        got="features={s.features!r}",
+        because="only then are numbers predicted by their bins",
+        instead="Pass features='reconstruction', or loss='auto'.",
+    ),
+    _Refusal(
+        when=lambda s, _: s.loss == "cross_entropy" and s.network is not None,
+        expected="network=None for loss='cross_entropy'",
+        got="network={s.network!r}",
+        because="its network has an output for each bin",
+        instead="Pass network=None, or loss='auto'.",
+    ),
+    _Refusal(
+        when=lambda s, asked: s.loss == "cross_entropy" and not asked.masked,
+        expected="noise='auto' or 'masking' for loss='cross_entropy'",
+        got="noise={s.objective.noise!r}",
+        because="hidden cells are what is predicted",
+        instead="Pass noise='masking', or loss='squared_error'.",
+    ),
+    *(
+        _of_masked_networks(*item)
+        for item in (("batch_norm", False), ("pretrain", None), ("whiten", False))
+    ),
+    _Refusal(
+        when=lambda s, asked: asked.masked and len(set(_widths(s))) > 1,
+        expected="layers of one width, which residual blocks add to each other, for "
+        "{asked.masked_kind}",
+        got="hidden_layer_sizes={s.hidden_layer_sizes!r}",
+        instead="Pass e.g. hidden_layer_sizes=(256, 256), or loss='squared_error'.",
+    ),
+    _Refusal(
+        when=lambda _, asked: bool(asked.too_many_levels),
+        expected=f"at most {MOST_LEVELS:,} levels in a column for "
+        "{asked.masked_kind}",
+        got="{asked.too_many_levels}",
+        because="each has a probability",
+        instead="Join rare levels, drop the column, or pass loss='squared_error'.",
+    ),
+    _Refusal(
+        when=lambda s, _: (
+            isinstance(s.objective, Denoise)
+            and s.objective.level is None
+            and s.objective.schedule is not None
+        ),
+        expected="a noise_level for noise_schedule={s.objective.schedule!r}",
+        got="noise_level='auto', by which 1 to all cells of a sample are hidden",
+        instead="Pass e.g. noise_level=0.3, or noise_schedule=None.",
+    ),
     # -- validation ------------------------------------------------------------------
     _Refusal(
         when=lambda s, asked: asked.has_validation_set and not s.early_stopping,
@@ -209,6 +291,11 @@ REFUSALS = (
         instead="Pass early_stopping=True, or leave X_val out.",
     ),
 )
+
+
+def _widths(settings: FitSettings) -> Sequence[int]:
+    sizes = settings.hidden_layer_sizes
+    return () if isinstance(sizes, str) else sizes
 
 
 def _gives_logits(settings: FitSettings) -> bool:

@@ -59,7 +59,7 @@ class FittedModel:
     plan : Plan
     net : AutoEncoderNet
     moments : LatentMoments
-        Of the codes of the training rows.
+        Of the codes of the training rows; of no components where there are none.
     prefix_net : AutoEncoderNet or None
         What trained the decoder of prefixes, where codes are ordered.
     prefix_errors : ndarray of shape (n_components,) or None
@@ -150,8 +150,10 @@ class FittedModel:
         return variances, plan.axes.residual(k) * square
 
     @property
-    def explained_variance_ratio(self) -> np.ndarray:
+    def explained_variance_ratio(self) -> np.ndarray | None:
         """What each component that users see adds to the explained variance, (k,)."""
+        if self.plan.is_masked:
+            return None
         variances = self.plan.block_variances
         if variances is not None:
             return self.moments.explained * variances / (variances.sum() or 1.0)

@@ -8,6 +8,7 @@ import numpy as np
 from sk_autoencoder._columns import (
     LIKELIHOODS,
     ColumnStatistics,
+    LevelColumns,
     LossFunction,
     NumericScale,
     Table,
@@ -118,6 +119,11 @@ class Plan:
         return self.given_outputs is not None
 
     @property
+    def is_masked(self) -> bool:
+        """Whether a network of levels predicts hidden cells; then there is no code."""
+        return self.likelihood == "cross_entropy"
+
+    @property
     def scale(self) -> NumericScale:
         """Units in which rows are scored."""
         return NumericScale.of(
@@ -167,8 +173,13 @@ class Plan:
         """
         return self.is_normal and self.axes is not None and self.table is None
 
+    def level_columns(self) -> LevelColumns:
+        """Make the columns of a plan that `is_masked`."""
+        assert self.table is not None
+        return LevelColumns(self.table, self.statistics.n_rows)
+
     def columns(self) -> Columns:
-        """Make the columns of the plan."""
+        """Make the columns of any other plan."""
         return make_columns(
             self.statistics,
             table=self.table,

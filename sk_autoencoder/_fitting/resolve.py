@@ -27,8 +27,14 @@ from sk_autoencoder._fitting.recipe import (
     EPOCHS_TO_DENOISE,
     EPOCHS_TO_FILL,
     FALLBACK_MARGIN,
+    MASKED_BATCH,
+    MASKED_BETAS,
+    MASKED_DECAY,
+    MASKED_DROPOUT,
+    MASKED_LAYERS,
     automatic_batch_size,
     automatic_epochs,
+    masked_epochs,
     optimizer_settings,
 )
 from sk_autoencoder._fitting.settings import FitSettings, table_scaling_of
@@ -39,8 +45,10 @@ from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.params import with_net_params
 from sk_autoencoder._training.settings import update_config
 from sk_autoencoder._utils.random import seeds_from
+from sk_autoencoder._utils.schedules import BY_STEP
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import shortened
+from sk_autoencoder.networks import MLP
 
 # Principal axes that `partial_fit` follows beyond twice the components: with all of
 # them it would find those of all rows exactly.
@@ -79,6 +87,8 @@ def resolve_parameters(
         settings, table, is_pass=more_to_come, has_validation_set=validates
     )
     check_ranges(statistics, table)  # before anything is computed of them
+    if is_masked(settings, table) and (before is None or before.is_masked):
+        settings = _of_levels(settings)
     network, stacked = settings.specification, settings.is_stacked
     if stacked:
         n_components = sum(network.stack_widths())
@@ -121,6 +131,30 @@ def resolve_parameters(
         passthrough=settings.passthrough,
     )
     return with_outputs(plan) if given and before is None else plan
+
+
+def is_masked(settings: FitSettings, table: Table | None) -> bool:
+    """Whether a masked network of levels is to be fitted to a table."""
+    return table is not None and settings.uses_levels(len(table.columns))
+
+
+def _of_levels(settings: FitSettings) -> FitSettings:
+    """Return the settings of a masked network, with its recipe where none is asked."""
+    sizes, dropout = settings.hidden_layer_sizes, settings.dropout
+    network = MLP(
+        hidden_layer_sizes=MASKED_LAYERS if isinstance(sizes, str) else sizes,
+        activation="relu",
+        dropout=dropout or MASKED_DROPOUT,
+    )
+    given = settings.weight_decay
+    is_default = given == "auto" and settings.optimizer == "adamw"
+    return replace(
+        settings,
+        likelihood="cross_entropy",
+        network=network,
+        weight_decay=MASKED_DECAY if is_default else given,
+        lr_schedule=settings.lr_schedule or BY_STEP,
+    )
 
 
 def plan_fit(
@@ -243,6 +277,9 @@ def plan_continuation(
 
 def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, Any]]:
     """Return the settings of two plans under the names that a user knows them by."""
+    name = "likelihood" if new.objective.is_variational else "loss"
+    yield name, old.likelihood, new.likelihood
+    yield "loss", old.loss, new.loss
     if type(old.network) is type(new.network):
         others = new.network.get_params()
         for name, value in old.network.get_params().items():
@@ -250,8 +287,6 @@ def _what_weights_depend_on(old: Plan, new: Plan) -> Iterator[tuple[str, Any, An
     else:
         yield "network", old.network, new.network
     yield "numeric_scaling", old.scaling, new.scaling
-    yield "likelihood", old.likelihood, new.likelihood
-    yield "loss", old.loss, new.loss
     yield "n_components", old.n_components, new.n_components
     yield "ordered", old.ordered, new.ordered
     yield "passthrough", old.passthrough, new.passthrough
@@ -315,18 +350,23 @@ def _training_config(
     held_out = settings.validation_fraction if splits else 0.0
     n_trained = max(1, int(n_rows * (1 - held_out)))
     batch_size = settings.batch_size
+    masked = settings.likelihood == "cross_entropy"
     if isinstance(batch_size, str):
-        batch_size = automatic_batch_size(n_rows)
+        batch_size = MASKED_BATCH if masked else automatic_batch_size(n_rows)
     epochs = settings.max_epochs
     from_pca = settings.starts_from_pca
     denoises = from_pca and settings.objective.is_denoising
-    if isinstance(epochs, str):
+    if masked and isinstance(epochs, str):
+        epochs = masked_epochs(n_trained, batch_size)
+    elif isinstance(epochs, str):
         epochs = automatic_epochs(n_trained, batch_size)
         if settings.imputes:
             epochs *= EPOCHS_TO_FILL
         elif denoises:
             epochs *= EPOCHS_TO_DENOISE
     patience = settings.n_iter_no_change
+    if masked and isinstance(patience, str):
+        patience = epochs or 1  # the end of the schedule is not cut off
     weight_decay = settings.weight_decay
     if denoises and weight_decay == "auto" and settings.optimizer == "adamw":
         weight_decay = DENOISING_DECAY
@@ -337,6 +377,8 @@ def _training_config(
         device=device,
         lr_scale=settings.specification.lr_scale,
     )
+    if masked and settings.optimizer == "adamw":
+        optimizer["optimizer_args"]["betas"] = MASKED_BETAS
     config = TrainingConfig(
         **optimizer,
         max_epochs=epochs,

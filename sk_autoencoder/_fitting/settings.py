@@ -14,6 +14,10 @@ from sk_autoencoder.networks import MLP, UserNetwork
 
 OptimizerParameter = str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
 
+# Beyond so many columns a masked network is too slow, and too seldom sees a cell's
+# neighbors, unless it is asked for by name.
+MOST_COLUMNS = 256
+
 # They say how rows become numbers, and cannot change between two fits of one model.
 TABLE_PARAMETERS = ("categorical_features", "allow_missing", "column_weights")
 
@@ -167,6 +171,16 @@ class FitSettings:
         """
         return self.is_stacked
 
+    def uses_levels(self, n_columns: int) -> bool:
+        """Whether a dense table of so many columns is fitted as one of levels."""
+        return uses_levels(
+            n_columns,
+            features=self.features,
+            network=self.network,
+            loss=self.loss,
+            noise=getattr(self.objective, "noise", None),
+        )
+
     @property
     def is_ordered(self) -> bool:
         """Whether each prefix of a code is decoded too; a stack has no prefixes."""
@@ -218,6 +232,28 @@ def table_scaling_of(numeric_scaling: str | Sequence[str], features: str) -> str
     if numeric_scaling == "auto" and features != "bottleneck":
         return "standard+rank_gauss" if features == "hidden" else "standard"
     return numeric_scaling
+
+
+def uses_levels(
+    n_columns: int, *, features: str, network: Any, loss: Any, noise: Any, **_: Any
+) -> bool:
+    """Whether parameters mean a masked network of levels, where a table is dense.
+
+    Parameters
+    ----------
+    n_columns : int
+        Of the table.
+    features, network, loss, noise
+        Of the estimator; others are not looked at.
+    """
+    return (
+        features == "reconstruction"
+        and network is None
+        and isinstance(noise, str)
+        and noise in ("auto", "masking")
+        and isinstance(loss, str)
+        and (loss == "cross_entropy" or (loss == "auto" and n_columns <= MOST_COLUMNS))
+    )
 
 
 def likelihood_of(loss: str | LossFunction) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from sk_autoencoder._columns import LevelColumns
 from sk_autoencoder._fitting.build import install_pca
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.moments import LatentMoments
@@ -52,8 +53,18 @@ def make_rows(plan: Plan, X: Any, X_val: Any = None) -> RowDataset:
         The caller's validation set.
     """
     where: Any = {"mean": plan.center, "device": plan.device}
+    if plan.is_masked:
+        columns = plan.level_columns()
+        where["mean"] = np.zeros(len(columns.index))
+        X = _levels(columns, X)
+        X_val = None if X_val is None else _levels(columns, X_val)
     validation = None if X_val is None else RowDataset(X_val, **where)
     return RowDataset(X, **where, validation=validation)
+
+
+def _levels(columns: LevelColumns, X: np.ndarray) -> np.ndarray:
+    """Return the levels of rows, as the batches bring them."""
+    return columns.levels(torch.from_numpy(X)).numpy().astype(np.float32)
 
 
 def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
@@ -137,6 +148,8 @@ def train(
         warn_about_run(net)
         if plan.axes is not None and net.history and net.best_epoch_ == 0:
             print_message(net.callbacks_, FELL_BACK)
+        if plan.is_masked:
+            return LatentMoments(len(rows), np.zeros(0), np.zeros(0), 0.0, 0.0)
         moments = moments_of(net, plan, rows)
         _judge_error(net, moments)
         return moments

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_autoencoder._inference.conditionals import CellPredictor
 from sk_autoencoder._inference.errors import ERRORS
 from sk_autoencoder._inference.fast import (
     BufferedErrors,
@@ -28,6 +29,7 @@ from sk_autoencoder._inference.fast_few import (
     numpy_encode,
     numpy_reconstruct,
 )
+from sk_autoencoder._model.masked import MaskedModule
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._utils.chunks import dense_rows, row_slices
 from sk_autoencoder._utils.float64_buffers import in_dtype
@@ -44,7 +46,9 @@ TORCH_DTYPES = {
     np.dtype(np.float64): torch.float64,
 }
 
-Function = Callable[[AutoEncoderModule, Tensor], Tensor]
+Module = AutoEncoderModule | MaskedModule
+# Of a `CellPredictor` where the module is a masked one.
+Function = Callable[[Any, Tensor], Tensor]
 Check = Callable[[np.ndarray], object] | None
 
 BY_NUMPY: dict[Function, Callable[[AutoEncoderModule, np.ndarray], np.ndarray]] = {
@@ -69,7 +73,7 @@ def dtype_in_use(X: Any) -> np.dtype:
 
 def apply_to_rows(
     function: Function,
-    module: AutoEncoderModule,
+    module: Module,
     X: Any,
     *,
     check: Check = None,
@@ -83,7 +87,7 @@ def apply_to_rows(
     function : callable (module, chunk) -> Tensor
         Takes the module in the samples' dtype and a chunk of them, which it must not
         write to, and returns as many results.
-    module : AutoEncoderModule
+    module : AutoEncoderModule or MaskedModule
         In evaluation mode.
     X : ndarray or CSR matrix of shape (n_samples, n_columns)
     check : callable (rows) or None
@@ -115,7 +119,7 @@ def apply_to_rows(
 
 
 def sum_over_rows(
-    function: Function, module: AutoEncoderModule, X: Any, *, check: Check = None
+    function: Function, module: Module, X: Any, *, check: Check = None
 ) -> np.ndarray:
     """Sum a function of the module over samples, in float64: see `apply_to_rows`."""
     total: Any = 0.0
@@ -130,14 +134,18 @@ def sum_over_rows(
 
 def _apply_numpy(
     function: Function,
-    module: AutoEncoderModule,
+    module: Module,
     X: Any,
     take: Callable[[slice, np.ndarray], None],
     check: Check,
 ) -> bool:
     """Apply a function to a few samples by numpy; return whether that was possible."""
     by_numpy = BY_NUMPY.get(function) if X.shape[0] <= FEW_ROWS else None
-    if by_numpy is None or module.columns.mean.device.type != "cpu":
+    if (
+        by_numpy is None
+        or isinstance(module, MaskedModule)
+        or module.columns.mean.device.type != "cpu"
+    ):
         return False
     every = slice(X.shape[0])
     # Of another memory order the products would be rounded otherwise.
@@ -155,7 +163,7 @@ def _apply_numpy(
 
 def _apply(
     function: Function,
-    module: AutoEncoderModule,
+    module: Module,
     X: Any,
     take: Callable[[slice, np.ndarray], None],
     check: Check,
@@ -175,9 +183,11 @@ def _apply(
 
 
 def _chunk_function(
-    function: Function, module: AutoEncoderModule, dtype: torch.dtype
+    function: Function, module: Module, dtype: torch.dtype
 ) -> Callable[[Tensor], Tensor]:
     """Return a function of a module for chunks of a dtype; a faster one if there is."""
+    if isinstance(module, MaskedModule):
+        return partial(function, CellPredictor(module, dtype))
     buffered = BUFFERED.get(function)
     with contextlib.suppress(Unsupported):
         if buffered is not None:
@@ -189,7 +199,7 @@ def _chunk_function(
     return lambda chunk: function(module, chunk)
 
 
-def _step(n_rows: int, dtype: np.dtype, module: AutoEncoderModule) -> tuple[int, float]:
+def _step(n_rows: int, dtype: np.dtype, module: Module) -> tuple[int, float]:
     """Return how many samples a chunk has, and how many multiply-adds that is.
 
     Many threads share a chunk that is so many times longer; where that is too little

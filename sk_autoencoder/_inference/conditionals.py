@@ -6,13 +6,21 @@ is the columns' to say.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sk_autoencoder._model.masked import MaskedModule
+from sk_autoencoder._protocols import HIDDEN
 from sk_autoencoder._utils.chunks import row_chunks
-from sk_autoencoder.networks._masked import HIDDEN, MaskedNetwork
+from sk_autoencoder._utils.float64_buffers import in_dtype
+from sk_autoencoder.networks._masked import MaskedNetwork
+
+if TYPE_CHECKING:
+    from sk_autoencoder._columns import LevelColumns
 
 # Numbers of a chunk's widest array, rows by levels or by hidden units: what is made of
 # them stays in the cache of usual processors.
@@ -67,6 +75,83 @@ class Conditionals:
         return row_chunks(n_rows, max(self.weight.shape), CHUNK_SIZE)
 
 
+class CellPredictor:
+    """What users see of a masked module, for samples X (n, n_features) of one dtype.
+
+    Parameters
+    ----------
+    module : MaskedModule
+        In evaluation mode.
+    dtype : torch.dtype
+
+    Attributes
+    ----------
+    columns : LevelColumns
+    """
+
+    def __init__(self, module: MaskedModule, dtype: torch.dtype) -> None:
+        self.columns = cast("LevelColumns", module.columns)
+        self._model = Conditionals.of(in_dtype(module.network, dtype))
+
+    def impute(self, X: Tensor) -> Tensor:
+        """Return samples with their missing cells filled, but for empty columns."""
+        levels = self.columns.levels(X)
+        own = X[:, self.columns.index]
+        centers = self.columns.centers().to(X.device)
+        return self._into(X, fill_cells(self._model, levels, own, centers))
+
+    def reconstruct(self, X: Tensor) -> Tensor:
+        """Return each cell as it is predicted from the other cells of its sample.
+
+        A number by its mean, a category by its likeliest level.
+        """
+        columns, found = self.columns, []
+        for i, shares in leave_one_out(self._model, columns.levels(X)):
+            means = columns.means[i]
+            if means is None:
+                found.append(shares.argmax(dim=1).to(X))
+            else:
+                found.append((shares.double() @ _like(means, X)).to(X))
+        return self._into(X, torch.stack(found, dim=1))
+
+    def draw(self, X: Tensor, generator: torch.Generator) -> Tensor:
+        """Return samples whose missing cells are drawn, given those that are there.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, n_features)
+        generator : torch.Generator
+            On the CPU.
+        """
+        levels = self.columns.levels(X)
+        drawn = draw_cells(self._model, levels, generator)
+        values = self.columns.draw(drawn, generator).to(X)
+        own = X[:, self.columns.index]
+        return self._into(X, torch.where(levels == HIDDEN, values, own))
+
+    def errors(self, X: Tensor) -> Tensor:
+        """Return samples less what `reconstruct` predicts, (n, n_errors).
+
+        Of categories by their probabilities.
+        """
+        found = leave_one_out(self._model, self.columns.levels(X))
+        return torch.cat([self.columns.error(i, X, s) for i, s in found], dim=1)
+
+    def targets(self, X: Tensor) -> Tensor:
+        """Return samples less their mean, in the units of `errors`."""
+        return self.columns.centered_targets(X)
+
+    def _into(self, X: Tensor, cells: Tensor) -> Tensor:
+        """Put cells into their columns; constant ones are 0 until they are decoded."""
+        rows = torch.zeros_like(X)
+        rows[:, self.columns.index] = cells
+        return rows
+
+
+def _like(values: np.ndarray, X: Tensor) -> Tensor:
+    return torch.from_numpy(values).to(X.device)
+
+
 @torch.inference_mode()
 def predict_cells(
     model: Conditionals, levels: Tensor, centers: Tensor
@@ -87,7 +172,7 @@ def predict_cells(
         Mean of the centers under each cell's distribution.
     likeliest : Tensor of int of shape (n, n_columns)
     """
-    means = torch.empty(levels.shape, dtype=centers.dtype)
+    means = torch.empty(levels.shape, dtype=centers.dtype, device=levels.device)
     likeliest = torch.empty_like(levels)
     values = centers.unsqueeze(1) * model.network.membership.to(centers)
     for rows in model.chunks(len(levels)):
@@ -142,9 +227,10 @@ def draw_cells(
     """
     drawn = levels.clone()
     hidden = levels == HIDDEN
-    order = torch.rand(levels.shape, generator=generator).masked_fill_(~hidden, 2.0)
-    order = order.argsort(dim=1)
-    u = torch.rand(levels.shape, generator=generator)
+    device = levels.device
+    order = torch.rand(levels.shape, generator=generator).to(device)
+    order = order.masked_fill_(~hidden, 2.0).argsort(dim=1)
+    u = torch.rand(levels.shape, generator=generator).to(device)
     n_hidden = hidden.sum(dim=1)
     for rows in model.chunks(len(levels)):
         part = drawn[rows]
@@ -196,7 +282,7 @@ def _own_probabilities(model: Conditionals, levels: Tensor, column: Tensor) -> T
     offsets = model.network.offsets
     logits = F.linear(model.encode(levels), model.weight, model.bias)
     first, size = offsets[column], offsets.diff()[column]
-    steps = torch.arange(int(size.max()))
+    steps = torch.arange(int(size.max()), device=levels.device)
     places = (first.unsqueeze(1) + steps).clamp_(max=logits.shape[1] - 1)
     beyond = steps >= size.unsqueeze(1)
     return logits.gather(1, places).masked_fill_(beyond, -torch.inf).softmax(dim=1)

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from sk_autoencoder._model.module import AutoEncoderModule
-from sk_autoencoder._protocols import Columns
 from sk_autoencoder._utils.float64_buffers import in_dtype
 
 # Of errors: the squares of as many as 10^8 cells can be summed in float64.
@@ -16,9 +15,9 @@ LARGEST = 1e150
 
 
 class Reconstructing(Protocol):
-    """A module in evaluation mode, or what is faster for samples of one dtype."""
+    """A module in evaluation mode, or what does as it for samples of one dtype."""
 
-    columns: Columns
+    columns: Any  # has `sum_by_column`
 
     def errors(self, X: Tensor) -> Tensor:
         """Return samples less their reconstruction."""
@@ -60,7 +59,8 @@ def _errors(module: Reconstructing, X: Tensor) -> Tensor:
     None is beyond `LARGEST`, which also stands for what is too large to compute.
     """
     errors = module.errors(X).double()
-    if X.dtype != torch.float64 and not math.isfinite(errors.sum().item()):
+    fits = X.dtype == torch.float64 or not isinstance(module, AutoEncoderModule)
+    if not fits and not math.isfinite(errors.sum().item()):
         assert isinstance(module, AutoEncoderModule)
         far = ~errors.isfinite().all(dim=1)
         errors[far] = in_dtype(module, torch.float64).errors(X[far].double())

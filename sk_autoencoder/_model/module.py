@@ -41,6 +41,7 @@ class AutoEncoderModule(TrainableModule):
         code has then at most as many numbers as `latent_map` makes.
     """
 
+    columns: Columns
     output_index: Tensor | None
     passed: nn.Module | None
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import exact_product, zero_last_layer
-from sk_autoencoder._protocols import Objective, TrainableModule
+from sk_autoencoder._protocols import Columns, Objective, TrainableModule
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
 # NOTE[DIFF] Nested dropout trains encoder and decoder on prefixes at once. Here the
@@ -112,6 +112,8 @@ class NestedModule(TrainableModule):
         In evaluation mode; not changed, and no part of this module.
     decoder : NestedDecoder
     """
+
+    columns: Columns
 
     def __init__(self, trained: AutoEncoderModule, decoder: NestedDecoder) -> None:
         super().__init__()

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sk_autoencoder._protocols import Columns, Objective
+from sk_autoencoder._objectives.masks import hide_by_number
+from sk_autoencoder._protocols import InputColumns, Objective
 from sk_autoencoder._utils.schedules import Schedule, schedule_factor
 from sk_autoencoder._utils.values import first_line, shortened
 
@@ -154,6 +155,9 @@ def _takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
 # many samples one draw tells as much.
 MOST_DRAWS, ENOUGH_SAMPLES = 5, 5000
 
+# Fraction of a layer's units that are masked where the columns have no level.
+HIDDEN_UNITS = 0.15
+
 NOISES = ("swap", "gaussian", "masking", "salt_and_pepper")
 
 
@@ -166,8 +170,9 @@ class Denoise(Objective):
     noise : {"swap", "gaussian", "masking", "salt_and_pepper"} or callable
         A callable takes a batch (n, n_features) in the caller's units and a
         `torch.Generator`, and returns the corrupted batch.
-    level : float
-        Fraction of cells, or standard deviations for "gaussian".
+    level : float or None
+        Fraction of cells, or standard deviations for "gaussian". None hides 1 to all
+        cells of a sample, every number equally likely; for "masking" only.
     groups : tuple of int or None
         For each feature the position of the first of its group: cells of a group
         are corrupted together.
@@ -181,18 +186,18 @@ class Denoise(Objective):
     """
 
     noise: str | UserNoise
-    level: float
+    level: float | None
     groups: tuple[int, ...] | None = None
     schedule: Schedule = None
 
     @property
     def is_denoising(self) -> bool:
         """Whether anything is corrupted."""
-        return callable(self.noise) or self.level > 0
+        return callable(self.noise) or self.level is None or self.level > 0
 
     def at_epoch(self, epoch: int, max_epochs: int) -> Objective:
         """Return the objective with the noise level of an epoch."""
-        if self.schedule is None:
+        if self.schedule is None or self.level is None:
             return self
         factor = schedule_factor(
             self.schedule, epoch, max_epochs, name="noise_schedule"
@@ -200,17 +205,21 @@ class Denoise(Objective):
         return replace(self, level=self.level * factor)
 
     def of_hidden_units(self) -> Objective:
-        """Return the objective without groups, which are of the table's columns."""
-        return replace(self, groups=None)
+        """Return the objective without groups, which are of the table's columns.
+
+        Nor are all units hidden, as all cells of a sample may be.
+        """
+        level = HIDDEN_UNITS if self.level is None else self.level
+        return replace(self, groups=None, level=level)
 
     def corrupt(
-        self, x: Tensor, columns: Columns, generator: torch.Generator
+        self, x: Tensor, columns: InputColumns, generator: torch.Generator
     ) -> Tensor:
         """Return corrupted inputs for centered rows; see `Objective.corrupt`."""
         return columns.encode(self._noisy(x, columns, generator))
 
     def validation_inputs(
-        self, x: Tensor, columns: Columns, generator: torch.Generator
+        self, x: Tensor, columns: InputColumns, generator: torch.Generator
     ) -> Tensor:
         """Return corrupted inputs for validation samples too."""
         return self.corrupt(x, columns, generator)
@@ -221,12 +230,18 @@ class Denoise(Objective):
             return 1
         return min(MOST_DRAWS, max(1, ENOUGH_SAMPLES // n_samples))
 
-    def _noisy(self, x: Tensor, columns: Columns, generator: torch.Generator) -> Tensor:
+    def _noisy(
+        self, x: Tensor, columns: InputColumns, generator: torch.Generator
+    ) -> Tensor:
         if callable(self.noise):
             return self._users_noise(x, columns.mean, generator)
+        groups = self._groups_on(x.device)
+        if self.level is None:
+            return columns.mask(
+                x, ~hide_by_number(len(x), x.shape[1], generator, groups)
+            )
         if self.level == 0:
             return x
-        groups = self._groups_on(x.device)
         if self.noise == "swap":
             return swap(x, self.level, generator, groups)
         if self.noise == "masking":

@@ -4,7 +4,12 @@ import torch
 from torch import Tensor
 
 
-def hide_by_number(n: int, n_columns: int, generator: torch.Generator) -> Tensor:
+def hide_by_number(
+    n: int,
+    n_columns: int,
+    generator: torch.Generator,
+    groups: Tensor | None = None,
+) -> Tensor:
     """Hide 1 to all cells of each row, every number equally likely.
 
     So rows of which nothing is seen are among them: where a sample begins. Each order
@@ -18,9 +23,11 @@ def hide_by_number(n: int, n_columns: int, generator: torch.Generator) -> Tensor
     """
     device = generator.device
     shape = (n, n_columns)
-    n_seen = torch.randint(n_columns, (n, 1), generator=generator, device=device)
-    order = torch.rand(shape, generator=generator, device=device).argsort(dim=1)
-    return order >= n_seen
+    last = torch.randint(n_columns, (n, 1), generator=generator, device=device)
+    u = torch.rand(shape, generator=generator, device=device)
+    if groups is not None:
+        u = u[:, groups]  # of a group all are hidden, or none
+    return u <= u.sort(dim=1).values.gather(1, last)
 
 
 def hide_by_fraction(

@@ -9,6 +9,7 @@ from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
 from sk_autoencoder._columns import ColumnStatistics, Table
+from sk_autoencoder._columns.bins import BinnedColumn, Bins
 from sk_autoencoder._columns.frames import TableFormat
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._fitting.plan import Plan
@@ -28,6 +29,8 @@ from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 RECORDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
+        BinnedColumn,
+        Bins,
         CategoryColumn,
         ColumnStatistics,
         Denoise,
@@ -51,6 +54,12 @@ RECORDS: dict[str, type] = {
 }
 # What their fields may hold beyond that.
 RANGES: dict[type, Mapping[str, Range]] = {
+    Bins: {
+        "edges": Range(shape="e"),
+        "means": Range(shape="n"),
+        "counts": Range(0, above=True, shape="n"),
+        "values": Range(shape="v"),
+    },
     CategoryColumn: {"shares": Range(0, shape="n")},
     ColumnStatistics: {
         "n_rows": Range(1),

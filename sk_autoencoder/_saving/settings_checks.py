@@ -11,6 +11,7 @@ import torch
 
 from sk_autoencoder._training.config import Patience, TrainingConfig
 from sk_autoencoder._training.params import OPTIMIZER, OWN_FIELDS
+from sk_autoencoder._utils.schedules import BY_STEP
 from sk_autoencoder._utils.sklearn_compat import (
     Interval,
     StrOptions,
@@ -35,7 +36,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "tol": [Interval(Real, 0, None, closed="left")],
     "precision": [StrOptions({"float32", "bf16"})],
     "lr_schedule": [
-        StrOptions({"cosine"}),
+        StrOptions({"cosine", BY_STEP}),
         Interval(Real, 0, 1, closed="right"),
         callable,
         None,

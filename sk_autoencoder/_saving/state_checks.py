@@ -13,10 +13,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from sk_autoencoder._columns import LIKELIHOODS, Table, least_size, score_width
+from sk_autoencoder._columns import (
+    LIKELIHOODS,
+    Table,
+    least_size,
+    score_width,
+    table_size,
+)
+from sk_autoencoder._columns.bins import BinnedColumn
 from sk_autoencoder._columns.dtypes import dtype_library
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
-from sk_autoencoder._fitting.build import build_module, build_prefix_module
+from sk_autoencoder._fitting.build import (
+    build_masked,
+    build_module,
+    build_prefix_module,
+)
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.settings import TABLE_PARAMETERS
 from sk_autoencoder._inference.density import MixturePrior
@@ -70,6 +81,8 @@ def _skeletons(plan: Plan, nets: Mapping[str, NetState]) -> dict[str, torch.nn.M
         return {}
     most = sum(len(net.module) for net in nets.values())
     with Skeleton(MADE_FOR_ONE * most + 100):
+        if plan.is_masked:
+            return {"net": build_masked(plan)}
         module = build_module(plan)
         found: dict[str, torch.nn.Module] = {"net": module}
         if plan.ordered:
@@ -139,13 +152,17 @@ def _check_plan(plan: Plan, arrays: Mapping[str, Any]) -> None:
     )
     need((plan.likelihood == "own") == (plan.loss is not None), "a loss out of place")
     need(plan.pca_loss is None or plan.measures_pca, "a loss of PCA out of place")
+    need(
+        not plan.is_masked or (plan.table is not None and plan.imputes),
+        "levels of no table",
+    )
     need(plan.table is None or not plan.is_measured, "a loss that no table has")
     if isinstance(plan.objective, Denoise):
         _check_noise(plan.objective, n_features)
     check_names("the parameters of a table", plan.table_parameters, TABLE_PARAMETERS)
     check_training(plan.training)
     if plan.table is not None:
-        _check_table(plan.table, n_features, arrays)
+        _check_table(plan.table, n_features, arrays, is_masked=plan.is_masked)
     _check_code(plan)
     _check_block(plan)
     _check_axes(plan)
@@ -240,7 +257,9 @@ def _check_axes(plan: Plan) -> None:
     need(not plan.stacked, "principal axes of a stack")
 
 
-def _check_table(table: Table, n_features: int, arrays: Mapping[str, Any]) -> None:
+def _check_table(
+    table: Table, n_features: int, arrays: Mapping[str, Any], *, is_masked: bool
+) -> None:
     """Check that a table describes so many columns, and needs no more than is there."""
     names, dtypes = table.format.names, table.format.dtypes
     n_columns = {len(names), len(dtypes), len(table.columns), table.weights.size}
@@ -263,12 +282,19 @@ def _check_table(table: Table, n_features: int, arrays: Mapping[str, Any]) -> No
     need(table.dtype in (np.float32, np.float64), f"a table of {table.dtype}")
     for name, column in zip(names, table.columns, strict=True):
         need(column.name == name, f"a column called {shortened(column.name)}")
+        need(
+            not isinstance(column, NumberColumn if is_masked else BinnedColumn),
+            f"a column {shortened(name)} for another network",
+        )
         if isinstance(column, NumberColumn):
             _check_numbers(column)
+        elif isinstance(column, BinnedColumn):
+            _check_numbers(column.scale)
+            _check_bins(column)
         elif isinstance(column, CategoryColumn):
             _check_categories(column)
     n_there = sum(a.size for a in arrays.values() if isinstance(a, np.ndarray))
-    needed = least_size(table)
+    needed = table_size(table) if is_masked else least_size(table)
     need(needed <= n_there, f"a table of {needed} numbers where {n_there} are")
 
 
@@ -289,6 +315,20 @@ def _check_numbers(column: NumberColumn) -> None:
         _check_numbers(other)
 
 
+def _check_bins(column: BinnedColumn) -> None:
+    bins, name = column.bins, shortened(column.name)
+    inner = bins.encode(bins.means)
+    need(
+        np.isfinite(bins.edges).all()
+        and (np.diff(bins.edges) > 0).all()
+        and len(bins.edges) + 1 == len(bins.means)
+        and np.array_equal(inner, np.arange(len(inner)))
+        and np.isfinite(bins.values).all()
+        and set(bins.encode(bins.values).tolist()) == set(inner.tolist()),
+        f"bins of {name} that are none",
+    )
+
+
 def _check_categories(column: CategoryColumn) -> None:
     levels, name = column.levels, shortened(column.name)
     plain = all(isinstance(level, str | bool | int | float) for level in levels)
@@ -305,7 +345,8 @@ def _check_categories(column: CategoryColumn) -> None:
 def _check_results(plan: Plan, state: ModelState) -> None:
     """Check what a fit has learned beside the weights."""
     k, moments, prior = plan.n_components, state.moments, state.prior
-    need(len(moments.mean) == k, "moments of other components")
+    n_codes = 0 if plan.is_masked else k
+    need(len(moments.mean) == n_codes, "moments of other components")
     scatter = moments.scatter
     squares = scatter.diagonal() if scatter.ndim == 2 else scatter
     need((squares >= 0).all(), "moments of negative variance")

@@ -92,8 +92,9 @@ class TrainingConfig:
         Loss on validation samples that counts as a gain.
     precision : {"float32", "bf16"}
         Of the products in training.
-    lr_schedule : None, float, "cosine" or callable
-        Factor on the learning rate by the epoch; see `schedule_factor`.
+    lr_schedule : None, float, "cosine", "warmup_cosine" or callable
+        Factor on the learning rate by the epoch; see `schedule_factor`. The fourth is
+        one by the step; see `step_factor`.
     fallback_margin : float or None
         Standard errors by which the first run has to better the state before it on
         the validation samples; else that state is kept. None never falls back.

@@ -43,7 +43,7 @@ class AutoEncoderNet(NeuralNet):
     seeds : Seeds
         Of the order of the batches, the noise and the validation samples.
     device : str or torch.device, default="cpu"
-    predict_nonlinearity : callable or "auto", default="auto"
+    predict_nonlinearity : callable, "auto" or None, default="auto"
         What skorch's `predict` applies to the decoder's output.
     pca_weight : float, default=0.0
         Of the density before the first run in that which is kept; see `PCAFallback`.
@@ -77,7 +77,7 @@ class AutoEncoderNet(NeuralNet):
         *,
         seeds: Seeds,
         device: str | torch.device = "cpu",
-        predict_nonlinearity: Callable[[Tensor], Tensor] | str = "auto",
+        predict_nonlinearity: Callable[[Tensor], Tensor] | str | None = "auto",
         pca_weight: float = 0.0,
         as_given: bool = False,
     ) -> None:
@@ -336,6 +336,7 @@ class AutoEncoderNet(NeuralNet):
             valid,
             epochs=epochs,
             interrupts=Interrupts() if interrupts is None else interrupts,
+            is_pass=is_pass,
         )
         run.begin()
         try:

@@ -17,7 +17,7 @@ from sk_autoencoder._training.fast.fused import fast_step
 from sk_autoencoder._training.selection import BestCheckpoint, PCAFallback
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
-from sk_autoencoder._utils.schedules import schedule_factor
+from sk_autoencoder._utils.schedules import BY_STEP, schedule_factor, step_factor
 from sk_autoencoder._utils.threads import numpy_like_torch
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class TrainingRun:
         At most.
     interrupts : Interrupts
         Of the fit that this run is a part of.
+    is_pass : bool, default=False
+        Whether it is one pass over some of many samples.
 
     Attributes
     ----------
@@ -88,6 +90,7 @@ class TrainingRun:
         *,
         epochs: int,
         interrupts: Interrupts,
+        is_pass: bool = False,
     ) -> None:
         self.net, self.train, self.valid = net, train, valid
         self.epochs, self.interrupts = epochs, interrupts
@@ -101,6 +104,8 @@ class TrainingRun:
         self.first_epoch: int = net.n_epochs_
         callbacks = [callback for _, callback in net.callbacks_]
         self.bars = [cb for cb in callbacks if isinstance(cb, BatchBar)]
+        self.n_taken = self.average.steps if is_pass else 0
+        self.n_steps = None if is_pass else epochs * len(self.batches)
         self.on_skorchs_loop = isinstance(net.raw_optimizer_, torch.optim.LBFGS) or any(
             map(hooks_batches, callbacks)
         )
@@ -155,9 +160,8 @@ class TrainingRun:
         datasets = {"dataset_train": self.train, "dataset_valid": self.valid}
         done, total = self.first_epoch + epoch - 1, self.first_epoch + self.epochs
         self.module.objective = self.objective.at_epoch(done, total)
-        if schedule is not None:
-            for group in net.raw_optimizer_.param_groups:
-                group["lr"] = net.lr * schedule_factor(schedule, done, total)
+        if schedule not in (None, BY_STEP):
+            self._scale_lr(schedule_factor(schedule, done, total))
         net.notify("on_epoch_begin", **datasets)
         self._train()
         # Epochs are compared by what is wanted in the end.
@@ -268,6 +272,7 @@ class TrainingRun:
         for x, target in self.batches:
             loss, terms = self.gradient_fn(x, target)
             net.clip_gradient()
+            self._schedule_step()
             self.interrupts.has_stepped = self.is_stepping = True
             optimizer.step()
             self.is_stepping = False
@@ -276,6 +281,16 @@ class TrainingRun:
             for bar in self.bars:
                 bar.pbar_.update()
         return means.means()
+
+    def _schedule_step(self) -> None:
+        """Set the learning rate of a step, where the schedule is one by step."""
+        if self.config.lr_schedule == BY_STEP:
+            self._scale_lr(step_factor(self.n_taken, self.n_steps))
+        self.n_taken += 1
+
+    def _scale_lr(self, factor: float) -> None:
+        for group in self.net.raw_optimizer_.param_groups:
+            group["lr"] = self.net.lr * factor
 
     def _gradient_by_autograd(
         self, x: Tensor, target: Tensor
@@ -291,6 +306,7 @@ class TrainingRun:
 
     def _skorchs_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take a step of the optimizer, by skorch, and of the average."""
+        self._schedule_step()
         self.interrupts.has_stepped = self.is_stepping = True
         step: dict[str, Any] = self.net.train_step(batch, **fit_params)
         self.is_stepping = False

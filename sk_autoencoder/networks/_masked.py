@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sk_autoencoder._protocols import HIDDEN
 from sk_autoencoder.networks._layers import Dropout, linear
-
-# In place of a level: the cell is hidden, or missing in the data.
-HIDDEN = -1
 
 # Bumps along a number's bins, by which neighbors share what they learn: a few wide
 # ones and more narrow ones. Without them a boosted classifier told samples from real
@@ -153,7 +151,13 @@ class MaskedNetwork(nn.Module):
         # By a product: columns differ in their numbers of levels.
         return (centered.exp() @ self.membership).log()
 
-    def per_sample_loss(self, logits: Tensor, levels: Tensor, scored: Tensor) -> Tensor:
+    def per_sample_loss(
+        self,
+        logits: Tensor,
+        levels: Tensor,
+        scored: Tensor,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Return the mean cross-entropy of each sample's scored cells, in nats, (n,).
 
         A sample without such a cell has 0.
@@ -165,13 +169,18 @@ class MaskedNetwork(nn.Module):
             The true ones. Cells that are missing in the data are not scored.
         scored : Tensor of bool of shape (n, n_columns)
             Cells that were hidden.
+        weights : Tensor of shape (n_columns,) or None
+            Of the columns in the mean; None is 1 for each.
         """
-        scored = scored & (levels != HIDDEN)
+        counts = (scored & (levels != HIDDEN)).to(logits)
+        if weights is not None:
+            counts = counts * weights
         places = self.offsets[:-1] + levels.clamp_min(0)
         centered = self._centered(logits)
         losses = self._log_totals(centered) - centered.gather(1, places)
-        total = torch.where(scored, losses, 0.0).sum(dim=1)
-        return total / scored.sum(dim=1).clamp_min(1)
+        # Where nothing counts the sum is 0 as well.
+        total = counts.sum(dim=1)
+        return (losses * counts).sum(dim=1) / torch.where(total > 0, total, 1.0)
 
 
 class ResidualBlock(nn.Module):

@@ -44,7 +44,8 @@ def test_statistics_know_two_values_from_one_other_in_a_million():
 @pytest.mark.parametrize("scaling", ["auto", "standard"])
 @pytest.mark.parametrize("features", ["hidden", "reconstruction"])
 def test_networks_see_and_repair_two_values_in_their_units(features, scaling):
-    columns = stack(features, numeric_scaling=scaling).fit(X).module_.columns
+    reducer = stack(features, numeric_scaling=scaling, loss="squared_error")
+    columns = reducer.fit(X).module_.columns
     spread = X.std(axis=0)
     np.testing.assert_allclose(
         columns.loss_scale, [1.0, spread[1], 2000.0, spread[3], 1.0], rtol=1e-6

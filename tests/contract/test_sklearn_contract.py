@@ -48,6 +48,7 @@ AT_TINY_SETTINGS = [
     DenoisingAutoEncoderTransformer(**TINY, noise="salt_and_pepper"),
     DenoisingAutoEncoderTransformer(**TINY, features="hidden", pretrain="layerwise"),
     DenoisingAutoEncoderTransformer(**TINY, features="hidden", passthrough=True),
+    DenoisingAutoEncoderTransformer(**TINY, features="reconstruction"),
     VAETransformer(**TINY),
     AutoEncoderOutlierDetector(
         AutoEncoderTransformer(**TINY, numeric_scaling="rank_gauss"), measure="latent"

@@ -15,8 +15,9 @@ from sk_autoencoder._inference.conditionals import (
     leave_one_out,
     predict_cells,
 )
+from sk_autoencoder._protocols import HIDDEN
 from sk_autoencoder._utils.random import make_generator
-from sk_autoencoder.networks._masked import HIDDEN, LevelColumn, MaskedNetwork
+from sk_autoencoder.networks._masked import LevelColumn, MaskedNetwork
 
 SIZES = (3, 2, 4)
 NAN = float("nan")

@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from sk_autoencoder._columns.bins import Bins
+from sk_autoencoder._protocols import HIDDEN
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder.networks._masked import (
-    HIDDEN,
     FastDropout,
     LevelColumn,
     MaskedNetwork,

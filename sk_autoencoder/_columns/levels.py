@@ -1,0 +1,211 @@
+"""Columns of levels: categories, and the bins of numbers.
+
+A network that knows cells by their levels is trained on *levels*, (n, n_columns), of
+the columns that vary: numbers of levels, `HIDDEN` where a cell is missing. What users
+see are samples X (n, n_features) as `Table` gives them: numbers as they are, numbers of
+levels for categories, NaN where a cell is missing.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sk_autoencoder._columns.bins import BinnedColumn
+from sk_autoencoder._columns.kinds import CategoryColumn
+from sk_autoencoder._columns.table import Column, Table
+from sk_autoencoder._protocols import HIDDEN, InputColumns
+
+
+def levels_of(column: Column) -> int:
+    """Return how many levels a column has, 0 for one that has none."""
+    if isinstance(column, BinnedColumn):
+        return column.bins.n_bins
+    return len(column.levels) if isinstance(column, CategoryColumn) else 0
+
+
+def table_size(table: Table) -> int:
+    """Return how many numbers at least the columns of a masked network take.
+
+    They may be many more than those that describe it: a file of few bytes must not
+    have them made.
+    """
+    sizes = [levels_of(c) for c in table.columns if not c.is_constant]
+    return len(sizes) * sum(sizes)
+
+
+class LevelColumns(InputColumns):
+    """The columns of a table as levels; constant and empty ones are left out.
+
+    Parameters
+    ----------
+    table : Table
+        Its numbers have bins.
+    n_rows : int
+        In training.
+
+    Attributes
+    ----------
+    index : ndarray of shape (n_columns,)
+        Features that the columns are.
+    kinds : list of BinnedColumn and CategoryColumn
+    weights : Tensor of shape (n_columns,)
+        Of the columns in the loss.
+    counts : list of ndarray of shape (n_levels,)
+        Training cells of each level of a column.
+    means : list of ndarray of shape (n_levels,) or None
+        Of the bins of a column; None for categories.
+    error_index : Tensor of shape (n_errors,)
+        Feature that each number of `errors` belongs to: one of a number, and one for
+        each level of a category.
+    """
+
+    weights: Tensor
+    error_index: Tensor
+
+    def __init__(self, table: Table, n_rows: int) -> None:
+        super().__init__()
+        self.n_features = len(table.columns)
+        varies = [not column.is_constant for column in table.columns]
+        self.index = np.flatnonzero(varies)
+        self.kinds = [table.columns[i] for i in self.index]
+        self.counts: list[np.ndarray] = []
+        self.means: list[np.ndarray | None] = []
+        widths = []
+        for kind in self.kinds:
+            if isinstance(kind, BinnedColumn):
+                self.counts.append(kind.bins.counts)
+                self.means.append(kind.bins.means)
+                widths.append(1)
+            else:
+                assert isinstance(kind, CategoryColumn)
+                self.counts.append(kind.shares * n_rows)
+                self.means.append(None)
+                widths.append(len(kind.levels))
+        self.has_units = table.has_units
+        none = np.full(len(self.index), np.nan)
+        values = {
+            "mean": np.zeros(len(self.index)),
+            "low": none,
+            "high": none,
+            "spread": np.zeros(len(self.index)),
+            "weights": table.weights[self.index],
+        }
+        for name, value in values.items():
+            self.write(name, value)
+        error_index = torch.from_numpy(np.repeat(self.index, widths))
+        self.register_buffer("error_index", error_index, persistent=False)
+
+    @property
+    def positions(self) -> list[np.ndarray | None]:
+        """Where the bins of each column lie; None for categories."""
+        return [
+            kind.bins.positions if isinstance(kind, BinnedColumn) else None
+            for kind in self.kinds
+        ]
+
+    def centers(self) -> Tensor:
+        """Return the mean of each bin, one column after the other; NaN for categories.
+
+        In float64, of shape (n_levels,).
+        """
+        pairs = zip(self.means, self.counts, strict=True)
+        parts = [np.full(len(c), np.nan) if m is None else m for m, c in pairs]
+        return torch.from_numpy(np.concatenate(parts))
+
+    def levels(self, X: Tensor) -> Tensor:
+        """Turn samples into levels, whole numbers on the device of X."""
+        values = X.cpu().numpy()[:, self.index].astype(np.float64)
+        levels = np.empty(values.shape, np.int64)
+        for i, kind in enumerate(self.kinds):
+            if isinstance(kind, BinnedColumn):
+                levels[:, i] = kind.bins.encode(values[:, i])
+            else:
+                levels[:, i] = np.nan_to_num(values[:, i], nan=HIDDEN)
+        return torch.from_numpy(levels).to(X.device)
+
+    def draw(self, levels: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a training value of each number's level, and levels of categories.
+
+        **Shape**: (n, n_columns), to the same in float64.
+        """
+        u = torch.rand(levels.shape, generator=generator, dtype=torch.float64).numpy()
+        own = levels.cpu().numpy()
+        values = own.astype(np.float64)
+        for i, kind in enumerate(self.kinds):
+            if isinstance(kind, BinnedColumn):
+                values[:, i] = kind.bins.draw(own[:, i], u[:, i])
+        return torch.from_numpy(values)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Turn levels of a batch, floats, into whole numbers."""
+        return x.long()
+
+    def mask(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Hide cells where `keep` is false."""
+        return x.masked_fill(~keep, HIDDEN)
+
+    # -- errors ------------------------------------------------------------------------
+
+    def error(self, column: int, X: Tensor, shares: Tensor) -> Tensor:
+        """Return how far a column of samples is from what was expected.
+
+        In the caller's units where all columns are numbers, else those in which each
+        column has the variance 1; 0 where a cell is missing.
+
+        Parameters
+        ----------
+        column : int
+        X : Tensor of shape (n, n_features)
+        shares : Tensor of shape (n, n_levels)
+            Probabilities of the column's levels.
+
+        Returns
+        -------
+        error : Tensor of shape (n, 1) or (n, n_levels)
+            Of a number, and of the one-hots of a category.
+        """
+        means = self.means[column]
+        if means is None:
+            return self._one_hots(column, X, shares)
+        expected = shares @ torch.from_numpy(means).to(shares)
+        return self._gap(column, X, expected)
+
+    def centered_targets(self, X: Tensor) -> Tensor:
+        """Return samples less their mean in the units of `error`, (n, n_errors)."""
+        parts = []
+        for column, counts in enumerate(self.counts):
+            if self.means[column] is None:
+                shares = torch.from_numpy(counts / counts.sum()).to(X)
+                parts.append(self._one_hots(column, X, shares))
+            else:
+                parts.append(self._gap(column, X, None))
+        return torch.cat(parts, dim=1)
+
+    def sum_by_column(self, squares: Tensor) -> Tensor:
+        """Sum squared errors over what belongs to a feature, (n, n_features)."""
+        sums = squares.new_zeros((squares.shape[0], self.n_features))
+        return sums.index_add_(1, self.error_index, squares)
+
+    def _gap(self, column: int, X: Tensor, expected: Tensor | None) -> Tensor:
+        """Return numbers less what was expected, or less their mean, (n, 1)."""
+        kind = self.kinds[column]
+        assert isinstance(kind, BinnedColumn)
+        own = X[:, self.index[column]]
+        if self.has_units:
+            gap = own - (kind.mean if expected is None else expected)
+        else:
+            values = [own] if expected is None else [own, expected]
+            scaled = [kind.scale.scaled(v.cpu().double().numpy()) for v in values]
+            distance = scaled[0] if expected is None else scaled[0] - scaled[1]
+            gap = torch.from_numpy(distance / np.sqrt(kind.variance)).to(X)
+        return gap.nan_to_num(0.0).unsqueeze(1)
+
+    def _one_hots(self, column: int, X: Tensor, shares: Tensor) -> Tensor:
+        """Return one-hots less probabilities, (n, n_levels)."""
+        counts = self.counts[column]
+        own = X[:, self.index[column]]
+        there = own.isnan().logical_not().unsqueeze(1)
+        hot = F.one_hot(own.nan_to_num(0.0).long(), len(counts)).to(shares)
+        variance = 1.0 - np.square(counts / counts.sum()).sum()
+        return (hot - shares) * there * float(variance**-0.5)

@@ -1,0 +1,459 @@
+"""Tables filled, predicted and sampled by a masked network of their cells."""
+
+import copy
+import re
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from scipy import sparse
+
+from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
+    DenoisingAutoEncoderTransformer,
+    load,
+)
+from sk_autoencoder.networks import MLP
+
+NAN = float("nan")
+SMALL = {
+    "features": "reconstruction",
+    "allow_missing": True,
+    "hidden_layer_sizes": (16,),
+    "max_epochs": 8,
+    "random_state": 0,
+}
+BINS = "a", "whole", "flag"
+
+
+def masked(**params):
+    return DenoisingAutoEncoderTransformer(**{**SMALL, **params})
+
+
+def made_table(n=150, seed=0):
+    """Make a table of numbers and categories in which columns tell of each other."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "a": a,
+            "whole": np.round(10 * a + rng.normal(size=n)).astype(int),
+            "kind": pd.Categorical(np.where(a > 0, "x", rng.choice(["y", "z"], n))),
+            "one": np.ones(n),
+            "flag": (a > 1).astype(float),
+        }
+    )
+    for name in ("a", "kind"):
+        frame.loc[rng.random(n) < 0.2, name] = None
+    return frame
+
+
+TABLE = made_table()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return masked().fit(TABLE)
+
+
+def levels_by_hand(estimator, frame):
+    """Return the levels of a frame's columns, -1 where missing, by slow loops."""
+    rows = []
+    for i in range(len(frame)):
+        row = []
+        for column in estimator._table.columns:
+            value = frame[column.name].iloc[i]
+            if column.is_constant:
+                continue
+            if pd.isna(value):
+                row.append(-1)
+            elif hasattr(column, "levels"):
+                row.append(column.levels.index(value))
+            else:
+                row.append(int((column.bins.edges <= value).sum()))
+        rows.append(row)
+    return torch.tensor(rows)
+
+
+def distributions(estimator, levels):
+    """Return a list of each column's probabilities, (n, n_levels), in float64."""
+    network = estimator.module_.network
+    with torch.no_grad():
+        logits = copy.deepcopy(network).double()(levels)
+    sizes = network.offsets.diff().tolist()
+    return [part.softmax(dim=1).numpy() for part in logits.split(sizes, dim=1)]
+
+
+def varying(estimator):
+    return [c for c in estimator._table.columns if not c.is_constant]
+
+
+def predicted(column, shares):
+    """Return the mean of a number's bins, or the likeliest level."""
+    if hasattr(column, "levels"):
+        return np.array(column.levels)[shares.argmax(axis=1)]
+    return shares @ column.bins.means
+
+
+# -- filling and predicting ----------------------------------------------------------
+
+
+def test_missing_cells_are_the_mean_of_the_bins_or_the_likeliest_level(fitted):
+    filled = fitted.transform(TABLE)
+    found = distributions(fitted, levels_by_hand(fitted, TABLE))
+    for column, shares in zip(varying(fitted), found, strict=True):
+        expected = pd.Series(predicted(column, shares))
+        was_there = TABLE[column.name].notna()
+        kept = TABLE[column.name][was_there]
+        pd.testing.assert_series_equal(filled[column.name][was_there], kept)
+        cells = filled[column.name][~was_there]
+        if column.name == "kind":
+            assert list(cells) == list(expected[~was_there])
+        else:
+            np.testing.assert_allclose(cells, expected[~was_there], rtol=1e-9)
+    assert not filled.isna().any().any()
+    pd.testing.assert_frame_equal(fitted.transform(TABLE), filled)
+
+
+def left_out(estimator, frame):
+    """Return each column's probabilities, given the other columns."""
+    levels = levels_by_hand(estimator, frame)
+    for i in range(levels.shape[1]):
+        others = levels.clone()
+        others[:, i] = -1
+        yield distributions(estimator, others)[i]
+
+
+def test_reconstructions_predict_each_cell_from_the_others(fitted):
+    rebuilt = fitted.reconstruct(TABLE)
+    assert list(rebuilt.dtypes) == list(TABLE.dtypes)
+    for column, shares in zip(varying(fitted), left_out(fitted, TABLE), strict=True):
+        expected = predicted(column, shares)
+        if column.name == "kind":
+            assert list(rebuilt["kind"]) == list(expected)
+        elif column.name == "whole":
+            assert list(rebuilt["whole"]) == list(np.rint(expected))
+        else:
+            np.testing.assert_allclose(rebuilt[column.name], expected, rtol=1e-9)
+    assert (rebuilt["one"] == 1).all()
+
+
+def test_errors_are_those_of_means_and_of_probabilities(fitted):
+    errors = fitted.reconstruction_error(TABLE, per_feature=True)
+    total = np.zeros(len(TABLE))
+    for column, shares in zip(varying(fitted), left_out(fitted, TABLE), strict=True):
+        cells = TABLE[column.name]
+        if column.name == "kind":
+            hot = np.stack([cells == level for level in column.levels], axis=1)
+            expected = np.square(hot - shares).sum(axis=1)
+            expected /= 1 - np.square(column.shares).sum()
+        else:
+            expected = np.square(cells - shares @ column.bins.means)
+            expected /= cells.var(ddof=0)
+        expected = np.where(cells.isna(), 0.0, expected)
+        np.testing.assert_allclose(errors[column.name], expected, rtol=1e-9)
+        total += expected
+    np.testing.assert_allclose(fitted.reconstruction_error(TABLE), total, rtol=1e-9)
+    spread = sum(
+        np.square((TABLE[n] - TABLE[n].mean()) / TABLE[n].std(ddof=0)).sum()
+        for n in BINS
+    )
+    spread += TABLE["kind"].notna().sum()
+    assert fitted.score(TABLE) == pytest.approx(1 - total.sum() / spread)
+
+
+def test_errors_of_numbers_alone_are_in_their_units():
+    X = TABLE[list(BINS)].to_numpy(float)
+    estimator = masked().fit(X)
+    errors = estimator.reconstruction_error(X, per_feature=True)
+    expected = np.nan_to_num(np.square(X - estimator.reconstruct(X)))
+    np.testing.assert_allclose(errors, expected, rtol=1e-9)
+    assert errors[:, 1].max() > 10  # of whole numbers, not of standardized ones
+    frame = TABLE[list(BINS)]
+    filled = masked().fit(frame).transform(frame)
+    np.testing.assert_array_equal(filled, estimator.transform(X))
+
+
+def test_what_rests_on_a_code_is_absent(fitted):
+    for name in (
+        "components_",
+        "contributions",
+        "encoded_feature_names_",
+        "explained_variance_ratio_",
+        "mean_code_",
+    ):
+        assert not hasattr(fitted, name)
+    assert fitted.n_samples_ == len(TABLE)
+    filled = fitted.transform(TABLE)
+    assert fitted.inverse_transform(filled) is filled
+    assert fitted.n_components_ == 5
+    assert list(fitted.get_feature_names_out()) == list(TABLE)
+
+
+def test_a_sample_alone_is_filled_as_among_others(fitted):
+    gaps = TABLE[TABLE["a"].isna()]
+    alone = pd.concat([fitted.transform(gaps.iloc[[i]]) for i in range(len(gaps))])
+    pd.testing.assert_frame_equal(alone, fitted.transform(gaps), rtol=1e-12)
+
+
+def test_polars_come_back_as_polars(fitted):
+    frame = pl.from_pandas(TABLE).with_columns(
+        pl.col("kind").cast(pl.Enum(["x", "y", "z"]))
+    )
+    estimator = masked().fit(frame)
+    assert estimator.transform(frame).null_count().sum_horizontal().item() == 0
+    assert estimator.sample(3, 0).schema == frame.schema
+
+
+# -- which network -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "n_columns", "expected"),
+    [
+        ({}, 3, "cross_entropy"),
+        ({"noise": "masking", "noise_level": 0.3}, 3, "cross_entropy"),
+        ({}, 257, "squared_error"),
+        ({"loss": "cross_entropy"}, 257, "cross_entropy"),
+        ({"loss": "squared_error"}, 3, "squared_error"),
+        ({"noise": "swap"}, 3, "squared_error"),
+        ({"network": MLP((16,)), "hidden_layer_sizes": "auto"}, 3, "squared_error"),
+    ],
+)
+def test_parameters_and_columns_decide_for_a_masked_network(
+    params, n_columns, expected
+):
+    X = np.random.default_rng(0).normal(size=(20, n_columns))
+    estimator = masked(**{**params, "max_epochs": 1}).fit(X)
+    assert estimator._plan.likelihood == expected
+    assert hasattr(estimator, "sample") is (expected == "cross_entropy")
+
+
+def test_sparse_samples_keep_the_squared_error():
+    X = sparse.random(30, 4, density=0.5, format="csr", random_state=0)
+    estimator = masked(allow_missing=False).fit(X)
+    assert estimator._plan.likelihood == "squared_error"
+    assert estimator._plan.objective.level is None
+
+
+@pytest.mark.parametrize(
+    ("params", "noise", "level"),
+    [
+        ({"features": "hidden"}, "swap", 0.15),
+        ({"features": "bottleneck", "noise": "masking"}, "masking", 0.15),
+        ({}, "masking", None),
+        ({"noise": "masking"}, "masking", None),
+        ({"noise_level": 0.4}, "masking", 0.4),
+        ({"noise": "swap"}, "swap", 0.15),
+        ({"noise": "gaussian", "noise_level": 2}, "gaussian", 2),
+    ],
+)
+def test_noise_that_is_not_given(params, noise, level):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    objective = masked(**{**params, "max_epochs": 1}).fit(X)._plan.objective
+    assert (objective.noise, objective.level) == (noise, level)
+
+
+KIND = "for features='reconstruction' with loss='auto'"
+REFUSED = {
+    "norm": ({"batch_norm": True}, f"expected batch_norm=False {KIND}, got batch_norm"),
+    "pretrain": ({"pretrain": "layerwise"}, f"expected pretrain=None {KIND}, got "),
+    "whiten": ({"whiten": True}, f"expected whiten=False {KIND}, got whiten=True."),
+    "widths": ({"hidden_layer_sizes": (8, 4)}, "expected layers of one width, which "),
+    "schedule": ({"noise_schedule": "cosine"}, "expected a noise_level for noise_sch"),
+    "loss of a code": (
+        {"loss": "cross_entropy", "features": "hidden"},
+        "expected features='reconstruction' for loss='cross_entropy', got features=",
+    ),
+    "loss and network": (
+        {
+            "loss": "cross_entropy",
+            "network": MLP((16,)),
+            "hidden_layer_sizes": "auto",
+        },
+        "expected network=None for loss='cross_entropy', got network=MLP(",
+    ),
+    "loss and noise": (
+        {"loss": "cross_entropy", "noise": "swap"},
+        "expected noise='auto' or 'masking' for loss='cross_entropy', got noise=",
+    ),
+    "level": ({"noise_level": 1.5}, "expected a fraction of cells in [0, 1] for noise"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_combinations_are_refused(case):
+    params, message = REFUSED[case]
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        masked(**params).fit(TABLE)
+
+
+def test_very_many_levels_are_refused():
+    names = pd.Series([f"level {i}" for i in range(4097)], dtype="category")
+    X = pd.DataFrame({"name": names, "a": np.arange(4097.0)})
+    with pytest.raises(ValueError, match=r"got \{'name': 4097\}: each has a prob"):
+        masked().fit(X)
+
+
+def test_sparse_samples_are_refused_by_a_loss_of_levels():
+    X = sparse.random(30, 4, density=0.5, format="csr", random_state=0)
+    with pytest.raises(TypeError, match="loss='cross_entropy'"):
+        masked(loss="cross_entropy", allow_missing=False).fit(X)
+
+
+def test_another_loss_does_not_go_on():
+    estimator = masked(warm_start=True).fit(TABLE)
+    estimator.set_params(loss="squared_error")
+    with pytest.raises(ValueError, match="expected loss='cross_entropy' as in the"):
+        estimator.fit(TABLE)
+
+
+# -- training ------------------------------------------------------------------------
+
+
+def test_passes_keep_the_bins_of_the_first(fitted):
+    stream = masked().partial_fit(TABLE)
+    bins = stream._table.columns[0].bins
+    other = made_table(seed=1)
+    other["a"] *= 10
+    stream.partial_fit(other)
+    assert stream._table.columns[0].bins is bins
+    assert stream.n_iter_ == 2
+    assert not stream.transform(other).isna().any().any()
+
+
+def test_a_column_without_weight_is_not_learned():
+    weighted = masked(column_weights={"a": 0.0}).fit(TABLE)
+    others = [c.name for c in varying(weighted)]
+    module, x = weighted.module_, torch.zeros((4, len(others)))
+    hidden = torch.full((4, len(others)), -1)
+    logits = torch.randn((4, int(module.network.offsets[-1])), requires_grad=True)
+    module.per_sample_loss((logits, hidden), x).sum().backward()
+    first, last = module.network.offsets[:2].tolist()
+    assert (logits.grad[:, first:last] == 0).all()
+    assert (logits.grad[:, last:] != 0).all()
+
+
+def test_warm_start_goes_on(fitted):
+    again = masked(warm_start=True).fit(TABLE).fit(TABLE)
+    assert again.n_iter_ == 16
+    assert len(again.validation_loss_curve_) == 16
+
+
+def test_a_validation_set_of_ones_own():
+    estimator = masked().fit(TABLE, X_val=made_table(40, seed=2))
+    assert len(estimator.validation_loss_curve_) == 8
+
+
+# -- samples -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return masked(max_epochs="auto", hidden_layer_sizes=(64,)).fit(made_table(600))
+
+
+def test_samples_have_the_values_and_the_kinds_of_the_table(trained):
+    drawn = trained.sample(500, random_state=0)
+    table = made_table(600)
+    assert list(drawn.dtypes) == list(table.dtypes)
+    assert not drawn.isna().any().any()
+    for name in ("a", "whole", "one", "flag"):
+        assert set(drawn[name]) <= set(table[name])
+    pd.testing.assert_frame_equal(trained.sample(500, random_state=0), drawn)
+    assert not drawn.equals(trained.sample(500, random_state=1))
+
+
+def test_columns_of_samples_belong_together(trained):
+    drawn = trained.sample(1000, random_state=0)
+    np.testing.assert_allclose(drawn["a"].mean(), 0.0, atol=0.15)
+    assert (drawn["a"][drawn["kind"] == "x"] > 0).mean() > 0.9
+    assert np.corrcoef(drawn["a"], drawn["whole"])[0, 1] > 0.9
+
+
+def test_given_columns_decide_the_others(trained):
+    drawn = trained.sample(400, 0, given={"kind": "x", "one": 1.0})
+    assert (drawn["kind"] == "x").all()
+    assert (drawn["a"] > 0).mean() > 0.9
+    frame = pd.DataFrame({"kind": ["x", "y"]}, index=[7, 3])
+    drawn = trained.sample(2, 0, given=frame)
+    assert list(drawn["kind"]) == ["x", "y"]
+    every = TABLE.dropna().iloc[:3]
+    pd.testing.assert_frame_equal(trained.sample(3, 0, given=every), every)
+
+
+def test_positions_are_given_for_arrays():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    estimator = masked().fit(X)
+    drawn = estimator.sample(4, 0, given={1: 0.5})
+    assert drawn.shape == (4, 3)
+    assert (drawn[:, 1] == 0.5).all()
+    assert estimator.sample(0).shape == (0, 3)
+
+
+WRONG = {
+    "column": ({"b": 1}, ValueError, "expected columns of fit, got 'b' in given. Pass"),
+    "level": ({"kind": "w"}, ValueError, "expected a level of column 'kind', got 'w' "),
+    "text": ({"a": "x"}, TypeError, "expected numbers in column 'a', as in fit, got X"),
+    "infinity": ({"a": np.inf}, ValueError, "expected finite numbers, got X with inf"),
+    "values": ({"a": [1, 2]}, ValueError, "expected one value a column, got given={'a"),
+    "list": ([1], TypeError, "expected a dict of columns and a value each, or a frame"),
+    "rows": (TABLE[["a"]], ValueError, "expected a row for each of n_samples=2, got g"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_cells_are_not_given(trained, case):
+    given, error, message = WRONG[case]
+    with pytest.raises(error, match="^" + re.escape(message)):
+        trained.sample(2, 0, given=given)
+
+
+def test_numbers_far_off_count_as_the_end_of_the_range(trained):
+    with pytest.warns(UserWarning, match="for column 'a' in given"):
+        drawn = trained.sample(200, 0, given={"a": 99.0})
+    assert (drawn["a"] == 99.0).all()
+    assert (drawn["kind"] == "x").mean() > 0.9
+
+
+def test_missing_cells_are_drawn_several_times(trained):
+    first, second = trained.sample_missing(TABLE, 2, random_state=0)
+    gaps = TABLE["a"].isna()
+    pd.testing.assert_frame_equal(first[TABLE.notna()], TABLE)
+    assert (first["a"] != second["a"]).sum() > gaps.sum() / 2
+    assert (first["a"] == second["a"])[~gaps].all()
+    assert set(first["a"][gaps]) <= set(made_table(600)["a"])
+    (again,) = trained.sample_missing(TABLE, random_state=0)
+    pd.testing.assert_frame_equal(again, first)
+    assert trained.sample_missing(TABLE, 0) == []
+
+
+def test_only_a_masked_network_draws_cells():
+    for params in ({"features": "hidden"}, {"loss": "squared_error"}):
+        estimator = masked(**params)
+        assert not hasattr(estimator, "sample")
+        assert not hasattr(estimator, "sample_missing")
+    assert hasattr(masked(), "sample")
+
+
+# -- elsewhere -----------------------------------------------------------------------
+
+
+def test_a_file_gives_the_same_cells(fitted, tmp_path):
+    fitted.save(tmp_path / "table.ae")
+    loaded = load(tmp_path / "table.ae")
+    pd.testing.assert_frame_equal(loaded.transform(TABLE), fitted.transform(TABLE))
+    pd.testing.assert_frame_equal(loaded.sample(5, 0), fitted.sample(5, 0))
+    assert loaded.score(TABLE) == fitted.score(TABLE)
+    assert loaded.partial_fit(TABLE).n_iter_ == 9
+
+
+def test_a_detector_asks_for_each_cell_given_the_others():
+    detector = AutoEncoderOutlierDetector(
+        masked(max_epochs=40), measure="reconstruction", random_state=0
+    ).fit(TABLE)
+    odd = TABLE.dropna().iloc[[0]].assign(a=-3.0, whole=30, kind="x")
+    usual = detector.score_samples(TABLE)
+    assert detector.score_samples(odd)[0] < np.quantile(usual, 0.05)
