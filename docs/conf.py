@@ -42,7 +42,8 @@ html_theme_options = {
 html_show_sourcelink = False
 # Pages without any below or beside them have nothing to show in the sidebar.
 html_sidebars = {
-    page: [] for page in ("getting_started", "installation", "benchmarks", "changelog")
+    page: []
+    for page in ("getting_started", "installation", "benchmarks", "faq", "changelog")
 }
 
 # Prompts and output are not copied.
