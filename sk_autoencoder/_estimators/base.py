@@ -72,6 +72,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "allow_missing": ["boolean"],
     "handle_unknown": [StrOptions({"error", "ignore"})],
     "column_weights": ["array-like", dict, None],
+    "init": [StrOptions({"auto", "pca", "random"})],
     "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type, partial],
     "lr": [Interval(Real, 0, None, closed="neither"), AUTO],
     "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
@@ -101,7 +102,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
 class BaseAutoEncoder(Contributions, Saveable, ABC):
     """Base of the three transformers; not to be used itself.
 
-    A leaf gives its parameters in `__init__`, and says which objective and which
+    A leaf has a field for each of its parameters, and says which objective and which
     likelihood they mean.
     """
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -23,6 +23,7 @@ from sk_autoencoder._estimators.validation import check_table
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.passthrough import MOST_BLOCK_COLUMNS
 from sk_autoencoder._fitting.settings import (
+    OptimizerParameter,
     likelihood_of,
     table_scaling_of,
     uses_levels,
@@ -56,6 +57,7 @@ def _generator(random_state: Any) -> torch.Generator:
 
 
 @loadable()
+@dataclass(eq=False, repr=False)
 class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
     """Features learned by reconstructing clean samples from corrupted ones.
 
@@ -425,96 +427,50 @@ default="adamw"
         "numeric_scaling": [*PARAMETER_CONSTRAINTS["numeric_scaling"], tuple, list],
         "passthrough": ["boolean"],
         "ordered": ["boolean"],
-        "init": [StrOptions({"auto", "pca", "random"})],
         "pretrain": [StrOptions({"layerwise"}), None],
     }
 
-    def __init__(
-        self,
-        n_components: float | None = 2,
-        *,
-        features: str = "bottleneck",
-        layers: Sequence[int] | None = None,
-        passthrough: bool = False,
-        ordered: bool = False,
-        whiten: bool = False,
-        hidden_layer_sizes: Sequence[int] | str = "auto",
-        activation: str | torch.nn.Module = "gelu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-        network: Network | None = None,
-        loss: str | Callable[..., Any] = "auto",
-        numeric_scaling: str | Sequence[str] = "auto",
-        categorical_features: Any = "from_dtype",
-        allow_missing: bool = False,
-        handle_unknown: str = "ignore",
-        column_weights: Any = None,
-        noise: str | Callable[..., Any] = "auto",
-        noise_level: float | str = "auto",
-        noise_schedule: float | str | Callable[[int], float] | None = None,
-        feature_groups: Sequence[Sequence[Any]] | None = None,
-        init: str = "auto",
-        pretrain: str | None = None,
-        optimizer: str
-        | type[torch.optim.Optimizer]
-        | partial[torch.optim.Optimizer] = "adamw",
-        lr: float | str = "auto",
-        weight_decay: float | str = "auto",
-        lr_schedule: float | str | Callable[[int], float] | None = None,
-        max_epochs: int | str = "auto",
-        batch_size: int | str = "auto",
-        early_stopping: bool = True,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int | str = "auto",
-        tol: float = 0.0,
-        precision: str = "float32",
-        device: str | torch.device = "auto",
-        callbacks: list[Any] | None = None,
-        net_params: dict[str, Any] | None = None,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_components = n_components
-        self.features = features
-        self.layers = layers
-        self.passthrough = passthrough
-        self.ordered = ordered
-        self.whiten = whiten
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.network = network
-        self.loss = loss
-        self.numeric_scaling = numeric_scaling
-        self.categorical_features = categorical_features
-        self.allow_missing = allow_missing
-        self.handle_unknown = handle_unknown
-        self.column_weights = column_weights
-        self.noise = noise
-        self.noise_level = noise_level
-        self.noise_schedule = noise_schedule
-        self.feature_groups = feature_groups
-        self.init = init
-        self.pretrain = pretrain
-        self.optimizer = optimizer
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.lr_schedule = lr_schedule
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.precision = precision
-        self.device = device
-        self.callbacks = callbacks
-        self.net_params = net_params
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
+    n_components: float | None = 2
+    _: KW_ONLY
+    features: str = "bottleneck"
+    layers: Sequence[int] | None = None
+    passthrough: bool = False
+    ordered: bool = False
+    whiten: bool = False
+    hidden_layer_sizes: Sequence[int] | str = "auto"
+    activation: str | torch.nn.Module = "gelu"
+    dropout: float = 0.0
+    batch_norm: bool = False
+    network: Network | None = None
+    loss: str | Callable[..., Any] = "auto"
+    numeric_scaling: str | Sequence[str] = "auto"
+    categorical_features: Any = "from_dtype"
+    allow_missing: bool = False
+    handle_unknown: str = "ignore"
+    column_weights: Any = None
+    noise: str | Callable[..., Any] = "auto"
+    noise_level: float | str = "auto"
+    noise_schedule: float | str | Callable[[int], float] | None = None
+    feature_groups: Sequence[Sequence[Any]] | None = None
+    init: str = "auto"
+    pretrain: str | None = None
+    optimizer: OptimizerParameter = "adamw"
+    lr: float | str = "auto"
+    weight_decay: float | str = "auto"
+    lr_schedule: float | str | Callable[[int], float] | None = None
+    max_epochs: int | str = "auto"
+    batch_size: int | str = "auto"
+    early_stopping: bool = True
+    validation_fraction: float = 0.1
+    n_iter_no_change: int | str = "auto"
+    tol: float = 0.0
+    precision: str = "float32"
+    device: str | torch.device = "auto"
+    callbacks: list[Any] | None = None
+    net_params: dict[str, Any] | None = None
+    warm_start: bool = False
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
     def _objective(self) -> Denoise:
         names = vars(self).get("feature_names_in_")

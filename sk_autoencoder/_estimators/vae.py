@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from sk_autoencoder._estimators.pca_contract import has_variances
 from sk_autoencoder._fitting.build import LINEAR_SHARE, noise_variance
 from sk_autoencoder._fitting.compatibility import check_unit_interval
 from sk_autoencoder._fitting.fit import FittedModel
+from sk_autoencoder._fitting.settings import OptimizerParameter
 from sk_autoencoder._inference.chunks import apply_to_rows
 from sk_autoencoder._inference.density import (
     BOUND_DRAWS,
@@ -43,6 +44,7 @@ ACTIVE = 0.01
 
 
 @loadable()
+@dataclass(eq=False, repr=False)
 class VAETransformer(BaseAutoEncoder):
     """Variational autoencoder: a code with a normal prior, and a density over samples.
 
@@ -290,85 +292,44 @@ default="adamw"
         "kl_warmup": [Interval(Integral, 0, None, closed="left")],
         "free_bits": [Interval(Real, 0, None, closed="left")],
         "prior": [StrOptions({"standard", "mixture"})],
-        "init": [StrOptions({"auto", "pca", "random"})],
     }
 
-    def __init__(
-        self,
-        n_components: float | None = 2,
-        *,
-        whiten: bool = False,
-        prior: str = "standard",
-        hidden_layer_sizes: Sequence[int] | str = "auto",
-        activation: str | torch.nn.Module = "gelu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-        network: Network | None = None,
-        likelihood: str = "auto",
-        numeric_scaling: str = "auto",
-        categorical_features: Any = "from_dtype",
-        allow_missing: bool = False,
-        handle_unknown: str = "ignore",
-        column_weights: Any = None,
-        beta: float = 1.0,
-        kl_warmup: int = 0,
-        free_bits: float = 0.0,
-        init: str = "auto",
-        optimizer: str
-        | type[torch.optim.Optimizer]
-        | partial[torch.optim.Optimizer] = "adamw",
-        lr: float | str = "auto",
-        weight_decay: float | str = "auto",
-        lr_schedule: float | str | Callable[[int], float] | None = None,
-        max_epochs: int | str = "auto",
-        batch_size: int | str = "auto",
-        early_stopping: bool = True,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int | str = "auto",
-        tol: float = 0.0,
-        precision: str = "float32",
-        device: str | torch.device = "auto",
-        callbacks: list[Any] | None = None,
-        net_params: dict[str, Any] | None = None,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_components = n_components
-        self.whiten = whiten
-        self.prior = prior
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.network = network
-        self.likelihood = likelihood
-        self.numeric_scaling = numeric_scaling
-        self.categorical_features = categorical_features
-        self.allow_missing = allow_missing
-        self.handle_unknown = handle_unknown
-        self.column_weights = column_weights
-        self.beta = beta
-        self.kl_warmup = kl_warmup
-        self.free_bits = free_bits
-        self.init = init
-        self.optimizer = optimizer
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.lr_schedule = lr_schedule
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.precision = precision
-        self.device = device
-        self.callbacks = callbacks
-        self.net_params = net_params
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
+    n_components: float | None = 2
+    _: KW_ONLY
+    whiten: bool = False
+    prior: str = "standard"
+    hidden_layer_sizes: Sequence[int] | str = "auto"
+    activation: str | torch.nn.Module = "gelu"
+    dropout: float = 0.0
+    batch_norm: bool = False
+    network: Network | None = None
+    likelihood: str = "auto"
+    numeric_scaling: str = "auto"
+    categorical_features: Any = "from_dtype"
+    allow_missing: bool = False
+    handle_unknown: str = "ignore"
+    column_weights: Any = None
+    beta: float = 1.0
+    kl_warmup: int = 0
+    free_bits: float = 0.0
+    init: str = "auto"
+    optimizer: OptimizerParameter = "adamw"
+    lr: float | str = "auto"
+    weight_decay: float | str = "auto"
+    lr_schedule: float | str | Callable[[int], float] | None = None
+    max_epochs: int | str = "auto"
+    batch_size: int | str = "auto"
+    early_stopping: bool = True
+    validation_fraction: float = 0.1
+    n_iter_no_change: int | str = "auto"
+    tol: float = 0.0
+    precision: str = "float32"
+    device: str | torch.device = "auto"
+    callbacks: list[Any] | None = None
+    net_params: dict[str, Any] | None = None
+    warm_start: bool = False
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
     def _objective(self) -> Variational:
         return Variational(float(self.beta), self.kl_warmup, float(self.free_bits))

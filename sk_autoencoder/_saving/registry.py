@@ -5,8 +5,9 @@ named here; what stands above it puts itself on the list with `loadable`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass
 from typing import Any, TypeVar
+
+from sklearn.base import BaseEstimator
 
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._columns.bins import BinnedColumn, Bins
@@ -134,11 +135,11 @@ def loadable(**ranges: Range) -> Callable[[Kind], Kind]:
     """
 
     def listed(kind: Kind) -> Kind:
-        if is_dataclass(kind):
+        if issubclass(kind, BaseEstimator):
+            ESTIMATORS[kind.__name__] = kind
+        else:
             RECORDS[kind.__name__] = kind
             RANGES[kind] = ranges
-        else:
-            ESTIMATORS[kind.__name__] = kind
         return kind
 
     return listed

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -40,6 +41,7 @@ Shape = tuple[int, ...]
 """Of a row, (channels, height, width) or (channels, length)."""
 
 
+@dataclass(eq=False, repr=False)
 class ConvNet(Network):
     """Convolutions from an image or a signal to the code, and mirrored back.
 
@@ -98,29 +100,16 @@ class ConvNet(Network):
     needs_all_features: ClassVar[bool] = True
 
     # Chosen on USPS and Fashion-MNIST (decisions/0021-convolutional-defaults.md).
-    def __init__(
-        self,
-        input_shape: Sequence[int] | None = None,
-        channels: Sequence[int] = (16, 32),
-        kernel_size: int = 5,
-        stride: int = 2,
-        pooling: str | None = None,
-        hidden_layer_sizes: Sequence[int] = (256, 128),
-        upsampling: str = "nearest",
-        activation: str | nn.Module = "gelu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-    ) -> None:
-        self.input_shape = input_shape
-        self.channels = channels
-        self.kernel_size = kernel_size
-        self.stride = stride
-        self.pooling = pooling
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.upsampling = upsampling
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
+    input_shape: Sequence[int] | None = None
+    channels: Sequence[int] = (16, 32)
+    kernel_size: int = 5
+    stride: int = 2
+    pooling: str | None = None
+    hidden_layer_sizes: Sequence[int] = (256, 128)
+    upsampling: str = "nearest"
+    activation: str | nn.Module = "gelu"
+    dropout: float = 0.0
+    batch_norm: bool = False
 
     def build(
         self,

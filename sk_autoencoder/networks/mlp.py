@@ -1,6 +1,7 @@
 """Stacks of dense layers."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +23,7 @@ BOTTLENECK_SIZES = (256, 128)
 STACK_SIZES = (256, 256, 256)
 
 
+@dataclass(eq=False, repr=False)
 class MLP(Network):
     """Dense layers from the input to the code, and mirrored back.
 
@@ -53,17 +55,10 @@ class MLP(Network):
     MLP(activation='relu', hidden_layer_sizes=(64, 32))
     """
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Sequence[int] | str = "auto",
-        activation: str | nn.Module = "gelu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
+    hidden_layer_sizes: Sequence[int] | str = "auto"
+    activation: str | nn.Module = "gelu"
+    dropout: float = 0.0
+    batch_norm: bool = False
 
     def build(
         self,

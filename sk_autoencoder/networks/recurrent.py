@@ -1,6 +1,7 @@
 """Recurrent networks for series."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from sk_autoencoder.networks.series import (
 FRAMES = 16
 
 
+@dataclass(eq=False, repr=False)
 class RecurrentNet(Network):
     """An LSTM or GRU that reads a series, and one that writes it from the code.
 
@@ -106,25 +108,14 @@ class RecurrentNet(Network):
     # the same error (decisions/0016-recurrent-frames.md).
     lr_scale: ClassVar[float] = 2.5
 
-    def __init__(
-        self,
-        input_shape: Sequence[int] | None = None,
-        cell: str = "lstm",
-        hidden_size: int | Sequence[int] = 64,
-        n_layers: int = 1,
-        frame_size: int | str = "auto",
-        bidirectional: bool = True,
-        dropout: float = 0.0,
-        n_future: int = 0,
-    ) -> None:
-        self.input_shape = input_shape
-        self.cell = cell
-        self.hidden_size = hidden_size
-        self.n_layers = n_layers
-        self.frame_size = frame_size
-        self.bidirectional = bidirectional
-        self.dropout = dropout
-        self.n_future = n_future
+    input_shape: Sequence[int] | None = None
+    cell: str = "lstm"
+    hidden_size: int | Sequence[int] = 64
+    n_layers: int = 1
+    frame_size: int | str = "auto"
+    bidirectional: bool = True
+    dropout: float = 0.0
+    n_future: int = 0
 
     def build(
         self,

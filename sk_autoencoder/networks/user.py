@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -40,6 +41,7 @@ class DecoderOutput(NamedTuple):
     is_known: bool
 
 
+@dataclass(eq=False, repr=False)
 class UserNetwork(Network):
     """An encoder and a decoder of your own, as modules or as functions that make them.
 
@@ -110,20 +112,12 @@ class UserNetwork(Network):
     (150, 1)
     """
 
-    def __init__(
-        self,
-        encoder: Maker,
-        decoder: Maker,
-        input_shape: Sequence[int] | None = None,
-        *,
-        output_range: Sequence[float] | None = None,
-        outputs: str = "auto",
-    ) -> None:
-        self.encoder = encoder
-        self.decoder = decoder
-        self.input_shape = input_shape
-        self.output_range = output_range
-        self.outputs = outputs
+    encoder: Maker
+    decoder: Maker
+    input_shape: Sequence[int] | None = None
+    _: KW_ONLY
+    output_range: Sequence[float] | None = None
+    outputs: str = "auto"
 
     def decoder_output(
         self,
