@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.collections import PathCollection
     from matplotlib.colorbar import Colorbar
     from matplotlib.legend import Legend
     from matplotlib.text import Text
 
 
+@dataclass(eq=False, repr=False)
 class LatentDisplay(Display):
     """Scatter plot of two or three components of a code, colored by a target.
 
@@ -77,25 +78,12 @@ class LatentDisplay(Display):
     ['a', 'b']
     """
 
-    scatters_: list[PathCollection]
-    legend_: Legend | None
-    colorbar_: Colorbar | None
-    class_labels_: list[Text]
-
-    def __init__(
-        self,
-        Z: Any,
-        y: Any = None,
-        *,
-        component_names: Sequence[str] | None = None,
-        estimator_name: str | None = None,
-        target_name: str | None = None,
-    ) -> None:
-        self.Z = Z
-        self.y = y
-        self.component_names = component_names
-        self.estimator_name = estimator_name
-        self.target_name = target_name
+    Z: Any
+    y: Any = None
+    _: KW_ONLY
+    component_names: Sequence[str] | None = None
+    estimator_name: str | None = None
+    target_name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -230,7 +218,9 @@ class LatentDisplay(Display):
         order = np.random.RandomState(0).permutation(len(Z))
         Z = Z[order]
 
-        self.legend_, self.colorbar_, self.class_labels_ = None, None, []
+        self.legend_: Legend | None = None
+        self.colorbar_: Colorbar | None = None
+        self.class_labels_: list[Text] = []
         title = self.target_name or getattr(self.y, "name", None)
         if y is None:
             self.scatters_ = [ax.scatter(*Z.T, **({"c": OKABE_ITO[0]} | options))]

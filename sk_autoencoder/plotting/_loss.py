@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 
+@dataclass(eq=False, repr=False)
 class LossCurveDisplay(Display):
     """Training and validation loss by epoch, with the epoch that was kept.
 
@@ -78,28 +80,14 @@ class LossCurveDisplay(Display):
     'Epoch'
     """
 
-    line_: Line2D
-    validation_line_: Line2D | None
-    best_epoch_line_: Line2D | None
-    phase_labels_: list[Text]
-    _epochs: Any = None
-
-    def __init__(
-        self,
-        loss_curve: Any,
-        validation_loss_curve: Any = None,
-        *,
-        best_epoch: int | None = None,
-        estimator_name: str | None = None,
-        loss_label: str = "Loss",
-        phases: Sequence[str] | None = None,
-    ) -> None:
-        self.loss_curve = loss_curve
-        self.validation_loss_curve = validation_loss_curve
-        self.best_epoch = best_epoch
-        self.estimator_name = estimator_name
-        self.loss_label = loss_label
-        self.phases = phases
+    loss_curve: Any
+    validation_loss_curve: Any = None
+    _: KW_ONLY
+    best_epoch: int | None = None
+    estimator_name: str | None = None
+    loss_label: str = "Loss"
+    phases: Sequence[str] | None = None
+    _epochs: Any = field(default=None, init=False)
 
     @classmethod
     def from_estimator(
@@ -223,7 +211,7 @@ class LossCurveDisplay(Display):
         self.validation_line_ = (
             draw(validation, OKABE_ITO[3], "validation") if validation.size else None
         )
-        self.best_epoch_line_ = None
+        self.best_epoch_line_: Line2D | None = None
         if self.best_epoch is not None and self.best_epoch >= epochs[0] - 1:
             before = ", before training" if self.best_epoch == 0 else ""
             self.best_epoch_line_ = ax.axvline(
@@ -257,7 +245,7 @@ class LossCurveDisplay(Display):
 
     def _name_phases(self, ax: Axes, starts: list[int], epochs: Any) -> None:
         """Write each phase's name above its epochs, and draw lines between them."""
-        self.phase_labels_ = []
+        self.phase_labels_: list[Text] = []
         if self.phases is None:
             return
         left = epochs[0] - 0.5

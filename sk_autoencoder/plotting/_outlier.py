@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,11 @@ from sk_autoencoder.plotting._common import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.container import BarContainer
 
 TOWARDS, AWAY = OKABE_ITO[3], OKABE_ITO[0]
 
 
+@dataclass(eq=False, repr=False)
 class OutlierContributionsDisplay(Display):
     """Bars of what each feature has contributed to a row's being an outlier.
 
@@ -69,24 +70,13 @@ class OutlierContributionsDisplay(Display):
     ['weight = 9', 'width = 1']
     """
 
-    bars_: BarContainer
-
-    def __init__(
-        self,
-        contributions: Any,
-        *,
-        feature_names: Any = None,
-        values: Any = None,
-        decision: float | None = None,
-        row: int | None = None,
-        estimator_name: str | None = None,
-    ) -> None:
-        self.contributions = contributions
-        self.feature_names = feature_names
-        self.values = values
-        self.decision = decision
-        self.row = row
-        self.estimator_name = estimator_name
+    contributions: Any
+    _: KW_ONLY
+    feature_names: Any = None
+    values: Any = None
+    decision: float | None = None
+    row: int | None = None
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.text import Text
 
+    from sk_autoencoder._utils.shapes import Shape
+
 TITLES = {"images": "images", "series": "series", "table": "rows"}
 
 
+@dataclass(eq=False, repr=False)
 class ReconstructionDisplay(Display):
     """Rows beside their reconstructions: images, series or rows of a table.
 
@@ -93,29 +97,14 @@ class ReconstructionDisplay(Display):
     ['input', 'reconstruction']
     """
 
-    image_: AxesImage | None
-    lines_: list[Line2D]
-    texts_: list[Text]
-    colorbar_: Colorbar | None
-
-    def __init__(
-        self,
-        X: Any,
-        X_reconstructed: Any,
-        *,
-        X_noisy: Any = None,
-        kind: str = "auto",
-        image_shape: tuple[int, ...] | None = None,
-        spreads: Any = None,
-        estimator_name: str | None = None,
-    ) -> None:
-        self.X = X
-        self.X_reconstructed = X_reconstructed
-        self.X_noisy = X_noisy
-        self.kind = kind
-        self.image_shape = image_shape
-        self.spreads = spreads
-        self.estimator_name = estimator_name
+    X: Any
+    X_reconstructed: Any
+    _: KW_ONLY
+    X_noisy: Any = None
+    kind: str = "auto"
+    image_shape: tuple[int, ...] | None = None
+    spreads: Any = None
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -200,23 +189,14 @@ n_features), default=None
         if kind == "auto" and image_shape is None:
             kind = kind_of_shape(shape)
         kind = resolve_kind(kind, X, image_shape)
-        first = slice(KINDS[kind] if n_images is None else n_images)
-        drawn = {"X": take_rows(X, first)}
-        if X_noisy is not None:
-            drawn["X_noisy"] = take_rows(X_noisy, first)
-        code = estimator.transform(drawn["X" if X_noisy is None else "X_noisy"])
-        drawn["X_reconstructed"] = estimator.inverse_transform(code)
-        if kind != "table":
-            drawn = {key: as_array(rows) for key, rows in drawn.items()}
-        if kind == "series" and shape is not None and len(shape) == 2:
-            drawn = {
-                key: as_series(rows, shape, channels_first)
-                for key, rows in drawn.items()
-            }
         if kind == "images" and image_shape is None:
             image_shape = picture_shape(shape)
+        n_rows = KINDS[kind] if n_images is None else n_images
+        rows = _reconstructed(estimator, X, X_noisy, n_rows)
+        if kind != "table":
+            rows = _as_arrays(rows, shape if kind == "series" else None, channels_first)
         display = cls(
-            **drawn,
+            **rows,
             kind=kind,
             image_shape=image_shape,
             # Of all rows: the few that are drawn may be alike.
@@ -261,25 +241,22 @@ n_features), default=None
         if self.X_noisy is not None:
             rows["noisy input"] = self.X_noisy
         rows["reconstruction"] = self.X_reconstructed
-        self.image_, self.colorbar_, self.lines_, self.texts_ = None, None, [], []
+        self.image_: AxesImage | None = None
+        self.colorbar_: Colorbar | None = None
+        self.lines_: list[Line2D] = []
+        self.texts_: list[Text] = []
         if kind == "images":
-            self._plot_images(ax, rows, cmap)
+            images = images_of(rows, self.image_shape)
+            ax = self._take_axes(ax, figsize=mosaic_size(images))
+            self.image_ = draw_images(ax, images, cmap)
         elif kind == "series":
-            self._plot_series(ax, rows)
+            series = series_of(rows)
+            ax = self._take_axes(ax, figsize=series_size(series))
+            self.lines_ = draw_series(ax, series)
         else:
             self._plot_table(ax, rows)
         self.ax_.set_title(self._title(name, f"{TITLES[kind]} and reconstructions"))
         return self
-
-    def _plot_images(self, ax: Axes | None, rows: dict[str, Any], cmap: Any) -> None:
-        images = images_of(rows, self.image_shape)
-        ax = self._take_axes(ax, figsize=mosaic_size(images))
-        self.image_ = draw_images(ax, images, cmap)
-
-    def _plot_series(self, ax: Axes | None, rows: dict[str, Any]) -> None:
-        series = series_of(rows)
-        ax = self._take_axes(ax, figsize=series_size(series))
-        self.lines_ = draw_series(ax, series)
 
     def _plot_table(self, ax: Axes | None, rows: dict[str, Any]) -> None:
         check_shapes(rows)
@@ -293,3 +270,24 @@ n_features), default=None
             ticks=[0, 0.5, 1],
         )
         self.colorbar_.ax.set_yticklabels(["0", "0.5", "1 or more"])
+
+
+def _reconstructed(estimator: Any, X: Any, X_noisy: Any, n_rows: int) -> dict[str, Any]:
+    """Return the first rows and what is made of them, under the display's names."""
+    first = slice(n_rows)
+    rows = {"X": take_rows(X, first)}
+    if X_noisy is not None:
+        rows["X_noisy"] = take_rows(X_noisy, first)
+    code = estimator.transform(rows.get("X_noisy", rows["X"]))
+    rows["X_reconstructed"] = estimator.inverse_transform(code)
+    return rows
+
+
+def _as_arrays(
+    rows: dict[str, Any], shape: Shape, channels_first: bool
+) -> dict[str, np.ndarray]:
+    """Return rows as arrays, and as series where a network takes them in a shape."""
+    arrays = {key: as_array(part) for key, part in rows.items()}
+    if shape is None or len(shape) != 2:
+        return arrays
+    return {key: as_series(a, shape, channels_first) for key, a in arrays.items()}

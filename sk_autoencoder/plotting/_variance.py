@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,6 @@ from sk_autoencoder.plotting._explained import explained_of_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
 
     from sk_autoencoder._fitting.plan import Plan
 
@@ -35,6 +35,7 @@ _CHUNK_SIZE = 1_000_000
 _MOST_MARKERS = 30
 
 
+@dataclass(eq=False, repr=False)
 class ExplainedVarianceDisplay(Display):
     """Explained variance by the number of components, beside PCA's.
 
@@ -85,23 +86,12 @@ class ExplainedVarianceDisplay(Display):
     'Components'
     """
 
-    line_: Line2D
-    pca_line_: Line2D | None
-
-    def __init__(
-        self,
-        n_components: Any,
-        explained_variance: Any,
-        *,
-        pca_explained_variance: Any = None,
-        rows_label: str | None = None,
-        estimator_name: str | None = None,
-    ) -> None:
-        self.n_components = n_components
-        self.explained_variance = explained_variance
-        self.pca_explained_variance = pca_explained_variance
-        self.rows_label = rows_label
-        self.estimator_name = estimator_name
+    n_components: Any
+    explained_variance: Any
+    _: KW_ONLY
+    pca_explained_variance: Any = None
+    rows_label: str | None = None
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(
