@@ -35,7 +35,6 @@ from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._saving.settings_checks import check_setting_names, refuse_settings
 from sk_autoencoder._saving.state import capture, restore
 from sk_autoencoder._training.snapshot import NetSnapshot
-from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
 from sk_autoencoder._utils.shapes import flat_rows, shape_of
 from sk_autoencoder._utils.sklearn_compat import (
@@ -47,8 +46,8 @@ from sk_autoencoder._utils.sklearn_compat import (
 from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
+from sk_autoencoder.networks._checks import AUTO, LAYER_CONSTRAINTS
 
-AUTO = StrOptions({"auto"})
 # What the caller has been told: of no use to who reads a file or a pickle.
 TRANSIENT = "_told_levels"
 # Names of the losses that have no unit but what PCA makes of the training rows.
@@ -60,10 +59,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
         Interval(RealNotInt, 0, 1, closed="neither"),
         None,
     ],
-    "hidden_layer_sizes": ["array-like", AUTO],
-    "activation": [StrOptions(set(ACTIVATIONS)), torch.nn.Module],
-    "dropout": [Interval(Real, 0, 1, closed="left")],
-    "batch_norm": ["boolean"],
+    **LAYER_CONSTRAINTS,
     "network": [Network, None],
     "numeric_scaling": [
         StrOptions({"auto", "none", "standard", "minmax", "rank_gauss"})

@@ -88,25 +88,13 @@ class Dropout(nn.Module):
         return x * keep.div_(1 - self.p)
 
 
-def check_activation(activation: object) -> None:
-    """Refuse what is neither the name of an activation nor a module."""
-    if isinstance(activation, nn.Module):
-        return
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise ValueError(
-            f"expected one of {sorted(ACTIVATIONS)} or a torch.nn.Module, got "
-            f"activation={activation!r}. Pass e.g. 'relu', or an instance such as "
-            "torch.nn.Mish()."
-        )
-
-
 def make_activation(activation: str | nn.Module, shape: tuple[int, ...]) -> nn.Module:
     """Make an activation for one layer, or copy the module that is given.
 
     Parameters
     ----------
     activation : str or torch.nn.Module
-        Accepted by `check_activation`.
+        Of an allowed name, where it is one.
     shape : tuple of int
         Of a sample's output of the layer, (n_units,) or (n_channels, ...).
 

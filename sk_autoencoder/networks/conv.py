@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
+from sk_autoencoder._utils.shapes import shape_of
+from sk_autoencoder._utils.sklearn_compat import StrOptions
 from sk_autoencoder.networks._checks import (
-    check_choice,
-    check_dropout,
+    COUNT,
+    LAYER_CONSTRAINTS,
     check_sizes,
-    is_count,
 )
 from sk_autoencoder.networks._layers import (
     Dropout,
-    check_activation,
     hidden_layers,
     initialized,
     linear,
@@ -97,6 +97,15 @@ class ConvNet(Network):
     ConvNet(channels=(8, 16), input_shape=(1, 28, 28))
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **LAYER_CONSTRAINTS,
+        "channels": ["array-like"],
+        "kernel_size": [COUNT],
+        "stride": [COUNT],
+        "pooling": [StrOptions({*POOLINGS, "global"}), None],
+        "hidden_layer_sizes": ["array-like"],
+        "upsampling": [StrOptions({"transposed", "nearest"})],
+    }
     needs_all_features: ClassVar[bool] = True
 
     # Chosen on USPS and Fashion-MNIST (decisions/0021-convolutional-defaults.md).
@@ -152,7 +161,7 @@ class ConvNet(Network):
 
     def warning_for(self, n_features: int) -> str | None:
         """Whether axes seem to be mistaken; see `Network.warning_for`."""
-        shape = () if self.input_shape is None else tuple(self.input_shape)
+        shape = shape_of(self) or ()
         if _looks_like_an_image(shape) and math.prod(shape) == n_features:
             return (
                 "expected (channels, length) of a signal, or (channels, height, "
@@ -249,13 +258,14 @@ class ConvNet(Network):
 
     def _input_shape(self, n_features: int) -> Shape:
         """Check the shape of a row; suggest what it may have been meant to be."""
-        shape = (1, n_features) if self.input_shape is None else tuple(self.input_shape)
-        if len(shape) not in (2, 3) or not all(is_count(size) for size in shape):
+        shape: Shape = (1, n_features)
+        if self.input_shape is not None:
+            shape = check_sizes("input_shape", self.input_shape, (1, 28, 28))
+        if len(shape) not in (2, 3):
             raise ValueError(
                 "expected (channels, height, width) or (channels, length), got "
                 f"input_shape={self.input_shape!r}. Pass e.g. input_shape=(1, 28, 28)."
             )
-        shape = tuple(int(size) for size in shape)
         if math.prod(shape) != n_features:
             kind = "an image" if len(shape) == 3 else "a signal"
             raise ValueError(
@@ -267,24 +277,20 @@ class ConvNet(Network):
 
     def _check_parameters(self) -> tuple[int, ...]:
         """Refuse parameters out of range; return the channels of each stage."""
-        check_activation(self.activation)
-        check_choice("upsampling", self.upsampling, ["transposed", "nearest"])
-        if self.pooling is not None:
-            check_choice("pooling", self.pooling, [*POOLINGS, "global"])
+        self._validate_params()
         channels = check_sizes("channels", self.channels, (16, 32))
         check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, (256, 128))
-        check_dropout(self.dropout)
         if not channels:
             raise ValueError(
                 f"expected at least one stage, got channels={self.channels!r}. Pass "
                 "e.g. channels=(16, 32), or network=MLP()."
             )
-        if not is_count(self.kernel_size) or self.kernel_size % 2 == 0:
+        if self.kernel_size % 2 == 0:
             raise ValueError(
                 f"expected an odd kernel_size, got kernel_size={self.kernel_size!r}. "
                 "Pass 3 or 5: only these have a middle."
             )
-        if not is_count(self.stride) or self.stride > self.kernel_size:
+        if self.stride > self.kernel_size:
             raise ValueError(
                 f"expected a stride from 1 to kernel_size={self.kernel_size}, got "
                 f"stride={self.stride!r}. Pass stride=2."
@@ -307,8 +313,7 @@ def _looks_like_an_image(shape: Shape) -> bool:
     Only square ones from 8 on count, as for `_has_channels_last`: signals seldom have
     as many channels as steps.
     """
-    is_square = len(shape) == 2 and shape[0] == shape[1]
-    return is_square and is_count(shape[0]) and shape[0] >= 8
+    return len(shape) == 2 and shape[0] == shape[1] >= 8
 
 
 def _advice(shape: Shape) -> str:

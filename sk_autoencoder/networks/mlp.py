@@ -3,16 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
-from sk_autoencoder.networks._checks import check_choice, check_dropout, check_sizes
+from sk_autoencoder.networks._checks import LAYER_CONSTRAINTS, check_sizes
 from sk_autoencoder.networks._layers import (
     Dropout,
-    check_activation,
     hidden_layers,
     linear,
 )
@@ -54,6 +53,8 @@ class MLP(Network):
     >>> MLP(hidden_layer_sizes=(64, 32), activation="relu")
     MLP(activation='relu', hidden_layer_sizes=(64, 32))
     """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = LAYER_CONSTRAINTS
 
     hidden_layer_sizes: Sequence[int] | str = "auto"
     activation: str | nn.Module = "gelu"
@@ -125,10 +126,8 @@ class MLP(Network):
 
     def _sizes(self, automatic: tuple[int, ...]) -> tuple[int, ...]:
         """Check the parameters and resolve `hidden_layer_sizes`."""
-        check_activation(self.activation)
-        check_dropout(self.dropout)
+        self._validate_params()
         if isinstance(self.hidden_layer_sizes, str):
-            check_choice("hidden_layer_sizes", self.hidden_layer_sizes, ["auto"])
             return automatic
         return check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, (256, 128))
 

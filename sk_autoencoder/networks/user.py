@@ -5,19 +5,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._protocols import Network
+from sk_autoencoder._utils.sklearn_compat import StrOptions
 from sk_autoencoder._utils.torch_compat import float32_by_default
 from sk_autoencoder._utils.values import first_line
-from sk_autoencoder.networks._checks import check_choice
 from sk_autoencoder.networks._layers import Dropout
 from sk_autoencoder.networks.ranges import UNBOUNDED, Range, output_range
-
-OUTPUTS = ("auto", "data", "logits")
 
 ARTICLE = {"encoder": "an encoder", "decoder": "a decoder"}
 
@@ -112,6 +110,10 @@ class UserNetwork(Network):
     (150, 1)
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "outputs": [StrOptions({"auto", "data", "logits"})]
+    }
+
     encoder: Maker
     decoder: Maker
     input_shape: Sequence[int] | None = None
@@ -143,7 +145,7 @@ class UserNetwork(Network):
         output : DecoderOutput
             Both, and whether the range is known.
         """
-        check_choice("outputs", self.outputs, OUTPUTS)
+        self._validate_params()
         told = _checked_range(self.output_range)
         found = told
         if found is None:

@@ -152,27 +152,24 @@ ADVICE = {
     "input_shape": [
         ((1, 9, 9), "expected an image of input_shape=(1, 9, 9), 81 features, got X "),
         ((64,), "expected (channels, height, width) or (channels, length), got "),
-        ((1, 0, 64), "expected (channels, height, width) or (channels, length), got "),
+        ((1, 0, 64), "expected a tuple of ints >= 1, got input_shape=(1, 0, 64). Pass"),
     ],
     "channels": [
         ((), "expected at least one stage"),
         ((0,), "expected a tuple of ints >= 1, got channels=(0,). Pass e.g. channels="),
-        (16, "expected a tuple of ints >= 1, got channels=16. Pass e.g. channels="),
+        (16, "'channels' parameter of ConvNet must be an array-like. Got 16 instead."),
     ],
-    "kernel_size": [(2, "expected an odd kernel_size, got kernel_size=2.")],
+    "kernel_size": [
+        (2, "expected an odd kernel_size, got kernel_size=2."),
+        (0, "'kernel_size' parameter of ConvNet must be an int in the range [1, inf)."),
+    ],
     "stride": [(6, "expected a stride from 1 to kernel_size=5, got stride=6.")],
-    "pooling": [("sum", "got pooling='sum'")],
-    "upsampling": [("bilinear", "got upsampling='bilinear'")],
-    "activation": [("sin", "got activation='sin'")],
+    "pooling": [("sum", "Got 'sum' instead.")],
+    "upsampling": [("bilinear", "Got 'bilinear' instead.")],
+    "activation": [("sin", "Got 'sin' instead.")],
     "dropout": [
-        (
-            1.0,
-            "expected a fraction in [0, 1), got dropout=1.0. Pass 0.0 to keep every ",
-        ),
-        (
-            None,
-            "expected a fraction in [0, 1), got dropout=None. Pass 0.0 to keep every ",
-        ),
+        (1.0, "must be a float in the range [0.0, 1.0). Got 1.0 instead."),
+        (None, "must be a float in the range [0.0, 1.0). Got None instead."),
     ],
     "hidden_layer_sizes": [
         (
@@ -180,8 +177,8 @@ ADVICE = {
             "expected a tuple of ints >= 1, got hidden_layer_sizes=(0,). Pass e.g. "
             "hidden_layer_sizes=(256, 128).",
         ),
-        (64, "expected a tuple of ints >= 1, got hidden_layer_sizes=64."),
-        ("", "expected a tuple of ints >= 1, got hidden_layer_sizes=''."),
+        (64, "must be an array-like. Got 64 instead."),
+        ("", "must be an array-like. Got '' instead."),
     ],
 }
 

@@ -694,8 +694,7 @@ def test_logits_under_other_losses_are_refused(kind, loss, message, init):
     [
         (
             {"outputs": "probabilities"},
-            "expected one of ['auto', 'data', 'logits'], got outputs='probabilities'. "
-            "Pass one.",
+            "The 'outputs' parameter of UserNetwork must be a str among {",
         ),
         *[
             (
@@ -710,7 +709,7 @@ def test_logits_under_other_losses_are_refused(kind, loss, message, init):
 )
 def test_wrong_parameters_of_the_network_are_refused(parameters, message):
     own = network(**parameters)
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         AutoEncoderTransformer(K, network=own).fit(X)
 
 

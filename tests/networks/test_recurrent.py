@@ -408,47 +408,34 @@ def test_recurrent_net_passes_the_estimator_checks(estimator, check):
 ADVICE = {
     "input_shape": [
         ((24,), "expected (n_steps, n_channels), got input_shape=(24,). Pass e.g. "),
-        ((0, 24), "expected (n_steps, n_channels), got input_shape=(0, 24)."),
+        ((0, 24), "expected a tuple of ints >= 1, got input_shape=(0, 24). Pass e.g. "),
     ],
-    "cell": [("rnn", "expected one of ['gru', 'lstm'], got cell='rnn'. Pass one.")],
+    "cell": [("rnn", "parameter of RecurrentNet must be a str among {")],
     "hidden_size": [
-        (
-            0,
-            "expected an int >= 1, or a tuple of one a layer, got hidden_size=0. Pass "
-            "e.g. hidden_size=64.",
-        ),
-        ((), "got hidden_size=()."),
-        ("big", "got hidden_size='big'."),
-        (2.5, "got hidden_size=2.5."),
+        (0, "an int in the range [1, inf) or an array-like. Got 0 instead."),
+        ((), "got hidden_size=() and n_layers=1. Pass n_layers="),
+        ((4, 0), "expected a tuple of ints >= 1, got hidden_size=(4, 0)."),
+        ("big", "Got 'big' instead."),
+        (2.5, "Got 2.5 instead."),
         (
             (4, 4),
             "expected as many sizes as layers, got hidden_size=(4, 4) and n_layers=1. "
             "Pass n_layers=2, or an int.",
         ),
     ],
-    "n_layers": [(0, "expected an int >= 1, got n_layers=0. Pass n_layers=1.")],
+    "n_layers": [(0, "'n_layers' parameter of RecurrentNet must be an int in the")],
     "frame_size": [
-        (
-            0,
-            "expected 'auto' or an int >= 1, got frame_size=0. Pass 1 to read step by "
-            "step.",
-        ),
-        ("all", "expected one of ['auto'], got frame_size='all'."),
+        (0, "an int in the range [1, inf) or a str among {'auto'}. Got 0 instead."),
+        ("all", "Got 'all' instead."),
     ],
-    "dropout": [
-        (
-            1.0,
-            "expected a fraction in [0, 1), got dropout=1.0. Pass 0.0 to keep every "
-            "unit.",
-        )
-    ],
+    "dropout": [(1.0, "a float in the range [0.0, 1.0). Got 1.0 instead.")],
     "n_future": [
         (
             12,
             "expected n_future from 0 to n_steps - 1 = 11, got n_future=12. Pass fewer "
             "steps to predict, or longer series.",
         ),
-        (-1, "got n_future=-1."),
+        (-1, "an int in the range [0, inf). Got -1 instead."),
     ],
 }
 
