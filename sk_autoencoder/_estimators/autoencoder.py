@@ -12,6 +12,8 @@ from sk_autoencoder._fitting.settings import OptimizerParameter, likelihood_of
 from sk_autoencoder._objectives import Reconstruct
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.registry import loadable
+from sk_autoencoder._training.config import Precision
+from sk_autoencoder._utils.schedules import Schedule
 from sk_autoencoder._utils.sklearn_compat import StrOptions
 
 
@@ -287,14 +289,14 @@ default="adamw"
     optimizer: OptimizerParameter = "adamw"
     lr: float | str = "auto"
     weight_decay: float | str = "auto"
-    lr_schedule: float | str | Callable[[int], float] | None = None
+    lr_schedule: Schedule = None
     max_epochs: int | str = "auto"
     batch_size: int | str = "auto"
     early_stopping: bool = True
     validation_fraction: float = 0.1
     n_iter_no_change: int | str = "auto"
     tol: float = 0.0
-    precision: str = "float32"
+    precision: Precision = "float32"
     device: str | torch.device = "auto"
     callbacks: list[Any] | None = None
     net_params: dict[str, Any] | None = None

@@ -33,7 +33,9 @@ from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES, group_numbers
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.registry import loadable
+from sk_autoencoder._training.config import Precision
 from sk_autoencoder._utils.random import make_generator
+from sk_autoencoder._utils.schedules import Schedule
 from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions, feature_names_in
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder._utils.torch_compat import torch_defaults
@@ -450,21 +452,21 @@ default="adamw"
     column_weights: Any = None
     noise: str | Callable[..., Any] = "auto"
     noise_level: float | str = "auto"
-    noise_schedule: float | str | Callable[[int], float] | None = None
+    noise_schedule: Schedule = None
     feature_groups: Sequence[Sequence[Any]] | None = None
     init: str = "auto"
     pretrain: str | None = None
     optimizer: OptimizerParameter = "adamw"
     lr: float | str = "auto"
     weight_decay: float | str = "auto"
-    lr_schedule: float | str | Callable[[int], float] | None = None
+    lr_schedule: Schedule = None
     max_epochs: int | str = "auto"
     batch_size: int | str = "auto"
     early_stopping: bool = True
     validation_fraction: float = 0.1
     n_iter_no_change: int | str = "auto"
     tol: float = 0.0
-    precision: str = "float32"
+    precision: Precision = "float32"
     device: str | torch.device = "auto"
     callbacks: list[Any] | None = None
     net_params: dict[str, Any] | None = None

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -32,8 +32,10 @@ from sk_autoencoder._objectives import Variational
 from sk_autoencoder._objectives.variational import split_statistics
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.registry import loadable
+from sk_autoencoder._training.config import Precision
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.random import make_generator
+from sk_autoencoder._utils.schedules import Schedule
 from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.torch_compat import torch_defaults
@@ -316,14 +318,14 @@ default="adamw"
     optimizer: OptimizerParameter = "adamw"
     lr: float | str = "auto"
     weight_decay: float | str = "auto"
-    lr_schedule: float | str | Callable[[int], float] | None = None
+    lr_schedule: Schedule = None
     max_epochs: int | str = "auto"
     batch_size: int | str = "auto"
     early_stopping: bool = True
     validation_fraction: float = 0.1
     n_iter_no_change: int | str = "auto"
     tol: float = 0.0
-    precision: str = "float32"
+    precision: Precision = "float32"
     device: str | torch.device = "auto"
     callbacks: list[Any] | None = None
     net_params: dict[str, Any] | None = None

@@ -1,6 +1,6 @@
 """What an estimator asks of a fit: its parameters, typed, whatever its class."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Self
@@ -10,6 +10,8 @@ import torch
 
 from sk_autoencoder._columns import LossFunction
 from sk_autoencoder._protocols import Network, Objective
+from sk_autoencoder._training.config import Precision
+from sk_autoencoder._utils.schedules import Schedule
 from sk_autoencoder.networks import MLP, UserNetwork
 
 OptimizerParameter = str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
@@ -116,14 +118,14 @@ class FitSettings:
     optimizer: OptimizerParameter
     lr: float | str
     weight_decay: float | str
-    lr_schedule: float | str | Callable[[int], float] | None
+    lr_schedule: Schedule
     max_epochs: int | str
     batch_size: int | str
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int | str
     tol: float
-    precision: str
+    precision: Precision
     device: str | torch.device
     callbacks: Sequence[Any] | None
     net_params: dict[str, Any] | None

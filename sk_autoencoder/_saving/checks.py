@@ -119,16 +119,17 @@ def check_types(
     fields : mapping of str to object
         All that it has.
     ranges : mapping of str to Range
-        Of some fields. None is in range, where the annotation allows it.
+        Of the numbers and arrays in some fields.
     """
     hints, sizes = field_types(kind), dict[str, int]()
     for field, value in fields.items():
         what = f"a {name} of {field}"
         need(fits(value, hints[field]), f"{what}={shortened(value)}")
         limits = ranges.get(field)
-        if limits is None or value is None:
+        is_array = isinstance(value, np.ndarray)
+        if limits is None or not (is_array or isinstance(value, float | int)):
             continue
-        if limits.shape:
+        if is_array and limits.shape:
             need(limits.has_shape(value, sizes), f"{what} of shape {value.shape}")
         need(limits.fits(value), f"{what} out of range: {shortened(value)}")
 

@@ -112,6 +112,15 @@ RANGES: dict[type, Mapping[str, Range]] = {
         Range(0, 2**32 - 1),
     ),
     Table: {"weights": Range(0, shape="d")},
+    TrainingConfig: {
+        **dict.fromkeys(("lr", "max_epochs", "verbose", "tol"), Range(0)),
+        "batch_size": Range(1),
+        "gradient_clip": Range(0, above=True),
+        "weight_average": Range(0, 1),
+        "validation_fraction": Range(0, 1),
+        "lr_schedule": Range(0, 1, above=True),
+        "fallback_margin": Range(0),
+    },
     Variational: dict.fromkeys(("beta", "warmup", "free_bits"), Range(0)),
 }
 # Specifications, of their parameters.

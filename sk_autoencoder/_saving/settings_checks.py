@@ -1,50 +1,16 @@
 """Checks of what a file says of training."""
 
 import inspect
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from numbers import Integral, Real
 from typing import Any
 
 import torch
 
-from sk_autoencoder._training.config import Patience, TrainingConfig
+from sk_autoencoder._saving.checks import check_types
+from sk_autoencoder._saving.registry import RANGES
+from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._training.params import OPTIMIZER, OWN_FIELDS
-from sk_autoencoder._utils.schedules import BY_STEP
-from sk_autoencoder._utils.sklearn_compat import (
-    Interval,
-    StrOptions,
-    validate_parameter_constraints,
-)
 from sk_autoencoder._utils.values import is_plain, shortened
-
-# What each field of a `TrainingConfig` may be.
-CONSTRAINTS: dict[str, list[Any]] = {
-    "optimizer": [type, callable],
-    "lr": [Interval(Real, 0, None, closed="left")],
-    "max_epochs": [Interval(Integral, 0, None, closed="left")],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
-    "optimizer_args": [dict],
-    "callbacks": [list],
-    "verbose": [Interval(Integral, 0, None, closed="left"), "boolean"],
-    "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
-    "weight_average": [Interval(Real, 0, 1, closed="left"), None],
-    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-    "patience": [Patience],
-    "flatten": ["boolean"],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "precision": [StrOptions({"float32", "bf16"})],
-    "lr_schedule": [
-        StrOptions({"cosine", BY_STEP}),
-        Interval(Real, 0, 1, closed="right"),
-        callable,
-        None,
-    ],
-    "fallback_margin": [Interval(Real, 0, None, closed="left"), None],
-    "make_gradient_fn": [StrOptions({"fast"}), callable, None],
-    "extra": [dict],
-}
 
 
 def check_setting_names(names: Iterable[Any]) -> None:
@@ -96,13 +62,10 @@ def check_training(config: TrainingConfig) -> None:
     config : TrainingConfig
         Of a plan from a file.
     """
-    own = {field.name: getattr(config, field.name) for field in fields(config)}
-    validate_parameter_constraints(CONSTRAINTS, own, "the plan")
+    # Of a file of format 1 it comes unchecked.
+    check_types("config", TrainingConfig, vars(config), RANGES[TrainingConfig])
     for name in config.extra:
         raise ValueError(f"a setting {shortened(name)}")
-    for name in ("lr", "gradient_clip", "tol", "fallback_margin"):
-        if not math.isfinite(own[name] or 0.0):
-            raise ValueError(f"a setting {name}={own[name]!r}")
     _check_optimizer(config.optimizer, config.optimizer_args)
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from sk_autoencoder._utils.schedules import Schedule
 
+Precision = Literal["float32", "bf16"]
 GradientFn = Callable[
     [Tensor, Tensor], tuple[float | Tensor, Mapping[str, float | Tensor]]
 ]
@@ -121,10 +122,10 @@ class TrainingConfig:
     validation_fraction: float = 0.1
     patience: Patience = Patience()
     tol: float = 0.0
-    precision: str = "float32"
+    precision: Precision = "float32"
     lr_schedule: Schedule = None
     fallback_margin: float | None = None
-    make_gradient_fn: Callable[..., GradientFn | None] | str | None = "fast"
+    make_gradient_fn: Callable[..., GradientFn | None] | Literal["fast"] | None = "fast"
     callbacks: list[Any] = field(default_factory=list)
     verbose: int = 0
     extra: dict[str, Any] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._param_validation import validate_params as _validate_params
 from sklearn.utils._set_output import (
     ADAPTERS_MANAGER,
     _get_output_config,
@@ -43,6 +44,7 @@ __all__ = [
     "output_kind",
     "take_rows",
     "validate_parameter_constraints",
+    "validate_params",
 ]
 
 
@@ -63,6 +65,20 @@ def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Me
     """
     decorator: Callable[[Method], Method] = _fit_context(
         prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
+    return decorator
+
+
+def validate_params(**constraints: list[Any]) -> Callable[[Method], Method]:
+    """Return a decorator of functions that validates parameters, with types.
+
+    Parameters
+    ----------
+    **constraints : list
+        Of some of the parameters, as those of estimators.
+    """
+    decorator: Callable[[Method], Method] = _validate_params(
+        constraints, prefer_skip_nested_validation=True
     )
     return decorator
 

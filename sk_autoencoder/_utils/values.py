@@ -68,6 +68,8 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is Any:
         return True
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return isinstance(value, str) and value in arguments
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, argument) for argument in arguments)
     if hint is bool or isinstance(value, bool):

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sk_autoencoder.datasets._checks import check_flag, import_pandas
+from sk_autoencoder._utils.sklearn_compat import validate_params
+from sk_autoencoder.datasets._checks import import_pandas
 
 _NUMERIC = (
     "age",
@@ -46,6 +47,7 @@ Licence: CC BY 4.0, https://creativecommons.org/licenses/by/4.0/
 """
 
 
+@validate_params(return_X_y=["boolean"], as_frame=["boolean"])
 def load_adult(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load the Adult (Census Income) table: 48,842 rows of mixed columns.
 
@@ -121,8 +123,6 @@ def load_adult(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     >>> adult.data[adult.split == "train"].shape
     (32561, 14)
     """
-    check_flag("return_X_y", return_X_y)
-    check_flag("as_frame", as_frame)
     # Asked for first: without pandas there is no reason to read the file.
     pandas = import_pandas() if as_frame else None
 

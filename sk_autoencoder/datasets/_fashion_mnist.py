@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sk_autoencoder.datasets._checks import check_flag
+from sk_autoencoder._utils.sklearn_compat import StrOptions, validate_params
 
 # The user's own folder of data sets, and where Debian's package puts this one.
 VARIABLE = "SK_AUTOENCODER_DATA"
@@ -55,6 +55,7 @@ Licence: MIT, copyright 2017 Zalando SE
 """
 
 
+@validate_params(subset=[StrOptions(set(STEMS))], return_X_y=["boolean"])
 def load_fashion_mnist(
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -124,11 +125,6 @@ def load_fashion_mnist(
     >>> X.shape  # doctest: +SKIP
     (60000, 784)
     """
-    check_flag("return_X_y", return_X_y)
-    if subset not in STEMS:
-        raise ValueError(
-            f"expected one of {list(STEMS)}, got subset={subset!r}. Pass one."
-        )
     names = [name.format(s) for s in STEMS[subset] for name in (IMAGES, LABELS)]
     place = _find(folder, names)
     images = [_read(place / name, 3) for name in names[::2]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sk_autoencoder.datasets._checks import check_flag
+from sk_autoencoder._utils.sklearn_compat import validate_params
 from sk_autoencoder.datasets._fashion_mnist import pixel_names
 
 _DESCR = """\
@@ -32,6 +32,7 @@ Changes: the SMILES strings were drawn by RDKit as pictures of 64 x 64 gray pixe
 """
 
 
+@validate_params(return_X_y=["boolean"])
 def load_molecules(*, return_X_y: bool = False) -> Any:
     """Load drawings of 1,128 molecules, 64 x 64, with their solubility in water.
 
@@ -84,7 +85,6 @@ def load_molecules(*, return_X_y: bool = False) -> Any:
     >>> print(molecules.smiles[2], molecules.target[2])
     CC(C)=CCCC(C)=CC(=O) -2.06
     """
-    check_flag("return_X_y", return_X_y)
     path = resources.files(__package__) / "data" / "molecules_esol.npz"
     with path.open("rb") as file, np.load(file) as arrays:
         images = arrays["X"].astype(np.float32)

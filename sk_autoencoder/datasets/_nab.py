@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sk_autoencoder.datasets._checks import check_flag, import_pandas
+from sk_autoencoder._utils.sklearn_compat import StrOptions, validate_params
+from sk_autoencoder.datasets._checks import import_pandas
 
-SERIES = ("nyc_taxi", "machine_temperature")
-
+SERIES = {"nyc_taxi", "machine_temperature"}
 _DESCR = """\
 Two series of the Numenta Anomaly Benchmark
 ===========================================
@@ -34,6 +34,7 @@ Licence: MIT
 """
 
 
+@validate_params(series=[StrOptions(SERIES)], as_frame=["boolean"])
 def load_nab(series: str = "nyc_taxi", *, as_frame: bool = True) -> Bunch:
     """Load a series with labeled anomalies, of the Numenta Anomaly Benchmark.
 
@@ -89,11 +90,6 @@ def load_nab(series: str = "nyc_taxi", *, as_frame: bool = True) -> Bunch:
     >>> round(float(taxi.target.mean()), 3)
     0.1
     """
-    check_flag("as_frame", as_frame)
-    if series not in SERIES:
-        raise ValueError(
-            f"expected one of {list(SERIES)}, got series={series!r}. Pass one of these."
-        )
     pandas = import_pandas() if as_frame else None
     times, values, labels = _read(series)
     step = int((times[1] - times[0]) / np.timedelta64(1, "m"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from sk_autoencoder.datasets._checks import check_count, check_flag
+from sk_autoencoder._utils.sklearn_compat import Interval, validate_params
 
 _DESCR = """\
 Series of several channels with planted anomalies
@@ -33,6 +33,14 @@ other series.
 """
 
 
+@validate_params(
+    n_samples=[Interval(Integral, 2, None, closed="left")],
+    n_steps=[Interval(Integral, 16, None, closed="left")],
+    n_channels=[Interval(Integral, 1, None, closed="left")],
+    contamination=[Interval(Real, 0, 1, closed="both")],
+    noise=[Interval(Real, 0, None, closed="left")],
+    return_X_y=["boolean"],
+)
 def make_series_anomalies(
     n_samples: int = 1000,
     n_steps: int = 64,
@@ -118,15 +126,6 @@ def make_series_anomalies(
     >>> int(windows.target.sum())
     20
     """
-    for name, value, least in (
-        ("n_samples", n_samples, 2),
-        ("n_steps", n_steps, 16),
-        ("n_channels", n_channels, 1),
-    ):
-        check_count(name, value, least)
-    _check_number("contamination", contamination, 1.0)
-    _check_number("noise", noise, math.inf)
-    check_flag("return_X_y", return_X_y)
     names = _known(kinds)
     random = check_random_state(random_state)
     # A stream for each purpose: what is normal does not depend on what is planted.
@@ -331,12 +330,3 @@ def _known(kinds: Sequence[str]) -> list[str]:
             "kinds=('spike',)."
         )
     return names
-
-
-def _check_number(name: str, value: Any, most: float) -> None:
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= float(value) <= most or math.isinf(float(value)):
-        span = "[0, 1]" if most == 1 else "[0, inf)"
-        raise ValueError(
-            f"expected a number in {span}, got {name}={value!r}. Pass e.g. 0.1."
-        )

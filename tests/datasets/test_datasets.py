@@ -184,14 +184,14 @@ def test_arrays_need_no_pandas_from_the_first_import_on():
 
 @pytest.mark.parametrize("name", ["as_frame", "return_X_y"])
 def test_flags_are_bools(name):
-    message = f"expected True or False, got {name}='polars'. Pass one of the two."
-    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+    message = f"The '{name}' parameter of load_adult must be an instance of 'bool'"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
         load_adult(**{name: "polars"})
 
 
 def test_arguments_are_keyword_only():
     with pytest.raises(
         TypeError,
-        match=r"^load_adult\(\) takes 0 positional arguments but 1 was given$",
+        match=r"^too many positional arguments$",
     ):
         load_adult(True)

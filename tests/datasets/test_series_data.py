@@ -162,19 +162,11 @@ def test_no_global_generator_is_touched():
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"n_samples": 1}, ValueError, "expected at least 2, got n_samples=1."),
-        ({"n_steps": 8}, ValueError, "expected at least 16, got n_steps=8."),
-        ({"n_channels": 2.0}, TypeError, "expected an int, got n_channels=2.0."),
-        (
-            {"contamination": 1.5},
-            ValueError,
-            "expected a number in [0, 1], got contamination=1.5. Pass e.g. 0.1.",
-        ),
-        (
-            {"noise": -1},
-            ValueError,
-            "expected a number in [0, inf), got noise=-1. Pass e.g. 0.1.",
-        ),
+        ({"n_samples": 1}, ValueError, "an int in the range [2, inf). Got 1 instead."),
+        ({"n_steps": 8}, ValueError, "an int in the range [16, inf). Got 8 instead."),
+        ({"n_channels": 2.0}, TypeError, "in the range [1, inf). Got 2.0 instead."),
+        ({"contamination": 1.5}, ValueError, "[0.0, 1.0]. Got 1.5 instead."),
+        ({"noise": -1}, ValueError, "[0.0, inf). Got -1 instead."),
         (
             {"kinds": ("spike", "hum")},
             ValueError,
@@ -182,7 +174,7 @@ def test_no_global_generator_is_touched():
             "e.g. kinds=('spike',).",
         ),
         ({"kinds": ()}, ValueError, "got kinds=()."),
-        ({"return_X_y": 1}, TypeError, "expected True or False, got return_X_y=1."),
+        ({"return_X_y": 1}, TypeError, "'return_X_y' parameter of make_series"),
     ],
 )
 def test_bad_parameters_are_named(params, error, message):

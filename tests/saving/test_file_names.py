@@ -27,7 +27,6 @@ from sk_autoencoder._saving.formats import (
 )
 from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.registry import NETWORKS, RECORDS
-from sk_autoencoder._saving.settings_checks import CONSTRAINTS
 from sk_autoencoder._training.config import TrainingConfig
 
 _TRANSFORMER = (
@@ -140,13 +139,6 @@ def test_every_name_is_one_of_0_1_0_or_has_the_value_that_keeps_its_results(kind
 
 def test_the_state_of_a_model_has_the_names_of_the_model():
     assert names_of(ModelState) == names_of(FittedModel)
-
-
-def test_every_field_of_a_training_config_has_a_constraint():
-    assert names_of(TrainingConfig) == set(CONSTRAINTS), (
-        "a field of TrainingConfig without a constraint: a file must not set it "
-        "unchecked. Give it one in sk_autoencoder._saving.settings_checks.CONSTRAINTS."
-    )
 
 
 def test_settings_of_0_1_0_are_fields_of_a_training_config():
