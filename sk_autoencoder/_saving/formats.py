@@ -76,26 +76,9 @@ RENAMED: dict[str, dict[str, Any]] = {
     },
 }
 
-# Settings of 0.1.0 for a net, a dict then, and fields of a `TrainingConfig` today.
-# Those of the optimizer began with "optimizer__".
-SETTINGS_1 = {
-    "batch_size": "batch_size",
-    "callbacks": "callbacks",
-    "flatten": "flatten",
-    "gradient_clip": "gradient_clip",
-    "guard": "fallback_margin",
-    "lr": "lr",
-    "lr_schedule": "lr_schedule",
-    "make_step": "make_gradient_fn",
-    "max_epochs": "max_epochs",
-    "optimizer": "optimizer",
-    "patience": "patience",
-    "precision": "precision",
-    "tol": "tol",
-    "validation_fraction": "validation_fraction",
-    "verbose": "verbose",
-    "weight_average": "weight_average",
-}
+# Settings of 0.1.0 for a net, a dict then, that fields of a `TrainingConfig` have other
+# names than. Those of the optimizer began with "optimizer__".
+SETTINGS_1 = {"guard": "fallback_margin", "make_step": "make_gradient_fn"}
 OPTIMIZER_1 = "optimizer__"
 
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
@@ -177,12 +160,8 @@ def _training_config(settings: Any) -> TrainingConfig:
     for name, value in _dict("settings", settings).items():
         if isinstance(name, str) and name.startswith(OPTIMIZER_1):
             of_optimizer[name.removeprefix(OPTIMIZER_1)] = value
-        elif name in SETTINGS_1:
-            found[SETTINGS_1[name]] = value
         else:
-            raise ValueError(f"a setting {shortened(name)}")
-    needed = ("optimizer", "lr", "max_epochs", "batch_size", "patience")
-    check_names("settings", found, needed, SETTINGS_1.values())
+            found[SETTINGS_1.get(name, name)] = value
     return TrainingConfig(**found, optimizer_args=of_optimizer)
 
 
