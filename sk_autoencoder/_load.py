@@ -70,15 +70,11 @@ def load(
 
 def _check_custom(custom: Any) -> None:
     """Refuse what is no mapping of names to what `save` leaves out of a file."""
-    if not isinstance(custom, Mapping):
+    is_mapping = isinstance(custom, Mapping)
+    if not is_mapping or not all(isinstance(name, str) for name in custom):
         raise TypeError(
             "expected a mapping of names to functions, classes and objects of your "
-            f"own, got custom={shortened(custom)}. Pass a dict, as "
-            "custom={'my_noise': my_noise}."
-        )
-    if not all(isinstance(name, str) for name in custom):
-        raise TypeError(
-            f"expected names as keys of custom, got custom={shortened(dict(custom))}. "
+            f"own, got custom={shortened(dict(custom) if is_mapping else custom)}. "
             "Pass a dict, as custom={'my_noise': my_noise}."
         )
     for name, value in custom.items():

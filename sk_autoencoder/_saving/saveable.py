@@ -105,19 +105,12 @@ class Saveable(ChecksObjects):
         need(
             isinstance(requests, dict)
             and requests.keys() == {"fit"}
-            and isinstance(requests["fit"], dict)
-            and requests["fit"].keys() == {"X_val"},
+            and isinstance(requests["fit"], dict),
             f"requests of metadata {shortened(requests)}",
-        )
-        value = requests["fit"]["X_val"]
-        is_alias = isinstance(value, str) and value.isidentifier()
-        need(
-            value is None or isinstance(value, bool) or is_alias,
-            f"a request of metadata X_val={shortened(value)}",
         )
         # Without it, scikit-learn's setter refuses to be called.
         with config_context(enable_metadata_routing=True):
-            self.set_fit_request(X_val=value)
+            self.set_fit_request(**requests["fit"])
 
     def _check_features(self, n_features: int, network: Any) -> None:
         """Refuse numbers, names and shapes of features that are not those of a model.

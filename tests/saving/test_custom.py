@@ -58,9 +58,8 @@ def test_custom_is_a_mapping(custom, path):
 
 
 def test_custom_is_by_name(path):
-    assert raised(TypeError, path, {blur: blur}).startswith(
-        "expected names as keys of custom, got custom={<function blur"
-    )
+    message = raised(TypeError, path, {blur: blur})
+    assert "objects of your own, got custom={<function blur" in message
 
 
 @pytest.mark.parametrize("value", [3, None, "blur", {"a": 1}], ids=str)

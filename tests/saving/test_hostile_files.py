@@ -407,19 +407,19 @@ VALUES = {
             "_metadata_request",
             {"$dict": [["fit", {"$dict": [["sample_weight", True]]}]]},
         ),
-        "requests of metadata {'fit': {'sample_weight': True}}",
+        "Unexpected args: {'sample_weight'} in fit.",
     ),
     "a request by a number": (
         lambda file: file.add(
             "_metadata_request", {"$dict": [["fit", {"$dict": [["X_val", 3]]}]]}
         ),
-        "a request of metadata X_val=3",
+        "but given value is: `3`",
     ),
     "a request by no name": (
         lambda file: file.add(
             "_metadata_request", {"$dict": [["fit", {"$dict": [["X_val", "a b"]]}]]}
         ),
-        "a request of metadata X_val='a b'",
+        "but given value is: `a b`",
     ),
     "an objective of another class": (
         lambda file: file.put(
