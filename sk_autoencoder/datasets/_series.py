@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
@@ -138,8 +137,8 @@ def make_series_anomalies(
     planted = rng.permutation(n_samples)[: round(contamination * n_samples)]
     for i, row in enumerate(planted):
         kind[row] = names[i % len(names)]
-        anomalous = _Anomalous(machine, windows, normal, int(row))
-        series[row] = _PLANTED[str(kind[row])](anomalous, rng)
+        source = _Source(machine, windows, normal, int(row))
+        _PLANTED[str(kind[row])](series[row], source, rng)
     data, target = series.reshape(n_samples, -1), (kind != "").astype(np.int64)
     if return_X_y:
         return data, target
@@ -162,8 +161,7 @@ _BEFORE = 64
 _TO_SCALE = 2000
 
 
-@dataclass(frozen=True)
-class _Windows:
+class _Windows(NamedTuple):
     """What differs from window to window, (n,) each, and the noise of the cells."""
 
     phase: np.ndarray
@@ -172,11 +170,6 @@ class _Windows:
     level: np.ndarray
     slope: np.ndarray
     noise: np.ndarray
-
-    def only(self, row: int) -> _Windows:
-        """Return one window."""
-        own = {f.name: getattr(self, f.name)[row : row + 1] for f in fields(self)}
-        return _Windows(**own)
 
 
 class _Machine:
@@ -238,22 +231,17 @@ class _Machine:
 # -- what is not ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Anomalous:
-    """A window that gets an anomaly, and where it comes from."""
+class _Source(NamedTuple):
+    """Where a window that gets an anomaly comes from."""
 
     machine: _Machine
     windows: _Windows
     normal: np.ndarray
     row: int
 
-    def copy(self) -> np.ndarray:
-        """Return the window as it would be without, (n_steps, n_channels)."""
-        window: np.ndarray = self.normal[self.row]
-        return window.copy()
 
-
-Planter = Callable[[_Anomalous, np.random.Generator], np.ndarray]
+Planter = Callable[[np.ndarray, _Source, np.random.Generator], None]
+"""Changes a window (n_steps, n_channels) in place."""
 
 
 def _stretch(n_steps: int, rng: np.random.Generator) -> slice:
@@ -268,45 +256,37 @@ def _far(rng: np.random.Generator, low: float, high: float) -> float:
     return float(rng.uniform(low, high) * rng.choice([-1, 1]))
 
 
-def _level_shift(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
-    x = anomalous.copy()
+def _level_shift(x: np.ndarray, _source: _Source, rng: np.random.Generator) -> None:
     start = int(rng.integers(len(x) // 4, 3 * len(x) // 4))
     x[start:, rng.integers(x.shape[1])] += _far(rng, 1.0, 2.0)
-    return x
 
 
-def _broken_coupling(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
-    x, n = anomalous.copy(), len(anomalous.normal)
-    other = (anomalous.row + int(rng.integers(1, n))) % n
+def _broken_coupling(x: np.ndarray, source: _Source, rng: np.random.Generator) -> None:
+    n = len(source.normal)
+    other = (source.row + int(rng.integers(1, n))) % n
     steps, channel = _stretch(len(x), rng), rng.integers(x.shape[1])
-    x[steps, channel] = anomalous.normal[other, steps, channel]
-    return x
+    x[steps, channel] = source.normal[other, steps, channel]
 
 
-def _spike(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
-    x = anomalous.copy()
+def _spike(x: np.ndarray, _source: _Source, rng: np.random.Generator) -> None:
     length = int(rng.integers(1, 4))
     start = int(rng.integers(0, len(x) - length + 1))
     x[start : start + length, rng.integers(x.shape[1])] += _far(rng, 4.0, 8.0)
-    return x
 
 
-def _flat_line(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
-    x = anomalous.copy()
+def _flat_line(x: np.ndarray, _source: _Source, rng: np.random.Generator) -> None:
     steps, channel = _stretch(len(x), rng), rng.integers(x.shape[1])
     x[steps, channel] = x[steps.start - 1, channel]
-    return x
 
 
-def _changed_frequency(anomalous: _Anomalous, rng: np.random.Generator) -> np.ndarray:
-    n_steps = anomalous.normal.shape[1]
-    start = int(rng.integers(n_steps // 4, n_steps // 2))
-    window = anomalous.windows.only(anomalous.row)
-    faster = anomalous.machine.read(window, start=start, factor=rng.uniform(1.6, 2.4))
+def _changed_frequency(
+    x: np.ndarray, source: _Source, rng: np.random.Generator
+) -> None:
+    start = int(rng.integers(len(x) // 4, len(x) // 2))
+    window = _Windows(*(part[[source.row]] for part in source.windows))
+    faster = source.machine.read(window, start=start, factor=rng.uniform(1.6, 2.4))
     # What is before is the same but for rounding.
-    x = anomalous.copy()
     x[start + 1 :] = faster[0, start + 1 :]
-    return x
 
 
 _PLANTED: dict[str, Planter] = {
