@@ -6,12 +6,13 @@ one of two values and not between them; a normal density does not.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from sk_autoencoder._columns.frames import ColumnData
 from sk_autoencoder._columns.kinds import NumberColumn
+from sk_autoencoder._utils.values import Range
 
 # Real rows that are redrawn within such bins are told from real rows with an AUC of .50
 # to .55; twice as many bins gained nothing.
@@ -51,10 +52,10 @@ class Bins:
         Some training values, in increasing order: evenly spaced ones of each bin.
     """
 
-    edges: np.ndarray
-    means: np.ndarray
-    counts: np.ndarray
-    values: np.ndarray
+    edges: Annotated[np.ndarray, Range(shape="e")]
+    means: Annotated[np.ndarray, Range(shape="n")]
+    counts: Annotated[np.ndarray, Range(0, above=True, shape="n")]
+    values: Annotated[np.ndarray, Range(shape="v")]
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Bins":

@@ -6,13 +6,13 @@ NaN where a cell is missing, and turns such numbers back into values.
 
 from dataclasses import dataclass
 from numbers import Number
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy import special
 
 from sk_autoencoder._columns.frames import ColumnData
-from sk_autoencoder._utils.values import listed, shortened
+from sk_autoencoder._utils.values import Range, listed, shortened
 from sk_autoencoder._utils.variance import is_constant
 
 # Knots of a rank-gauss curve at most, as many as QuantileTransformer has.
@@ -51,9 +51,9 @@ class NumberColumn:
     is_integer: bool
     mean: float
     origin: float
-    unit: float
-    knots: np.ndarray | None
-    variance: float
+    unit: Annotated[float, Range(0, above=True)]
+    knots: Annotated[np.ndarray | None, Range(shape="2 n")]
+    variance: Annotated[float, Range(0)]
     is_binary: bool = False
     codings: tuple[str, ...] = ()
     others: tuple["NumberColumn", ...] = ()
@@ -207,7 +207,7 @@ class CategoryColumn:
 
     name: Any
     levels: tuple[Any, ...]
-    shares: np.ndarray
+    shares: Annotated[np.ndarray, Range(0, shape="n")]
 
     @classmethod
     def of(cls, column: ColumnData, *, declared: bool = False) -> "CategoryColumn":

@@ -1,11 +1,12 @@
 """Mean, spread and range of each column, in one pass and little memory."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+from sk_autoencoder._utils.values import Range
 from sk_autoencoder._utils.variance import is_constant
 
 # By how much of a squared range a variance of two values may be too small: rounding,
@@ -25,11 +26,11 @@ class ColumnStatistics:
         Sum of squared distances from the mean.
     """
 
-    n_rows: int
-    mean: np.ndarray
-    squares: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    n_rows: Annotated[int, Range(1)]
+    mean: Annotated[np.ndarray, Range(shape="d")]
+    squares: Annotated[np.ndarray, Range(0, shape="d")]
+    low: Annotated[np.ndarray, Range(shape="d")]
+    high: Annotated[np.ndarray, Range(shape="d")]
 
     @classmethod
     def of(cls, X: Any) -> "ColumnStatistics":

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from sk_autoencoder._columns.frames import (
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._utils.stack_level import caller_level
-from sk_autoencoder._utils.values import listed, shortened
+from sk_autoencoder._utils.values import Range, listed, shortened
 
 Column = NumberColumn | BinnedColumn | CategoryColumn | EmptyColumn
 
@@ -44,7 +44,7 @@ class Table:
 
     format: TableFormat
     columns: tuple[Column, ...]
-    weights: np.ndarray
+    weights: Annotated[np.ndarray, Range(0, shape="d")]
     allow_missing: bool
     handle_unknown: str
     dtype: np.dtype

@@ -1,7 +1,7 @@
 """The plan of a fit: all that a net is built from, and no weights."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from sk_autoencoder._protocols import Columns, Network, Objective
 from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
+from sk_autoencoder._utils.values import Range
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,13 @@ class Plan:
     scaling: str
     likelihood: str
     statistics: ColumnStatistics
-    n_components: int
+    n_components: Annotated[int, Range(1)]
     stacked: bool
     seeds: Seeds
     training: TrainingConfig
     device: str
     axes: PrincipalAxes | None = None
-    units: np.ndarray | None = None
+    units: Annotated[np.ndarray | None, Range(0, above=True, shape="k")] = None
     latent_map: LatentMap | None = None
     whiten: bool = False
     ordered: bool = False
@@ -104,14 +105,14 @@ class Plan:
     imputes: bool = False
     mixture_prior: bool = False
     loss: LossFunction | None = None
-    pca_loss: float | None = None
+    pca_loss: Annotated[float | None, Range(0, above=True)] = None
     given_outputs: str | None = None
     table: Table | None = None
     table_parameters: dict[str, Any] = field(default_factory=dict)
     keeps_binary: bool = False
     passthrough: bool = False
     indicators: tuple[int, ...] = ()
-    block_variances: np.ndarray | None = None
+    block_variances: Annotated[np.ndarray | None, Range(0, shape="m")] = None
 
     @property
     def as_given(self) -> bool:

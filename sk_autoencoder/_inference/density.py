@@ -3,7 +3,7 @@
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from sk_autoencoder._objectives.variational import kl_by_component, split_statis
 from sk_autoencoder._training.batches import Batches
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import make_generator
+from sk_autoencoder._utils.values import Range
 
 # Draws from the posterior for the evidence lower bound, two by two of opposite sign.
 BOUND_DRAWS = 16
@@ -42,9 +43,9 @@ class MixturePrior:
         Lower triangular, of the covariances.
     """
 
-    weights: np.ndarray
-    means: np.ndarray
-    factors: np.ndarray
+    weights: Annotated[np.ndarray, Range(0, above=True, shape="m")]
+    means: Annotated[np.ndarray, Range(shape="m k")]
+    factors: Annotated[np.ndarray, Range(shape="m k k")]
 
     @classmethod
     def of(cls, codes: np.ndarray, seed: int) -> "MixturePrior":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.float64_buffers import in_dtype
+from sk_autoencoder._utils.values import Range
 from sk_autoencoder._utils.variance import explained_variance, variance_fractions
 
 
@@ -29,11 +30,11 @@ class LatentMoments:
         their mean, in the caller's units, summed.
     """
 
-    n_rows: int
-    mean: np.ndarray
-    scatter: np.ndarray
-    error: float
-    total: float
+    n_rows: Annotated[int, Range(1)]
+    mean: Annotated[np.ndarray, Range(shape="k")]
+    scatter: Annotated[np.ndarray, Range(shape="k|k k")]
+    error: Annotated[float, Range(0)]
+    total: Annotated[float, Range(0)]
 
     @classmethod
     def of(

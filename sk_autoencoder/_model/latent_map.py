@@ -1,13 +1,14 @@
 """The latent map: from what the network calls a code to what users see."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy import linalg
 from torch import Tensor
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
+from sk_autoencoder._utils.values import Range
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class LatentMap:
         matrices of shape (k, m) and (m, k).
     """
 
-    offset: np.ndarray
-    matrix: np.ndarray
-    inverse: np.ndarray
+    offset: Annotated[np.ndarray, Range(shape="k")]
+    matrix: Annotated[np.ndarray, Range(shape="k|k m")]
+    inverse: Annotated[np.ndarray, Range(shape="k|m k")]
 
     @classmethod
     def scaling(cls, units: np.ndarray) -> "LatentMap":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch import Tensor
 from sk_autoencoder._objectives.masks import hide_by_number
 from sk_autoencoder._protocols import InputColumns, Objective
 from sk_autoencoder._utils.schedules import Schedule, schedule_factor
-from sk_autoencoder._utils.values import first_line, shortened
+from sk_autoencoder._utils.values import Range, first_line, shortened
 
 UserNoise = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -186,7 +186,7 @@ class Denoise(Objective):
     """
 
     noise: str | UserNoise
-    level: float | None
+    level: Annotated[float | None, Range(0)]
     groups: tuple[int, ...] | None = None
     schedule: Schedule = None
 

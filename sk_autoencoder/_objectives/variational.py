@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from sk_autoencoder._protocols import Objective
+from sk_autoencoder._utils.values import Range
 
 # Beyond these a standard deviation of the posterior is rounding (e^-10) or noise.
 LOG_VARIANCE_RANGE = (-20.0, 20.0)
@@ -63,9 +64,9 @@ class Variational(Objective):
 
     is_variational: ClassVar[bool] = True
 
-    beta: float
-    warmup: int = 0
-    free_bits: float = 0.0
+    beta: Annotated[float, Range(0)]
+    warmup: Annotated[int, Range(0)] = 0
+    free_bits: Annotated[float, Range(0)] = 0.0
 
     def at_epoch(self, epoch: int, max_epochs: int) -> Objective:
         """Return the objective with the weight of an epoch, counted from 0."""

@@ -5,16 +5,15 @@ has. Each refusal is a ValueError of one line.
 """
 
 import dataclasses
-import math
 import typing
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
+from sk_autoencoder._utils.values import Range as Range
 from sk_autoencoder._utils.values import fits, shortened
 
 
@@ -50,6 +49,19 @@ def check_names(
 
 
 @cache
+def field_ranges(record: type) -> dict[str, Range]:
+    """Return the ranges in the annotations of a record's fields, by name.
+
+    Parameters
+    ----------
+    record : type
+        A dataclass.
+    """
+    hints = typing.get_type_hints(record, include_extras=True).items()
+    return {name: h.__metadata__[0] for name, h in hints if hasattr(h, "__metadata__")}
+
+
+@cache
 def field_types(record: type) -> dict[str, Any]:
     """Return the annotations of a record's fields, by name.
 
@@ -62,51 +74,11 @@ def field_types(record: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}
 
 
-@dataclass(frozen=True)
-class Range:
-    """What a field of a record may hold, beyond what its annotation says.
-
-    Attributes
-    ----------
-    low, high : float
-        Of each number.
-    above : bool
-        Whether `low` itself is too low.
-    shape : str
-        Of an array: a letter or number for each size, or several of these, separated
-        by "|". In all fields of a record a letter stands for the same size.
-    """
-
-    low: float = -math.inf
-    high: float = math.inf
-    above: bool = False
-    shape: str = ""
-
-    def fits(self, value: Any) -> bool:
-        """Whether a number, or each of an array, is within the limits."""
-        array = np.asarray(value)
-        too_low = array <= self.low if self.above else array < self.low
-        return not (too_low | (array > self.high)).any()
-
-    def has_shape(self, array: np.ndarray, sizes: dict[str, int]) -> bool:
-        """Whether an array has a shape of such letters; those that are new are set."""
-        for shape in self.shape.split("|"):
-            names = shape.split()
-            if len(names) == array.ndim:
-                pairs = zip(names, array.shape, strict=True)
-                return all(
-                    sizes.setdefault(name, int(name) if name.isdigit() else size)
-                    == size
-                    for name, size in pairs
-                )
-        return False
-
-
 def check_types(
     name: str,
     kind: type,
     fields: Mapping[str, Any],
-    ranges: Mapping[str, Range],
+    ranges: Mapping[str, Range] | None = None,
 ) -> None:
     """Refuse fields of a record that are not what it declares.
 
@@ -118,10 +90,11 @@ def check_types(
         A dataclass.
     fields : mapping of str to object
         All that it has.
-    ranges : mapping of str to Range
-        Of the numbers and arrays in some fields.
+    ranges : mapping of str to Range or None
+        Of some fields, beside those in the annotations.
     """
     hints, sizes = field_types(kind), dict[str, int]()
+    ranges = {**field_ranges(kind), **(ranges or {})}
     for field, value in fields.items():
         what = f"a {name} of {field}"
         need(fits(value, hints[field]), f"{what}={shortened(value)}")

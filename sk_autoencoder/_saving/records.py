@@ -1,13 +1,14 @@
 """What a fit gave, as records of arrays: what pickle and a file keep of it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._inference.moments import LatentMoments
+from sk_autoencoder._utils.values import Range
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ class NetState:
 
     module: dict[str, Any]
     raw_weights: list[Any]
-    steps: int
+    steps: Annotated[int, Range(0)]
     optimizer: dict[str, Any]
     order: Any
     noise: Any
     device: str
     history: list[dict[str, Any]]
-    best_epoch: int
-    n_dropped: int
+    best_epoch: Annotated[int, Range(0)]
+    n_dropped: Annotated[int, Range(0)]
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class ModelState:
     moments: LatentMoments
     net: NetState
     prefix_net: NetState | None
-    prefix_errors: np.ndarray | None
-    kl: np.ndarray | None
+    prefix_errors: Annotated[np.ndarray | None, Range(shape="k")]
+    kl: Annotated[np.ndarray | None, Range(shape="k")]
     prior: MixturePrior | None
     pretrained: tuple[dict[str, Any], ...]
 

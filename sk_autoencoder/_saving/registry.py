@@ -53,76 +53,8 @@ RECORDS: dict[str, type] = {
         Variational,
     )
 }
-# What their fields may hold beyond that.
-RANGES: dict[type, Mapping[str, Range]] = {
-    Bins: {
-        "edges": Range(shape="e"),
-        "means": Range(shape="n"),
-        "counts": Range(0, above=True, shape="n"),
-        "values": Range(shape="v"),
-    },
-    CategoryColumn: {"shares": Range(0, shape="n")},
-    ColumnStatistics: {
-        "n_rows": Range(1),
-        "mean": Range(shape="d"),
-        "squares": Range(0, shape="d"),
-        "low": Range(shape="d"),
-        "high": Range(shape="d"),
-    },
-    Denoise: {"level": Range(0)},
-    LatentMap: {
-        "offset": Range(shape="k"),
-        "matrix": Range(shape="k|k m"),
-        "inverse": Range(shape="k|m k"),
-    },
-    LatentMoments: {
-        "n_rows": Range(1),
-        "mean": Range(shape="k"),
-        "scatter": Range(shape="k|k k"),
-        "error": Range(0),
-        "total": Range(0),
-    },
-    MixturePrior: {
-        "weights": Range(0, above=True, shape="m"),
-        "means": Range(shape="m k"),
-        "factors": Range(shape="m k k"),
-    },
-    ModelState: {"prefix_errors": Range(shape="k"), "kl": Range(shape="k")},
-    NetState: dict.fromkeys(("steps", "best_epoch", "n_dropped"), Range(0)),
-    NumberColumn: {
-        "unit": Range(0, above=True),
-        "knots": Range(shape="2 n"),
-        "variance": Range(0),
-    },
-    Patience: dict.fromkeys(("n_iter_no_change", "steps", "share"), Range(0)),
-    Plan: {
-        "n_components": Range(1),
-        "units": Range(0, above=True, shape="k"),
-        "block_variances": Range(0, shape="m"),
-        "pca_loss": Range(0, above=True),
-    },
-    PrincipalAxes: {
-        "n_rows": Range(1),
-        "components": Range(shape="n d"),
-        "std": Range(0, shape="n"),
-        "residual_variance": Range(0),
-    },
-    Seeds: dict.fromkeys(
-        ("weights", "split", "order", "noise", "validation", "score"),
-        Range(0, 2**32 - 1),
-    ),
-    Table: {"weights": Range(0, shape="d")},
-    TrainingConfig: {
-        **dict.fromkeys(("lr", "max_epochs", "verbose", "tol"), Range(0)),
-        "batch_size": Range(1),
-        "gradient_clip": Range(0, above=True),
-        "weight_average": Range(0, 1),
-        "validation_fraction": Range(0, 1),
-        "lr_schedule": Range(0, 1, above=True),
-        "fallback_margin": Range(0),
-    },
-    Variational: dict.fromkeys(("beta", "warmup", "free_bits"), Range(0)),
-}
+# What fields of those above this room may hold beyond their annotations.
+RANGES: dict[type, Mapping[str, Range]] = {}
 # Specifications, of their parameters.
 NETWORKS: dict[str, type[Network]] = {
     kind.__name__: kind for kind in (ConvNet, MLP, RecurrentNet, UserNetwork)

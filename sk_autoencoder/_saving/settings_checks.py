@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from sk_autoencoder._saving.checks import check_types
-from sk_autoencoder._saving.registry import RANGES
 from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._training.params import OPTIMIZER, OWN_FIELDS
 from sk_autoencoder._utils.values import is_plain, shortened
@@ -63,7 +62,7 @@ def check_training(config: TrainingConfig) -> None:
         Of a plan from a file.
     """
     # Of a file of format 1 it comes unchecked.
-    check_types("config", TrainingConfig, vars(config), RANGES[TrainingConfig])
+    check_types("config", TrainingConfig, vars(config))
     for name in config.extra:
         raise ValueError(f"a setting {shortened(name)}")
     _check_optimizer(config.optimizer, config.optimizer_args)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from sk_autoencoder._utils.schedules import Schedule
+from sk_autoencoder._utils.values import Range
 
 Precision = Literal["float32", "bf16"]
 GradientFn = Callable[
@@ -38,13 +39,13 @@ class Patience:
         the best state took.
     """
 
-    n_iter_no_change: int | None = None
+    n_iter_no_change: Annotated[int | None, Range(0)] = None
     # The averaged weights that are validated follow by 1 / (1 - 0.99), a hundred steps:
     # four times as many, so that a gain is seen before the end.
-    steps: int = 400
+    steps: Annotated[int, Range(0)] = 400
     # Gains come more rarely the longer training has gone on: a late one is waited for
     # longer.
-    share: float = 0.6
+    share: Annotated[float, Range(0)] = 0.6
 
     def should_stop(self, *, epoch: int, best_epoch: int, steps_an_epoch: int) -> bool:
         """Whether to stop; both epochs are counted from this run's start."""
@@ -111,23 +112,23 @@ class TrainingConfig:
     """
 
     optimizer: type[torch.optim.Optimizer]
-    lr: float
-    max_epochs: int
-    batch_size: int
+    lr: Annotated[float, Range(0)]
+    max_epochs: Annotated[int, Range(0)]
+    batch_size: Annotated[int, Range(1)]
     optimizer_args: dict[str, Any] = field(default_factory=dict)
     flatten: bool = False
     # Of a random start; one from PCA clips at 10: decision 0006.
-    gradient_clip: float | None = 1.0
-    weight_average: float | None = 0.99
-    validation_fraction: float = 0.1
+    gradient_clip: Annotated[float | None, Range(0, above=True)] = 1.0
+    weight_average: Annotated[float | None, Range(0, 1)] = 0.99
+    validation_fraction: Annotated[float, Range(0, 1)] = 0.1
     patience: Patience = Patience()
-    tol: float = 0.0
+    tol: Annotated[float, Range(0)] = 0.0
     precision: Precision = "float32"
-    lr_schedule: Schedule = None
-    fallback_margin: float | None = None
+    lr_schedule: Annotated[Schedule, Range(0, 1, above=True)] = None
+    fallback_margin: Annotated[float | None, Range(0)] = None
     make_gradient_fn: Callable[..., GradientFn | None] | Literal["fast"] | None = "fast"
     callbacks: list[Any] = field(default_factory=list)
-    verbose: int = 0
+    verbose: Annotated[int, Range(0)] = 0
     extra: dict[str, Any] = field(default_factory=dict)
 
     def without_callbacks(self) -> Self:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from scipy import linalg, sparse
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+from sk_autoencoder._utils.values import Range
 
 # Columns, or else rows, up to which all axes are found at once; beyond, only those
 # that are wanted are sought, by subspace iteration.
@@ -83,10 +84,10 @@ class PrincipalAxes:
         Sum of the variances along all further axes.
     """
 
-    n_rows: int
-    components: np.ndarray
-    std: np.ndarray
-    residual_variance: float
+    n_rows: Annotated[int, Range(1)]
+    components: Annotated[np.ndarray, Range(shape="n d")]
+    std: Annotated[np.ndarray, Range(0, shape="n")]
+    residual_variance: Annotated[float, Range(0)]
 
     @classmethod
     def of(cls, rows: "ScoredRows", n_axes: int, seed: int = 0) -> "PrincipalAxes":

@@ -5,11 +5,13 @@ that `random_state=None` takes from numpy's, as everywhere in scikit-learn.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+
+from sk_autoencoder._utils.values import Range
 
 # Words of a Mersenne Twister's state, in torch and in numpy.
 N_WORDS = 624
@@ -26,12 +28,12 @@ class Seeds:
         noise of training; that of validation; that of `score_samples`.
     """
 
-    weights: int
-    split: int
-    order: int
-    noise: int
-    validation: int
-    score: int
+    weights: Annotated[int, Range(0, 2**32 - 1)]
+    split: Annotated[int, Range(0, 2**32 - 1)]
+    order: Annotated[int, Range(0, 2**32 - 1)]
+    noise: Annotated[int, Range(0, 2**32 - 1)]
+    validation: Annotated[int, Range(0, 2**32 - 1)]
+    score: Annotated[int, Range(0, 2**32 - 1)]
 
 
 def seeds_from(random_state: Any) -> Seeds:

@@ -4,6 +4,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -106,3 +107,43 @@ def is_plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, bool | int | str)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a field of a record may hold, beyond what its annotation says.
+
+    Attributes
+    ----------
+    low, high : float
+        Of each number.
+    above : bool
+        Whether `low` itself is too low.
+    shape : str
+        Of an array: a letter or number for each size, or several of these, separated
+        by "|". In all fields of a record a letter stands for the same size.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    shape: str = ""
+
+    def fits(self, value: Any) -> bool:
+        """Whether a number, or each of an array, is within the limits."""
+        array = np.asarray(value)
+        too_low = array <= self.low if self.above else array < self.low
+        return not (too_low | (array > self.high)).any()
+
+    def has_shape(self, array: np.ndarray, sizes: dict[str, int]) -> bool:
+        """Whether an array has a shape of such letters; those that are new are set."""
+        for shape in self.shape.split("|"):
+            names = shape.split()
+            if len(names) == array.ndim:
+                pairs = zip(names, array.shape, strict=True)
+                return all(
+                    sizes.setdefault(name, int(name) if name.isdigit() else size)
+                    == size
+                    for name, size in pairs
+                )
+        return False

@@ -340,8 +340,7 @@ VALUES = {
     ),
     "a batch of no samples": (
         lambda file: file.put(0, *PLAN, "training", "batch_size"),
-        "The 'batch_size' parameter of the plan must be an int in the range [1, inf). "
-        "Got 0 instead.",
+        "a TrainingConfig of batch_size out of range: 0",
     ),
     "net_params that compile": (
         lambda file: file.put({"$dict": [["compile", True]]}, "net_params"),
@@ -413,13 +412,13 @@ VALUES = {
         lambda file: file.add(
             "_metadata_request", {"$dict": [["fit", {"$dict": [["X_val", 3]]}]]}
         ),
-        "but given value is: `3`",
+        "The alias you're setting for `X_val` should be either a valid identifier",
     ),
     "a request by no name": (
         lambda file: file.add(
             "_metadata_request", {"$dict": [["fit", {"$dict": [["X_val", "a b"]]}]]}
         ),
-        "but given value is: `a b`",
+        "The alias you're setting for `X_val` should be either a valid identifier",
     ),
     "an objective of another class": (
         lambda file: file.put(
@@ -487,7 +486,8 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
     change, reason = VALUES[name]
     file = saved("plain")
     change(file)
-    assert refusal(file.to_bytes(), tmp_path) == reason
+    # A reason of scikit-learn's may go on.
+    assert refusal(file.to_bytes(), tmp_path).startswith(reason)
 
 
 @pytest.mark.parametrize(
