@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder._columns import Table, given_cells, passed_names
 from sk_autoencoder._estimators.base import (
-    AUTO,
     PARAMETER_CONSTRAINTS,
     BaseAutoEncoder,
 )
@@ -40,6 +39,7 @@ from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions, feature_n
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import listed
+from sk_autoencoder.networks._checks import AUTO
 
 # Where it is not given: as the first place of Porto Seguro's competition has it.
 NOISE_LEVEL = 0.15

@@ -138,8 +138,8 @@ class RecurrentNet(Network):
         generator: torch.Generator,
     ) -> tuple[nn.Module, nn.Module]:
         """Build the encoder and one decoder or two; see `Network.build`."""
-        sizes = self._sizes()
         n_steps, n_channels = self._shape(n_outputs)
+        sizes = self._sizes()
         frame = self._frame(n_steps)
         n_read = n_steps - self.n_future
         masked = n_inputs == 2 * n_outputs
@@ -226,7 +226,8 @@ class RecurrentNet(Network):
         return int(self.frame_size)
 
     def _shape(self, n_outputs: int) -> tuple[int, int]:
-        """Check `input_shape` and `n_future` against the features; return the shape."""
+        """Check the parameters against the features; return the shape."""
+        self._validate_params()
         shape: tuple[int, ...] = (n_outputs, 1)
         if self.input_shape is not None:
             shape = check_sizes("input_shape", self.input_shape, (140, 1))
@@ -264,8 +265,7 @@ class RecurrentNet(Network):
         return ""
 
     def _sizes(self) -> list[int]:
-        """Check the other parameters; return the units of each layer."""
-        self._validate_params()
+        """Return the units of each layer."""
         size = self.hidden_size
         if isinstance(size, Integral):
             return [int(size)] * int(self.n_layers)
