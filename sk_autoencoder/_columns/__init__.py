@@ -1,5 +1,6 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
+from sk_autoencoder._columns.filling import with_flags, without_flags
 from sk_autoencoder._columns.frames import copied, has_categories, is_frame
 from sk_autoencoder._columns.given import given_cells
 from sk_autoencoder._columns.joined import (
@@ -45,4 +46,6 @@ __all__ = [
     "passed_names",
     "score_width",
     "table_size",
+    "with_flags",
+    "without_flags",
 ]

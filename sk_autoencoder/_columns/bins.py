@@ -115,6 +115,15 @@ class Bins:
         scores = centered / deviation if deviation > 0 else np.zeros_like(means)
         return np.stack([ranks, scores.clip(-LARGEST_SCORE, LARGEST_SCORE)], axis=1)
 
+    @property
+    def median(self) -> float:
+        """Median of the training values, to one of those that are kept."""
+        total = np.cumsum(self.counts)
+        level = np.searchsorted(total, total[-1] / 2)
+        below = total[level] - self.counts[level]
+        u = (total[-1] / 2 - below) / self.counts[level]
+        return float(self.draw(np.array([level]), np.array([u]))[0])
+
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Return the bin of each value, the nearest for unseen ones; -1 if missing."""
         levels = np.searchsorted(self.edges, values, side="right")

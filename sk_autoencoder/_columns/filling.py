@@ -39,6 +39,30 @@ def fill_cells(X: Any, gaps: Sequence[Gap], dtypes: Sequence[Any]) -> Any:
     return X
 
 
+def with_flags(X: Any, names: Sequence[str], flags: np.ndarray) -> Any:
+    """Return a table with columns of zeros and ones behind it.
+
+    Parameters
+    ----------
+    X : frame or ndarray of shape (n_samples, n_features)
+        A frame of our own making: it may be written to.
+    names : sequence of str
+        Of the columns, in a frame.
+    flags : ndarray of bool of shape (n_samples, n_flags)
+    """
+    if not is_frame(X):
+        return np.hstack([X, flags.astype(X.dtype)])
+    columns = dict(zip(names, flags.T.astype(np.float64), strict=True))
+    return X.assign(**columns) if is_pandas(X) else X.with_columns(**columns)
+
+
+def without_flags(X: Any, n_flags: int) -> Any:
+    """Return a table without the last columns."""
+    if not n_flags:
+        return X
+    return X.iloc[:, :-n_flags] if is_pandas(X) else X[:, :-n_flags]
+
+
 def _filled_array(X: np.ndarray, gaps: Sequence[Gap]) -> np.ndarray:
     """Fill an array: one of numbers, or of objects where it holds more than numbers."""
     objects = any(v is not None and v.dtype.kind == "O" for _, v in gaps)

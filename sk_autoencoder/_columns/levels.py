@@ -113,6 +113,19 @@ class LevelColumns(InputColumns):
         parts = [np.full(len(c), np.nan) if m is None else m for m, c in pairs]
         return torch.from_numpy(np.concatenate(parts))
 
+    def constant_cells(self) -> np.ndarray:
+        """Return the median of each number, and the level that most cells have.
+
+        Of shape (n_columns,).
+        """
+        return np.array(
+            [
+                kind.bins.median if isinstance(kind, BinnedColumn) else counts.argmax()
+                for kind, counts in zip(self.kinds, self.counts, strict=True)
+            ],
+            dtype=np.float64,
+        )
+
     def levels(self, X: Tensor) -> Tensor:
         """Turn samples into levels, whole numbers on the device of X."""
         values = X.cpu().numpy()[:, self.index].astype(np.float64)

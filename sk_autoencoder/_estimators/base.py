@@ -411,7 +411,9 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         )
         if plan.block_variances is not None:
             n_given = len(plan.block_variances) + net.module_.passed.n_columns
-        self._n_features_out = self.n_features_in_ if plan.imputes else n_given
+        if plan.imputes:
+            n_given = self.n_features_in_ + len(plan.indicators)
+        self._n_features_out = n_given
         self.n_components_ = self._n_features_out
         ratio = fitted.explained_variance_ratio
         if ratio is not None:

@@ -110,6 +110,10 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
         `fit` has a flag for them at the end. Nothing has to be standardized afterwards.
         `inverse_transform` ignores the columns and goes back through the block, which
         is approximate. X cannot be sparse in `fit`, and `whiten` must be False.
+    add_indicator : bool, default=False
+        Whether `transform` appends, with `features="reconstruction"`, a column of zeros
+        and ones for each column that had missing cells in `fit`: 1 where a cell was
+        missing, as in scikit-learn's imputers. `inverse_transform` leaves them out.
     ordered : bool, default=False
         Whether each prefix of a code is a code by itself: `inverse_transform` takes the
         first j columns, `truncate` keeps them, and `explained_variance_ratio_` is what
@@ -341,6 +345,13 @@ default="adamw"
         the loss "cross_entropy" in nats a hidden cell.
     validation_loss_curve_ : list of float
         The same for the validation set, corrupted too; empty without one.
+    imputation_report_ : dict
+        Of each column how near hidden validation cells were to what fills them:
+        "measure" is "squared_error" for numbers and "accuracy", the fraction right, for
+        categories; "network" and "median" or "mode" have its values; "kept" is what
+        `transform` fills by, whichever is nearer. Only with the loss "cross_entropy"
+        and validation samples, and not after `partial_fit`: then the network fills all
+        columns.
     best_epoch_ : int
         Epoch whose weights were kept, counted from 1; 0 is the state before the first
         epoch.
@@ -428,6 +439,7 @@ default="adamw"
         "layers": ["array-like", None],
         "numeric_scaling": [*PARAMETER_CONSTRAINTS["numeric_scaling"], tuple, list],
         "passthrough": ["boolean"],
+        "add_indicator": ["boolean"],
         "ordered": ["boolean"],
         "pretrain": [StrOptions({"layerwise"}), None],
     }
@@ -437,6 +449,7 @@ default="adamw"
     features: str = "bottleneck"
     layers: Sequence[int] | None = None
     passthrough: bool = False
+    add_indicator: bool = False
     ordered: bool = False
     whiten: bool = False
     hidden_layer_sizes: Sequence[int] | str = "auto"
@@ -588,6 +601,19 @@ default="adamw"
         """
         return self._truncated(n_components)
 
+    @property
+    def imputation_report_(self) -> dict[Any, dict[str, Any]]:
+        """How near hidden validation cells were to what fills them, by column."""
+        check_is_fitted(self)
+        imputation = self._fitted.imputation
+        if imputation is None:
+            raise AttributeError(
+                "expected a fit with features='reconstruction', the loss "
+                "'cross_entropy' and validation samples for imputation_report_, got "
+                "another. Fit with early_stopping=True, on a dense table."
+            )
+        return imputation.report(self._plan.level_columns())
+
     @available_if(_draws_cells)
     def sample(
         self,
@@ -698,7 +724,9 @@ default="adamw"
         check_is_fitted(self)
         plan = self._plan
         if plan.imputes:
-            return feature_names_in(self, input_features)
+            names = feature_names_in(self, input_features)
+            flags = [f"missingindicator_{names[i]}" for i in plan.indicators]
+            return np.array([*names, *flags], dtype=object)
         if plan.block_variances is not None:
             feature_names_in(self, input_features)
             block = self._block_names(len(plan.block_variances))

@@ -9,7 +9,13 @@ from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import nn
 
-from sk_autoencoder._columns import Table, copied, is_frame
+from sk_autoencoder._columns import (
+    Table,
+    copied,
+    is_frame,
+    with_flags,
+    without_flags,
+)
 from sk_autoencoder._estimators.validation import (
     DTYPES,
     check_finite,
@@ -28,7 +34,7 @@ from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.shapes import Shape, flat_rows, refuse_foreign_frame, shaped
-from sk_autoencoder._utils.sklearn_compat import in_output_container
+from sk_autoencoder._utils.sklearn_compat import feature_names_in, in_output_container
 from sk_autoencoder._utils.variance import explained_variance
 
 Check = Callable[[np.ndarray], object] | None
@@ -119,7 +125,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         self._check_is_fitted()
         if self._plan.imputes:
-            return X
+            return without_flags(X, len(self._plan.indicators))
         codes, check = self._validate_codes(X)
         flat = None
         if out is not None:
@@ -245,16 +251,24 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         rows = self._check_rows(X)
         if table is None:
             return copied(X) if is_frame(X) else rows.copy()
+        flagged = list(self._plan.indicators)
+        flags = np.isnan(rows[:, flagged])
         gaps = np.isnan(rows[:, ~table.is_empty]).any(axis=1)
         if gaps.any():
             rows[gaps] = self._filled(rows[gaps])
-        return table.filled(check_table(self, X), rows)
+        filled = table.filled(check_table(self, X), rows)
+        names = [f"missingindicator_{feature_names_in(self)[i]}" for i in flagged]
+        return with_flags(filled, names, flags) if flagged else filled
 
     def _filled(self, rows: np.ndarray) -> np.ndarray:
         """Fill the missing cells of samples that have been validated."""
         if not self._plan.is_masked:
             return self._reconstruct(rows)
-        return apply_to_rows(CellPredictor.impute, self.net_.module_, rows)
+        module, imputation = self.net_.module_, self._fitted.imputation
+        filled = apply_to_rows(CellPredictor.impute, module, rows)
+        if imputation is None:
+            return filled
+        return imputation.applied(filled, rows, module.columns)
 
     # -- checks ------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from sk_autoencoder._fitting.build import (
 )
 from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.component_search import fit_fewest
+from sk_autoencoder._fitting.imputation import Imputation, measure_imputation
 from sk_autoencoder._fitting.nested import stay_pca, train_prefixes, worse_than_pca
 from sk_autoencoder._fitting.passthrough import with_block
 from sk_autoencoder._fitting.pca_init import with_more_rows
@@ -68,6 +69,8 @@ class FittedModel:
         Divergence of the network's components from their prior, where they have one.
     prior : MixturePrior or None
         Of the codes, in place of the standard normal one.
+    imputation : Imputation or None
+        How near a masked network comes to hidden cells, where that was measured.
     pretrained : tuple of dict
         Epochs in which the layers were trained one by one.
     """
@@ -79,6 +82,7 @@ class FittedModel:
     prefix_errors: np.ndarray | None = None
     kl: np.ndarray | None = None
     prior: MixturePrior | None = None
+    imputation: Imputation | None = None
     pretrained: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -210,6 +214,9 @@ class Fitting:
         there is.
         """
         fitted = self._trained()
+        if self.plan.is_masked and not self.is_pass:
+            imputation = measure_imputation(self.net, self.plan, self.rows)
+            fitted = replace(fitted, imputation=imputation)
         if self.plan.objective.is_variational:
             fitted = _with_posteriors(fitted, self.rows)
         if self.plan.ordered:
@@ -244,7 +251,9 @@ class Fitting:
             moments = moments.without_products()  # those of 0.1.0 have none
         if self.is_pass and moments.scatter.ndim == before.moments.scatter.ndim:
             moments, errors = before.moments.joined(moments), before.prefix_errors
-        return replace(before, plan=plan, moments=moments, prefix_errors=errors)
+        return replace(
+            before, plan=plan, moments=moments, prefix_errors=errors, imputation=None
+        )
 
     def _with_prefixes(self, fitted: FittedModel) -> FittedModel:
         """Train what decodes prefixes."""

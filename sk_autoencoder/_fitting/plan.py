@@ -80,7 +80,8 @@ class Plan:
         Whether `transform` gives a block of the code's principal components, and the
         columns behind it.
     indicators : tuple of int
-        Features that have a flag for missing cells among these columns.
+        Features that have a flag for missing cells among these columns, or behind
+        filled samples.
     block_variances : ndarray of shape (n_columns,) or None
         Variances of the block; None before it is known.
     """

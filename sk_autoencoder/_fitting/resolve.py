@@ -189,7 +189,8 @@ def plan_fit(
         more_to_come=more_to_come,
         validates=validates,
     )
-    if plan.passthrough and table is not None:
+    flags = plan.passthrough or (settings.add_indicator and plan.imputes)
+    if flags and table is not None:
         gaps = np.isnan(X).any(axis=0) & ~table.is_empty
         plan = replace(plan, indicators=tuple(np.flatnonzero(gaps).tolist()))
     if not settings.starts_from_pca:

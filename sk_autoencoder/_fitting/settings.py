@@ -48,6 +48,8 @@ class FitSettings:
         Hidden layers that `transform` returns; None is all.
     passthrough : bool
         Whether `transform` returns the columns too, behind a block of hidden features.
+    add_indicator : bool
+        Whether filled samples have flags of the cells that were missing.
     ordered : bool
         Whether each prefix of a code is to be a code by itself.
     whiten : bool
@@ -101,6 +103,7 @@ class FitSettings:
     features: str = "bottleneck"
     layers: Sequence[int] | None = None
     passthrough: bool = False
+    add_indicator: bool = False
     ordered: bool = False
     whiten: bool
     prior: str = "standard"

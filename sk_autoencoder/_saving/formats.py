@@ -84,7 +84,8 @@ OPTIMIZER_1 = "optimizer__"
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
 # Keys are the old names of classes, values have the names of today.
 ADDED: dict[str, dict[str, Any]] = {
-    "DenoisingAutoEncoderTransformer": {"passthrough": False},
+    "DenoisingAutoEncoderTransformer": {"add_indicator": False, "passthrough": False},
+    "Fitted": {"imputation": None},
     "AutoEncoderOutlierDetector": {"verbose": 0, "_training_scores": None},
     # The history had no bound.
     "Net": {"n_dropped": 0},

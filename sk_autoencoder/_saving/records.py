@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from sk_autoencoder._fitting.imputation import Imputation
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._inference.moments import LatentMoments
@@ -58,6 +59,7 @@ class ModelState:
     prefix_errors: Annotated[np.ndarray | None, Range(shape="k")]
     kl: Annotated[np.ndarray | None, Range(shape="k")]
     prior: MixturePrior | None
+    imputation: Imputation | None
     pretrained: tuple[dict[str, Any], ...]
 
     @property

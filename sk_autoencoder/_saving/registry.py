@@ -13,6 +13,7 @@ from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._columns.bins import BinnedColumn, Bins
 from sk_autoencoder._columns.frames import TableFormat
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
+from sk_autoencoder._fitting.imputation import Imputation
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._inference.moments import LatentMoments
@@ -36,6 +37,7 @@ RECORDS: dict[str, type] = {
         ColumnStatistics,
         Denoise,
         EmptyColumn,
+        Imputation,
         LatentMap,
         LatentMoments,
         MixturePrior,

@@ -39,6 +39,7 @@ def capture(fitted: FittedModel) -> ModelState:
         prefix_errors=fitted.prefix_errors,
         kl=fitted.kl,
         prior=fitted.prior,
+        imputation=fitted.imputation,
         pretrained=fitted.pretrained,
     )
 
@@ -86,6 +87,7 @@ def _restore(state: ModelState, trusted: bool) -> FittedModel:
         prefix_errors=state.prefix_errors,
         kl=state.kl,
         prior=state.prior,
+        imputation=state.imputation,
         pretrained=state.pretrained,
     )
 

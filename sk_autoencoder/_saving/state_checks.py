@@ -228,7 +228,7 @@ def _check_block(plan: Plan) -> None:
     need(
         gaps == tuple(sorted(set(gaps)))
         and all(0 <= i < len(empty) and not empty[i] for i in gaps)
-        and (plan.passthrough or not gaps),
+        and (plan.passthrough or plan.imputes or not gaps),
         "flags of other columns",
     )
     if block is None:
@@ -345,6 +345,13 @@ def _check_categories(column: CategoryColumn) -> None:
 def _check_results(plan: Plan, state: ModelState) -> None:
     """Check what a fit has learned beside the weights."""
     k, moments, prior = plan.n_components, state.moments, state.prior
+    imputation = state.imputation
+    need(imputation is None or plan.is_masked, "cells that no network filled")
+    if imputation is not None:
+        need(
+            len(imputation.network) == len(plan.level_columns().index),
+            "an imputation of other columns",
+        )
     n_codes = 0 if plan.is_masked else k
     need(len(moments.mean) == n_codes, "moments of other components")
     scatter = moments.scatter

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     load,
 )
+from sk_autoencoder._fitting.imputation import Imputation
 from sk_autoencoder.networks import MLP
 
 NAN = float("nan")
@@ -105,6 +107,10 @@ def test_missing_cells_are_the_mean_of_the_bins_or_the_likeliest_level(fitted):
     found = distributions(fitted, levels_by_hand(fitted, TABLE))
     for column, shares in zip(varying(fitted), found, strict=True):
         expected = pd.Series(predicted(column, shares))
+        kept = fitted.imputation_report_[column.name]["kept"]
+        if kept != "network":
+            cells = TABLE[column.name]
+            expected[:] = cells.mode()[0] if kept == "mode" else column.bins.median
         was_there = TABLE[column.name].notna()
         kept = TABLE[column.name][was_there]
         pd.testing.assert_series_equal(filled[column.name][was_there], kept)
@@ -205,6 +211,107 @@ def test_polars_come_back_as_polars(fitted):
     estimator = masked().fit(frame)
     assert estimator.transform(frame).null_count().sum_horizontal().item() == 0
     assert estimator.sample(3, 0).schema == frame.schema
+
+
+# -- the guard and the flags ---------------------------------------------------------
+
+
+def test_a_column_is_filled_by_what_is_nearer_to_hidden_validation_cells(fitted):
+    estimator = copy.deepcopy(fitted)
+    # Of a, whole, kind and flag; more of a category are better, less of an error.
+    network, constant = np.array([2.0, 1, 0.6, 3]), np.array([1.0, 2, 0.7, 3])
+    estimator._fitted = replace(
+        estimator._fitted, imputation=Imputation(network, constant)
+    )
+    report = estimator.imputation_report_
+    kept = {name: own["kept"] for name, own in report.items()}
+    assert kept == {
+        "a": "median",
+        "whole": "network",
+        "kind": "mode",
+        "flag": "network",
+    }
+    assert report["a"] == {
+        "measure": "squared_error",
+        "network": 2.0,
+        "median": 1.0,
+        "kept": "median",
+    }
+    assert report["kind"]["measure"] == "accuracy"
+    X = TABLE.assign(whole=TABLE["whole"].astype(float))
+    X.loc[:3] = None
+    filled = estimator.transform(X)
+    median = estimator._table.columns[0].bins.median
+    assert (filled["a"][X["a"].isna()] == median).all()
+    assert (filled["kind"][X["kind"].isna()] == TABLE["kind"].mode()[0]).all()
+    assert filled["whole"][:4].notna().all()
+
+
+def test_the_report_is_of_hidden_cells():
+    estimator = masked(max_epochs=60, hidden_layer_sizes=(64,)).fit(made_table(400))
+    whole = estimator.imputation_report_["whole"]
+    assert whole["kept"] == "network"
+    assert whole["network"] < 0.7 * whole["median"]
+    # The variance of the cells, around their median and not their mean.
+    assert 0.7 < whole["median"] / made_table(400)["whole"].var() < 1.3
+
+
+def test_medians_and_modes_are_those_of_the_training_cells(fitted):
+    columns = fitted.module_.columns
+    for kind, found in zip(columns.kinds, columns.constant_cells(), strict=True):
+        cells = TABLE[kind.name].dropna()
+        if kind.name == "kind":
+            assert kind.levels[int(found)] == cells.mode()[0]
+        else:
+            assert (cells < found).mean() <= 0.51
+            assert (cells > found).mean() <= 0.51
+
+
+def test_the_report_is_of_the_validation_samples():
+    held_out = made_table(60, seed=3)
+    estimator = masked(noise_level=1.0).fit(TABLE, X_val=held_out)
+    own = estimator.imputation_report_["kind"]
+    right = (held_out["kind"].dropna() == TABLE["kind"].mode()[0]).mean()
+    assert own["mode"] == pytest.approx(right)
+
+
+def test_without_validation_there_is_no_report():
+    for estimator in (
+        masked(early_stopping=False).fit(TABLE),
+        masked().partial_fit(TABLE),
+        masked().fit(TABLE).partial_fit(TABLE),
+        masked(loss="squared_error").fit(TABLE),
+    ):
+        assert not hasattr(estimator, "imputation_report_")
+
+
+@pytest.mark.parametrize("kind", ["array", "pandas", "polars"])
+@pytest.mark.parametrize("loss", ["auto", "squared_error"])
+def test_flags_of_missing_cells_are_appended(kind, loss):
+    frame = TABLE[["a", "whole", "flag"]]
+    X = {
+        "array": frame.to_numpy(float),
+        "pandas": frame,
+        "polars": pl.from_pandas(frame),
+    }[kind]
+    estimator = masked(add_indicator=True, loss=loss).fit(X)
+    filled = estimator.transform(X)
+    assert type(filled) is type(X)
+    assert filled.shape[1] == estimator.n_components_ == 4
+    name = "x0" if kind == "array" else "a"
+    assert estimator.get_feature_names_out()[-1] == f"missingindicator_{name}"
+    flags = np.asarray(filled)[:, -1]
+    np.testing.assert_array_equal(flags, TABLE["a"].isna())
+    if kind != "array":
+        assert filled.columns[-1] == "missingindicator_a"
+    back = np.asarray(estimator.inverse_transform(filled))
+    np.testing.assert_array_equal(back, np.asarray(filled)[:, :-1])
+
+
+def test_flags_are_of_reconstructions_only():
+    estimator = masked(features="hidden", add_indicator=True).fit(TABLE)
+    assert estimator.n_components_ == 16
+    assert masked(add_indicator=True).fit(TABLE.dropna()).n_components_ == 5
 
 
 # -- which network -------------------------------------------------------------------
@@ -447,6 +554,7 @@ def test_a_file_gives_the_same_cells(fitted, tmp_path):
     pd.testing.assert_frame_equal(loaded.transform(TABLE), fitted.transform(TABLE))
     pd.testing.assert_frame_equal(loaded.sample(5, 0), fitted.sample(5, 0))
     assert loaded.score(TABLE) == fitted.score(TABLE)
+    assert loaded.imputation_report_ == fitted.imputation_report_
     assert loaded.partial_fit(TABLE).n_iter_ == 9
 
 

@@ -51,6 +51,10 @@ ESTIMATORS = {
     "batch_norm": (PLAIN(2, init="random", batch_norm=True, **SMALL), X),
     "generator": (PLAIN(2, **{**SMALL, "random_state": np.random.RandomState(0)}), X),
     "hidden": (DenoisingAutoEncoderTransformer(features="hidden", **SMALL), X),
+    "masked": (
+        DenoisingAutoEncoderTransformer(features="reconstruction", **SMALL),
+        FRAME,
+    ),
     "vae": (VAETransformer(2, prior="mixture", **SMALL), X),
     "frame": (PLAIN(2, **SMALL), FRAME),
     "conv": (
@@ -499,6 +503,26 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
             "layers that are not there",
         ),
         (
+            "masked",
+            filled(0.0, *PLAN, "table", "columns", 0, "bins", "edges"),
+            "bins of 'a' that are none",
+        ),
+        (
+            "masked",
+            filled(1e9, *PLAN, "table", "columns", 0, "bins", "values"),
+            "bins of 'a' that are none",
+        ),
+        (
+            "masked",
+            lambda file: file.put("squared_error", *PLAN, "likelihood"),
+            "a column 'a' for another network",
+        ),
+        (
+            "frame",
+            lambda file: file.put("cross_entropy", *PLAN, "likelihood"),
+            "levels of no table",
+        ),
+        (
             "vae",
             lambda file: file.put(None, "_fitted", "kl") or drop_unused(file),
             "kl out of place",
@@ -538,7 +562,7 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
             "AutoEncoderOutlierDetector with the unknown 'predict'",
         ),
     ],
-    ids=range(8),
+    ids=range(12),
 )
 def test_values_of_other_estimators_are_checked(name, change, reason, saved, tmp_path):
     file = saved(name)
