@@ -21,6 +21,7 @@ ROOMS = {
     "__init__": ("what `import sk_autoencoder` gives", 1),
     "_load": ("reads what was saved", 0),
     "plotting": ("displays", 3),
+    "export": ("fitted estimators as ONNX models", 2),
     "_outliers": ("the detector around the transformers", 1),
     "_estimators": ("parameters, methods, documentation", 1),
     "_saving": ("a fitted estimator as a file, and back", 1),

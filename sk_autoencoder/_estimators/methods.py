@@ -54,7 +54,8 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     n_components_: int
     n_features_in_: int
     _fitted: FittedModel
-    # Of a row as it came to fit.
+    # Of the samples of fit, and of one as it came.
+    _input_dtype: np.dtype = np.dtype(np.float64)
     _row_shape: Shape
 
     def transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
@@ -269,6 +270,16 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if imputation is None:
             return filled
         return imputation.applied(filled, rows, module.columns)
+
+    def _module_function(self, method: str) -> Callable[[Any, Any], Any]:
+        """Return what a method computes: a function of the module and of samples."""
+        if method == "inverse_transform":
+            self._refuse_part_of_layers()
+        return {
+            "transform": AutoEncoderModule.encode,
+            "inverse_transform": AutoEncoderModule.decode,
+            "reconstruct": AutoEncoderModule.reconstruct,
+        }[method]
 
     # -- checks ------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -403,6 +404,11 @@ default="adamw"
         """Compute the estimate for samples that have been validated."""
         if self._plan.needs_unit_interval:
             check_unit_interval(self._plan, X.min(), X.max())
+        scores = partial(self._density(n_importance), rescue=True)
+        return apply_to_rows(scores, self.net_.module_, X)
+
+    def _density(self, n_importance: int = 64) -> Callable[..., Tensor]:
+        """Return the estimate as a function of the module and samples."""
         bound, prior = n_importance == 1, self._fitted.prior
         n_draws = BOUND_DRAWS if bound else n_importance
         noise = balanced_draws(n_draws, self.n_components_, self._plan.seeds.score)
@@ -411,14 +417,17 @@ default="adamw"
         def network(module: AutoEncoderModule, x: Tensor) -> Tensor:
             return log_density(module, x, noise, prior, bound=bound).double()
 
-        def scores(module: AutoEncoderModule, x: Tensor) -> Tensor:
-            x = x - module.columns.mean
+        def scores(
+            module: AutoEncoderModule, X: Tensor, *, rescue: bool = False
+        ) -> Tensor:
+            x = X - module.columns.mean
             found = network(module, x)
-            far = ~found.isfinite()
-            if far.any():
+            if rescue:
                 # float32 overflows long before the log density does.
-                wide = in_dtype(module, torch.float64)
-                found[far] = network(wide, x[far].double())
+                far = ~found.isfinite()
+                if far.any():
+                    wide = in_dtype(module, torch.float64)
+                    found[far] = network(wide, x[far].double())
             if linear is not None:
                 unit = module.columns.loss_scale.double()
                 beside = linear.log_prob(x.double() / unit) - unit.log().sum()
@@ -429,7 +438,7 @@ default="adamw"
             # NaN comes from infinities of both signs: too far away as well.
             return found.nan_to_num(nan=least, neginf=least).clamp_(min=least)
 
-        return apply_to_rows(scores, self.net_.module_, X)
+        return scores
 
     def _linear_part(self) -> LinearDensity | None:
         """Return the probabilistic PCA that is part of the density, or None.
@@ -488,16 +497,28 @@ default="adamw"
             The mean is what `transform` returns with `whiten=False`.
         """
         self._check_is_fitted()
+        posterior, rows = self._module_function("posterior"), self._check_rows(X)
 
-        def both(module: AutoEncoderModule, x: Tensor) -> Tensor:
-            encoder_output = module.encoder_output(x - module.columns.mean)
+        def both(module: AutoEncoderModule, X: Tensor) -> Tensor:
+            return torch.cat(posterior(module, X), dim=1)
+
+        mean, std = np.split(apply_to_rows(both, self.net_.module_, rows), 2, axis=1)
+        return mean, std
+
+    def _module_function(self, method: str) -> Callable[[Any, Any], Any]:
+        if method == "score_samples":
+            return self._density()
+        if method != "posterior":
+            return super()._module_function(method)
+        order = torch.from_numpy(np.asarray(self._fitted.order))
+
+        def posterior(module: AutoEncoderModule, X: Tensor) -> tuple[Tensor, Tensor]:
+            encoder_output = module.encoder_output(X - module.columns.mean)
             mean, log_variance = split_statistics(encoder_output)
-            return torch.cat([mean, torch.exp(0.5 * log_variance)], dim=1)
+            chosen = order.to(mean.device)
+            return mean[:, chosen], torch.exp(0.5 * log_variance)[:, chosen]
 
-        rows = self._check_rows(X)
-        values = apply_to_rows(both, self.net_.module_, rows)
-        mean, std = np.split(values, 2, axis=1)
-        return mean[:, self._fitted.order], std[:, self._fitted.order]
+        return posterior
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`, in nats per sample, as `PCA.score` does.

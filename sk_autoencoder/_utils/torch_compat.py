@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sk_autoencoder._utils.threads import own_threads
 
@@ -157,3 +158,19 @@ def float32_by_default() -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """Compute attention and recurrent layers by operators that are known elsewhere.
+
+    Both switches are the process's: this is for the moment in which a module is read.
+    """
+    mkldnn: Any = torch.backends.mkldnn
+    before = mkldnn.enabled
+    with sdpa_kernel(SDPBackend.MATH):
+        try:
+            mkldnn.enabled = False
+            yield
+        finally:
+            mkldnn.enabled = before

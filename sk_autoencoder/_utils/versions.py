@@ -8,7 +8,7 @@ import torch
 
 # Beside those that scikit-learn prints. tests/utils/test_show_versions.py compares with
 # pyproject.toml.
-DEPENDENCIES = ("torch", "skorch", "safetensors", "tqdm", "polars", "pyarrow")
+DEPENDENCIES = ("torch", "skorch", "safetensors", "tqdm", "polars", "pyarrow", "onnx")
 
 
 def show_versions() -> None:

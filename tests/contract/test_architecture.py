@@ -25,6 +25,7 @@ MAX_BODY_LINES = 60
 # that is in it: `networks.*` for networks/mlp.py.
 LAYERS = {
     "public": ["", "__main__"],
+    "export": ["export", "export.*"],
     "loading": ["_load"],
     "plotting": ["plotting", "plotting.*"],
     "outliers": ["_outliers", "_outliers.*"],
@@ -48,7 +49,8 @@ LAYERS = {
 # the model, networks, objectives, and columns independent of each other. Modules of
 # one layer may import each other, but not in a circle.
 ARROWS = {
-    "public": ["loading", "plotting", "networks", "datasets", "metrics"],
+    "public": ["export", "loading", "plotting", "networks", "datasets", "metrics"],
+    "export": ["outliers"],
     "loading": ["outliers"],
     "plotting": ["outliers", "metrics"],
     "outliers": ["estimators"],
@@ -76,6 +78,7 @@ DOORS = {
     "pandas": ["columns", "datasets", "_utils.sklearn_compat"],
     "polars": ["columns", "datasets", "_utils.sklearn_compat"],
     "matplotlib": ["plotting"],
+    "onnx": ["export"],
 }
 
 

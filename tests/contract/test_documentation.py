@@ -456,7 +456,7 @@ def lower_bounds() -> dict[str, str]:
     project = PYPROJECT["project"]
     extras = project["optional-dependencies"]
     requirements = project["dependencies"] + [
-        line for extra in ("plot", "pandas", "polars") for line in extras[extra]
+        line for extra in ("plot", "pandas", "polars", "onnx") for line in extras[extra]
     ]
     return dict(line.split(">=") for line in requirements)
 

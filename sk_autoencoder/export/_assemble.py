@@ -1,0 +1,166 @@
+"""Graphs of fitted estimators."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn
+from sk_autoencoder.export import _arrays, _elementwise, _layers
+from sk_autoencoder.export._graph import Graph
+from sk_autoencoder.export._record import MORE, Unsupported, record
+from sk_autoencoder.export._tables import (
+    add_cells,
+    add_matrix,
+    column_dtypes,
+    column_names,
+    comes_by_column,
+)
+from sk_autoencoder.export._translator import Translator
+
+EMITTERS = {**_elementwise.EMITTERS, **_arrays.EMITTERS, **_layers.EMITTERS}
+
+# What each method gives, in the words of the graph.
+OUTPUTS = {
+    "transform": ["codes"],
+    "inverse_transform": ["reconstruction"],
+    "reconstruct": ["reconstruction"],
+    "posterior": ["mean", "std"],
+    "score_samples": ["scores"],
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input that is there already, in a graph that this one becomes a part of."""
+
+    name: str
+    dtype: np.dtype
+
+
+def assemble(
+    estimator: Any,
+    method: str,
+    dtype: np.dtype,
+    *,
+    prefix: str = "",
+    given: list[Given] | None = None,
+) -> Graph:
+    """Make the graph of a method of a fitted transformer.
+
+    Parameters
+    ----------
+    estimator : estimator
+    method : str
+        A key of `OUTPUTS`.
+    dtype : dtype
+        float32 or float64.
+    prefix : str
+        Of the names of all values but the inputs.
+    given : list of Given or None
+        The inputs; None makes them.
+
+    Raises
+    ------
+    Unsupported
+    """
+    graph = Graph(prefix)
+    takes_codes = method == "inverse_transform"
+    if takes_codes:
+        matrix = _matrix(graph, "codes", (estimator.n_components_,), dtype, given)
+    else:
+        matrix = _rows(graph, estimator, dtype, given)
+    recording = record(
+        estimator._module_function(method),
+        estimator.module_,
+        _example(estimator, takes_codes=takes_codes),
+        getattr(torch, dtype.name),
+    )
+    results = Translator(graph, EMITTERS).add(recording, matrix)
+    names = [prefix + name for name in OUTPUTS[method]]
+    if method in ("inverse_transform", "reconstruct"):
+        _give_rows(graph, estimator, results[0], dtype, names[0])
+    else:
+        for name, value, ref in zip(names, results, recording.outputs, strict=True):
+            graph.output(name, graph.cast(value, dtype), dtype, *ref.shape[1:])
+    return graph
+
+
+def _rows(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> str:
+    """Add the inputs for samples, and return the matrix that the module takes."""
+    table = estimator._table
+    if table is None or not comes_by_column(table):
+        shape = estimator._row_shape or (estimator.n_features_in_,)
+        matrix = _matrix(graph, "X", shape, dtype, given)
+        if table is None:
+            return matrix
+        n_columns = len(table.columns)
+        widths = graph.ints([1] * n_columns)
+        cells = graph.ops("Split", matrix, widths, n=n_columns, axis=1)
+        return add_matrix(graph, table, cells, [dtype] * n_columns, dtype)
+    if given is None:
+        names, dtypes = column_names(table), column_dtypes(table, dtype)
+        given = [Given(*pair) for pair in zip(names, dtypes, strict=True)]
+    elif len(given) != len(table.columns):
+        raise Unsupported(
+            f"{len(given)} inputs for the {len(table.columns)} columns of a table"
+        )
+    cells = [graph.input(one.name, one.dtype, 1) for one in given]
+    return add_matrix(graph, table, cells, [one.dtype for one in given], dtype)
+
+
+def _matrix(
+    graph: Graph, name: str, shape: tuple[int, ...], dtype: np.dtype, given: Any
+) -> str:
+    """Add the input for rows of numbers, flattened."""
+    if given is None:
+        given = [Given(name, dtype)]
+    if len(given) != 1:
+        raise Unsupported(f"{len(given)} inputs for a matrix of numbers")
+    matrix = graph.input(given[0].name, given[0].dtype, *shape)
+    if given[0].dtype != dtype:
+        matrix = graph.cast(matrix, dtype)
+    if len(shape) > 1:
+        flat = graph.ints([-1, int(np.prod(shape))])
+        matrix = graph.op("Reshape", matrix, flat)
+    return matrix
+
+
+def _give_rows(
+    graph: Graph, estimator: Any, matrix: str, dtype: np.dtype, name: str
+) -> None:
+    """Add the outputs for samples."""
+    table, shape = estimator._table, estimator._row_shape
+    if table is None:
+        shape = shape or (estimator.n_features_in_,)
+        if len(shape) > 1:
+            matrix = graph.op("Reshape", matrix, graph.ints([-1, *shape]))
+        graph.output(name, matrix, dtype, *shape)
+        return
+    cells = add_cells(graph, table, matrix, dtype)
+    if comes_by_column(table):
+        for column, (value, own) in zip(column_names(table), cells, strict=True):
+            graph.output(f"reconstructed_{column}", value, own, 1)
+        return
+    parts = [graph.cast(value, dtype) for value, _ in cells]
+    graph.output(name, graph.op("Concat", *parts, axis=1), dtype, len(parts))
+
+
+def _example(estimator: Any, *, takes_codes: bool) -> np.ndarray:
+    """Return a few rows that the module can be run on."""
+    normal = np.random.default_rng(0).normal
+    if takes_codes:
+        return normal(size=(MORE, estimator.n_components_))
+    columns = estimator.module_.columns
+    mean, spread = (
+        columns.get_array(name, np.dtype(np.float64)) for name in ("mean", "spread")
+    )
+    rows = mean + spread * normal(size=(MORE, len(mean)))
+    table = estimator._table
+    for i, column in enumerate(() if table is None else table.columns):
+        if isinstance(column, CategoryColumn):
+            rows[:, i] = np.arange(MORE) % len(column.levels)
+        elif isinstance(column, EmptyColumn):
+            rows[:, i] = np.nan
+    return rows

@@ -1,0 +1,255 @@
+"""Models of estimators that were fitted on tables."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import polars as pl
+import pytest
+
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder.export import to_onnx
+
+TOLERANCE = 1e-5
+N_ROWS = 600
+PARAMETERS = {"hidden_layer_sizes": (16,), "max_epochs": 3, "random_state": 0}
+CELLS = {
+    "tensor(string)": object,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": bool,
+}
+
+
+def made_table(*, with_gaps):
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 4, N_ROWS)
+    table = pd.DataFrame(
+        {
+            "wide": rng.normal(size=N_ROWS) * 100 + 50 * group,
+            "skewed": rng.normal(size=N_ROWS) ** 3,
+            "count": rng.integers(0, 9, N_ROWS) + group,
+            "letter": np.array(["u", "v", "w", "x"])[group],
+            "answer": np.array(["yes", "no"])[(group + rng.integers(0, 2, N_ROWS)) % 2],
+            "flag": rng.random(N_ROWS) < 0.3,
+            "many": [f"k{i}" for i in rng.integers(0, 80, N_ROWS)],
+            "same": 1.5,
+        }
+    ).astype({"letter": "category"})
+    for name in ("wide", "skewed"):  # so that a model in float32 is given the same
+        table[name] = table[name].astype(np.float32).astype(np.float64)
+    if with_gaps:
+        for name in ("wide", "skewed", "letter", "answer", "many"):
+            table.loc[rng.random(N_ROWS) < 0.2, name] = None
+        table["nullable"] = pd.array([1, None, 3] * (N_ROWS // 3), dtype="Int64")
+        table["yes or no"] = pd.array([True, None, False] * (N_ROWS // 3), "boolean")
+        table["empty"] = np.nan
+    return table
+
+
+def autoencoder(**parameters):
+    return AutoEncoderTransformer(3, **PARAMETERS, **parameters)
+
+
+def hidden(**parameters):
+    return DenoisingAutoEncoderTransformer(
+        features="hidden", **PARAMETERS, **parameters
+    )
+
+
+GAPS = {"allow_missing": True}
+CASES = {
+    "whole": (autoencoder, {}),
+    "whole, ranks": (autoencoder, {"numeric_scaling": "rank_gauss"}),
+    "gaps": (autoencoder, GAPS),
+    "gaps, ranks": (autoencoder, {**GAPS, "numeric_scaling": "rank_gauss"}),
+    "gaps, random": (autoencoder, {**GAPS, "init": "random"}),
+    "gaps, hidden": (
+        hidden,
+        {
+            **GAPS,
+            "passthrough": True,
+            "numeric_scaling": ("standard", "rank_gauss"),
+        },
+    ),
+    "gaps, vae": (lambda **k: VAETransformer(3, **PARAMETERS, **k), GAPS),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    made = {}
+
+    def get(name):
+        if name not in made:
+            make, parameters = CASES[name]
+            table = made_table(with_gaps=name.startswith("gaps"))
+            made[name] = make(**parameters), table
+            if "empty" in table:
+                with pytest.warns(UserWarning, match="expected at least one value"):
+                    made[name][0].fit(table)
+            else:
+                made[name][0].fit(table)
+        return made[name]
+
+    return get
+
+
+def columns_of(session, table):
+    """Inputs of a model that has one for each column of a table."""
+    inputs = {}
+    for value in session.get_inputs():
+        cells = table[value.name]
+        if CELLS[value.type] is object:
+            cells = [cell if isinstance(cell, str) else "" for cell in cells]
+        elif value.type in ("tensor(float)", "tensor(double)"):
+            cells = np.array([np.nan if pd.isna(c) else float(c) for c in cells])
+        inputs[value.name] = np.asarray(cells).astype(CELLS[value.type]).reshape(-1, 1)
+    return inputs
+
+
+def as_column(cells, dtype):
+    if dtype.kind == "O":
+        return np.array(["" if pd.isna(cell) else cell for cell in cells], object)
+    return np.array([np.nan if pd.isna(cell) else cell for cell in cells]).astype(dtype)
+
+
+def assert_columns_agree(found, table):
+    assert len(found) == table.shape[1]
+    for values, (_, cells) in zip(found, table.items(), strict=True):
+        expected = as_column(cells, values.dtype)
+        if values.dtype.kind == "f":
+            scale = np.nanmax(np.abs(expected), initial=0)
+            np.testing.assert_allclose(
+                values[:, 0], expected, rtol=0, atol=TOLERANCE * scale
+            )
+        else:
+            np.testing.assert_array_equal(values[:, 0], expected)
+
+
+def assert_agree(found, expected):
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * scale)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+def test_tables_are_exported_in_both_directions(name, dtype, fitted):
+    estimator, table = fitted(name)
+    forth = to_onnx(estimator, dtype=dtype)
+    around = to_onnx(estimator, method="reconstruct", dtype=dtype)
+    back = to_onnx(estimator, method="inverse_transform", dtype=dtype)
+    sessions = []
+    for model in (forth, around, back):
+        onnx.checker.check_model(model, full_check=True)
+        sessions.append(onnxruntime.InferenceSession(model.SerializeToString()))
+    for n in (1, 7, N_ROWS):
+        some = table[:n]
+        inputs = columns_of(sessions[0], some)
+        (codes,) = sessions[0].run(None, inputs)
+        assert_agree(codes, estimator.transform(some))
+        assert_columns_agree(sessions[1].run(None, inputs), estimator.reconstruct(some))
+        own = estimator.transform(some).astype(dtype)
+        assert_columns_agree(
+            sessions[2].run(None, {"codes": own}), estimator.inverse_transform(own)
+        )
+
+
+def test_densities_of_tables_are_exported(fitted):
+    estimator, table = fitted("gaps, vae")
+    model = to_onnx(estimator, method="score_samples")
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (scores,) = session.run(None, columns_of(session, table[:50]))
+    assert_agree(scores, estimator.score_samples(table[:50]))
+
+
+def test_each_column_has_a_type(fitted):
+    def types(name):
+        model = to_onnx(fitted(name)[0], dtype="float32")
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        return {value.name: value.type for value in session.get_inputs()}
+
+    assert types("whole") == {
+        "wide": "tensor(float)",
+        "skewed": "tensor(float)",
+        "count": "tensor(int64)",
+        "letter": "tensor(string)",
+        "answer": "tensor(string)",
+        "flag": "tensor(bool)",
+        "many": "tensor(string)",
+        "same": "tensor(float)",
+    }
+    # Integers and booleans of numpy cannot be missing, others can.
+    gaps = types("gaps")
+    assert gaps["count"] == "tensor(int64)"
+    assert gaps["flag"] == "tensor(bool)"
+    assert gaps["nullable"] == gaps["yes or no"] == "tensor(float)"
+
+
+def test_an_unknown_level_counts_as_missing(fitted):
+    estimator, table = fitted("gaps")
+    some = table[:20].astype({"letter": object})
+    session = onnxruntime.InferenceSession(to_onnx(estimator).SerializeToString())
+    unknown = columns_of(session, some.assign(letter="?", many="?"))
+    missing = columns_of(session, some.assign(letter=None, many=None))
+    (codes,) = session.run(None, unknown)
+    np.testing.assert_array_equal(codes, session.run(None, missing)[0])
+    assert_agree(codes, estimator.transform(some.assign(letter="?", many="?")))
+
+
+def test_polars_frames_are_exported():
+    table = pl.from_pandas(made_table(with_gaps=False).astype({"letter": str}))
+    estimator = autoencoder().fit(table)
+    model = to_onnx(estimator, method="reconstruct")
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [value.name for value in session.get_outputs()]
+    assert names == [f"reconstructed_{name}" for name in table.columns]
+    found = session.run(None, columns_of(session, table.to_pandas()))
+    assert_columns_agree(found, estimator.reconstruct(table).to_pandas())
+
+
+def test_an_array_of_objects_has_an_input_for_each_column():
+    table = made_table(with_gaps=False).to_numpy(object)
+    estimator = autoencoder(categorical_features=[3, 4, 5, 6]).fit(table)
+    session = onnxruntime.InferenceSession(to_onnx(estimator).SerializeToString())
+    assert [value.name for value in session.get_inputs()] == [f"x{i}" for i in range(8)]
+    named = pd.DataFrame(table).add_prefix("x")
+    (codes,) = session.run(None, columns_of(session, named))
+    assert_agree(codes, estimator.transform(table))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"categorical_features": [3]},
+        {"categorical_features": [3], "allow_missing": True},
+        {"categorical_features": None, "numeric_scaling": "rank_gauss"},
+    ],
+)
+def test_a_table_that_is_an_array_of_numbers_is_one_input(parameters, dtype):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(500, 3)), rng.integers(0, 5, 500) / 2])
+    if "allow_missing" in parameters:
+        X[rng.random(X.shape) < 0.1] = np.nan
+    X = X.astype(dtype)
+    estimator = autoencoder(**parameters).fit(X)
+    for method in ("transform", "reconstruct"):
+        model = to_onnx(estimator, method=method)
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        (found,) = session.run(None, {"X": X})
+        assert_agree(found, getattr(estimator, method)(X))
+
+
+def test_levels_that_float32_cannot_tell_apart_are_refused():
+    rng = np.random.default_rng(0)
+    levels = np.array([2**24, 2**24 + 1], float)[rng.integers(0, 2, 100)]
+    X = np.column_stack([rng.normal(size=(100, 3)), levels])
+    estimator = autoencoder(categorical_features=[3]).fit(X)
+    with pytest.raises(ValueError, match="levels of column 3 that are the same in flo"):
+        to_onnx(estimator)
