@@ -33,12 +33,14 @@ def initialized(
     **settings : Any
         Its keyword arguments.
     """
-    without_weights: Any = nn.utils.skip_init
-    layer = without_weights(kind, *sizes, dtype=torch.float32, **settings)
+    # Without weights first: torch's own would come from its global generator. Its
+    # `skip_init` would import sympy to fill them in, half a second of the first fit.
+    layer: Any = kind(*sizes, dtype=torch.float32, device="meta", **settings)
     bound = 1 / math.sqrt(layer.weight[0].numel())
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
+    for name in ("weight", "bias"):
+        values = torch.empty(getattr(layer, name).shape, dtype=torch.float32)
+        values.uniform_(-bound, bound, generator=generator)
+        setattr(layer, name, nn.Parameter(values))
     return layer
 
 
