@@ -113,11 +113,13 @@ def _rows(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> str:
 def _matrix(
     graph: Graph, name: str, shape: tuple[int, ...], dtype: np.dtype, given: Any
 ) -> str:
-    """Add the input for rows of numbers, flattened."""
+    """Add the input for rows of numbers, flattened; or those for their columns."""
     if given is None:
         given = [Given(name, dtype)]
-    if len(given) != 1:
-        raise Unsupported(f"{len(given)} inputs for a matrix of numbers")
+    if len(given) > 1:
+        columns = [graph.input(one.name, one.dtype, 1) for one in given]
+        casts = [graph.cast(column, dtype) for column in columns]
+        return graph.op("Concat", *casts, axis=1)
     matrix = graph.input(given[0].name, given[0].dtype, *shape)
     if given[0].dtype != dtype:
         matrix = graph.cast(matrix, dtype)

@@ -123,6 +123,11 @@ class Graph:
             self._n_rows = shape
         return self._n_rows
 
+    def used_constants(self) -> list[TensorProto]:
+        """Return the constants that a node has for its input."""
+        used = {name for node in self.nodes for name in node.input}
+        return [value for value in self.constants if value.name in used]
+
     def search_sorted(self, x: str, steps: np.ndarray, *, right: bool) -> str:
         """Return how many steps lie below each number, or also at it, in int64.
 
@@ -164,8 +169,6 @@ def onnx_type(dtype: Any) -> int:
 
 def to_model(graph: Graph, *, text: str) -> ModelProto:
     """Make a model of a graph."""
-    used = {name for node in graph.nodes for name in node.input}
-    constants = [value for value in graph.constants if value.name in used]
     inputs, outputs = (
         [
             helper.make_tensor_value_info(name, onnx_type(dtype), ["n", *shape[1:]])
@@ -175,7 +178,9 @@ def to_model(graph: Graph, *, text: str) -> ModelProto:
     )
     opsets = [helper.make_opsetid(name, number) for name, number in OPSETS.items()]
     return helper.make_model(
-        helper.make_graph(graph.nodes, "sk_autoencoder", inputs, outputs, constants),
+        helper.make_graph(
+            graph.nodes, "sk_autoencoder", inputs, outputs, graph.used_constants()
+        ),
         opset_imports=opsets,
         ir_version=helper.find_min_ir_version_for(opsets),
         producer_name="sk_autoencoder",

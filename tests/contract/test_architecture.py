@@ -79,6 +79,7 @@ DOORS = {
     "polars": ["columns", "datasets", "_utils.sklearn_compat"],
     "matplotlib": ["plotting"],
     "onnx": ["export"],
+    "skl2onnx": ["export"],
 }
 
 
