@@ -33,6 +33,7 @@ from sk_autoencoder._saving.checks import need
 from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._saving.settings_checks import check_setting_names, refuse_settings
+from sk_autoencoder._saving.snapshots import snapshots_of
 from sk_autoencoder._saving.state import capture, restore
 from sk_autoencoder._training.snapshot import NetSnapshot
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
@@ -88,6 +89,8 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "device": [str, torch.device],
     "callbacks": [list, tuple, None],
     "net_params": [dict, None],
+    "checkpoint_dir": [str, os.PathLike, None],
+    "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
     "whiten": ["boolean"],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
@@ -122,6 +125,9 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
     handle_unknown: str
     column_weights: Any
     net_params: dict[str, Any] | None
+    callbacks: Sequence[Any] | None
+    checkpoint_dir: str | os.PathLike[str] | None
+    checkpoint_interval: float
     warm_start: bool
     # Levels not learned that the caller has been warned of, by column; not saved.
     _told_levels: dict[Any, set[Any]]
@@ -250,17 +256,27 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             before = self._previous_fit() if self.warm_start else None
             rows, table = self._training_rows(X, before)
             held_out = self._validation_rows(X_val, table)
-            fitting = prepare_fit(
-                self._settings(), rows, table, before, held_out, interrupts=interrupts
-            )
+            data = {"X": rows, "table": table, "X_val": held_out}
+            with snapshots_of(self, data, before) as snapshots:
+                fitting = prepare_fit(
+                    self._settings(),
+                    rows,
+                    table,
+                    before,
+                    held_out,
+                    interrupts=interrupts,
+                    keeper=snapshots,
+                )
 
-            def finish() -> None:
-                self._set_fitted_attributes(fitting.complete(), rows.dtype)
-                self._check_fit()
-                if not interrupts.caught:
-                    compare_with_pca(self._fitted, rows, held_out)
+                def finish() -> None:
+                    self._set_fitted_attributes(fitting.complete(), rows.dtype)
+                    self._check_fit()
+                    if not interrupts.caught:
+                        compare_with_pca(self._fitted, rows, held_out)
 
-            interrupts.run(finish)
+                interrupts.run(finish)
+                if snapshots is not None and not interrupts.caught:
+                    snapshots.finish()
         if interrupts.caught:
             raise KeyboardInterrupt(
                 f"fit was interrupted after epoch {self.n_iter_}: this estimator keeps "
@@ -512,7 +528,8 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         refuse_settings(self.net_params or {})
         if self._is_fitted():
             refuse_settings(self._plan.training.extra)
-        return super()._to_state()
+        # A file does not choose a folder on its reader's machine.
+        return {**super()._to_state(), "checkpoint_dir": None}
 
     def _following(self) -> Collection[str]:
         if not self._is_fitted():
@@ -525,6 +542,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
     def _load_state(self, state: dict[str, Any], *, is_fitted: bool) -> None:
         super()._load_state(state, is_fitted=is_fitted)
         check_setting_names(self.net_params or {})
+        need(self.checkpoint_dir is None, "a folder for snapshots")
 
     def _finish_loading(self) -> None:
         fitted, dtype = self._fitted, self._input_dtype

@@ -1,6 +1,7 @@
 """The variational autoencoder."""
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -195,6 +196,16 @@ default="adamw"
         Further arguments of the skorch net, such as `gradient_clip` (10.0 with
         `init="pca"`, else 1.0; None does not clip) and `weight_average` (0.99, or
         None).
+    checkpoint_dir : path-like or None, default=None
+        Folder in which `fit` keeps snapshots of its training. After it was killed, the
+        same call with the same data goes on from the last one, and gives what it would
+        have given, bit for bit; once finished, the same call takes the result from
+        there. Each fit has a file of its own: those of a search may share a folder,
+        which can be deleted at any time. Needs an int `random_state`. `partial_fit`
+        takes no snapshots.
+    checkpoint_interval : float, default=60.0
+        Seconds from one snapshot to the next, each at the end of an epoch; 0 takes one
+        after each epoch.
     warm_start : bool, default=False
         Whether `fit` continues from the previous fit: its weights, its optimizer's
         state, its random generators and its scales.
@@ -330,6 +341,8 @@ default="adamw"
     device: str | torch.device = "auto"
     callbacks: list[Any] | None = None
     net_params: dict[str, Any] | None = None
+    checkpoint_dir: str | os.PathLike[str] | None = None
+    checkpoint_interval: float = 60.0
     warm_start: bool = False
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0

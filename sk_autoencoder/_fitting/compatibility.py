@@ -7,6 +7,7 @@ float32 and a likelihood can take. Refusals of a network's own are in `networks/
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -289,6 +290,18 @@ REFUSALS = (
         expected="early_stopping=True with a validation set",
         got="X_val and early_stopping=False, which looks at none",
         instead="Pass early_stopping=True, or leave X_val out.",
+    ),
+    # -- snapshots -------------------------------------------------------------------
+    _Refusal(
+        when=lambda s, asked: (
+            s.checkpoint_dir is not None
+            and not isinstance(s.random_state, Integral)
+            and not asked.is_pass
+        ),
+        expected="an int random_state for checkpoint_dir={s.checkpoint_dir!r}",
+        got="random_state={s.random_state!r}",
+        because="only the fit of a known seed can be called again and go on",
+        instead="Pass e.g. random_state=0, or checkpoint_dir=None.",
     ),
 )
 

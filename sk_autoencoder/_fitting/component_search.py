@@ -20,6 +20,7 @@ from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.resume import RunKeeper
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.stack_level import caller_level
@@ -36,6 +37,7 @@ def fit_fewest(
     X_val: Any = None,
     *,
     interrupts: Interrupts,
+    keeper: RunKeeper | None = None,
 ) -> tuple[Fit, RowDataset]:
     """Fit codes of several sizes and keep the smallest that explains enough.
 
@@ -55,6 +57,8 @@ def fit_fewest(
         The caller's validation set, checked; None holds rows of X out.
     interrupts : Interrupts
         That keeps nothing: an interrupt ends all fits.
+    keeper : RunKeeper or None
+        Where the runs of these fits are kept.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def fit_fewest(
         net = build_net(sized)
         sized = with_pca_loss(sized, net, rows)
         write_plan(net, sized)
-        moments = train(net, sized, rows, interrupts=interrupts)
+        moments = train(net, sized, rows, interrupts=interrupts, keeper=keeper)
         explained = _explained_in_validation(net, rows)
         if explained >= fraction or size == most:
             kept, enough = (sized, net, moments), size

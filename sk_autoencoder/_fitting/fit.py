@@ -37,6 +37,7 @@ from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.resume import RunKeeper
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
@@ -190,6 +191,8 @@ class Fitting:
         Where the net has been trained already.
     pretraining : Pretraining or None
         Where layers are trained one by one first.
+    keeper : RunKeeper or None
+        Where its runs are kept.
     """
 
     plan: Plan
@@ -200,6 +203,7 @@ class Fitting:
     is_pass: bool = False
     moments: LatentMoments | None = None
     pretraining: Pretraining | None = None
+    keeper: RunKeeper | None = None
 
     def __post_init__(self) -> None:
         self._prefix_net = None if self.before is None else self.before.prefix_net
@@ -231,7 +235,7 @@ class Fitting:
         plan, net, before = self.plan, self.net, self.before
         pretrained: tuple[dict[str, Any], ...] = ()
         if self.pretraining is not None:
-            pretrained = self.pretraining.run(self.rows, self.interrupts)
+            pretrained = self.pretraining.run(self.rows, self.interrupts, self.keeper)
         moments = self.moments
         if moments is None:
             moments = train(
@@ -240,6 +244,7 @@ class Fitting:
                 self.rows,
                 interrupts=self.interrupts,
                 is_pass=self.is_pass,
+                keeper=self.keeper,
             )
         if plan.passthrough:  # by these samples alone, also in a pass over some of many
             plan = with_block(plan, net, self.rows, moments)
@@ -267,6 +272,7 @@ class Fitting:
             rows,
             interrupts=self.interrupts,
             is_pass=self.is_pass,
+            keeper=self.keeper,
         )
         if fitted.prefix_errors is not None:
             errors = fitted.prefix_errors + errors
@@ -290,6 +296,7 @@ def prepare_fit(
     *,
     is_pass: bool = False,
     interrupts: Interrupts,
+    keeper: RunKeeper | None = None,
 ) -> Fitting:
     """Prepare a fit to samples, up to its first step.
 
@@ -307,6 +314,8 @@ def prepare_fit(
     is_pass : bool
         Whether it is one pass, over samples that are some of many.
     interrupts : Interrupts
+    keeper : RunKeeper or None
+        Where its runs are kept.
     """
     validates = X_val is not None
     statistics = _statistics(X, table)
@@ -315,10 +324,15 @@ def prepare_fit(
     if before is None and settings.searches_components and not is_pass:
         interrupts.keeps = False  # of several fits none is the one that was asked for
         (plan, net, moments), rows = fit_fewest(
-            settings, X, statistics, table, X_val, interrupts=interrupts
+            settings, X, statistics, table, X_val, interrupts=interrupts, keeper=keeper
         )
         return Fitting(
-            plan=plan, net=net, rows=rows, interrupts=interrupts, moments=moments
+            plan=plan,
+            net=net,
+            rows=rows,
+            interrupts=interrupts,
+            moments=moments,
+            keeper=keeper,
         )
     if before is None:
         plan = plan_fit(
@@ -357,6 +371,7 @@ def prepare_fit(
         before=before,
         is_pass=is_pass,
         pretraining=pretraining,
+        keeper=keeper,
     )
 
 

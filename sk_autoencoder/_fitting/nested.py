@@ -14,6 +14,7 @@ from sk_autoencoder._model.pca_residual import zero_last_layer
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.resume import RunKeeper
 from sk_autoencoder._training.selection import beyond_chance
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.threads import threads_for
@@ -32,6 +33,7 @@ def train_prefixes(
     *,
     is_pass: bool = False,
     interrupts: Interrupts,
+    keeper: RunKeeper | None = None,
 ) -> np.ndarray:
     """Train a prefix decoder on the codes of a trained net, unless interrupted.
 
@@ -48,6 +50,8 @@ def train_prefixes(
         Whether this is one pass over some of many rows.
     interrupts : Interrupts
         Of the fit.
+    keeper : RunKeeper or None
+        Of the fit, where its runs are kept.
 
     Returns
     -------
@@ -59,7 +63,9 @@ def train_prefixes(
     work = min(net.batch_size, len(rows)) * prefix_net.module_.n_weights()
     with threads_for(work):
         if plan.n_components > 1:  # one component has no prefix
-            prefix_net.partial_fit(rows, is_pass=is_pass, interrupts=interrupts)
+            prefix_net.partial_fit(
+                rows, is_pass=is_pass, interrupts=interrupts, keeper=keeper
+            )
             warn_about_run(prefix_net)
             _set_gates(net, prefix_net.module_.decoder, rows)
         prefix_net.module_.eval()

@@ -24,6 +24,7 @@ from sk_autoencoder._protocols import Columns, Objective
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.callbacks import EpochBar, print_message
 from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.resume import RunKeeper
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.threads import threads_for
@@ -71,7 +72,10 @@ class Pretraining:
         self._rows: RowDataset | None = None  # that the last of them is trained on
 
     def run(
-        self, rows: RowDataset, interrupts: Interrupts
+        self,
+        rows: RowDataset,
+        interrupts: Interrupts,
+        keeper: RunKeeper | None = None,
     ) -> tuple[dict[str, Any], ...]:
         """Train the layers, and leave the net ready for all.
 
@@ -82,6 +86,8 @@ class Pretraining:
         interrupts : Interrupts
             Of the fit. After an interrupt this can be called again: then the net is
             given what the layers have learned.
+        keeper : RunKeeper or None
+            Of the fit, where its runs are kept.
 
         Returns
         -------
@@ -104,7 +110,9 @@ class Pretraining:
             print_message(layer.callbacks_, f"Layer {number} of {len(pairs)}:")
             work = min(layer.batch_size, len(rows)) * layer.module_.n_weights()
             with threads_for(work):
-                layer.partial_fit(rows, is_pass=self._is_pass, interrupts=interrupts)
+                layer.partial_fit(
+                    rows, is_pass=self._is_pass, interrupts=interrupts, keeper=keeper
+                )
             warn_about_run(layer)
             _copy_weights(parts, pairs[number - 1])
             if number < len(pairs) and not interrupts.caught:

@@ -1,5 +1,6 @@
 """What an estimator asks of a fit: its parameters, typed, whatever its class."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -92,6 +93,8 @@ class FitSettings:
     callbacks : list of skorch callbacks or None
     net_params : dict or None
         Further arguments of the skorch net.
+    checkpoint_dir : path-like or None
+        Where the runs of a fit are kept.
     random_state : int, RandomState instance or None
     verbose : int
     """
@@ -132,6 +135,7 @@ class FitSettings:
     device: str | torch.device
     callbacks: Sequence[Any] | None
     net_params: dict[str, Any] | None
+    checkpoint_dir: str | os.PathLike[str] | None = None
     random_state: int | np.random.RandomState | None
     verbose: int
 

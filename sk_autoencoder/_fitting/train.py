@@ -17,6 +17,7 @@ from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.resume import RunKeeper
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import numpy_like_torch, threads_for
@@ -117,6 +118,7 @@ def train(
     *,
     is_pass: bool = False,
     interrupts: Interrupts,
+    keeper: RunKeeper | None = None,
 ) -> LatentMoments:
     """Train a net, unless the fit was interrupted: then bring it in order.
 
@@ -131,6 +133,8 @@ def train(
         Whether this is one pass over some of many rows.
     interrupts : Interrupts
         Of the fit.
+    keeper : RunKeeper or None
+        Of the fit, where its runs are kept.
 
     Returns
     -------
@@ -144,7 +148,7 @@ def train(
     """
     module = net.module_
     with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
-        net.partial_fit(rows, is_pass=is_pass, interrupts=interrupts)
+        net.partial_fit(rows, is_pass=is_pass, interrupts=interrupts, keeper=keeper)
         warn_about_run(net)
         if plan.axes is not None and net.history and net.best_epoch_ == 0:
             print_message(net.callbacks_, FELL_BACK)

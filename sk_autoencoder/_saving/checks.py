@@ -97,14 +97,16 @@ def check_types(
     ranges = {**field_ranges(kind), **(ranges or {})}
     for field, value in fields.items():
         what = f"a {name} of {field}"
-        need(fits(value, hints[field]), f"{what}={shortened(value)}")
+        if not fits(value, hints[field]):
+            raise ValueError(f"{what}={shortened(value)}")
         limits = ranges.get(field)
         is_array = isinstance(value, np.ndarray)
         if limits is None or not (is_array or isinstance(value, float | int)):
             continue
         if is_array and limits.shape:
             need(limits.has_shape(value, sizes), f"{what} of shape {value.shape}")
-        need(limits.fits(value), f"{what} out of range: {shortened(value)}")
+        if not limits.fits(value):
+            raise ValueError(f"{what} out of range: {shortened(value)}")
 
 
 def is_array_of(value: Any, tensor: torch.Tensor) -> bool:
@@ -129,12 +131,13 @@ def check_arrays(what: str, given: Any, expected: Mapping[str, torch.Tensor]) ->
     check_names(f"arrays of {what}", given, expected.keys())
     for name, tensor in expected.items():
         array = given[name]
+        if is_array_of(array, tensor):
+            continue
         found = shortened(array)
         if isinstance(array, np.ndarray):
             found = f"shape {array.shape} and dtype {array.dtype}"
         dtype = str(tensor.dtype).removeprefix("torch.")
-        need(
-            is_array_of(array, tensor),
+        raise ValueError(
             f"{what}.{name} of {found} where a model of this plan has "
-            f"shape {tuple(tensor.shape)} and dtype {dtype}",
+            f"shape {tuple(tensor.shape)} and dtype {dtype}"
         )

@@ -8,7 +8,7 @@ all that is in it, checked before anything is used, finds what was damaged.
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -103,21 +103,37 @@ def write(path: Path, estimator: SavedEstimator, *, optimizer: bool = True) -> N
         If the file cannot be written: there is then what was there before.
     """
     encoder = Encoder(optimizer=optimizer)
-    name = type(estimator).__name__
+    state = encoder.encode_estimator(estimator)
+    write_state(path, type(estimator).__name__, state, encoder.arrays)
+
+
+def write_state(
+    path: Path, name: str, state: Any, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Write what an `Encoder` gave to a file, whole or not at all; see `write`.
+
+    Parameters
+    ----------
+    path : path-like
+    name : str
+        Of the class of what is written.
+    state : JSON
+    arrays : mapping of str to ndarray
+    """
     header = {
         "format": FORMAT,
         "class": name,
         "versions": {library: version(library) for library in LIBRARIES},
-        "state": encoder.encode_estimator(estimator),
+        "state": state,
     }
-    text = with_digest(json.dumps(header), encoder.arrays)
-    reason = _beyond_limits(text) or _too_many(len(encoder.arrays))
+    text = with_digest(json.dumps(header), arrays)
+    reason = _beyond_limits(text) or _too_many(len(arrays))
     if reason:
         raise TypeError(
             f"expected an estimator that a file can describe, got {name} with "
             f"{reason}. Pickle it instead, or fit to fewer levels or for fewer epochs."
         )
-    replace_file(path, _parts(encoder.arrays, text))
+    replace_file(path, _parts(arrays, text))
 
 
 def _parts(arrays: Mapping[str, np.ndarray], text: str) -> Any:
@@ -165,19 +181,7 @@ def read(path: Path, custom: Mapping[str, Any]) -> Any:
     OSError
         If there is no such file, it is a folder, or it may not be read.
     """
-    _check_file(path)
-    try:
-        with safe_open(os.fsdecode(path), framework="numpy") as file:
-            header, begun = _header(path, file.metadata())
-            arrays = _arrays(file)
-        if header["format"] > WITHOUT_DIGEST:
-            check_digest(header["digest"], begun, arrays)
-    except (SafetensorError, OverflowError) as error:
-        raise corrupt_file_error(path, first_line(error)) from error
-    except NOT_AS_WRITTEN as error:
-        if isinstance(error, CorruptFileError):
-            raise
-        raise corrupt_file_error(path, first_line(error)) from error
+    header, arrays = read_state(path, ESTIMATORS)
     named = names_of_own(header["state"])
     missing = sorted(named - custom.keys())
     if missing:
@@ -196,6 +200,43 @@ def read(path: Path, custom: Mapping[str, Any]) -> Any:
             return decoder.decode_estimator(header["class"], header["state"])
     except NOT_AS_WRITTEN as error:
         raise refused(path, first_line(error), own) from error
+
+
+def read_state(
+    path: Path, known: Collection[str]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read what `write_state` has written, to be decoded.
+
+    Parameters
+    ----------
+    path : path-like
+    known : collection of str
+        Names of the classes that are expected.
+
+    Returns
+    -------
+    header : dict
+    arrays : dict of str to ndarray
+
+    Raises
+    ------
+    CorruptFileError
+        If the file is not whole, or of another format.
+    """
+    _check_file(path)
+    try:
+        with safe_open(os.fsdecode(path), framework="numpy") as file:
+            header, begun = _header(path, file.metadata(), known)
+            arrays = _arrays(file)
+        if header["format"] > WITHOUT_DIGEST:
+            check_digest(header["digest"], begun, arrays)
+    except (SafetensorError, OverflowError) as error:
+        raise corrupt_file_error(path, first_line(error)) from error
+    except NOT_AS_WRITTEN as error:
+        if isinstance(error, CorruptFileError):
+            raise
+        raise corrupt_file_error(path, first_line(error)) from error
+    return header, arrays
 
 
 def _check_file(path: Path) -> None:
@@ -251,7 +292,7 @@ def _arrays(file: Any) -> dict[str, np.ndarray]:
 
 
 def _header(
-    path: Path, metadata: Mapping[str, str] | None
+    path: Path, metadata: Mapping[str, str] | None, known: Collection[str]
 ) -> tuple[dict[str, Any], Any]:
     """Read the JSON of a file, and check its format number.
 
@@ -286,7 +327,7 @@ def _header(
     check_names("a header", header, (*names, "digest") if has_digest else names)
     if not isinstance(header["class"], str):
         raise ValueError(f"a class called {shortened(header['class'])}")
-    if header["class"] not in ESTIMATORS:
+    if header["class"] not in known:
         reason = f"it holds a {shortened(header['class'])}, which is not known here"
         raise corrupt_file_error(path, reason)
     return header, begun
@@ -320,14 +361,25 @@ def _bounded_int(digits: str) -> int:
 
 
 class CorruptFileError(ValueError):
-    """Raised where a file is not one that `save` has written."""
+    """Raised where a file is not one that `save` has written.
+
+    Attributes
+    ----------
+    what : str
+        Why it is not.
+    """
+
+    def __init__(self, message: str, what: str | None = None) -> None:
+        super().__init__(message)
+        self.what = message if what is None else what
 
 
 def corrupt_file_error(path: Path, what: str) -> CorruptFileError:
     """Make the error of a file that cannot be read."""
     return CorruptFileError(
         f"expected a file that save has written, got {os.fspath(path)!r}, because: "
-        f"{what}. Save the estimator again, or look for a whole copy."
+        f"{what}. Save the estimator again, or look for a whole copy.",
+        what,
     )
 
 

@@ -81,10 +81,17 @@ RENAMED: dict[str, dict[str, Any]] = {
 SETTINGS_1 = {"guard": "fallback_margin", "make_step": "make_gradient_fn"}
 OPTIMIZER_1 = "optimizer__"
 
+# 0.1.0 took no snapshots.
+SNAPSHOTS = {"checkpoint_dir": None, "checkpoint_interval": 60.0}
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
 # Keys are the old names of classes, values have the names of today.
 ADDED: dict[str, dict[str, Any]] = {
-    "DenoisingAutoEncoderTransformer": {"add_indicator": False, "passthrough": False},
+    "AutoEncoderTransformer": SNAPSHOTS,
+    "DenoisingAutoEncoderTransformer": {
+        "add_indicator": False,
+        "passthrough": False,
+        **SNAPSHOTS,
+    },
     "Fitted": {"imputation": None},
     "AutoEncoderOutlierDetector": {"verbose": 0, "_training_scores": None},
     # The history had no bound.
@@ -104,6 +111,7 @@ ADDED: dict[str, dict[str, Any]] = {
     # A wild cell's contribution was its own distance alone.
     "Scorer": {"assigns_spillover": False},
     "UserNetwork": {"output_range": None, "outputs": "auto"},
+    "VAETransformer": SNAPSHOTS,
 }
 
 # Attributes that follow from the others: no longer written, but computed again.

@@ -9,43 +9,8 @@ from sk_autoencoder._fitting.imputation import Imputation
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._inference.moments import LatentMoments
+from sk_autoencoder._training.net_state import NetState
 from sk_autoencoder._utils.values import Range
-
-
-@dataclass(frozen=True)
-class NetState:
-    """The state of a net between two of its runs.
-
-    Attributes
-    ----------
-    module : dict of str to ndarray
-        Of the module, with the averaged weights.
-    raw_weights : list of ndarray
-        Weights that the optimizer moves.
-    steps : int
-        That the average has seen.
-    optimizer : dict
-        As its `state_dict` gives it, with arrays for tensors.
-    order, noise : ndarray of uint8
-        States of the generators of the batches and of the noise.
-    device : str
-        Kind of the device that the net was on.
-    history : list of dict
-        One for each of the last epochs.
-    best_epoch, n_dropped : int
-        The best epoch; how many come before the history.
-    """
-
-    module: dict[str, Any]
-    raw_weights: list[Any]
-    steps: Annotated[int, Range(0)]
-    optimizer: dict[str, Any]
-    order: Any
-    noise: Any
-    device: str
-    history: list[dict[str, Any]]
-    best_epoch: Annotated[int, Range(0)]
-    n_dropped: Annotated[int, Range(0)]
 
 
 @dataclass(frozen=True)

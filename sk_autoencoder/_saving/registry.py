@@ -21,8 +21,10 @@ from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives import Denoise, Reconstruct, Variational
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.checks import Range
-from sk_autoencoder._saving.records import ModelState, NetState
+from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._training.config import Patience, TrainingConfig
+from sk_autoencoder._training.net_state import NetState
+from sk_autoencoder._training.resume import RunState
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
@@ -48,6 +50,7 @@ RECORDS: dict[str, type] = {
         Plan,
         PrincipalAxes,
         Reconstruct,
+        RunState,
         Seeds,
         Table,
         TableFormat,

@@ -295,10 +295,19 @@ class Decoder:
         """Make a fitted estimator of JSON that has all of the arrays."""
         state = self.decode(state)
         estimator = self.make_estimator(name, state, is_fitted=True)
+        self._check_rest()
+        return estimator
+
+    def decode_all(self, value: Any) -> Any:
+        """Turn JSON that has all of the arrays back into a value."""
+        found = self.decode(value)
+        self._check_rest()
+        return found
+
+    def _check_rest(self) -> None:
         if self._arrays:
             name = shortened(next(iter(self._arrays)))
             raise ValueError(f"an array {name} that is part of no value")
-        return estimator
 
     def decode(self, value: Any) -> Any:
         """Turn JSON back into a value."""

@@ -4,7 +4,6 @@ A net is built again from its plan and these arrays. Nothing here knows a device
 what was trained on a GPU comes back on the CPU where there is none.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +15,16 @@ from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_d
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._saving.checks import check_arrays, need
 from sk_autoencoder._saving.optimizer_checks import check_optimizer
-from sk_autoencoder._saving.records import ModelState, NetState
+from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.state_checks import check_model
 from sk_autoencoder._training.net import AutoEncoderNet
+from sk_autoencoder._training.net_state import (
+    NetState,
+    capture_net,
+    fill_net,
+    to_array,
+    without_moments,
+)
 from sk_autoencoder._utils.torch_compat import NormBase, torch_defaults
 
 
@@ -34,8 +40,8 @@ def capture(fitted: FittedModel) -> ModelState:
     return ModelState(
         plan=fitted.plan,
         moments=fitted.moments,
-        net=_capture_net(fitted.net),
-        prefix_net=None if prefixes is None else _capture_net(prefixes),
+        net=capture_net(fitted.net),
+        prefix_net=None if prefixes is None else capture_net(prefixes),
         prefix_errors=fitted.prefix_errors,
         kl=fitted.kl,
         prior=fitted.prior,
@@ -76,9 +82,9 @@ def _restore(state: ModelState, trusted: bool) -> FittedModel:
         nets["prefix_net"] = build_prefix_net(plan, nets["net"].module_)
     if not trusted:
         for name, net in nets.items():
-            _check_against(net, state.nets[name])
+            check_against(net, state.nets[name])
     for name, net in reversed(nets.items()):
-        _fill_net(net, state.nets[name])
+        fill_net(net, state.nets[name])
     return FittedModel(
         plan,
         nets["net"],
@@ -92,12 +98,19 @@ def _restore(state: ModelState, trusted: bool) -> FittedModel:
     )
 
 
-def _check_against(net: AutoEncoderNet, state: NetState) -> None:
-    """Refuse a state of other arrays than those of a net that was just built."""
+def check_against(net: AutoEncoderNet, state: NetState) -> None:
+    """Refuse a state of other arrays than those of a net that was just built.
+
+    Parameters
+    ----------
+    net : AutoEncoderNet
+        Its optimizer may take a step.
+    state : NetState
+    """
     module = net.module_.state_dict()
     check_arrays("module", state.module, module)
     for name, tensor in module.items():
-        _check_numbers(name, state.module[name], _to_array(tensor))
+        check_numbers(name, state.module[name], to_array(tensor))
     for name, least in least_values(net.module_).items():
         need((state.module[name] >= least).all(), f"{name} below {least:g}")
     raw, given = net.average_.raw_weights(), state.raw_weights
@@ -109,11 +122,18 @@ def _check_against(net: AutoEncoderNet, state: NetState) -> None:
     check_optimizer(net.raw_optimizer_, state.optimizer)
 
 
-def _check_numbers(name: str, array: np.ndarray, built: np.ndarray) -> None:
+def check_numbers(name: str, array: np.ndarray, built: np.ndarray) -> None:
     """Refuse numbers that are not finite, and positions that are others.
 
     What is not finite by design, such as the range of a category, is so in a net that
     was just built.
+
+    Parameters
+    ----------
+    name : str
+        In the state of a module.
+    array, built : ndarray
+        From a file, and of such a net.
     """
     if array.dtype.kind == "f":
         same = np.array_equal(np.isfinite(array), np.isfinite(built))
@@ -150,58 +170,6 @@ def least_values(module: torch.nn.Module) -> dict[str, float]:
 def without_optimizer(state: ModelState) -> ModelState:
     """Leave what the optimizers remember out of a state."""
     nets: dict[str, Any] = {
-        name: replace(net, optimizer={**net.optimizer, "state": {}})
-        for name, net in state.nets.items()
+        name: without_moments(net) for name, net in state.nets.items()
     }
     return replace(state, **nets)
-
-
-def _capture_net(net: AutoEncoderNet) -> NetState:
-    """Copy the state of one net."""
-    return NetState(
-        module=_map_tensors(net.module_.state_dict(), _to_array),
-        raw_weights=_map_tensors(net.average_.raw_weights(), _to_array),
-        steps=net.average_.steps,
-        optimizer=_map_tensors(net.raw_optimizer_.state_dict(), _to_array),
-        order=_to_array(net.order_.get_state()),
-        noise=_to_array(net.noise_.get_state()),
-        device=torch.device(net.device).type,
-        history=[dict(row) for row in net.history],
-        best_epoch=net.best_epoch_,
-        n_dropped=net.n_dropped_,
-    )
-
-
-def _fill_net(net: AutoEncoderNet, state: NetState) -> None:
-    """Write the state of one net into a net that was just built."""
-    device = torch.device(net.device)
-    net.module_.load_state_dict(_map_tensors(state.module, _to_tensor))
-    raw = [weight.to(device) for weight in _map_tensors(state.raw_weights, _to_tensor)]
-    net.average_.load_raw_weights(raw, state.steps)
-    net.raw_optimizer_.load_state_dict(_map_tensors(state.optimizer, _to_tensor))
-    net.order_.set_state(_to_tensor(state.order))
-    if device.type == state.device:
-        net.noise_.set_state(_to_tensor(state.noise))
-    net.history.extend(state.history)
-    net.best_epoch_ = state.best_epoch
-    net.n_dropped_ = state.n_dropped
-    net.module_.eval()
-
-
-def _to_array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()
-
-
-def _to_tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(array.copy())
-
-
-def _map_tensors(value: Any, function: Callable[[Any], Any]) -> Any:
-    """Apply a function to every tensor or array in nested dicts and lists."""
-    if isinstance(value, torch.Tensor | np.ndarray):
-        return function(value)
-    if isinstance(value, dict):
-        return {key: _map_tensors(item, function) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_map_tensors(item, function) for item in value)
-    return value

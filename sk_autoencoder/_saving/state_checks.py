@@ -34,8 +34,9 @@ from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES
 from sk_autoencoder._saving.checks import check_arrays, check_names, need
-from sk_autoencoder._saving.records import ModelState, NetState
+from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.settings_checks import check_training
+from sk_autoencoder._training.net_state import NetState
 from sk_autoencoder._utils.random import check_generator_state
 from sk_autoencoder._utils.skeleton import Skeleton
 from sk_autoencoder._utils.values import shortened
@@ -65,7 +66,7 @@ def check_model(state: ModelState) -> None:
     _check_results(plan, state)
     need((state.prefix_net is not None) == plan.ordered, "a prefix net out of place")
     for net in state.nets.values():
-        _check_net(net)
+        check_net(net)
     for name, module in _skeletons(plan, state.nets).items():
         arrays = state.nets[name].module
         check_arrays(f"{name}.module", arrays, module.state_dict())
@@ -90,8 +91,13 @@ def _skeletons(plan: Plan, nets: Mapping[str, NetState]) -> dict[str, torch.nn.M
     return found
 
 
-def _check_net(net: NetState) -> None:
-    """Check what a net's state holds beside the arrays of its module."""
+def check_net(net: NetState) -> None:
+    """Check what a net's state holds beside the arrays of its module.
+
+    Parameters
+    ----------
+    net : NetState
+    """
     _check_history(net.history)
     n_epochs = len(net.history) + net.n_dropped
     need(net.history or net.n_dropped == 0, "dropped epochs before none")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,12 @@ from sk_autoencoder._protocols import TrainableModule
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.batches import Batches, RowDataset, split_rows
 from sk_autoencoder._training.config import TrainingConfig
+from sk_autoencoder._training.resume import (
+    RunKeeper,
+    RunState,
+    capture_run,
+    skip_run,
+)
 from sk_autoencoder._training.run import RunResult, TrainingRun
 from sk_autoencoder._training.weights import EMA, FlatParameters
 from sk_autoencoder._utils.interrupts import Interrupts
@@ -271,6 +278,7 @@ class AutoEncoderNet(NeuralNet):
         classes: Any = None,
         *,
         interrupts: Interrupts | None = None,
+        keeper: RunKeeper | None = None,
         **fit_params: Any,
     ) -> "AutoEncoderNet":
         """Train, as skorch does, but for interrupts before the first step.
@@ -285,6 +293,8 @@ class AutoEncoderNet(NeuralNet):
         interrupts : Interrupts or None
             Of the fit that this run is a part of. Where one has come, nothing is
             trained: the net is settled.
+        keeper : RunKeeper or None
+            Where this run is kept, and goes on from if it was kept there before.
         **fit_params
             Handed to `fit_loop`.
         """
@@ -293,14 +303,29 @@ class AutoEncoderNet(NeuralNet):
         interrupts = Interrupts() if interrupts is None else interrupts
         if interrupts.caught:
             return self.settle(X, **fit_params)
+        kept = None if keeper is None else keeper.next_run(self)
+        if kept is not None and kept.is_ended:
+            self._skip_run(kept)
+            interrupts.has_stepped = True
+            return self
         fit_params.pop("_routing_method", None)
         self.notify("on_train_begin", X=X, y=y)
+        fit_loop = partial(self.fit_loop, X, y, keeper=keeper, kept=kept, **fit_params)
         interrupts.run(
-            lambda: self.fit_loop(X, y, interrupts=interrupts, **fit_params),
+            lambda: fit_loop(interrupts=interrupts),
             again=lambda: self.settle(X, **fit_params),
         )
         self.notify("on_train_end", X=X, y=y)
+        if keeper is not None and not interrupts.caught:
+            keeper.keep(capture_run(self))
         return self
+
+    def _skip_run(self, kept: RunState) -> None:
+        """Take up the end of a run in place of the run."""
+        first_epoch = self.n_epochs_
+        start_loss, diverged = skip_run(self, kept)
+        losses = self.history[-1] if self.n_epochs_ > first_epoch else {}
+        self.last_run_ = RunResult(start_loss, losses, diverged)
 
     def fit_loop(
         self,
@@ -309,6 +334,8 @@ class AutoEncoderNet(NeuralNet):
         epochs: int | None = None,
         is_pass: bool = False,
         interrupts: Interrupts | None = None,
+        keeper: RunKeeper | None = None,
+        kept: RunState | None = None,
         **_: Any,
     ) -> "AutoEncoderNet":
         """Train for some epochs, and leave the best state in the module.
@@ -324,6 +351,10 @@ class AutoEncoderNet(NeuralNet):
         is_pass : bool
             Whether this is one pass over some of many samples: none are held out.
         interrupts : Interrupts or None
+        keeper : RunKeeper or None
+            Where this run is kept.
+        kept : RunState or None
+            As it was kept there: what it goes on from.
         """
         train, valid = (
             (self.get_dataset(X), None) if is_pass else self.get_split_datasets(X, y)
@@ -337,8 +368,9 @@ class AutoEncoderNet(NeuralNet):
             epochs=epochs,
             interrupts=Interrupts() if interrupts is None else interrupts,
             is_pass=is_pass,
+            keeper=keeper,
         )
-        run.begin()
+        run.begin(kept)
         try:
             run.train_epochs()
         except KeyboardInterrupt:

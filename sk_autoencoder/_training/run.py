@@ -14,6 +14,12 @@ from torch import Tensor
 from sk_autoencoder._training.callbacks import hooks_batches
 from sk_autoencoder._training.config import GradientFn, TrainingConfig, detached
 from sk_autoencoder._training.fast.fused import fast_step
+from sk_autoencoder._training.resume import (
+    RunKeeper,
+    RunState,
+    begin_from,
+    capture_run,
+)
 from sk_autoencoder._training.selection import BestCheckpoint, PCAFallback
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
@@ -72,6 +78,8 @@ class TrainingRun:
         Of the fit that this run is a part of.
     is_pass : bool, default=False
         Whether it is one pass over some of many samples.
+    keeper : RunKeeper or None
+        Where its state after each epoch is kept.
 
     Attributes
     ----------
@@ -80,6 +88,8 @@ class TrainingRun:
     fallback : PCAFallback or None
     is_stepping : bool
         Whether the optimizer is at work: its state is then half of a step's.
+    is_over : bool
+        Whether there is to be no further epoch.
     """
 
     def __init__(
@@ -91,9 +101,10 @@ class TrainingRun:
         epochs: int,
         interrupts: Interrupts,
         is_pass: bool = False,
+        keeper: RunKeeper | None = None,
     ) -> None:
         self.net, self.train, self.valid = net, train, valid
-        self.epochs, self.interrupts = epochs, interrupts
+        self.epochs, self.interrupts, self.keeper = epochs, interrupts, keeper
         self.config: TrainingConfig = net.config
         self.module: TrainableModule = net.module_
         self.average: EMA = net.average_
@@ -115,7 +126,7 @@ class TrainingRun:
         )
         self.fallback: PCAFallback | None = None
         self.start_loss = math.inf
-        self.diverged = self.is_stepping = False
+        self.diverged = self.is_stepping = self.is_over = False
 
     def _make_gradient_fn(self) -> GradientFn:
         """Find the fastest way to a batch's gradient."""
@@ -126,8 +137,14 @@ class TrainingRun:
             found = make(self.module, flat, self.config.precision)
         return self._gradient_by_autograd if found is None else found
 
-    def begin(self) -> None:
-        """Keep the state before the first step: no run makes a model worse than it."""
+    def begin(self, kept: RunState | None = None) -> None:
+        """Keep the state before the first step: no run makes a model worse than it.
+
+        Parameters
+        ----------
+        kept : RunState or None
+            Of a later epoch of this run, to go on from.
+        """
         net = self.net
         self.average.set_decay(self.config.weight_average)
         self.average.apply()
@@ -146,13 +163,18 @@ class TrainingRun:
         self.best.start(self.module, self.start_loss)
         net.run_ = self  # from here on there is something to be ended
         self.average.unapply()
+        if kept is not None:
+            begin_from(self, kept)
 
     def train_epochs(self) -> None:
         """Train until patience, a callback or the number of epochs ends it."""
         with numpy_like_torch():
-            for epoch in range(1, self.epochs + 1):
-                if self._run_epoch(epoch):
-                    break
+            epoch = self.net.n_epochs_ - self.first_epoch
+            while epoch < self.epochs and not self.is_over:
+                epoch += 1
+                self.is_over = self._run_epoch(epoch)
+                if self.keeper is not None and not self.diverged:
+                    self.keeper.keep(capture_run(self.net, self))
 
     def _run_epoch(self, epoch: int) -> bool:
         """Train and validate once; return whether to stop."""

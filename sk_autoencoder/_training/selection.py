@@ -67,9 +67,12 @@ class BestCheckpoint:
             # What a parameter holds changes from weights to their average and back.
             self._copy([value.data for value in self._live], score, epoch)
 
-    def replace(self, state: dict[str, Tensor]) -> None:
-        """Keep another state, of the time before the first epoch."""
-        self._copy([state[name] for name in self.state], self.score, 0)
+    def replace(
+        self, state: dict[str, Tensor], score: float | None = None, epoch: int = 0
+    ) -> None:
+        """Keep another state, by default one of the time before the first epoch."""
+        score = self.score if score is None else score
+        self._copy([state[name] for name in self.state], score, epoch)
 
     def _copy(self, tensors: list[Tensor], score: float, epoch: int) -> None:
         kept = [*self.state.values(), self._label]

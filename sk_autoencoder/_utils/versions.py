@@ -24,12 +24,9 @@ def show_versions() -> None:
     Package:
         sk_autoencoder: ...
     """
-    # The package's own version is the one that is imported: a checkout that is on the
-    # path may not be the version that pip has installed.
-    package = sys.modules[__name__.partition(".")[0]]
     has_cuda = torch.cuda.is_available()
     lines = {
-        "sk_autoencoder": package.__version__,
+        "sk_autoencoder": own_version(),
         **{name: _installed(name) for name in DEPENDENCIES},
         "CUDA": torch.version.cuda or "not built",
         "device": torch.cuda.get_device_name() if has_cuda else "cpu",
@@ -40,6 +37,14 @@ def show_versions() -> None:
     sys.stdout.write("Package:\n")
     sys.stdout.writelines(f"{name:>18}: {value}\n" for name, value in lines.items())
     sklearn.show_versions()
+
+
+def own_version() -> str:
+    """Return the version of the package that is imported.
+
+    A checkout that is on the path may not be the version that pip has installed.
+    """
+    return str(sys.modules[__name__.partition(".")[0]].__version__)
 
 
 def _installed(name: str) -> str:

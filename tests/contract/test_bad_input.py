@@ -138,6 +138,8 @@ OUT_OF_RANGE = {
     "net_params": [[1]],
     "warm_start": ["yes"],
     "random_state": ["seed"],
+    "checkpoint_dir": [1, b"folder"],
+    "checkpoint_interval": [-1.0, None, "often"],
     "verbose": [-1],
 }
 ONLY_SOME = {
