@@ -106,8 +106,10 @@ default="auto"
     init : {"auto", "pca", "random"}, default="auto"
         Where training starts. "pca" adds the networks to PCA's own encoder and decoder:
         before the first step the model is PCA, and it falls back to PCA unless an epoch
-        beats it on the validation set by 1.5 standard errors of the gain. Codes are in
-        PCA's units, those of the data. "random" has no linear part and no fallback.
+        beats it on the validation set by 2.5 standard errors of the gain, in the roots
+        of the samples' losses, so that no sample decides alone; with a loss of your own
+        by 1.5, in the losses. Codes are in PCA's units, those of the data. "random" has
+        no linear part and no fallback.
         "auto" is "random" with `pretrain` and for a
         :class:`~sk_autoencoder.networks.UserNetwork`, which is then the whole model,
         else "pca".
@@ -230,7 +232,8 @@ default="adamw"
         The same for the validation set; empty without one.
     best_epoch_ : int
         Epoch whose weights were kept, counted from 1; 0 is the state before the first
-        epoch.
+        epoch. With a start from PCA, epochs are compared by the roots of the validation
+        samples' losses, and the curve may be lower elsewhere.
     n_iter_ : int
         Number of epochs, including those of `pretrain`.
     net_ : skorch.NeuralNet

@@ -224,11 +224,13 @@ default="auto"
     init : {"auto", "pca", "random"}, default="auto"
         Where training starts. "pca" adds the networks to PCA's own encoder and decoder:
         before the first step the model is PCA, and it falls back to PCA unless an epoch
-        repairs the corrupted validation set better than PCA by 1.5 standard errors of
-        the gain; PCA is that of clean samples. Codes are in PCA's units, those of the
-        data. "random" has no linear part and no fallback. "auto" is "random" with
-        `pretrain` and for a :class:`~sk_autoencoder.networks.UserNetwork`, which is
-        then the whole model, else "pca".
+        repairs the corrupted validation set better than PCA by 2.5 standard errors of
+        the gain, in the roots of the samples' losses, so that no sample decides alone;
+        with a loss of your own by 1.5, in the losses. PCA is that of clean samples.
+        Codes are in PCA's units, those of the data. "random" has no linear part and no
+        fallback. "auto" is "random" with `pretrain` and for a
+        :class:`~sk_autoencoder.networks.UserNetwork`, which is then the whole model,
+        else "pca".
     pretrain : {"layerwise"} or None, default=None
         "layerwise" first trains one layer at a time, with those below it frozen, to
         reconstruct its own inputs, which `noise` corrupts (a stacked denoising
@@ -365,7 +367,8 @@ default="adamw"
         columns.
     best_epoch_ : int
         Epoch whose weights were kept, counted from 1; 0 is the state before the first
-        epoch.
+        epoch. With a start from PCA, epochs are compared by the roots of the validation
+        samples' losses, and the curve may be lower elsewhere.
     n_iter_ : int
         Number of epochs, including those of `pretrain`.
     net_ : skorch.NeuralNet

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._fitting.recipe import FALLBACK_MARGIN
 from sk_autoencoder._fitting.train import moments_of, warn_about_run
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.module import AutoEncoderModule
@@ -94,7 +95,7 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
             gains.append(torch.stack(each))
     for j, gain in enumerate(torch.cat(gains, dim=1)):
         gain = gain.view(n_draws, -1).mean(dim=0)
-        prefixes.gate[j] = float(beyond_chance(gain, net.config.fallback_margin))
+        prefixes.gate[j] = float(beyond_chance(gain, FALLBACK_MARGIN))
 
 
 def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:

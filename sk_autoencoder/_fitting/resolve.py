@@ -32,6 +32,7 @@ from sk_autoencoder._fitting.recipe import (
     MASKED_DECAY,
     MASKED_DROPOUT,
     MASKED_LAYERS,
+    ROOT_FALLBACK_MARGIN,
     automatic_batch_size,
     automatic_epochs,
     masked_epochs,
@@ -389,13 +390,19 @@ def _training_config(
         tol=settings.tol,
         precision=settings.precision,
         lr_schedule=settings.lr_schedule,
-        fallback_margin=FALLBACK_MARGIN if from_pca else None,
+        fallback_margin=_fallback_margin(settings) if from_pca else None,
         gradient_clip=CLIP_FROM_PCA if from_pca and not denoises else 1.0,
         callbacks=_resolve_callbacks(settings),
         verbose=int(settings.verbose == 1),
     )
     loss = "likelihood" if settings.objective.is_variational else "loss"
     return with_net_params(config, settings.net_params, loss=loss)
+
+
+def _fallback_margin(settings: FitSettings) -> float:
+    """Return by how many standard errors a network has to be better than PCA."""
+    by_loss = settings.objective.is_variational or settings.own_loss is not None
+    return FALLBACK_MARGIN if by_loss else ROOT_FALLBACK_MARGIN
 
 
 def _resolve_callbacks(settings: FitSettings) -> list[Any]:

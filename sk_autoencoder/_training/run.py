@@ -20,7 +20,7 @@ from sk_autoencoder._training.resume import (
     begin_from,
     capture_run,
 )
-from sk_autoencoder._training.selection import BestCheckpoint, PCAFallback
+from sk_autoencoder._training.selection import BestCheckpoint, PCAFallback, roots
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.schedules import BY_STEP, schedule_factor, step_factor
@@ -85,6 +85,10 @@ class TrainingRun:
     ----------
     best : BestCheckpoint
         Of the states so far, the one before the first step among them.
+    score : float
+        What the states are compared by, of the validation samples as they now are:
+        their mean loss or, where PCA is one of the states, the square of the mean of
+        their losses' roots.
     fallback : PCAFallback or None
     is_stepping : bool
         Whether the optimizer is at work: its state is then half of a step's.
@@ -125,7 +129,13 @@ class TrainingRun:
             self.average.weights_in_module, valid is None, self.config.tol
         )
         self.fallback: PCAFallback | None = None
-        self.start_loss = math.inf
+        # Beside PCA no sample is to decide alone; densities have losses below 0.
+        self.by_roots = not (
+            self.config.fallback_margin is None
+            or self.objective.is_variational
+            or self.module.columns.is_own_loss
+        )
+        self.start_loss = self.score = math.inf
         self.diverged = self.is_stepping = self.is_over = False
 
     def _make_gradient_fn(self) -> GradientFn:
@@ -159,8 +169,9 @@ class TrainingRun:
                     lambda: net.sample_losses(self.held_out),
                     margin,
                     net.pca_weight,
+                    by_roots=self.by_roots,
                 )
-        self.best.start(self.module, self.start_loss)
+        self.best.start(self.module, self.score)
         net.run_ = self  # from here on there is something to be ended
         self.average.unapply()
         if kept is not None:
@@ -194,10 +205,10 @@ class TrainingRun:
             self._record_validation()
             is_stopped = self._end_epoch(datasets)
             row = net.history[-1]
-            score = row["train_loss" if self.valid is None else "valid_loss"]
-            self.diverged = not math.isfinite(row["train_loss"] + score)
+            loss = row["train_loss" if self.valid is None else "valid_loss"]
+            self.diverged = not math.isfinite(row["train_loss"] + loss)
             if not self.diverged:
-                self.best.update(score, epoch)
+                self.best.update(self.score if self.by_roots else loss, epoch)
         if is_stopped or self.diverged or self.valid is None:
             return is_stopped or self.diverged
         return self.config.patience.should_stop(
@@ -350,6 +361,8 @@ class TrainingRun:
             for batch in net.history[-1]["batches"]:
                 if "valid_loss" in batch:
                     batch["valid_loss"] = loss
+        if self.by_roots:
+            self.score = mean_root(net.sample_losses(held_out))
 
     def _record(
         self,
@@ -389,12 +402,17 @@ class TrainingRun:
                 output = module.validation_output(x)
                 terms = module.loss_terms(output, target)
                 means.add(module.objective.combine(terms), detached(terms), x.shape[0])
-                if self._joins_densities:
+                if self._joins_densities or self.by_roots:
                     losses.append(module.per_sample_loss(output, target))
         loss, mean_terms, n_samples = means.means()
-        n_samples //= self.net.n_validation_draws(self.held_out)
-        if losses:
+        n_draws = self.net.n_validation_draws(self.held_out)
+        n_samples //= n_draws
+        if self._joins_densities:
             loss = self._joined_loss(torch.cat(losses))
+        self.score = loss
+        if self.by_roots:
+            by_sample = torch.cat(losses).view(n_draws, -1).mean(dim=0)
+            self.score = mean_root(by_sample)
         return loss, mean_terms, n_samples
 
     @property
@@ -406,6 +424,11 @@ class TrainingRun:
         """Score the validation samples by both densities, from the losses of each."""
         assert self.fallback is not None
         return self.fallback.joined(losses).mean().item()
+
+
+def mean_root(losses: Tensor) -> float:
+    """Return the square of the mean of the roots of losses, (n_samples,)."""
+    return float(roots(losses).mean().square())
 
 
 class RunningMeans:

