@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 REACH = 0.8
 
 
+@dataclass(eq=False, repr=False)
 class BiplotDisplay(Display):
     """Scatter plot of two components, with arrows for the strongest columns.
 
@@ -80,26 +82,13 @@ class BiplotDisplay(Display):
     ['width', 'weight']
     """
 
-    points_: LatentDisplay
-    arrows_: list[Annotation]
-    names_: list[Annotation]
-
-    def __init__(
-        self,
-        Z: Any,
-        components: Any,
-        y: Any = None,
-        *,
-        feature_names: Any = None,
-        component_names: Sequence[str] | None = None,
-        estimator_name: str | None = None,
-    ) -> None:
-        self.Z = Z
-        self.components = components
-        self.y = y
-        self.feature_names = feature_names
-        self.component_names = component_names
-        self.estimator_name = estimator_name
+    Z: Any
+    components: Any
+    y: Any = None
+    _: KW_ONLY
+    feature_names: Any = None
+    component_names: Sequence[str] | None = None
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(

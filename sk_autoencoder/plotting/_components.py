@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.container import BarContainer
 
 UP, DOWN = OKABE_ITO[0], OKABE_ITO[3]
 WITH_COMPONENTS = "an autoencoder with a code, or PCA"
 
 
+@dataclass(eq=False, repr=False)
 class ComponentsDisplay(Display):
     """Signed bars of the columns that change most along each component.
 
@@ -60,20 +61,11 @@ class ComponentsDisplay(Display):
     ['width', 'weight']
     """
 
-    bars_: list[BarContainer]
-
-    def __init__(
-        self,
-        components: Any,
-        *,
-        feature_names: Any = None,
-        component_names: Sequence[str] | None = None,
-        estimator_name: str | None = None,
-    ) -> None:
-        self.components = components
-        self.feature_names = feature_names
-        self.component_names = component_names
-        self.estimator_name = estimator_name
+    components: Any
+    _: KW_ONLY
+    feature_names: Any = None
+    component_names: Sequence[str] | None = None
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 
+@dataclass(eq=False, repr=False)
 class TraversalDisplay(Display):
     """Samples decoded step by step along components.
 
@@ -85,28 +87,14 @@ class TraversalDisplay(Display):
     ['-1', '0', '+1']
     """
 
-    image_: AxesImage | None
-    lines_: list[Line2D]
-    texts_: list[Text]
-
-    def __init__(
-        self,
-        X: Any,
-        steps: Any,
-        *,
-        component_names: Sequence[str] | None = None,
-        kind: str = "auto",
-        image_shape: tuple[int, ...] | None = None,
-        spreads: Any = None,
-        estimator_name: str | None = None,
-    ) -> None:
-        self.X = X
-        self.steps = steps
-        self.component_names = component_names
-        self.kind = kind
-        self.image_shape = image_shape
-        self.spreads = spreads
-        self.estimator_name = estimator_name
+    X: Any
+    steps: Any
+    _: KW_ONLY
+    component_names: Sequence[str] | None = None
+    kind: str = "auto"
+    image_shape: tuple[int, ...] | None = None
+    spreads: Any = None
+    estimator_name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -269,7 +257,9 @@ class TraversalDisplay(Display):
         kind = resolve_kind(self.kind, self.X, self.image_shape)
         n = n_rows // len(steps)
         titles = list(self.component_names or [f"component {i}" for i in range(n)])
-        self.image_, self.lines_, self.texts_ = None, [], []
+        self.image_: AxesImage | None = None
+        self.lines_: list[Line2D] = []
+        self.texts_: list[Text] = []
         if kind == "images":
             self._plot_images(ax, titles, steps, cmap)
         elif kind == "series":
