@@ -43,7 +43,6 @@ from benchmarks.tables.impute_methods import (
     MEDIAN,
     METHODS,
     OURS,
-    SHORTER,
     Imputer,
     is_number,
 )
@@ -205,7 +204,7 @@ def counts_of(results: Results, ours: str) -> str:
     """Return a table: on how many tables `ours` is better than each peer."""
     rows = []
     for peer in dict.fromkeys(method for _, method in results):
-        if peer in (OURS, SHORTER):
+        if peer == OURS:
             continue
         nrmse, accuracy, seconds = against(results, ours, peer)
         known = sum(not math.isnan(gain) for gain in accuracy)
@@ -256,9 +255,8 @@ def report(results: Results, args: argparse.Namespace) -> list[str]:
         f"{seeds}, one thread ({load_note()})",
         table_of(results),
     ]
-    for ours in (OURS, SHORTER):
-        if any(method == ours for _, method in results):
-            parts += [counts_of(results, ours), "\n".join(verdicts(results, ours))]
+    if any(method == OURS for _, method in results):
+        parts += [counts_of(results, OURS), "\n".join(verdicts(results, OURS))]
     return parts
 
 

@@ -7,7 +7,6 @@ is known stays as it is.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -27,10 +26,8 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sk_autoencoder import DenoisingAutoEncoderTransformer
 
 FOREST_ROUNDS = 5
-NOISE = {"noise": "masking", "noise_level": 0.3}
 
 OURS = "DenoisingAutoEncoder"
-SHORTER = "DenoisingAutoEncoder, a third of the epochs"
 MEDIAN = "median/mode"
 KNN = "KNNImputer"
 ITERATIVE = "IterativeImputer"
@@ -44,30 +41,12 @@ Imputer = Callable[[pd.DataFrame, int], pd.DataFrame]
 # ----------------------------------------------------------------------------- ours
 
 
-def own(frame: pd.DataFrame, seed: int, *, shorter: bool = False) -> pd.DataFrame:
-    """Fill by the denoising autoencoder, or with a third of its automatic epochs."""
+def own(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Fill by the denoising autoencoder at its defaults."""
     imputer = DenoisingAutoEncoderTransformer(
-        features="reconstruction",
-        allow_missing=True,
-        **NOISE,
-        device="cpu",
-        random_state=seed,
+        features="reconstruction", allow_missing=True, device="cpu", random_state=seed
     )
-    if shorter:
-        imputer.set_params(max_epochs=usual_epochs(len(frame), imputer))
     return imputer.fit_transform(frame)
-
-
-def usual_epochs(n_rows: int, estimator: DenoisingAutoEncoderTransformer) -> int:
-    """Return the most epochs, by `max_epochs="auto"`, of a fit that is no imputer's.
-
-    Those are 150, or as many as make at least 1,500 and at most 4,000 steps, in batches
-    that grow with the rows.
-    """
-    n_trained = int(n_rows * (1 - estimator.validation_fraction))
-    batch_size = min(max(2 ** round(math.log2(n_rows / 16)), 32), 256)
-    steps_an_epoch = math.ceil(n_trained / batch_size)
-    return math.ceil(min(max(150, 1500 / steps_an_epoch), 4000 / steps_an_epoch))
 
 
 # ---------------------------------------------------------------------------- peers
@@ -227,7 +206,6 @@ def changed(
 
 METHODS: dict[str, Imputer] = {
     OURS: own,
-    SHORTER: partial(own, shorter=True),
     MEDIAN: median_and_mode,
     KNN: partial(one_hot, imputer=KNNImputer()),
     # The one-hots of a block say each other exactly, and are missing together: filled

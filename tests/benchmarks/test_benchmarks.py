@@ -11,7 +11,6 @@ import torch
 from scipy import stats
 from sklearn.decomposition import PCA
 
-from sk_autoencoder import DenoisingAutoEncoderTransformer
 from sk_autoencoder._fitting import recipe, resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
@@ -116,14 +115,21 @@ def test_measurements_are_kept(script, tmp_path):
     assert len(results.Lines(path).all) == 1
 
 
-@pytest.mark.parametrize("n_rows", [178, 569, 2_000, 4_000, 50_000])
-def test_usual_epochs_are_those_of_the_recipe(script, n_rows):
-    methods = script("tables.impute_methods")
-    estimator = DenoisingAutoEncoderTransformer()
-    batch_size = recipe.automatic_batch_size(n_rows)
-    n_trained = int(n_rows * (1 - estimator.validation_fraction))
-    expected = recipe.automatic_epochs(n_trained, batch_size)
-    assert methods.usual_epochs(n_rows, estimator) == expected
+def test_samples_are_told_from_rows(script):
+    pd = pytest.importorskip("pandas")
+    bench = script("tables.samples")
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=600)
+    frame = pd.DataFrame({"a": a, "b": a + 0.1 * rng.normal(size=600)})
+    train, real = frame[:400], frame[400:].reset_index(drop=True)
+    found = {
+        run: bench.measure(bench.METHODS[run], train, real, 0)
+        for run in (bench.APART, bench.ROWS)
+    }
+    assert found[bench.APART]["auc"] > 0.8
+    assert abs(found[bench.ROWS]["auc"] - 0.5) < 0.1
+    assert found[bench.ROWS]["nearest"] == 0
+    assert found[bench.APART]["nearest"] > 1
 
 
 def test_constants_that_are_varied_have_the_value_in_use(script):

@@ -1,0 +1,183 @@
+"""Whether samples of a table are told from its rows.
+
+    python -m benchmarks.tables.samples
+    python -m benchmarks.tables.samples --data DIR --sets adult diamonds
+
+Each method is fitted to some complete rows, and makes as many samples as there are
+other rows. Boosted trees are trained to tell the one from the other; the AUC is that of
+five folds, .5 where they cannot. *Nearest* is the median distance of a sample to the
+training row that is nearest to it, over that of the other rows: a method that copies
+rows is well below 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import NearestNeighbors
+from tqdm import tqdm
+
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.report import (
+    geometric_mean,
+    markdown_table,
+    mean,
+    missing_files,
+    number,
+    publish,
+    verdict,
+)
+from benchmarks._shared.results import Line, Lines
+from benchmarks._shared.timing import load_note, timed
+from benchmarks.tables.impute import CARRIED, OPEN, WITH_DATA, load, prepared
+from benchmarks.tables.impute_methods import encoded
+from sk_autoencoder import DenoisingAutoEncoderTransformer, VAETransformer
+
+OURS, VAE, APART = "masked network", "VAETransformer", "each column by itself"
+ROWS = "training rows"
+AUC, NEAREST, FIT, DRAW = "auc", "nearest", "fit", "draw"
+
+Sampler = Callable[[int], pd.DataFrame]
+
+
+def fitted_sampler(estimator: object, train: pd.DataFrame, seed: int) -> Sampler:
+    """Fit a transformer, and return what samples from it."""
+    estimator.set_params(random_state=seed, device="cpu")
+    estimator.set_output(transform="pandas").fit(train)
+    return partial(estimator.sample, random_state=seed)
+
+
+def columns_apart(train: pd.DataFrame, seed: int) -> Sampler:
+    """Return what samples each column by itself."""
+
+    def sample(n: int) -> pd.DataFrame:
+        columns = [
+            train[name].sample(
+                n, replace=True, random_state=seed + i, ignore_index=True
+            )
+            for i, name in enumerate(train)
+        ]
+        return pd.concat(columns, axis=1)
+
+    return sample
+
+
+def training_rows(train: pd.DataFrame, seed: int) -> Sampler:
+    """Return what gives rows back: the floor of what can be told apart."""
+    return lambda n: train.sample(n, random_state=seed, ignore_index=True)
+
+
+METHODS: dict[str, Callable[[pd.DataFrame, int], Sampler]] = {
+    OURS: lambda train, seed: fitted_sampler(
+        DenoisingAutoEncoderTransformer(features="reconstruction"), train, seed
+    ),
+    VAE: lambda train, seed: fitted_sampler(VAETransformer(10), train, seed),
+    APART: columns_apart,
+    ROWS: training_rows,
+}
+
+
+def separation(real: pd.DataFrame, made: pd.DataFrame) -> float:
+    """Return the AUC by which boosted trees tell samples from rows."""
+    both = pd.concat([real, made[list(real)].astype(real.dtypes)], ignore_index=True)
+    is_made = np.repeat([0, 1], [len(real), len(made)])
+    model = HistGradientBoostingClassifier(
+        categorical_features="from_dtype", random_state=0
+    )
+    scores = cross_val_predict(model, both, is_made, cv=5, method="predict_proba")
+    return float(roc_auc_score(is_made, scores[:, 1]))
+
+
+def nearest(train: pd.DataFrame, real: pd.DataFrame, made: pd.DataFrame) -> float:
+    """Return the median distance to the nearest training row, over that of rows."""
+    made = made[list(real)].astype(real.dtypes)
+    together = pd.concat([train, real, made], ignore_index=True)
+    table = np.hstack([block.to_numpy() for block in encoded(together)])
+    parts = np.split(table, [len(train), len(train) + len(real)])
+    search = NearestNeighbors(n_neighbors=1).fit(parts[0])
+    rows, samples = (np.median(search.kneighbors(part)[0]) for part in parts[1:])
+    return float(samples / rows) if rows else np.nan
+
+
+def measure(
+    method: Callable[[pd.DataFrame, int], Sampler],
+    train: pd.DataFrame,
+    real: pd.DataFrame,
+    seed: int,
+) -> dict[str, float]:
+    """Return how samples compare with held-out rows, and the processor's seconds."""
+    fit, sampler = timed(time.process_time, method, train, seed)
+    draw, made = timed(time.process_time, sampler, len(real))
+    near = nearest(train, real, made)
+    return {AUC: separation(real, made), NEAREST: near, FIT: fit, DRAW: draw}
+
+
+def report(lines: list[Line], args: argparse.Namespace) -> list[str]:
+    """Return the table and the targets."""
+    rows = [
+        (
+            line.name,
+            line.run,
+            *(number(line.values[what]) for what in (AUC, NEAREST)),
+            *(number(line.values[what], 1) for what in (FIT, DRAW)),
+        )
+        for line in lines
+    ]
+    header = ("table", "samples of", "AUC", "nearest", "fit, s", "samples, s")
+    aucs = [line.values[AUC] for line in lines if line.run == OURS]
+    parts = [
+        f"# Samples told from rows, {args.rows:,} training rows ({load_note()})",
+        markdown_table(header, rows),
+    ]
+    if aucs:
+        near = [line.values[NEAREST] for line in lines if line.run == OURS]
+        parts.append(
+            "\n".join(
+                [
+                    verdict("AUC, mean over the tables", mean(aucs), "<=", 0.62),
+                    verdict("AUC, highest", max(aucs), "<=", 0.70),
+                    verdict("nearest, geometric mean", geometric_mean(near), ">=", 1),
+                ]
+            )
+        )
+    return parts
+
+
+def main() -> None:
+    """Print a table, a row a table and method."""
+    data = "folder with the open tables' files"
+    parser = command_line(__doc__, data=data, results=True)
+    add = parser.add_argument
+    add("--sets", nargs="+", choices=[*CARRIED, *OPEN], help="default: all")
+    add("--methods", nargs="+", choices=list(METHODS), help="default: all")
+    add("--rows", type=int, default=3_000, help="to fit on, at most (default 3,000)")
+    args = parse(parser)
+    names = args.sets or (WITH_DATA if args.data else [*CARRIED, *OPEN])
+    kept, lines, missing = Lines(args.results), [], []
+    for name in tqdm(names):
+        table = load(name, args.data)
+        if table is None:
+            missing.append(name)
+            continue
+        frame = prepared(table, 3 * args.rows // 2, 0)
+        n_train = 2 * len(frame) // 3
+        case = f"{n_train} rows"
+        train, real = frame[:n_train], frame[n_train:].reset_index(drop=True)
+        for run in args.methods or METHODS:
+            line = Line("samples", name, case, 0, 0, run, *frame.shape, n_train)
+            lines.append(
+                kept.measure(line, partial(measure, METHODS[run], train, real, 0))
+            )
+    publish(args.write, *report(lines, args), *missing_files(missing))
+
+
+if __name__ == "__main__":
+    main()
