@@ -260,7 +260,7 @@ default="adamw"
         150, but at least as many as make 1,500 steps (with fewer than 100 samples, 15
         steps a sample) and at most as many as make 4,000; twice that with `init="pca"`,
         three times that for `features="reconstruction"`. With the loss "cross_entropy"
-        it is 100, but at least as many as make 600 steps and at most as many as make
+        it is 60, but at least as many as make 600 steps and at most as many as make
         4,000, or half a step a sample.
     batch_size : int or "auto", default="auto"
         Samples in a step. "auto" is a power of two near a 16th of the samples, from 32

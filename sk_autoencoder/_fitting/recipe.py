@@ -65,11 +65,11 @@ def automatic_epochs(n_rows: int, batch_size: int) -> int:
 
 
 def masked_epochs(n_rows: int, batch_size: int) -> int:
-    """Return the epochs of a masked network: 100, of 600 to 4,000 steps.
+    """Return the epochs of a masked network: 60, of 600 to 4,000 steps.
 
     Fewer rows than 1,200 are learned by heart in 600 steps: then half a step a row.
     """
-    steps = min(max(100 * n_rows / MASKED_BATCH, 600), n_rows / 2, 4000)
+    steps = min(max(60 * n_rows / MASKED_BATCH, 600), n_rows / 2, 4000)
     return max(1, round(steps / math.ceil(n_rows / batch_size)))
 
 
