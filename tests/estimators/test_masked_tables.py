@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 from scipy import sparse
+from skorch.callbacks import Callback
 
 from sk_autoencoder import (
     AutoEncoderOutlierDetector,
@@ -17,6 +18,8 @@ from sk_autoencoder import (
     load,
 )
 from sk_autoencoder._fitting.imputation import Imputation
+from sk_autoencoder._fitting.recipe import masked_epochs
+from sk_autoencoder._utils.schedules import step_factor
 from sk_autoencoder.networks import MLP
 
 NAN = float("nan")
@@ -565,3 +568,49 @@ def test_a_detector_asks_for_each_cell_given_the_others():
     odd = TABLE.dropna().iloc[[0]].assign(a=-3.0, whole=30, kind="x")
     usual = detector.score_samples(TABLE)
     assert detector.score_samples(odd)[0] < np.quantile(usual, 0.05)
+
+
+class Rates(Callback):
+    """Keeps the learning rate of each step; skorch's loop runs then."""
+
+    def __init__(self):
+        self.rates = []
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        if training:
+            self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def test_the_learning_rate_rises_and_falls_by_the_step():
+    X = made_table(300)
+    params = {"batch_size": 32, "max_epochs": 10}
+    rates = Rates()
+    watched = masked(callbacks=[rates], **params).fit(X)
+    n_steps = 10 * 9  # 270 samples in batches of 32
+    assert len(rates.rates) == n_steps
+    rise = n_steps // 5
+    expected = [0.002 * step_factor(i, n_steps) for i in range(n_steps)]
+    np.testing.assert_allclose(rates.rates, expected)
+    assert np.argmax(rates.rates) == rise - 1
+    assert rates.rates[0] == pytest.approx(0.002 / rise, rel=0.01)
+    assert rates.rates[-1] == pytest.approx(0.03 * 0.002, rel=0.05)
+    plain = masked(**params).fit(X)
+    np.testing.assert_allclose(plain.loss_curve_, watched.loss_curve_, rtol=1e-5)
+    constant = masked(lr_schedule=0.5, callbacks=[Rates()], **params).fit(X)
+    found = constant.net_.callbacks[0].rates
+    np.testing.assert_allclose(found[::9], 0.002 * 0.5 ** np.arange(10))
+
+
+def test_passes_stay_at_the_learning_rate():
+    rates = Rates()
+    stream = masked(batch_size=2, callbacks=[rates])
+    stream.partial_fit(TABLE).partial_fit(TABLE)
+    np.testing.assert_allclose(rates.rates[0], 0.002 / 100)
+    np.testing.assert_allclose(rates.rates[100:], 0.002)
+    assert len(rates.rates) == 150
+
+
+def test_steps_of_a_masked_network():
+    assert masked_epochs(100, 256) == 50  # half a step a sample
+    assert masked_epochs(2700, 256) == 58  # 11 steps an epoch, of 633
+    assert masked_epochs(10**6, 256) == 1
