@@ -55,6 +55,9 @@ from sk_autoencoder.networks import MLP
 # them it would find those of all rows exactly.
 MORE_AXES = 50
 
+# Samples of a first `partial_fit` that give 32 bins some thirty values each.
+ROWS_FOR_BINS = 1000
+
 
 def resolve_parameters(
     settings: FitSettings,
@@ -190,6 +193,14 @@ def plan_fit(
         more_to_come=more_to_come,
         validates=validates,
     )
+    if plan.is_masked and more_to_come and X.shape[0] < ROWS_FOR_BINS:
+        warnings.warn(
+            f"expected at least {ROWS_FOR_BINS:,} samples in the first partial_fit, "
+            f"got {X.shape[0]:,}: the bins of numbers, and the values that are drawn, "
+            "are those of these samples. Pass more at first.",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
     flags = plan.passthrough or (settings.add_indicator and plan.imputes)
     if flags and table is not None:
         gaps = np.isnan(X).any(axis=0) & ~table.is_empty

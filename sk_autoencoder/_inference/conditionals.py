@@ -6,6 +6,7 @@ is the columns' to say.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -228,9 +229,10 @@ def draw_cells(
     drawn = levels.clone()
     hidden = levels == HIDDEN
     device = levels.device
-    order = torch.rand(levels.shape, generator=generator).to(device)
+    draw = partial(torch.rand, levels.shape, generator=generator, dtype=torch.float32)
+    order = draw().to(device)
     order = order.masked_fill_(~hidden, 2.0).argsort(dim=1)
-    u = torch.rand(levels.shape, generator=generator).to(device)
+    u = draw().to(device)
     n_hidden = hidden.sum(dim=1)
     for rows in model.chunks(len(levels)):
         part = drawn[rows]

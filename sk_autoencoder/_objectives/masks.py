@@ -24,19 +24,7 @@ def hide_by_number(
     device = generator.device
     shape = (n, n_columns)
     last = torch.randint(n_columns, (n, 1), generator=generator, device=device)
-    u = torch.rand(shape, generator=generator, device=device)
+    u = torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
     if groups is not None:
         u = u[:, groups]  # of a group all are hidden, or none
     return u <= u.sort(dim=1).values.gather(1, last)
-
-
-def hide_by_fraction(
-    n: int, n_columns: int, generator: torch.Generator, most: float
-) -> Tensor:
-    """Hide each cell with a probability that is drawn for the row, from 0 to `most`.
-
-    **Shape**: bool (n, n_columns), True where a cell is hidden.
-    """
-    device = generator.device
-    level = torch.rand((n, 1), generator=generator, device=device) * most
-    return torch.rand((n, n_columns), generator=generator, device=device) < level

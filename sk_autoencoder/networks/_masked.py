@@ -103,7 +103,7 @@ class MaskedNetwork(nn.Module):
         self.blocks = nn.Sequential(
             *(ResidualBlock(width, dropout, generator) for _ in hidden_layer_sizes)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, dtype=torch.float32)
         self.dropout = FastDropout(dropout)
         self.output = LevelOutput(columns, width, generator)
 
@@ -201,7 +201,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, dropout: float, generator: torch.Generator) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, dtype=torch.float32)
         self.expand = linear(width, EXPANSION * width, generator)
         self.dropout = FastDropout(dropout)
         self.reduce = linear(EXPANSION * width, width, generator)
@@ -301,16 +301,17 @@ class LevelEmbedding(nn.Module):
         super().__init__()
         n_levels = sum(len(column.counts) for column in columns)
         root = math.sqrt(len(columns))
-        levels = torch.randn((n_levels + len(columns), width), generator=generator)
+        levels = _normal((n_levels + len(columns), width), generator)
         self.weight = nn.Parameter(levels * (LEVEL_STD / root))
         numbers = [c.positions for c in columns if c.positions is not None]
         n_bumps = N_WIDE + N_NARROW
         shape = (len(numbers), n_bumps, width)
-        bumps = torch.randn(shape, generator=generator) * (BUMP_STD / root)
+        bumps = _normal(shape, generator) * (BUMP_STD / root)
         # torch's default for a layer of all these numbers.
         bound = 1 / math.sqrt(max(1, 2 * len(numbers)))
         shape = (len(numbers), 2, width)
-        along = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+        along = torch.empty(shape, dtype=torch.float32)
+        along.uniform_(-bound, bound, generator=generator)
         functions = [
             np.concatenate([_gaussian_bumps(len(where)), where], axis=1)
             for where in numbers
@@ -350,12 +351,17 @@ class LevelOutput(nn.Module):
             _gaussian_bumps(len(c.counts)) for c in columns if c.positions is not None
         ]
         shape = (len(functions), N_WIDE + N_NARROW, width)
-        bumps = torch.randn(shape, generator=generator) * BUMP_OUTPUT_STD
+        bumps = _normal(shape, generator) * BUMP_OUTPUT_STD
         self.bumps = _Bumps(columns, functions, bumps)
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Return the weight and the bias."""
         return self.weight + self.bumps(), self.bias
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draw standard normal weights."""
+    return torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
 def _gaussian_bumps(n_bins: int) -> np.ndarray:

@@ -281,7 +281,6 @@ def test_the_report_is_of_the_validation_samples():
 def test_without_validation_there_is_no_report():
     for estimator in (
         masked(early_stopping=False).fit(TABLE),
-        masked().partial_fit(TABLE),
         masked().fit(TABLE).partial_fit(TABLE),
         masked(loss="squared_error").fit(TABLE),
     ):
@@ -424,7 +423,8 @@ def test_another_loss_does_not_go_on():
 
 
 def test_passes_keep_the_bins_of_the_first(fitted):
-    stream = masked().partial_fit(TABLE)
+    with pytest.warns(UserWarning, match=r"1,000 samples in the first .* got 150"):
+        stream = masked().partial_fit(TABLE)
     bins = stream._table.columns[0].bins
     other = made_table(seed=1)
     other["a"] *= 10
@@ -604,7 +604,10 @@ def test_the_learning_rate_rises_and_falls_by_the_step():
 def test_passes_stay_at_the_learning_rate():
     rates = Rates()
     stream = masked(batch_size=2, callbacks=[rates])
-    stream.partial_fit(TABLE).partial_fit(TABLE)
+    with pytest.warns(UserWarning, match="the bins of numbers"):
+        stream.partial_fit(TABLE)
+    stream.partial_fit(TABLE)
+    assert not hasattr(stream, "imputation_report_")
     np.testing.assert_allclose(rates.rates[0], 0.002 / 100)
     np.testing.assert_allclose(rates.rates[100:], 0.002)
     assert len(rates.rates) == 150
