@@ -51,6 +51,11 @@ class AutoEncoderTransformer(BaseAutoEncoder):
     whiten : bool, default=False
         Whether to return codes that are uncorrelated and have unit variance on the
         training samples. `inverse_transform` undoes it.
+    rotation : {"varimax"} or None, default=None
+        "varimax" turns the code so that each component changes few columns much and
+        others little, at the mean sample, and orders components by what they explain.
+        The whole code, and what it reconstructs, stay the same. Not with
+        `ordered=True`.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Number of units in each layer between input and code, in the order of the
         encoder; the decoder mirrors them. "auto" is (256, 128).
@@ -287,6 +292,7 @@ default="adamw"
     _: KW_ONLY
     ordered: bool = False
     whiten: bool = False
+    rotation: str | None = None
     hidden_layer_sizes: Sequence[int] | str = "auto"
     activation: str | torch.nn.Module = "gelu"
     dropout: float = 0.0

@@ -92,6 +92,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "checkpoint_dir": [str, os.PathLike, None],
     "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
     "whiten": ["boolean"],
+    "rotation": [StrOptions({"varimax"}), None],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],

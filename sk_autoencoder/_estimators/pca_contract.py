@@ -133,7 +133,8 @@ class PCAContract(FittedMethods):
         """
         self._check_is_fitted()
         components = self.components_
-        explained = components.T @ self._plain_moments()[1] @ components
+        explained = self._moments_of(self._fitted.plain_matrix)[1]
+        explained = components.T @ explained @ components
         size = np.trace(explained)
         if size > 0:
             explained *= self.explained_variance_.sum() / size
@@ -193,7 +194,8 @@ class PCAContract(FittedMethods):
     def _score_samples(self, rows: Any) -> np.ndarray:
         """Compute the log density of samples that have been validated."""
         d, k, noise = self._n_encoded, self.n_components_, self.noise_variance_
-        mean, covariance = self._plain_moments()
+        natural = self._fitted.natural_matrix
+        mean, covariance = self._moments_of(natural)
         variances, vectors = linalg.eigh(covariance)
         least = variances[-1] * k * np.finfo(np.float64).eps
         if k > d or (k < d and noise == 0) or variances[0] <= least:
@@ -201,13 +203,12 @@ class PCAContract(FittedMethods):
         whitening = vectors / np.sqrt(variances)
         constant = np.log(variances).sum() + d * np.log(2 * np.pi)
         constant += (d - k) * np.log(noise) if k < d else 0.0
-        plain = self._fitted.plain_matrix
 
         def scores(module: AutoEncoderModule, X: Tensor) -> Tensor:
             x = X - module.columns.mean
             code = module.network_code(x)[:, :k]
             errors = decoded_errors(module, code, x).double().square().sum(dim=1)
-            gaps = code.double() @ torch.from_numpy(plain).to(code.device)
+            gaps = code.double() @ torch.from_numpy(natural).to(code.device)
             gaps -= torch.from_numpy(mean).to(gaps)
             ways = (gaps @ torch.from_numpy(whitening).to(gaps)).square().sum(dim=1)
             if k < d:
@@ -235,8 +236,8 @@ class PCAContract(FittedMethods):
         plain = torch.from_numpy(self._fitted.plain_matrix).to(jacobians)
         return torch.linalg.solve(plain, jacobians)
 
-    def _plain_moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and covariance of the plain codes of the training samples."""
+    def _moments_of(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and covariance of the training samples' codes, times a matrix."""
         fitted, k = self._fitted, self.n_components_
         exact = fitted.principal_variances
         if exact is not None:
@@ -247,8 +248,7 @@ class PCAContract(FittedMethods):
                 "expected a fit that knows how the components vary together, got one "
                 "that an older version has saved. Fit again."
             )
-        plain = fitted.plain_matrix
-        return mean @ plain, plain.T @ covariance[:k, :k] @ plain
+        return mean @ matrix, matrix.T @ covariance[:k, :k] @ matrix
 
     def _refuse_singular(self) -> NoReturn:
         raise ValueError(

@@ -79,6 +79,10 @@ class VAETransformer(BaseAutoEncoder):
     whiten : bool, default=False
         Whether to return codes that are uncorrelated and have unit variance on the
         training samples. `inverse_transform` undoes it.
+    rotation : {"varimax"} or None, default=None
+        "varimax" turns the code so that each component changes few columns much and
+        others little, at the mean sample, and orders components by what they explain.
+        The whole code, and what it reconstructs, stay the same.
     prior : {"standard", "mixture"}, default="standard"
         Distribution of the codes. "mixture" is a Gaussian mixture fitted, after
         training, to the codes of the training samples; the Bayesian information
@@ -311,6 +315,7 @@ default="adamw"
     n_components: float | None = 2
     _: KW_ONLY
     whiten: bool = False
+    rotation: str | None = None
     prior: str = "standard"
     hidden_layer_sizes: Sequence[int] | str = "auto"
     activation: str | torch.nn.Module = "gelu"
@@ -507,7 +512,7 @@ default="adamw"
         Returns
         -------
         mean, std : ndarray of shape (n_samples, n_components)
-            The mean is what `transform` returns with `whiten=False`.
+            The mean is what `transform` returns with `whiten=False` and no `rotation`.
         """
         self._check_is_fitted()
         posterior, rows = self._module_function("posterior"), self._check_rows(X)

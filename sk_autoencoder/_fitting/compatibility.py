@@ -193,6 +193,20 @@ REFUSALS = (
         because="hidden features are to vary as much as the columns beside them",
         instead="Pass whiten=False, or passthrough=False.",
     ),
+    _Refusal(
+        when=lambda s, _: s.rotation is not None and s.is_ordered,
+        expected="ordered=False for rotation={s.rotation!r}",
+        got="ordered=True",
+        because="components that are turned have no order",
+        instead="Pass ordered=False, or rotation=None.",
+    ),
+    _Refusal(
+        when=lambda s, _: s.rotation is not None and s.is_stacked,
+        expected="features='bottleneck' for rotation={s.rotation!r}",
+        got="features={s.features!r}",
+        because="there is no code of a few components to be turned",
+        instead="Pass features='bottleneck', or rotation=None.",
+    ),
     # -- the start -------------------------------------------------------------------
     _Refusal(
         when=lambda s, _: s.is_ordered and s.is_pretrained,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import (
@@ -32,15 +33,18 @@ from sk_autoencoder._fitting.train import (
     write_plan,
 )
 from sk_autoencoder._inference.density import MixturePrior, divergences
+from sk_autoencoder._inference.jacobians import decoder_jacobians
 from sk_autoencoder._inference.moments import LatentMoments
-from sk_autoencoder._model.latent_map import LatentMap
+from sk_autoencoder._model.latent_map import LatentMap, varimax
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
+from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
+from sk_autoencoder._utils.variance import variance_fractions
 
 # Epochs that the history keeps of a model that partial_fit goes on with: two megabytes,
 # and more than a curve can show. A stream has no end, and each pass copies the history.
@@ -119,8 +123,8 @@ class FittedModel:
         return np.argsort(-self.kl, kind="stable")
 
     @property
-    def plain_matrix(self) -> np.ndarray:
-        """From the network's codes to the users' before whitening, but for an offset.
+    def natural_matrix(self) -> np.ndarray:
+        """From the network's codes to codes in the data's units, but for an offset.
 
         Of shape (k, k), for the components that users see.
         """
@@ -128,6 +132,14 @@ class FittedModel:
         if self.order is not None:
             return np.eye(k)[:, self.order]
         return np.eye(k) if self.plan.units is None else np.diag(self.plan.units[:k])
+
+    @property
+    def plain_matrix(self) -> np.ndarray:
+        """The same to the users' codes before whitening; turned ones as they are."""
+        if self.plan.rotation is None:
+            return self.natural_matrix
+        assert self.plan.latent_map is not None
+        return self.plan.latent_map.matrix
 
     @property
     def error(self) -> float:
@@ -146,7 +158,8 @@ class FittedModel:
         plan = self.plan
         is_plain = plan.table is None and plan.scaling == "none"
         is_code = plan.likelihood == "squared_error" and not plan.stacked
-        if not (self.is_pca and is_plain and is_code):
+        is_turned = plan.rotation is not None
+        if is_turned or not (self.is_pca and is_plain and is_code):
             return None
         assert plan.axes is not None
         k, n = plan.n_kept or plan.n_components, plan.axes.n_rows
@@ -162,6 +175,8 @@ class FittedModel:
         variances = self.plan.block_variances
         if variances is not None:
             return self.moments.explained * variances / (variances.sum() or 1.0)
+        if self.plan.rotation is not None:
+            return self._explained_by_turned()
         if self.prefix_errors is None:
             shares = self.moments.explained_by_component(self.plan.units)
             shown = self.plan.output_index
@@ -169,6 +184,11 @@ class FittedModel:
                 return shares[list(shown)]
             return shares if self.order is None else shares[self.order]
         return self.moments.explained_by_prefix(self.prefix_errors)[: self.plan.n_kept]
+
+    def _explained_by_turned(self) -> np.ndarray:
+        """Divide what is explained by how much each turned component moves samples."""
+        parts = _moves(self, self.plain_matrix, _slopes(self.net))
+        return variance_fractions(self.moments.explained * parts, parts.sum())
 
 
 @dataclass(kw_only=True)
@@ -228,7 +248,8 @@ class Fitting:
         if self.is_pass:
             for net in fitted.nets:
                 net.drop_history(HISTORY_OF_PASSES)
-        return _whitened(fitted, self.rows) if self.plan.whiten else fitted
+        fitted = _whitened(fitted, self.rows) if self.plan.whiten else fitted
+        return fitted if self.plan.rotation is None else _turned(fitted)
 
     def _trained(self) -> FittedModel:
         """Train the layers one by one, where that is asked for, and then the net."""
@@ -407,6 +428,52 @@ def _whitened(fitted: FittedModel, rows: RowDataset) -> FittedModel:
     )
     fitted.net.module_.latent_map.set_map(latent_map)
     return replace(fitted, plan=replace(plan, latent_map=latent_map))
+
+
+def _turned(fitted: FittedModel) -> FittedModel:
+    """Turn the codes so that each component changes few columns much."""
+    plan, net = fitted.plan, fitted.net
+    latent_map = plan.latent_map or LatentMap.scaling(np.ones(plan.n_components))
+    inverse = latent_map.inverse
+    slopes = _slopes(net)
+    loadings = inverse[:, None] * slopes if inverse.ndim == 1 else inverse @ slopes
+    rotation = varimax(loadings.T)
+    moves = _moves(fitted, latent_map.turned(rotation).matrix, slopes)
+    latent_map = latent_map.turned(rotation[:, np.argsort(-moves, kind="stable")])
+    net.module_.latent_map.set_map(latent_map)
+    return replace(fitted, plan=replace(plan, latent_map=latent_map))
+
+
+def _moves(fitted: FittedModel, matrix: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Return how much each component of turned codes moves samples, (k,).
+
+    Parameters
+    ----------
+    fitted : FittedModel
+    matrix : ndarray of shape (k, k)
+        From the network's codes.
+    slopes : ndarray of shape (k, n_outputs)
+        Of the reconstruction, by the network's codes.
+    """
+    covariance = fitted.moments.covariance
+    if covariance.ndim == 1:  # of a file of an older version
+        covariance = np.diag(covariance)
+    variances = np.diag(matrix.T @ covariance @ matrix)
+    directions = np.linalg.pinv(matrix) @ slopes
+    moves: np.ndarray = variances * np.square(directions).sum(axis=1)
+    return moves
+
+
+def _slopes(net: AutoEncoderNet) -> np.ndarray:
+    """Return how reconstructions change with the network's codes, (k, n_outputs).
+
+    At the mean sample.
+    """
+    wide = in_dtype(net.module_, torch.float64)
+    with torch.no_grad():
+        code = wide.objective.mode(wide.encoder(wide.columns.mean_inputs()[None]))
+    slopes: np.ndarray = decoder_jacobians(wide, code)[0].cpu().numpy()
+    return slopes
 
 
 def _statistics(X: Any, table: Table | None) -> ColumnStatistics:

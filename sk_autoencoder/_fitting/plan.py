@@ -52,6 +52,8 @@ class Plan:
         From the network's codes to the users'.
     whiten : bool
         Whether the latent map decorrelates the codes.
+    rotation : {"varimax"} or None
+        How the latent map turns the codes.
     ordered : bool
         Whether every prefix of a code is decoded too.
     n_kept : int or None
@@ -114,6 +116,7 @@ class Plan:
     passthrough: bool = False
     indicators: tuple[int, ...] = ()
     block_variances: Annotated[np.ndarray | None, Range(0, shape="m")] = None
+    rotation: str | None = None
 
     @property
     def as_given(self) -> bool:

@@ -124,6 +124,7 @@ def resolve_parameters(
         training=_training_config(settings, shape, device, validates),
         device=str(device),
         whiten=settings.whiten,
+        rotation=settings.rotation,
         ordered=settings.is_ordered,
         output_index=_output_index(settings),
         imputes=settings.imputes,

@@ -55,6 +55,8 @@ class FitSettings:
         Whether each prefix of a code is to be a code by itself.
     whiten : bool
         Whether codes are to be uncorrelated and of unit variance.
+    rotation : {"varimax"} or None
+        How codes are turned at the end.
     prior : {"standard", "mixture"}
         Distribution of the codes.
     init : {"auto", "pca", "random"}
@@ -109,6 +111,7 @@ class FitSettings:
     add_indicator: bool = False
     ordered: bool = False
     whiten: bool
+    rotation: str | None = None
     prior: str = "standard"
     init: str
     pretrain: str | None = None

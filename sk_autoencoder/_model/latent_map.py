@@ -10,6 +10,9 @@ from torch import Tensor
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 from sk_autoencoder._utils.values import Range
 
+# Iterations of a rotation, at most: a few dozen are usual.
+MOST_TURNS = 1000
+
 
 @dataclass(frozen=True)
 class LatentMap:
@@ -37,6 +40,13 @@ class LatentMap:
         """Put components into an order; the first of it comes first."""
         matrix = np.eye(len(order))[:, order]
         return cls(np.zeros(len(order)), matrix, matrix.T)
+
+    def turned(self, rotation: np.ndarray) -> "LatentMap":
+        """Return this map, and then a rotation (k, k) of the users' codes."""
+        diagonal = self.matrix.ndim == 1
+        matrix = np.diag(self.matrix) if diagonal else self.matrix
+        inverse = np.diag(self.inverse) if diagonal else self.inverse
+        return LatentMap(self.offset, matrix @ rotation, rotation.T @ inverse)
 
     @classmethod
     def reducing(
@@ -119,6 +129,31 @@ class LatentMap:
         if triangular:
             matrix, inverse = _triangular(inverse, least)
         return cls(mean, matrix, inverse)
+
+
+def varimax(loadings: np.ndarray) -> np.ndarray:
+    """Find the rotation (k, k) of loadings (d, k) whose squares vary most, by column.
+
+    The largest entry of each column is positive.
+
+    References
+    ----------
+    Kaiser (1958), The varimax criterion for analytic rotation in factor analysis,
+    Psychometrika 23.
+    """
+    k = loadings.shape[1]
+    rotation, before = np.eye(k), 0.0
+    for _ in range(MOST_TURNS):
+        turned = loadings @ rotation
+        slope = turned**3 - turned * np.square(turned).mean(axis=0)
+        left, sizes, right = linalg.svd(loadings.T @ slope)
+        rotation = left @ right
+        if sizes.sum() <= before * (1 + 1e-12):
+            break
+        before = sizes.sum()
+    turned = loadings @ rotation
+    peaks = turned[np.abs(turned).argmax(axis=0), np.arange(k)]
+    return rotation * np.where(peaks < 0, -1.0, 1.0)
 
 
 def _triangular(inverse: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:

@@ -86,10 +86,11 @@ SNAPSHOTS = {"checkpoint_dir": None, "checkpoint_interval": 60.0}
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
 # Keys are the old names of classes, values have the names of today.
 ADDED: dict[str, dict[str, Any]] = {
-    "AutoEncoderTransformer": SNAPSHOTS,
+    "AutoEncoderTransformer": {"rotation": None, **SNAPSHOTS},
     "DenoisingAutoEncoderTransformer": {
         "add_indicator": False,
         "passthrough": False,
+        "rotation": None,
         **SNAPSHOTS,
     },
     "Fitted": {"imputation": None},
@@ -107,11 +108,12 @@ ADDED: dict[str, dict[str, Any]] = {
         "loss": None,
         "passthrough": False,
         "pca_loss": None,
+        "rotation": None,
     },
     # A wild cell's contribution was its own distance alone.
     "Scorer": {"assigns_spillover": False},
     "UserNetwork": {"output_range": None, "outputs": "auto"},
-    "VAETransformer": SNAPSHOTS,
+    "VAETransformer": {"rotation": None, **SNAPSHOTS},
 }
 
 # Attributes that follow from the others: no longer written, but computed again.

@@ -213,6 +213,10 @@ def _check_code(plan: Plan) -> None:
     )
     units, latent_map = plan.units, plan.latent_map
     need(units is None or len(units) == k, "units of other components")
+    is_turned = plan.rotation is not None
+    need(plan.rotation in (None, "varimax"), "a rotation that there is not")
+    need(not is_turned or not (plan.ordered or plan.stacked), "a rotation out of place")
+    need(not is_turned or latent_map is not None, "a rotation without its map")
     need(
         latent_map is None
         or (
