@@ -204,6 +204,12 @@ class Objective:
         """
         return columns.encode(x)
 
+    def noisy(
+        self, x: Tensor, columns: "InputColumns", generator: torch.Generator
+    ) -> Tensor:
+        """Return the rows that `corrupt` turns into inputs, centered too."""
+        return x
+
     def validation_inputs(
         self, x: Tensor, columns: "InputColumns", generator: torch.Generator
     ) -> Tensor:
@@ -266,7 +272,7 @@ class Objective:
 
     def combine(self, terms: Mapping[str, Any]) -> Any:
         """Combine the terms to the scalar that is minimized."""
-        return terms["reconstruction"]
+        return sum(terms.values())
 
 
 class InputColumns(Float64Buffers, ABC):
@@ -502,19 +508,19 @@ class TrainableModule(torch.nn.Module, ABC):
     generator: torch.Generator
 
     @abstractmethod
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run centered rows (n, n_features) through, for `loss_terms`."""
 
-    def validation_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def validation_output(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run centered rows through as `forward`, to compare states by their loss."""
         return self.forward(x)
 
     @abstractmethod
-    def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, output: tuple[Tensor, ...], x: Tensor) -> dict[str, Tensor]:
         """Return the terms of the loss by name, each a mean over the rows."""
 
     @abstractmethod
-    def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    def per_sample_loss(self, output: tuple[Tensor, ...], x: Tensor) -> Tensor:
         """Score each centered row, (n,), by what `forward` gives for it."""
 
     @cached_property

@@ -209,3 +209,67 @@ class OneHotColumns(ColumnGroup):
         blocks = self._probabilities(raw).float().split(self._sizes, dim=1)
         drawn = [torch.multinomial(b, 1, generator=generator) for b in blocks]
         return torch.cat(drawn, dim=1).to(raw)
+
+
+class SquaredPairs(BinaryColumns):
+    """Columns of two levels, 0 and 1 whatever their proportions, by squared error."""
+
+    def __init__(
+        self,
+        cells: Sequence[int],
+        weights: np.ndarray,
+        columns: Sequence[CategoryColumn],
+    ) -> None:
+        super().__init__(cells, weights, columns)
+        self.weight_units = np.ones(len(cells))
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Return the levels' numbers, 0 for missing ones."""
+        return x.nan_to_num(0.0)
+
+    def centered(self, x: Tensor) -> Tensor:
+        """Standardize."""
+        return super().inputs(x)
+
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Return squared errors."""
+        return (raw - x).masked_fill(x.isnan(), 0.0).square()
+
+    def expected(self, raw: Tensor) -> Tensor:
+        """Return the reconstruction, standardized."""
+        return (raw - self.share) / self.spread
+
+    def values(self, raw: Tensor) -> Tensor:
+        """Return the nearer level."""
+        return (raw > 0.5).to(raw)
+
+
+class SquaredOneHots(OneHotColumns):
+    """Columns of a few levels, 0 and 1 whatever their proportions, by squared error."""
+
+    def __init__(
+        self,
+        cells: Sequence[int],
+        weights: np.ndarray,
+        columns: Sequence[CategoryColumn],
+    ) -> None:
+        super().__init__(cells, weights, columns)
+        self.weight_units = np.ones(len(cells))
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Return one-hots, 0 for missing cells."""
+        return self._hot(x)[2]
+
+    def centered(self, x: Tensor) -> Tensor:
+        """Return one-hots around their mean, all of a column of unit variance."""
+        return super().inputs(x)
+
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
+        """Return squared errors, the sum over a column's levels."""
+        _, there, hot = self._hot(x)
+        squares = (raw - hot).square() @ self.members
+        return squares * there
+
+    def expected(self, raw: Tensor) -> Tensor:
+        """Return the reconstruction around its mean."""
+        return (raw - self.share) / self.spread

@@ -321,6 +321,9 @@ class Numbers(ColumnGroup):
         How the columns were scaled, where the network is trained as given: inputs and
         what the decoder gives are then in the units that this makes. None where inputs
         are standardized.
+    keeps_units : bool
+        Whether columns of two values, beside standardized ones, weigh as little as they
+        vary.
     """
 
     input_weight: Tensor
@@ -335,6 +338,7 @@ class Numbers(ColumnGroup):
         columns: Sequence[NumberColumn],
         *,
         given_scaling: str | None = None,
+        keeps_units: bool = False,
     ) -> None:
         super().__init__(cells, weights, len(cells))
         self.as_given = given_scaling is not None
@@ -344,9 +348,12 @@ class Numbers(ColumnGroup):
             self.write("shift", units[:, 1])
         variances = np.array([column.variance for column in columns])
         # One unit for all, so that errors keep the proportions that scaling gave them.
+        is_binary = [column.is_binary for column in columns]
         unit = math.sqrt(variances.mean())
+        if keeps_units and any(is_binary):
+            unit = 1.0
         floored = np.maximum(np.sqrt(variances), SMALLEST_SHARE * unit)
-        floored[[column.is_binary for column in columns]] = 1.0
+        floored[is_binary] = 1.0
         self.unit = unit
         self.write("input_weight", 1 / floored)
         self._input_spread = np.sqrt(variances) / floored

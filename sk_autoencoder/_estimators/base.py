@@ -177,6 +177,8 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         if likelihood == "squared_error":
             if self._plan.axes is not None:
                 return "Squared error (PCA = 1)"
+            if self._plan.detects_swaps:
+                return "Mean squared error + 4 x cross-entropy of swaps (nats)"
             return "Mean squared error (scaled units)"
         unit = " (PCA = 1)" if self._plan.pca_loss else ""
         if likelihood in MEASURED_LOSSES:

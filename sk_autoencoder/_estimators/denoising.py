@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from sk_autoencoder._estimators.validation import check_table
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.passthrough import MOST_BLOCK_COLUMNS
 from sk_autoencoder._fitting.settings import (
+    AUTO_DEFAULTS,
     OptimizerParameter,
     likelihood_of,
     table_scaling_of,
@@ -90,8 +91,9 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
     features : {"bottleneck", "hidden", "reconstruction"}, default="bottleneck"
         What `transform` returns. "bottleneck" is a mirrored network whose code has
         `n_components` numbers. "hidden" is a deep stack without a bottleneck, whose
-        code is the activations of all hidden layers, side by side. "reconstruction" is
-        a model of the cells of a table, and `transform` returns the samples with their
+        code is the activations of all hidden layers, side by side; with swap noise and
+        `network=None` it also learns which cells were swapped. "reconstruction" is a
+        model of the cells of a table, and `transform` returns the samples with their
         missing cells filled: with `allow_missing=True` it is an imputer. Cells that are
         not missing stay as they are, including categories that were not seen in `fit`.
         `reconstruct`, the errors and `score` predict each cell from the others of its
@@ -137,13 +139,14 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
         output, and "auto" is (256, 256, 256). With the loss "cross_entropy" they are
         residual blocks of one width, and "auto" is (256, 256).
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
-"silu"} or torch.nn.Module, default="gelu"
-        Activation after each hidden layer. Of a module, each layer gets a copy of its
-        own, whose weights are trained; it must keep the shape of its input and must not
-        be random.
-    dropout : float, default=0.0
+"silu"} or torch.nn.Module, default="auto"
+        Activation after each hidden layer. "auto" is "gelu", and "silu" for
+        `features="hidden"` with `network=None`, whose layers are also normalized over
+        the units of a sample. Of a module, each layer gets a copy of its own, whose
+        weights are trained; it must keep the shape of its input and must not be random.
+    dropout : float or "auto", default="auto"
         Fraction of units set to zero in training after each hidden layer, in [0, 1).
-        With the loss "cross_entropy" 0.0 is 0.2.
+        "auto" is 0, and 0.2 with the loss "cross_entropy".
     batch_norm : bool, default=False
         Whether to normalize each hidden layer over the batch.
     network : network specification or None, default=None
@@ -244,9 +247,10 @@ default="auto"
         The outputs of one layer for all samples are held in memory. The first
         `partial_fit` gives each layer one pass; later calls, and `warm_start=True`,
         train all layers together. `callbacks` see the last phase only.
-    optimizer : {"adam", "adamw", "sgd"}, torch optimizer class or partial of one, \
-default="adamw"
-        The optimizer. Pass further arguments of a class as
+    optimizer : {"auto", "adam", "adamw", "sgd"}, torch optimizer class or partial of \
+one, default="auto"
+        The optimizer. "auto" is "adamw", and "adam" for `features="hidden"` with
+        `network=None`. Pass further arguments of a class as
         `functools.partial(torch.optim.SGD, momentum=0.9)`.
     lr : float or "auto", default="auto"
         Learning rate. "auto" is 0.002 for "adam" and "adamw", 0.3 for "sgd", and the
@@ -254,22 +258,24 @@ default="adamw"
     weight_decay : float or "auto", default="auto"
         Weight decay. "auto" is 0.1 for "adamw" (0.01 with `init="pca"` and with the
         loss "cross_entropy"), 0 for "adam" and "sgd", and the default of a class.
-    lr_schedule : None, float, "cosine" or callable, default=None
-        Factor on `lr` by epoch. None keeps the learning rate, and with the loss
-        "cross_entropy" raises it over 100 steps and decreases it by a cosine, step by
-        step; a float in (0, 1] multiplies it after each epoch; "cosine" decreases it to
-        0 over `max_epochs`; a callable takes the epoch, counted from 0, and returns a
-        factor.
+    lr_schedule : None, float, "auto", "cosine" or callable, default="auto"
+        Factor on `lr` by epoch. "auto" is None, but with `features="hidden"` and
+        `network=None`, or the loss "cross_entropy", it raises the learning rate over
+        100 steps and decreases it by a cosine, step by step. None keeps it; a float in
+        (0, 1] multiplies it after each epoch; "cosine" decreases it to 0 over
+        `max_epochs`; a callable takes the epoch, counted from 0, and returns a factor.
     max_epochs : int or "auto", default="auto"
         Maximum number of passes over the training samples; 0 trains nothing. "auto" is
         150, but at least as many as make 1,500 steps (with fewer than 100 samples, 15
         steps a sample) and at most as many as make 4,000; twice that with `init="pca"`,
-        three times that for `features="reconstruction"`. With the loss "cross_entropy"
-        it is 60, but at least as many as make 600 steps and at most as many as make
+        three times that for `features="reconstruction"`. For `features="hidden"` with
+        `network=None` it is 30, of 900 to 4,000 steps. With the loss "cross_entropy" it
+        is 60, but at least as many as make 600 steps and at most as many as make
         4,000, or half a step a sample.
     batch_size : int or "auto", default="auto"
         Samples in a step. "auto" is a power of two near a 16th of the samples, from 32
-        to 256; 256 with the loss "cross_entropy".
+        to 256, or to 128 for `features="hidden"` with `network=None`; 256 with the loss
+        "cross_entropy".
     early_stopping : bool, default=True
         Whether to set a validation set aside, to stop when the loss on it no longer
         improves, and to keep the epoch that was best on it. With very few samples there
@@ -281,7 +287,8 @@ default="adamw"
     n_iter_no_change : int or "auto", default="auto"
         Number of epochs without improvement after which training stops. "auto" is as
         many as make 400 steps, or six tenths of the steps up to the best epoch if these
-        are more; all with the loss "cross_entropy".
+        are more. With `features="hidden"` or "reconstruction" and a learning rate that
+        falls by a cosine it is all of them.
     tol : float, default=0.0
         Decrease of the loss on the validation set that counts as an improvement.
     precision : {"float32", "bf16"}, default="float32"
@@ -360,7 +367,9 @@ default="adamw"
         PCA on the corrupted training samples, with `init="random"` the squared error by
         their variance: 1 is as good as PCA, or as predicting the mean. For a
         `UserNetwork` with `init="random"` it is in the units of `numeric_scaling`; with
-        the loss "cross_entropy" in nats a hidden cell.
+        the loss "cross_entropy" in nats a hidden cell. For `features="hidden"` it is a
+        mean squared error, plus four times the mean cross-entropy, in nats, of which
+        cells were swapped.
     validation_loss_curve_ : list of float
         The same for the validation set, corrupted too; empty without one.
     imputation_report_ : dict
@@ -433,6 +442,10 @@ default="adamw"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **PARAMETER_CONSTRAINTS,
+        **{
+            name: [*PARAMETER_CONSTRAINTS[name], StrOptions({"auto"})]
+            for name in AUTO_DEFAULTS
+        },
         "loss": [
             StrOptions(
                 {
@@ -473,8 +486,8 @@ default="adamw"
     whiten: bool = False
     rotation: str | None = None
     hidden_layer_sizes: Sequence[int] | str = "auto"
-    activation: str | torch.nn.Module = "gelu"
-    dropout: float = 0.0
+    activation: str | torch.nn.Module = "auto"
+    dropout: float | str = "auto"
     batch_norm: bool = False
     network: Network | None = None
     loss: str | Callable[..., Any] = "auto"
@@ -489,10 +502,10 @@ default="adamw"
     feature_groups: Sequence[Sequence[Any]] | None = None
     init: str = "auto"
     pretrain: str | None = None
-    optimizer: OptimizerParameter = "adamw"
+    optimizer: OptimizerParameter = "auto"
     lr: float | str = "auto"
     weight_decay: float | str = "auto"
-    lr_schedule: Schedule = None
+    lr_schedule: Schedule | Literal["auto"] = "auto"
     max_epochs: int | str = "auto"
     batch_size: int | str = "auto"
     early_stopping: bool = True

@@ -1,5 +1,6 @@
 """Joins network, objective and columns to a net."""
 
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,12 +18,14 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualPosterior,
 )
 from sk_autoencoder._model.places import GatherOutput, ScatterInput
+from sk_autoencoder._model.swap_detector import SwapDetectingModule
 from sk_autoencoder._protocols import Columns, TrainableModule
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.values import first_line
 from sk_autoencoder._utils.variance import unit_or_one
 from sk_autoencoder.networks._masked import LevelColumn, MaskedNetwork
+from sk_autoencoder.networks.mlp import FeatureStack
 
 # Fraction of the variance that is lost in float32: its squared rounding, and a margin.
 EXACT = 1e-11
@@ -68,12 +71,19 @@ def build_masked(plan: Plan) -> MaskedModule:
 def build_module(plan: Plan) -> AutoEncoderModule:
     """Build the module of any other plan, with fresh weights."""
     columns = plan.columns()
+    make: Any = AutoEncoderModule
     if plan.stacked:
+        generator = make_generator(plan.seeds.weights)
         encoder, decoder = plan.network.build_stack(
             n_inputs=columns.n_inputs,
             n_outputs=columns.n_outputs,
-            generator=make_generator(plan.seeds.weights),
+            generator=generator,
         )
+        if plan.detects_swaps:
+            assert isinstance(plan.network, FeatureStack)
+            n_features = len(plan.statistics.mean)
+            detector = plan.network.build_detector(n_features, generator)
+            make = partial(SwapDetectingModule, detector=detector)
     else:
         encoder, decoder = _build_networks(
             plan,
@@ -86,7 +96,7 @@ def build_module(plan: Plan) -> AutoEncoderModule:
         kind = PCAResidualPosterior if is_variational else PCAResidualEncoder
         encoder = kind(encoder)
         decoder = PCAResidualDecoder(decoder, link=columns.link)
-    module = AutoEncoderModule(
+    module: AutoEncoderModule = make(
         columns=columns,
         encoder=encoder,
         decoder=decoder,

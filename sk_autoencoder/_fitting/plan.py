@@ -20,6 +20,7 @@ from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 from sk_autoencoder._utils.values import Range
+from sk_autoencoder.networks.mlp import FeatureStack
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class Plan:
         Parameters that say so, by name.
     keeps_binary : bool
         Whether columns of two values keep their units beside standardized ones.
+    detects_swaps : bool
+        Whether a head of the network is trained to find swapped cells.
     passthrough : bool
         Whether `transform` gives a block of the code's principal components, and the
         columns behind it.
@@ -113,6 +116,7 @@ class Plan:
     table: Table | None = None
     table_parameters: dict[str, Any] = field(default_factory=dict)
     keeps_binary: bool = False
+    detects_swaps: bool = False
     passthrough: bool = False
     indicators: tuple[int, ...] = ()
     block_variances: Annotated[np.ndarray | None, Range(0, shape="m")] = None
@@ -193,4 +197,5 @@ class Plan:
             loss=self.loss,
             given_outputs=self.given_outputs,
             keeps_binary=self.keeps_binary,
+            squared=isinstance(self.network, FeatureStack),
         )

@@ -47,10 +47,16 @@ MASKED_LAYERS, MASKED_DROPOUT = (256, 256), 0.2
 MASKED_BATCH, MASKED_BETAS, MASKED_DECAY = 256, (0.9, 0.99), 0.01
 
 
-def automatic_batch_size(n_rows: int) -> int:
+# For hidden features: samples in a step at most, epochs, and the steps that these are
+# at least and at most.
+FEATURE_BATCH, FEATURE_EPOCHS = 128, 30
+LEAST_FEATURE_STEPS, MOST_FEATURE_STEPS = 900, 4000
+
+
+def automatic_batch_size(n_rows: int, most: int | None = None) -> int:
     """Return a batch size that grows with the rows, a power of two in [32, 256]."""
     power = round(math.log2(max(1.0, n_rows / 16)))
-    return int(min(max(2**power, 32), 256))
+    return int(min(max(2**power, 32), most or 256))
 
 
 def automatic_epochs(n_rows: int, batch_size: int) -> int:
@@ -71,6 +77,14 @@ def masked_epochs(n_rows: int, batch_size: int) -> int:
     """
     steps = min(max(60 * n_rows / MASKED_BATCH, 600), n_rows / 2, 4000)
     return max(1, round(steps / math.ceil(n_rows / batch_size)))
+
+
+def feature_epochs(n_rows: int, batch_size: int) -> int:
+    """Return the epochs for hidden features; under a hundred rows as above."""
+    steps_an_epoch = math.ceil(n_rows / batch_size)
+    least = min(LEAST_FEATURE_STEPS, max(300, 15 * n_rows)) / steps_an_epoch
+    most = MOST_FEATURE_STEPS / steps_an_epoch
+    return math.ceil(min(max(FEATURE_EPOCHS, least), most))
 
 
 def optimizer_settings(

@@ -27,6 +27,7 @@ from sk_autoencoder._fitting.recipe import (
     EPOCHS_TO_DENOISE,
     EPOCHS_TO_FILL,
     FALLBACK_MARGIN,
+    FEATURE_BATCH,
     MASKED_BATCH,
     MASKED_BETAS,
     MASKED_DECAY,
@@ -35,11 +36,13 @@ from sk_autoencoder._fitting.recipe import (
     ROOT_FALLBACK_MARGIN,
     automatic_batch_size,
     automatic_epochs,
+    feature_epochs,
     masked_epochs,
     optimizer_settings,
 )
 from sk_autoencoder._fitting.settings import FitSettings, table_scaling_of
 from sk_autoencoder._model.latent_map import LatentMap
+from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._training.callbacks import EpochBar
 from sk_autoencoder._training.config import Patience, TrainingConfig
 from sk_autoencoder._training.net import AutoEncoderNet
@@ -94,6 +97,9 @@ def resolve_parameters(
     if is_masked(settings, table) and (before is None or before.is_masked):
         settings = _of_levels(settings)
     network, stacked = settings.specification, settings.is_stacked
+    if before is not None and settings.network is None:
+        # One from a file of 0.1.0 goes on as what it was.
+        network = type(before.network)(**network.get_params())
     if stacked:
         n_components = sum(network.stack_widths())
     else:
@@ -133,6 +139,7 @@ def resolve_parameters(
         table=table,
         table_parameters=settings.table_parameters,
         keeps_binary=settings.keeps_binary if before is None else before.keeps_binary,
+        detects_swaps=before.detects_swaps if before else _detects_swaps(settings),
         passthrough=settings.passthrough,
     )
     return with_outputs(plan) if given and before is None else plan
@@ -145,11 +152,11 @@ def is_masked(settings: FitSettings, table: Table | None) -> bool:
 
 def _of_levels(settings: FitSettings) -> FitSettings:
     """Return the settings of a masked network, with its recipe where none is asked."""
-    sizes, dropout = settings.hidden_layer_sizes, settings.dropout
+    sizes, automatic = settings.hidden_layer_sizes, settings.automatic
     network = MLP(
         hidden_layer_sizes=MASKED_LAYERS if isinstance(sizes, str) else sizes,
         activation="relu",
-        dropout=dropout or MASKED_DROPOUT,
+        dropout=MASKED_DROPOUT if "dropout" in automatic else settings.dropout,
     )
     given = settings.weight_decay
     is_default = given == "auto" and settings.optimizer == "adamw"
@@ -158,7 +165,18 @@ def _of_levels(settings: FitSettings) -> FitSettings:
         likelihood="cross_entropy",
         network=network,
         weight_decay=MASKED_DECAY if is_default else given,
-        lr_schedule=settings.lr_schedule or BY_STEP,
+        lr_schedule=BY_STEP if "lr_schedule" in automatic else settings.lr_schedule,
+    )
+
+
+def _detects_swaps(settings: FitSettings) -> bool:
+    """Whether hidden features are also learned by finding swapped cells."""
+    noise = settings.objective
+    return (
+        settings.learns_features
+        and isinstance(noise, Denoise)
+        and noise.noise == "swap"
+        and bool(noise.level)
     )
 
 
@@ -366,20 +384,16 @@ def _training_config(
     batch_size = settings.batch_size
     masked = settings.likelihood == "cross_entropy"
     if isinstance(batch_size, str):
-        batch_size = MASKED_BATCH if masked else automatic_batch_size(n_rows)
+        most = FEATURE_BATCH if settings.learns_features else None
+        batch_size = MASKED_BATCH if masked else automatic_batch_size(n_rows, most)
     epochs = settings.max_epochs
+    if isinstance(epochs, str):
+        epochs = _automatic_epochs(settings, n_trained, batch_size)
     from_pca = settings.starts_from_pca
     denoises = from_pca and settings.objective.is_denoising
-    if masked and isinstance(epochs, str):
-        epochs = masked_epochs(n_trained, batch_size)
-    elif isinstance(epochs, str):
-        epochs = automatic_epochs(n_trained, batch_size)
-        if settings.imputes:
-            epochs *= EPOCHS_TO_FILL
-        elif denoises:
-            epochs *= EPOCHS_TO_DENOISE
     patience = settings.n_iter_no_change
-    if masked and isinstance(patience, str):
+    ends = settings.lr_schedule in (BY_STEP, "cosine")
+    if isinstance(patience, str) and settings.is_stacked and ends:
         patience = epochs or 1  # the end of the schedule is not cut off
     weight_decay = settings.weight_decay
     if denoises and weight_decay == "auto" and settings.optimizer == "adamw":
@@ -415,6 +429,19 @@ def _fallback_margin(settings: FitSettings) -> float:
     """Return by how many standard errors a network has to be better than PCA."""
     by_loss = settings.objective.is_variational or settings.own_loss is not None
     return FALLBACK_MARGIN if by_loss else ROOT_FALLBACK_MARGIN
+
+
+def _automatic_epochs(settings: FitSettings, n_rows: int, batch_size: int) -> int:
+    """Return the epochs of a fit to so many rows."""
+    if settings.likelihood == "cross_entropy":
+        return masked_epochs(n_rows, batch_size)
+    if settings.learns_features:
+        return feature_epochs(n_rows, batch_size)
+    epochs = automatic_epochs(n_rows, batch_size)
+    if settings.imputes:
+        return epochs * EPOCHS_TO_FILL
+    denoises = settings.starts_from_pca and settings.objective.is_denoising
+    return epochs * EPOCHS_TO_DENOISE if denoises else epochs
 
 
 def _resolve_callbacks(settings: FitSettings) -> list[Any]:

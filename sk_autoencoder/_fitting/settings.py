@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Self
 
@@ -12,14 +12,32 @@ import torch
 from sk_autoencoder._columns import LossFunction
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._training.config import Precision
-from sk_autoencoder._utils.schedules import Schedule
+from sk_autoencoder._utils.comparison import is_same
+from sk_autoencoder._utils.schedules import BY_STEP, Schedule
 from sk_autoencoder.networks import MLP, UserNetwork
+from sk_autoencoder.networks.mlp import FeatureStack
 
 OptimizerParameter = str | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
 
 # Beyond so many columns a masked network is too slow, and too seldom sees a cell's
 # neighbors, unless it is asked for by name.
 MOST_COLUMNS = 256
+
+# What "auto" is of the parameters that depend on what `transform` returns: as in the
+# other classes, and for hidden features (docs/development/decisions/
+# 0029-what-hidden-features-learn.md).
+AUTO_DEFAULTS: dict[str, Any] = {
+    "activation": "gelu",
+    "dropout": 0.0,
+    "optimizer": "adamw",
+    "lr_schedule": None,
+}
+AUTO_FOR_FEATURES = {
+    **AUTO_DEFAULTS,
+    "activation": "silu",
+    "optimizer": "adam",
+    "lr_schedule": BY_STEP,
+}
 
 # They say how rows become numbers, and cannot change between two fits of one model.
 TABLE_PARAMETERS = ("categorical_features", "allow_missing", "column_weights")
@@ -29,9 +47,10 @@ TABLE_PARAMETERS = ("categorical_features", "allow_missing", "column_weights")
 class FitSettings:
     """The parameters of an estimator that a fit depends on, as they were set.
 
-    All that lies below the estimators reads these. "auto" is still "auto":
-    `_fitting/resolve.py` turns them into a `Plan`. What a class has no parameter for is
-    at its default here, which means that nothing of the kind is asked for.
+    All that lies below the estimators reads these. "auto" is still "auto", but for
+    those in `AUTO_DEFAULTS`: `_fitting/resolve.py` turns them into a `Plan`. What a
+    class has no parameter for is at its default here, which means that nothing of the
+    kind is asked for.
 
     Attributes
     ----------
@@ -99,6 +118,8 @@ class FitSettings:
         Where the runs of a fit are kept.
     random_state : int, RandomState instance or None
     verbose : int
+    automatic : frozenset of str
+        Those of `AUTO_DEFAULTS` that were "auto".
     """
 
     objective: Objective
@@ -141,6 +162,7 @@ class FitSettings:
     checkpoint_dir: str | os.PathLike[str] | None = None
     random_state: int | np.random.RandomState | None
     verbose: int
+    automatic: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -148,7 +170,10 @@ class FitSettings:
     ) -> Self:
         """Take what a fit depends on from the parameters of an estimator, by name."""
         given = {f.name: params[f.name] for f in fields(cls) if f.name in params}
-        return cls(**{**given, "objective": objective, "likelihood": likelihood})
+        settings = cls(**{**given, "objective": objective, "likelihood": likelihood})
+        auto = AUTO_FOR_FEATURES if settings.learns_features else AUTO_DEFAULTS
+        left = {n: v for n, v in auto.items() if is_same(given[n], "auto")}
+        return replace(settings, **left, automatic=frozenset(left))
 
     @property
     def dense(self) -> dict[str, Any]:
@@ -158,7 +183,9 @@ class FitSettings:
     @property
     def specification(self) -> Network:
         """The network, from `network` or the parameters of dense layers."""
-        return MLP(**self.dense) if self.network is None else self.network
+        if self.network is not None:
+            return self.network
+        return (FeatureStack if self.learns_features else MLP)(**self.dense)
 
     @property
     def table_parameters(self) -> dict[str, Any]:
@@ -174,6 +201,11 @@ class FitSettings:
     def is_stacked(self) -> bool:
         """Whether the code is the hidden layers of a stack without a bottleneck."""
         return self.features != "bottleneck"
+
+    @property
+    def learns_features(self) -> bool:
+        """Whether hidden features are learned as we know best."""
+        return self.features == "hidden" and self.network is None
 
     @property
     def keeps_binary(self) -> bool:

@@ -93,7 +93,7 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
     work = threads_for(len(rows) * module.n_weights())
     with torch.no_grad(), work, numpy_like_torch(), net.validation_noise():
         for i, (x, _) in enumerate(every):
-            raw, _ = module.validation_output(x)
+            raw = module.validation_output(x)[0]
             if i == 0 and plan.is_measured:
                 module.columns.check_loss(raw, x)
             total += module.columns.per_sample_loss(raw, x).double().sum().item()

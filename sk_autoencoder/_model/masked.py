@@ -57,11 +57,11 @@ class MaskedModule(TrainableModule):
         inputs = self.objective.validation_inputs(x, self.columns, self.generator)
         return self.network(inputs), inputs
 
-    def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, output: tuple[Tensor, ...], x: Tensor) -> dict[str, Tensor]:
         """Return the mean cross-entropy of hidden cells, in nats."""
         return {"reconstruction": self.per_sample_loss(output, x).mean()}
 
-    def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    def per_sample_loss(self, output: tuple[Tensor, ...], x: Tensor) -> Tensor:
         """Score each sample by its hidden cells, (n,)."""
         logits, inputs = output
         columns: Any = self.columns

@@ -66,7 +66,7 @@ class AutoEncoderModule(TrainableModule):
         self.passed = None
         self.register_buffer("output_index", None, persistent=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run centered rows (n, n_features) through, corrupted in training mode.
 
         Returns
@@ -82,7 +82,7 @@ class AutoEncoderModule(TrainableModule):
             inputs = self.columns.encode(x)
         return self._output(inputs)
 
-    def validation_output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def validation_output(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run centered rows through as `forward`, corrupted where they are repaired."""
         return self._output(
             self.objective.validation_inputs(x, self.columns, self.generator)
@@ -93,7 +93,7 @@ class AutoEncoderModule(TrainableModule):
         code = self.objective.rsample(encoder_output, self.generator)
         return self.decoder(code), encoder_output
 
-    def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, output: tuple[Tensor, ...], x: Tensor) -> dict[str, Tensor]:
         """Terms of the loss by name, each a mean over the rows."""
         raw, encoder_output = output
         reconstruction = self.columns.loss(raw, x) / self.loss_unit
@@ -102,7 +102,7 @@ class AutoEncoderModule(TrainableModule):
             **self.objective.loss_terms(encoder_output),
         }
 
-    def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    def per_sample_loss(self, output: tuple[Tensor, ...], x: Tensor) -> Tensor:
         """Score each centered row, (n,), by what `forward` gives for it."""
         raw, encoder_output = output
         reconstruction = self.columns.per_sample_loss(raw, x) / self.loss_unit

@@ -140,11 +140,11 @@ class NestedModule(TrainableModule):
         )
         return self.decoder.decode(code, lengths), lengths
 
-    def loss_terms(self, output: tuple[Tensor, Tensor], x: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, output: tuple[Tensor, ...], x: Tensor) -> dict[str, Tensor]:
         """Return the one term of the loss, a mean over the rows."""
         return {"reconstruction": self.per_sample_loss(output, x).mean()}
 
-    def per_sample_loss(self, output: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    def per_sample_loss(self, output: tuple[Tensor, ...], x: Tensor) -> Tensor:
         """Score each centered row, (n,), by what `forward` gives for it."""
         raw, lengths = output
         losses = self.columns.per_sample_loss(raw, x)

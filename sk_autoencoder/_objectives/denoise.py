@@ -216,7 +216,7 @@ class Denoise(Objective):
         self, x: Tensor, columns: InputColumns, generator: torch.Generator
     ) -> Tensor:
         """Return corrupted inputs for centered rows; see `Objective.corrupt`."""
-        return columns.encode(self._noisy(x, columns, generator))
+        return columns.encode(self.noisy(x, columns, generator))
 
     def validation_inputs(
         self, x: Tensor, columns: InputColumns, generator: torch.Generator
@@ -230,9 +230,10 @@ class Denoise(Objective):
             return 1
         return min(MOST_DRAWS, max(1, ENOUGH_SAMPLES // n_samples))
 
-    def _noisy(
+    def noisy(
         self, x: Tensor, columns: InputColumns, generator: torch.Generator
     ) -> Tensor:
+        """Return corrupted rows; see `Objective.noisy`."""
         if callable(self.noise):
             return self._users_noise(x, columns.mean, generator)
         groups = self._groups_on(x.device)

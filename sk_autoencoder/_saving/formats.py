@@ -102,6 +102,7 @@ ADDED: dict[str, dict[str, Any]] = {
     # A user's own network was standardized inside whatever its start.
     "Plan": {
         "block_variances": None,
+        "detects_swaps": False,
         "given_outputs": None,
         "indicators": (),
         "keeps_binary": False,

@@ -28,6 +28,7 @@ from sk_autoencoder._training.resume import RunState
 from sk_autoencoder._utils.pca import PrincipalAxes
 from sk_autoencoder._utils.random import Seeds
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
+from sk_autoencoder.networks.mlp import FeatureStack
 
 # Dataclasses, of what their annotations name.
 RECORDS: dict[str, type] = {
@@ -62,7 +63,8 @@ RECORDS: dict[str, type] = {
 RANGES: dict[type, Mapping[str, Range]] = {}
 # Specifications, of their parameters.
 NETWORKS: dict[str, type[Network]] = {
-    kind.__name__: kind for kind in (ConvNet, MLP, RecurrentNet, UserNetwork)
+    kind.__name__: kind
+    for kind in (ConvNet, FeatureStack, MLP, RecurrentNet, UserNetwork)
 }
 # Subclasses of `Saveable`, of their parameters and what a fit leaves.
 ESTIMATORS: dict[str, type[Any]] = {}

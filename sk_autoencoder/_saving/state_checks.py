@@ -41,9 +41,10 @@ from sk_autoencoder._utils.random import check_generator_state
 from sk_autoencoder._utils.skeleton import Skeleton
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
+from sk_autoencoder.networks.mlp import FeatureStack
 
 # Networks of this package, which build what their parameters say and nothing else.
-OURS = (ConvNet, MLP, RecurrentNet)
+OURS = (ConvNet, FeatureStack, MLP, RecurrentNet)
 # Others are not asked for: "meta" has no memory, and some import a library.
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d{1,3})?")
 DENSITIES = ("gaussian", "isotropic", "bernoulli")
@@ -211,6 +212,8 @@ def _check_code(plan: Plan) -> None:
         shown is None or (plan.stacked and shown and 0 <= min(shown) <= max(shown) < k),
         "layers that are not there",
     )
+    is_stack = isinstance(plan.network, FeatureStack)
+    need(not plan.detects_swaps or (plan.stacked and is_stack), "a head of no stack")
     units, latent_map = plan.units, plan.latent_map
     need(units is None or len(units) == k, "units of other components")
     is_turned = plan.rotation is not None

@@ -51,6 +51,7 @@ def hidden_layers(
     *,
     dropout: float = 0.0,
     batch_norm: bool = False,
+    layer_norm: bool = False,
 ) -> list[nn.Module]:
     """Return dense layers through these sizes: linear, norm, activation, dropout."""
     layers: list[nn.Module] = []
@@ -58,6 +59,8 @@ def hidden_layers(
         layers.append(linear(n_in, n_out, generator))
         if batch_norm:
             layers.append(nn.BatchNorm1d(n_out, dtype=torch.float32))
+        elif layer_norm:
+            layers.append(nn.LayerNorm(n_out, dtype=torch.float32))
         layers.append(make_activation(activation, (n_out,)))
         if dropout:
             layers.append(Dropout(dropout))

@@ -55,6 +55,8 @@ class MLP(Network):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = LAYER_CONSTRAINTS
+    # Whether layers are normalized over the units of a row.
+    _normalizes: ClassVar[bool] = False
 
     hidden_layer_sizes: Sequence[int] | str = "auto"
     activation: str | nn.Module = "gelu"
@@ -141,7 +143,22 @@ class MLP(Network):
             generator,
             dropout=self.dropout,
             batch_norm=self.batch_norm,
+            layer_norm=self._normalizes,
         )
+
+
+class FeatureStack(MLP):
+    """Dense layers without a bottleneck, whose activations are features.
+
+    What `network=None` is with `features="hidden"`: an `MLP` each of whose layers is
+    normalized over the units of a row, unless it is over the batch.
+    """
+
+    _normalizes = True
+
+    def build_detector(self, n_cells: int, generator: torch.Generator) -> nn.Linear:
+        """Build what finds corrupted cells from the last layer, a logit a cell."""
+        return linear(self.stack_widths()[-1], n_cells, generator)
 
 
 def _blocks(layers: Any) -> list[nn.Sequential]:

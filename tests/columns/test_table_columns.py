@@ -226,7 +226,14 @@ WITH_GAPS = {"allow_missing": True}
         (PLAIN(3, column_weights={"few": 0, "number": 2}), {}),
         (PLAIN(3), {"n": 1500, "n_many": 1500}),
         (DENOISING(3, **WITH_GAPS, noise="masking", noise_level=0.4), {"gaps": True}),
-        (DENOISING(features="hidden", feature_groups=[["few", "many"]]), {}),
+        (
+            DENOISING(
+                features="reconstruction",
+                noise="swap",
+                feature_groups=[["few", "many"]],
+            ),
+            {},
+        ),
     ],
     ids=["pca", "random", "gaps", "weights", "many", "masking", "stack"],
 )

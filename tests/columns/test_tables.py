@@ -267,7 +267,7 @@ def test_noise_moves_whole_cells_and_groups_of_them(noise):
     x = torch.from_numpy(reducer._table.matrix(frame)).float()
     groups = (0, 1, 2, 1, 3)
     generator = torch.Generator().manual_seed(0)
-    noisy = Denoise(noise, 0.3, groups)._noisy(x, columns, generator)
+    noisy = Denoise(noise, 0.3, groups).noisy(x, columns, generator)
     changed = (noisy != x) | noisy.isnan()
     if noise == "masking":
         assert noisy[changed].isnan().all()
@@ -308,13 +308,13 @@ def test_feature_groups_are_named_or_numbered_and_columns_of_x():
     ],
 )
 def test_the_noise_follows_its_schedule(schedule, factors, monkeypatch):
-    levels, noisy = [], Denoise._noisy
+    levels, noisy = [], Denoise.noisy
 
     def seen(objective, *args):
         levels.append(objective.level)
         return noisy(objective, *args)
 
-    monkeypatch.setattr(Denoise, "_noisy", seen)
+    monkeypatch.setattr(Denoise, "noisy", seen)
     # From a random start nothing is corrupted but the batches of training.
     reducer = DENOISING(2, init="random", noise_level=0.2, batch_size=120)
     reducer.set_params(noise_schedule=schedule)

@@ -55,7 +55,7 @@ def fast_step(
     step : FusedStep, CudaGraphStep or None
         None where there is none.
     """
-    if type(module) is not AutoEncoderModule:
+    if not isinstance(module, AutoEncoderModule):
         return None
     kind = flat.vector.device.type
     if kind == "cuda":
@@ -63,7 +63,8 @@ def fast_step(
             return None  # it may compute otherwise at every call
         return CudaGraphStep(module, flat, precision)
     has_gradient = module.columns.has_gradient and module.objective.has_gradient
-    if (kind, precision) != ("cpu", "float32") or not has_gradient:
+    is_plain = type(module) is AutoEncoderModule and has_gradient
+    if (kind, precision) != ("cpu", "float32") or not is_plain:
         return None
     networks = None if has_hooks(module) else _Networks.of(module)
     if networks is None or not networks.hold_all(flat.parameters):
