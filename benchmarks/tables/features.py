@@ -10,8 +10,10 @@ rows and judged on the rest, by the area under the ROC curve. A gain is the mean
 difference, draw by draw, to the same regression on zeros and ones for the levels beside
 numbers that are standardised, or ranks made normal: whichever is better on the table.
 
-The recommended features stand beside a raw block: numbers in both codings, and the
-levels. They are centred and divided by one number, so that they have as much variance.
+The recommended features are what `features="hidden", passthrough=True` returns at the
+defaults: a block of hidden features, and the columns. Others stand beside a raw block,
+numbers in both codings and the levels, centred and divided by one number, so that they
+have as much variance.
 """
 
 import argparse
@@ -32,15 +34,11 @@ from benchmarks.tables.features_methods import (
     LABELLED,
     OTHERS,
     OURS,
-    alone,
     beside,
-    concatenated,
     drawn,
     logistic,
 )
 from benchmarks.tables.features_report import (
-    ALONE,
-    CONCATENATED,
     RAW_BLOCK,
     by_level,
     key_of,
@@ -81,23 +79,18 @@ class Runner:
     def features(
         self, table: Table, seed: int, run: str, level: float | None = None
     ) -> None:
-        """Fit features and measure the regression on them beside the raw block."""
+        """Fit features and measure the regression on them and the columns."""
         is_recipe = run == OURS and level is None
         wanted = [run]
         if is_recipe:
-            others = [f"{o}, {b}" for o in OTHERS for b in (RAW_BLOCK, OURS)]
-            wanted += [ALONE, CONCATENATED, *others]
+            wanted += [f"{o}, {b}" for o in OTHERS for b in (RAW_BLOCK, OURS)]
         to_do = {each: self._to_do(table, seed, each, level) for each in wanted}
         if not any(to_do.values()):
             return
         fit = FEATURES[run]
-        seconds, features = timed(time.perf_counter, fit, table, seed, level)
-        block = beside(table, features)
+        seconds, block = timed(time.perf_counter, fit, table, seed, level)
         self._judge(table, to_do[run], lambda: block, seconds)
         if is_recipe:
-            self._judge(table, to_do[ALONE], lambda: alone(table, features))
-            joined = to_do[CONCATENATED]
-            self._judge(table, joined, lambda: concatenated(table, features))
             blocks = {RAW_BLOCK: beside(table, None), OURS: block}
             for other, judge in OTHERS.items():
                 for name, X in blocks.items():
@@ -151,7 +144,7 @@ def measure(args: argparse.Namespace, names: list[str], lines: Lines) -> None:
                 for level in args.noise_levels:
                     runner.features(table, seed, OURS, key_of(level))
                 continue
-            for run in FEATURES:
+            for run in args.runs or FEATURES:
                 runner.features(table, seed, run)
 
 
@@ -161,6 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = command_line(__doc__, data=data, results=True)
     add = parser.add_argument
     add("--sets", nargs="+", choices=SOURCES, help="default: all, tuning ones first")
+    add("--runs", nargs="+", choices=FEATURES, help="default: all features")
     add("--rows", type=int, default=16_000, help="at most (default 16,000)")
     add("--seeds", type=int, default=1, help="fits of all features (default 1)")
     add(

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics import roc_auc_score
-from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.tables.features_logistic import tuned_auc
 from benchmarks.tables.features_tables import Table
 from sk_autoencoder import DenoisingAutoEncoderTransformer
 
-RECIPE: dict[str, Any] = {
-    "features": "hidden",
-    "numeric_scaling": "rank_gauss",
-    "noise": "swap",
-    "noise_level": 0.3,
-    "max_epochs": 30,
-}
+RECIPE: dict[str, Any] = {"features": "hidden", "passthrough": True}
+NOISE_LEVEL = 0.15
+"""The recipe's own, and that of the denoiser by hand."""
 SIZES = (256, 256, 256)
-"""Hidden layers of the network that is compared with; ours has them by default."""
+"""Hidden layers of the denoiser by hand; ours has them by default."""
+EPOCHS = 30
 
 
 class CenterAndDivide(TransformerMixin, BaseEstimator):
@@ -47,34 +46,43 @@ class CenterAndDivide(TransformerMixin, BaseEstimator):
 # ------------------------------------------------------------------------- features
 
 
-def hidden(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
-    """Fit the denoising autoencoder on all rows of the frame."""
-    params = dict(RECIPE)
-    if noise_level is not None:
-        params["noise_level"] = noise_level
+def recipe(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
+    """Fit the denoising autoencoder on all rows of the frame; its columns follow."""
+    given = {} if noise_level is None else {"noise_level": noise_level}
     extractor = DenoisingAutoEncoderTransformer(
         allow_missing=bool(table.frame.isna().to_numpy().any()),
         random_state=seed,
         device="cpu",
-        **params,
+        **RECIPE,
+        **given,
     )
     return extractor.fit_transform(table.frame)
 
 
-def rebuilding_mlp(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
-    """Train scikit-learn's network to give the coded matrix back; all its layers."""
-    X = table.encoded
-    network = MLPRegressor(
-        hidden_layer_sizes=SIZES, max_iter=RECIPE["max_epochs"], random_state=seed
+def thirty_lines(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
+    """Train a denoiser as anyone would write it; all its layers beside the columns."""
+    torch.manual_seed(seed)
+    X = torch.from_numpy(table.encoded)
+    widths = (X.shape[1], *SIZES)
+    layers = torch.nn.ModuleList(
+        torch.nn.Sequential(torch.nn.Linear(a, b), torch.nn.ReLU())
+        for a, b in pairwise(widths)
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        network.fit(X, X)
-    layers = [X]
-    pairs = zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True)
-    for weights, intercepts in pairs:
-        layers.append(np.maximum(layers[-1] @ weights + intercepts, 0))
-    return np.hstack(layers[1:]).astype(np.float32)
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(SIZES[-1], X.shape[1]))
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    for _ in range(EPOCHS):
+        for rows in torch.randperm(len(X)).split(128):
+            x = X[rows]
+            donors = X.gather(0, torch.randint(len(X), x.shape))
+            noisy = torch.where(torch.rand(x.shape) < NOISE_LEVEL, donors, x)
+            optimizer.zero_grad()
+            (network(noisy) - x).square().mean().backward()
+            optimizer.step()
+    outputs = [X]
+    with torch.no_grad():
+        for layer in layers:
+            outputs.append(layer(outputs[-1]))
+    return beside(table, torch.cat(outputs[1:], dim=1).numpy())
 
 
 def _coded(make: Callable[[int, int], Any]) -> Callable[..., np.ndarray]:
@@ -83,7 +91,7 @@ def _coded(make: Callable[[int, int], Any]) -> Callable[..., np.ndarray]:
     def features(table: Table, seed: int, noise_level: float | None) -> np.ndarray:
         X = table.encoded
         half = max(1, X.shape[1] // 2)
-        return make(half, seed).fit_transform(X).astype(np.float32)
+        return beside(table, make(half, seed).fit_transform(X).astype(np.float32))
 
     return features
 
@@ -94,18 +102,19 @@ def kernel_pca(table: Table, seed: int, noise_level: float | None) -> np.ndarray
     landmarks = min(500, len(X))
     spread = Nystroem(n_components=landmarks, random_state=seed).fit_transform(X)
     pca = PCA(min(256, landmarks), random_state=seed)
-    return pca.fit_transform(spread).astype(np.float32)
+    return beside(table, pca.fit_transform(spread).astype(np.float32))
 
 
 OURS = "autoencoder"
 FEATURES: dict[str, Callable[..., np.ndarray]] = {
-    OURS: hidden,
+    OURS: recipe,
+    "thirty lines": thirty_lines,
     "PCA": _coded(lambda half, seed: PCA(half, random_state=seed)),
     "TruncatedSVD": _coded(lambda half, seed: TruncatedSVD(half, random_state=seed)),
     "Nystroem + PCA": kernel_pca,
-    "MLPRegressor": rebuilding_mlp,
 }
-"""PCA and TruncatedSVD give half as many numbers as the matrix has columns."""
+"""All that the regression sees. PCA and TruncatedSVD give half as many numbers as the
+matrix has columns."""
 
 # --------------------------------------------------------------------------- blocks
 
@@ -117,16 +126,6 @@ def beside(table: Table, features: np.ndarray | None) -> np.ndarray:
         return raw
     own = CenterAndDivide().fit_transform(features)
     return np.hstack([raw, np.float32(np.var(raw, axis=0).sum() ** 0.5) * own])
-
-
-def alone(table: Table, features: np.ndarray) -> np.ndarray:
-    """Leave the raw block out."""
-    return beside(table, features)[:, table.raw_block.shape[1] :]
-
-
-def concatenated(table: Table, features: np.ndarray) -> np.ndarray:
-    """Put features beside ranks and levels, each in its own units."""
-    return np.hstack([table.encoded, features])
 
 
 def _scaled(X: np.ndarray) -> np.ndarray:

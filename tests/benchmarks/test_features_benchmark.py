@@ -43,6 +43,7 @@ def quick(script, monkeypatch):
     monkeypatch.setitem(methods.RECIPE, "max_epochs", 1)
     monkeypatch.setitem(methods.RECIPE, "hidden_layer_sizes", (8, 4))
     monkeypatch.setattr(methods, "SIZES", (8, 4))
+    monkeypatch.setattr(methods, "EPOCHS", 1)
     bench = script("tables.features")
     monkeypatch.setattr(bench, "load", lambda *args: tiny_table(script))
     monkeypatch.setattr(script("_shared.command"), "ensure_one_thread", lambda: None)

@@ -147,9 +147,9 @@ def test_errors_are_the_mean_square_of_all_that_is_decoded():
     rows = model._check_rows(X)
     x = torch.from_numpy(rows).float()
     inputs = columns.encode(x)
-    # Two codings of two numbers, a flag of numbers, one of levels, three levels.
-    assert inputs.shape[1] == 4 + 1 + 1 + 3
+    # Two codings of two numbers, three levels, a flag of levels, one of numbers.
+    assert inputs.shape[1] == 4 + 3 + 1 + 1
     raw = torch.zeros_like(inputs)
     squares = np.square(inputs.numpy()).mean(axis=1)
     np.testing.assert_allclose(columns.per_sample_loss(raw, x), squares, rtol=1e-5)
-    np.testing.assert_array_equal(np.unique(inputs[:, -1]), [0, 1])
+    np.testing.assert_array_equal(np.unique(inputs[:, 4:8]), [0, 1])

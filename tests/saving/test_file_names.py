@@ -110,7 +110,7 @@ OLD_NAMES = {today: name for name, today in RENAMED["classes"].items()}
 # What 0.1.0 had of each class, by the class.
 OF_0_1_0 = {
     **{kind: NAMES_1[kind.__name__] for kind in TRANSFORMERS},
-    **{kind: NAMES_1[name] for name, kind in NETWORKS.items()},
+    **{kind: NAMES_1[name] for name, kind in NETWORKS.items() if name in NAMES_1},
     **{
         kind: names_1(OLD_NAMES.get(name, name))
         for name, kind in RECORDS.items()
