@@ -6,11 +6,14 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn import datasets
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks._shared.data import SETS, array_labels, some_rows
@@ -18,6 +21,7 @@ from sk_autoencoder import AutoEncoderOutlierDetector
 
 OURS = "ours"
 FOREST = "IsolationForest"
+NEIGHBORS = "5 neighbors"
 PYOD_AUTOENCODER = "PyOD AutoEncoder"
 
 Rows = np.ndarray
@@ -67,7 +71,7 @@ def load(name: str, folder: Path | None, most: int) -> tuple[Rows, Labels]:
 
 # ------------------------------------------------------------------------- detectors
 
-Scores = Callable[[], np.ndarray]
+Scores = Callable[[Rows], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -77,15 +81,15 @@ class Detector:
     Parameters
     ----------
     fit : callable
-        Takes rows and a seed; gives a function of nothing that gives the scores of
-        these rows, higher for outliers.
+        Takes rows, a seed, and whether the rows are clean; gives a function of rows,
+        these or others, that gives their scores, higher for outliers.
     is_random : bool
         Whether other seeds give other scores.
     package : str or None
         What it needs beside this package and scikit-learn.
     """
 
-    fit: Callable[[Rows, int], Scores]
+    fit: Callable[[Rows, int, bool], Scores]
     is_random: bool = True
     package: str | None = None
 
@@ -95,53 +99,86 @@ class Detector:
         return self.package is not None and not importlib.util.find_spec(self.package)
 
 
-def _ours(measure: str) -> Callable[[Rows, int], Scores]:
-    def fit(X: Rows, seed: int) -> Scores:
-        detector = AutoEncoderOutlierDetector(measure=measure, random_state=seed).fit(X)
-        return lambda: -detector.score_samples(X)
+def _ours(
+    measure: str, estimator: Callable[[int], Any] | None = None
+) -> Callable[[Rows, int, bool], Scores]:
+    def fit(X: Rows, seed: int, clean: bool) -> Scores:
+        given = None if estimator is None else estimator(X.shape[1])
+        detector = AutoEncoderOutlierDetector(
+            given, measure=measure, novelty=clean, random_state=seed
+        ).fit(X)
+        return lambda rows: -detector.score_samples(rows)
 
     return fit
 
 
-def _forest(X: Rows, seed: int) -> Scores:
+def _forest(X: Rows, seed: int, _clean: bool) -> Scores:
     # With a share of outliers given, fit scores the rows, as all others do.
     forest = IsolationForest(contamination=0.1, random_state=seed).fit(X)
-    return lambda: -forest.score_samples(X)
+    return lambda rows: -forest.score_samples(rows)
 
 
-def _pca(X: Rows, seed: int) -> Scores:
+def _neighbors(X: Rows, _seed: int, _clean: bool) -> Scores:
+    """Mean distance to the five nearest others, columns standardised."""
+    scaler = StandardScaler()
+    nearest = NearestNeighbors(n_neighbors=5).fit(scaler.fit_transform(X))
+
+    def scores(rows: Rows) -> np.ndarray:
+        # A row of fit is no neighbor of itself.
+        asked = None if rows is X else scaler.transform(rows)
+        return nearest.kneighbors(asked)[0].mean(axis=1)
+
+    return scores
+
+
+def _pca(X: Rows, _seed: int, _clean: bool) -> Scores:
     """Squared error of PCA's reconstruction, columns standardised."""
-    rows = StandardScaler().fit_transform(X.astype(np.float64))
-    pca = PCA(EXPLAINED, svd_solver="full").fit(rows)
-    errors = ((rows - pca.inverse_transform(pca.transform(rows))) ** 2).sum(axis=1)
-    return lambda: errors
+    scaler = StandardScaler()
+    pca = PCA(EXPLAINED, svd_solver="full")
+    pca.fit(scaler.fit_transform(X.astype(np.float64)))
+
+    def scores(rows: Rows) -> np.ndarray:
+        rows = scaler.transform(rows.astype(np.float64))
+        return ((rows - pca.inverse_transform(pca.transform(rows))) ** 2).sum(axis=1)
+
+    return scores
 
 
-def _pyod_network(module: str, name: str) -> Callable[[Rows, int], Scores]:
-    def fit(X: Rows, seed: int) -> Scores:
+def _pyod(module: str, name: str, **given: object) -> Callable:
+    def fit(X: Rows, seed: int, _clean: bool) -> Scores:
         kind = getattr(importlib.import_module(f"pyod.models.{module}"), name)
-        detector = kind(random_state=seed, verbose=0, device="cpu").fit(X)
-        return lambda: detector.decision_scores_
+        random = {"random_state": seed} if given else {}
+        detector = kind(**given, **random).fit(X)
+        return lambda rows: (
+            detector.decision_scores_ if rows is X else detector.decision_function(rows)
+        )
 
     return fit
 
 
-def _ecod(X: Rows, seed: int) -> Scores:
-    kind = importlib.import_module("pyod.models.ecod").ECOD
-    detector = kind().fit(X.astype(np.float64))
-    return lambda: detector.decision_scores_
+QUIET = {"verbose": 0, "device": "cpu"}
+
+
+def _quarter(n_columns: int) -> Any:
+    """Make a PCA of a quarter of the columns."""
+    n_components = min(max(1, round(n_columns / 4)), 64)
+    return make_pipeline(StandardScaler(), PCA(n_components))
 
 
 DETECTORS = {
     OURS: Detector(_ours("combined")),
     "ours, reconstruction": Detector(_ours("reconstruction")),
     "ours, latent": Detector(_ours("latent")),
+    # Of all cells the error is 0.
+    "ours, ranks alone": Detector(_ours("combined", lambda _: StandardScaler())),
+    "ours, PCA": Detector(_ours("combined", _quarter)),
     PYOD_AUTOENCODER: Detector(
-        _pyod_network("auto_encoder", "AutoEncoder"), package="pyod"
+        _pyod("auto_encoder", "AutoEncoder", **QUIET), package="pyod"
     ),
-    "PyOD VAE": Detector(_pyod_network("vae", "VAE"), package="pyod"),
-    "ECOD": Detector(_ecod, is_random=False, package="pyod"),
+    "PyOD VAE": Detector(_pyod("vae", "VAE", **QUIET), package="pyod"),
+    "ECOD": Detector(_pyod("ecod", "ECOD"), is_random=False, package="pyod"),
     "PCA": Detector(_pca, is_random=False),
+    NEIGHBORS: Detector(_neighbors, is_random=False),
     FOREST: Detector(_forest),
 }
 """All at their defaults; PyOD standardises columns itself."""

@@ -3,11 +3,14 @@
     python -m benchmarks.outliers.run
     python -m benchmarks.outliers.run --data DIR --results outliers.jsonl
     python -m benchmarks.outliers.run --data DIR --confirm
+    python -m benchmarks.outliers.run --data DIR --clean
 
 Each detector, at its defaults, is fitted to all rows of a set and scores the same rows;
 labels are used to judge only: the area under the ROC curve and the average precision,
 means over the seeds. Seconds are the processor's, of fit, in which all but
-IsolationForest's scores are part: those it computes for its threshold are.
+IsolationForest's scores are part: those it computes for its threshold are. With
+`--clean` each is fitted to half of the rows that are no outliers, ours with
+`novelty=True`, and scores all others.
 
 Without `--data` the sets are three of scikit-learn, one class of each planted as a
 tenth of the rows. With it they are those with labelled outliers on which defaults may
@@ -37,12 +40,20 @@ from benchmarks.outliers.report import AREA, PRECISION, SECONDS, report
 TASK = "outliers"
 
 
-def measured(run: str, X: Rows, y: np.ndarray, seed: int) -> dict[str, float]:
-    """Fit one detector, and judge its scores of the same rows."""
+def measured(
+    run: str, X: Rows, y: np.ndarray, seed: int, *, clean: bool = False
+) -> dict[str, float]:
+    """Fit one detector, and judge its scores of the same rows, or of the others."""
+    rows = X
+    if clean:
+        normal = np.random.default_rng(seed).permutation(np.flatnonzero(y == 0))
+        fitted = np.zeros(len(y), bool)
+        fitted[normal[: len(normal) // 2]] = True
+        X, rows, y = X[fitted], X[~fitted], y[~fitted]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of rivals
-        seconds, scores = timed(time.process_time, DETECTORS[run].fit, X, seed)
-        found = scores()
+        seconds, scores = timed(time.process_time, DETECTORS[run].fit, X, seed, clean)
+        found = scores(rows)
     return {
         AREA: float(roc_auc_score(y, found)),
         PRECISION: float(average_precision_score(y, found)),
@@ -79,6 +90,7 @@ def main() -> None:
     every = [*CARRIED, *names_of("tune"), *names_of("confirm")]
     add("--sets", nargs="+", choices=every, help="in place of the usual ones")
     add("--confirm", action="store_true", help="sets that no default was tuned on")
+    add("--clean", action="store_true", help="fitted to rows without outliers")
     add("--methods", nargs="+", choices=list(DETECTORS), default=list(DETECTORS))
     add("--rows", type=int, default=10_000, help="at most, at random (default 10,000)")
     add("--seeds", type=int, default=3, help="of each detector (default 3)")
@@ -88,17 +100,22 @@ def main() -> None:
     runs = [run for run in args.methods if not DETECTORS[run].missing]
     absent = [run for run in args.methods if run not in runs]
     lines = Lines(args.results)
+    kind = "clean" if args.clean else "raw"
     if not args.tables:
         warm_up(runs)
     for name in [] if args.tables else tqdm(names):
         X, y = load(name, args.data, args.rows)
         lines.check_rows(name, len(X))
         for run in runs:
-            for seed in range(args.seeds if DETECTORS[run].is_random else 1):
-                line = Line(TASK, name, "raw", 0, seed, run, *X.shape, len(X))
-                lines.measure(line, partial(measured, run, X, y, seed))
-    chosen = [x for x in lines.all.values() if x.name in names and x.run in runs]
-    parts = report(chosen, load_note()) + missing_files(missing)
+            is_random = args.clean or DETECTORS[run].is_random
+            for seed in range(args.seeds if is_random else 1):
+                line = Line(TASK, name, kind, 0, seed, run, *X.shape, len(X))
+                lines.measure(
+                    line, partial(measured, run, X, y, seed, clean=args.clean)
+                )
+    of_kind = [x for x in lines.all.values() if x.units == kind]
+    chosen = [x for x in of_kind if x.name in names and x.run in runs]
+    parts = report(chosen, f"{kind}; {load_note()}") + missing_files(missing)
     if absent:
         parts.append(f"- not installed: {', '.join(absent)}")
     publish(args.write, *parts)

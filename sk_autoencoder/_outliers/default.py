@@ -4,16 +4,16 @@ import math
 
 from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 
-__all__ = ["default_estimators"]
-
 # Components, as fractions of what the rows can tell: outliers of different kinds stand
 # out beside different numbers of them. More than the last number never did better.
 FRACTIONS = (0.125, 0.25, 0.5)
 MOST_COMPONENTS = 64
-# Small layers and few steps: finding outliers takes no better reconstruction.
+# Small layers and few steps: finding outliers takes no better reconstruction, and among
+# contaminated rows longer training finds fewer of them; see
+# docs/development/decisions/0019-outlier-detector.md.
 HIDDEN = (64, 32)
-STEPS_A_ROW = 0.2
-LEAST_STEPS, MOST_STEPS = 60, 1500
+STEPS_A_ROW = 0.08
+LEAST_STEPS, MOST_STEPS = 30, 600
 SMALLEST_BATCH, LARGEST_BATCH = 64, 128
 
 
@@ -31,11 +31,12 @@ def default_estimators(
     Returns
     -------
     estimators : list of AutoEncoderTransformer
-        One to three, not fitted, without a random_state.
+        Not fitted, without a random_state; of few features some are alike, which see
+        different rows.
     """
     most = min(n_rows, n_features)
     limit = max(1, min(most - 1, MOST_COMPONENTS))
-    sizes = sorted({min(max(1, round(part * most)), limit) for part in FRACTIONS})
+    sizes = [min(max(1, round(part * most)), limit) for part in FRACTIONS]
     power = math.floor(math.log2(max(2.0, n_rows / 16)))
     batch = min(max(2**power, SMALLEST_BATCH), LARGEST_BATCH)
     steps = min(max(STEPS_A_ROW * n_rows, LEAST_STEPS), MOST_STEPS) / len(FRACTIONS)

@@ -2,20 +2,18 @@
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import KFold
 from sklearn.utils import Tags, check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sk_autoencoder._columns import has_categories, is_frame
-from sk_autoencoder._columns.frames import TableFormat, index_of, read_columns
+from sk_autoencoder._columns import is_frame
+from sk_autoencoder._columns.frames import TableFormat, index_of
 from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.validation import check_table, named_rows, numbers_alone
@@ -28,13 +26,28 @@ from sk_autoencoder._outliers.members import (
     table_of,
 )
 from sk_autoencoder._outliers.progress import FitProgress
-from sk_autoencoder._outliers.scorer import MEASURES, Scorer
-from sk_autoencoder._outliers.threshold import check_scores, offset_at, quantiles_of
+from sk_autoencoder._outliers.scorer import Scorer
+from sk_autoencoder._outliers.terms import MEASURES
+from sk_autoencoder._outliers.threshold import (
+    check_held_out,
+    check_scores,
+    conformal_p_values,
+    in_order,
+    least_p_value,
+    offset_at,
+    quantiles_of,
+    rejected,
+)
+from sk_autoencoder._outliers.validation import (
+    has_missing,
+    numbers_for,
+    refuse_automatic,
+    refuse_categories,
+)
 from sk_autoencoder._saving.checks import need
 from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._saving.saveable import Saveable
-from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.interrupts import all_or_nothing
 from sk_autoencoder._utils.shapes import flat_rows, shaped
 from sk_autoencoder._utils.sklearn_compat import (
@@ -45,9 +58,6 @@ from sk_autoencoder._utils.sklearn_compat import (
     fit_context,
     validate_parameter_constraints,
 )
-from sk_autoencoder._utils.values import first_line, listed
-
-__all__ = ["AutoEncoderOutlierDetector"]
 
 DTYPES = [np.float64, np.float32]
 
@@ -56,24 +66,26 @@ DTYPES = [np.float64, np.float32]
 class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
     """Outlier detection by autoencoders.
 
-    An autoencoder that has few numbers to tell a row by learns what most rows have in
-    common. What is unlike them comes back changed. A row's score is made of two
-    distances, both by feature, in robust units that outliers cannot blow up: how far
-    the row is from its reconstructions, and how far it is from the typical row, the
-    medians. The first sees rows that break the rules by which features go together;
-    the second sees those that keep the rules, and are far out all the same.
+    A row's score adds up three distances, each a mean over the features: how rare its
+    cells are in their columns, how far it is from reconstructions of itself, and how
+    far it is from the most similar training rows. The first sees rows that are far out;
+    the second those that break the rules by which features go together, since an
+    autoencoder that has few numbers to tell a row by learns what most rows have in
+    common; the third those that are between or beside the groups that the others form.
 
-    By default three small autoencoders of different bottlenecks are averaged, trained
-    on the four fifths of the rows that are nearest to the medians: what is odd about
-    the others is not learned. Their training is short: seconds for 5,000 rows. Memory
-    beside X is that of the weights, of the rows trained on and of some chunks of rows;
-    20,000 rows at most are held for the robust units.
+    By default three small autoencoders of different bottlenecks are averaged. Each
+    leaves out a third of the rows, so that there are scores of rows that it has not
+    seen, and is trained on the four fifths of the others that are nearest to the
+    medians: what is odd about the rest is not learned. Their training is short: about a
+    second for 5,000 rows. Memory beside X is that of the weights, of the rows trained
+    on and of some chunks of rows; 20,000 rows at most are held to measure units, ranks
+    and neighbors, of which a fitted detector keeps 2,048 at most.
 
     Parameters
     ----------
     estimator : transformer or None, default=None
         Any transformer with an `inverse_transform`, cloned before it is fitted. None
-        takes up to three small :class:`AutoEncoderTransformer`, whose components are an
+        takes three small :class:`AutoEncoderTransformer`, whose components are an
         eighth, a quarter and a half of the features, 64 at most. None takes missing
         cells, in `fit` and later on, and categories in a frame, by their dtype. An
         :class:`AutoEncoderTransformer`, :class:`DenoisingAutoEncoderTransformer` or
@@ -85,25 +97,34 @@ class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
         measure="likelihood" remains. It cannot be saved but by pickle.
     measure : {"combined", "reconstruction", "latent", "likelihood"}, \
 default="combined"
-        What `score_samples` measures. "combined" is the mean of the two distances
-        above; "reconstruction" is the first alone, for rows that are unusual in how
-        features go together; "latent" adds to it the distance of the code from the
-        median code, in robust units; "likelihood" is the log density of a
-        :class:`VAETransformer`, in nats, or what another transformer's `score_samples`
-        returns.
+        What `score_samples` measures. "combined" is the sum of the three distances
+        above, the neighbors' counted twice; "reconstruction" is the second alone, for
+        rows that are unusual in how features go together; "latent" adds to that the
+        distance of the code from the median code, in robust units; "likelihood" is the
+        log density of a :class:`VAETransformer`, in nats, or what another transformer's
+        `score_samples` returns.
+    novelty : bool, default=False
+        Whether the rows of `fit` are clean. False: they may hold outliers. Those that
+        are least usual are not trained on and not compared with. True: they are all as
+        rows should be, and none is left out; the threshold is that of held-out rows,
+        and `fit_predict` is not available.
     support_fraction : float, default=0.8
         Fraction of the rows that autoencoders are trained on, in (0, 1]: those whose
-        numbers are nearest to the medians, and for each category a row at least. The
-        units are measured on all rows.
+        numbers are nearest to the medians, and for each category a row at least. Units
+        and ranks are measured on all rows. With 1 no row is left out of the neighbors
+        either. No effect with `novelty=True`.
     contamination : float, default=0.1
         Fraction of outliers in the training rows, in (0, 0.5]: `offset_` is so chosen.
-    threshold : {"train", "held_out"}, default="train"
+        Where no fraction is known, `outliers` needs none.
+    threshold : {"auto", "train", "held_out"}, default="auto"
         Which scores of the training rows `offset_` is a quantile of. "train": their
-        own. An autoencoder flatters rows that it has seen: of new ones a larger
-        fraction than `contamination` may be told to be outliers. "held_out": the
-        scores by autoencoders that were fitted to the other folds, `cv` fits more.
+        own. A detector flatters rows that it has seen: of new ones a larger fraction
+        than `contamination` may be outliers. "held_out": the scores by transformers
+        that have not seen them; with an `estimator` given it takes `cv` fits more, and
+        `fit_predict` is not available. "auto" is "held_out" with `novelty=True`, else
+        "train".
     cv : int, default=5
-        Folds for `threshold="held_out"`.
+        Folds for `threshold="held_out"` with an `estimator` given.
     random_state : int, RandomState instance or None, default=None
         Takes the place of those of `estimator` and its parts, each with a number of
         its own, and draws the folds. None leaves `estimator` its own. The same int
@@ -132,25 +153,33 @@ default="combined"
 
     Notes
     -----
-    The unit of a feature's distance is its median absolute deviation, divided by 0.6745
-    as for a normal distribution. Where over half of the cells are the same, that is 0:
-    then the unit is a quantile of the other cells' deviations, divided by the same
-    quantile of a normal distribution's. So of a tenth of the cells that are not zero, a
-    middling one is about two units off. No unit is less than a twentieth of the root
-    mean square. A level of a category is as many units off as a standard
-    normal number is that is exceeded as seldom as a rarer level is met, half of those
-    as rare counted; one that over half of the cells have is not off, and one that was
-    not seen in `fit` is farther off than any other.
+    With "combined" the score is -(V / v + E / e + 2 N / n) / 4, where v, e and n are
+    the means of the lowest nine tenths of V, E and N over the training rows. So a
+    typical row scores about -1.
 
-    Each reconstruction's errors have units of their own, no less than the feature's
-    where over half of the cells are the same; of categories they are those of the
-    one-hots. Distances are squared up to three units, grow in proportion farther off
-    (Huber), and are averaged over the features: a typical row scores about -1. A
-    missing cell counts for nothing. Where a column was constant, another value is off
-    by 20 times the root of the number of training rows, in units.
+    V is the mean of the squared normal scores of the cells: the standard normal
+    quantile of a cell's mid-rank among the training cells, at least half a rank from
+    the ends. So no unit can be blown up, and in a column with a spike a cell is as far
+    off as such cells are rare. Ranks are kept at 512 values a column. The normal score
+    of a category is that of a number which is exceeded as seldom as a rarer level is
+    met, half of those as rare counted; a level that over half of the cells have is not
+    off, and one that was not seen in `fit` is farther off than any other.
+
+    N is the mean over the five nearest exemplars of the mean squared difference of
+    normal scores; two different levels differ by both. Exemplars are up to 2,048
+    training rows, drawn from the nine tenths with the least V / v + E / e, fewer with
+    more than 256 features. One that is the same row is left out.
+
+    E is the mean error of the reconstructions. The unit of an error is its median,
+    divided by 0.6745 as for a normal distribution, no less than a twentieth of the root
+    mean square; in a column of which over half of the cells are the same, no less than
+    the unit of the column itself, which is measured by how rare its other cells are; of
+    a category it is that of the one-hots. Errors are squared up to three units, and
+    grow in proportion farther off (Huber). A missing cell counts for nothing, in all
+    three.
 
     Networks see a number at most ten thousand units from the median; how far off it is
-    beyond, its own distances tell. So every score is finite, whatever the cells are.
+    beyond, its own error tells. So every score is finite, whatever the cells are.
 
     References
     ----------
@@ -160,6 +189,10 @@ default="combined"
     networks, DaWaK.
     Chen, Sathe, Aggarwal and Turaga (2017), Outlier detection with autoencoder
     ensembles, SDM.
+    Vovk (2015), Cross-conformal predictors, Annals of Mathematics and Artificial
+    Intelligence 74.
+    Bates, Candes, Lei, Romano and Sesia (2023), Testing for outliers with conformal
+    p-values, Annals of Statistics 51.
 
     Examples
     --------
@@ -178,9 +211,11 @@ default="combined"
 
     # None in what version 0.1.0 has saved.
     _training_scores: np.ndarray | None = None
+    _held_out: tuple[np.ndarray, ...] | None = None
 
     _kept: ClassVar[tuple[str, ...]] = (
         "_scorer",
+        "_held_out",
         "_training_scores",
         "_row_shape",
         "n_features_in_",
@@ -192,9 +227,10 @@ default="combined"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimator": [HasMethods(["fit", "transform", "inverse_transform"]), None],
         "measure": [StrOptions(set(MEASURES))],
+        "novelty": ["boolean"],
         "support_fraction": [Interval(Real, 0, 1, closed="right")],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
-        "threshold": [StrOptions({"train", "held_out"})],
+        "threshold": [StrOptions({"auto", "train", "held_out"})],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -205,15 +241,17 @@ default="combined"
         estimator: Any = None,
         *,
         measure: str = "combined",
+        novelty: bool = False,
         support_fraction: float = 0.8,
         contamination: float = 0.1,
-        threshold: str = "train",
+        threshold: str = "auto",
         cv: int = 5,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.estimator = estimator
         self.measure = measure
+        self.novelty = novelty
         self.support_fraction = support_fraction
         self.contamination = contamination
         self.threshold = threshold
@@ -259,15 +297,49 @@ default="combined"
             n_fits = sum(len(self._unfitted(n, X.shape[1], reader)) for n in n_rows)
             with FitProgress(n_fits, self.verbose) as progress:
                 seeds = np.random.SeedSequence([root, 0])
-                scorer = self._fitted_scorer(X, reader, seeds, progress)
+                scorer, held_out = self._fitted_scorer(X, reader, seeds, progress)
                 if folds:
-                    scores = self._held_out_scores(X, reader, root, folds, progress)
-                else:
-                    scores = scorer.scores(scorer.members.matrix(X))
-            self._scorer = scorer
+                    held_out = self._held_out_scores(X, reader, root, folds, progress)
+            if self._is_held_out and held_out is not None:
+                scores = np.concatenate(held_out)
+            else:
+                scores = scorer.scores(scorer.members.matrix(X))
+            self._scorer, self._held_out = scorer, in_order(held_out)
             self._training_scores = quantiles_of(scores)
             self.offset_ = offset_at(scores, self.contamination)
         return self
+
+    def _has_fit_predict(self) -> bool:
+        """Whether the threshold comes from the training rows; say why not."""
+        if self._is_held_out:
+            raise AttributeError(
+                "fit_predict is not available where the threshold comes from held-out "
+                f"rows, as with novelty={self.novelty!r} and "
+                f"threshold={self.threshold!r}. Pass threshold='train', or use fit(X) "
+                "and predict(X)."
+            )
+        return True
+
+    @available_if(_has_fit_predict)
+    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
+        """Fit to rows, and predict whether these are outliers.
+
+        Not available where the threshold comes from held-out rows, since then other
+        rows than a fraction `contamination` of X are outliers.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            As in `fit`.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        is_inlier : ndarray of shape (n_samples,)
+            -1 for outliers, 1 for others: `fit(X).predict(X)`.
+        """
+        return self.fit(X).predict(X)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict whether rows are outliers.
@@ -318,6 +390,83 @@ default="combined"
         check_is_fitted(self)
         return self._scorer.scores(self._rows(X))
 
+    def p_values(self, X: Any) -> np.ndarray:
+        """Compute how likely a usual row is to be as unusual as each row.
+
+        Conformal p-values: the fraction of the training rows, this row counted as one
+        of them, whose scores are no higher, each by a transformer that has not seen it.
+        If the training rows hold no outliers, and a row of X comes from where they
+        came from, its p-value is at most p with a probability of about p, whatever the
+        rows look like. Outliers among the training rows make p-values larger: fewer
+        rows are found.
+
+        For new rows. Training rows among themselves have every rank once, so that
+        their p-values reject none or some at random.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows with the features of `fit`.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            In (0, 1]; small for outliers. With n training rows none is below
+            1 / (n + 1), and with over 20,000 none is below 1 / 20,001.
+
+        Raises
+        ------
+        ValueError
+            If `fit` has kept no scores of held-out rows. The default transformers
+            always have them, from three rows on; with an `estimator` given it takes
+            `threshold="held_out"`.
+        """
+        check_is_fitted(self)
+        held_out = self._held_out_or_refuse()
+        scores = self._scorer.member_scores(self._rows(X))
+        return conformal_p_values(scores, held_out)
+
+    def outliers(self, X: Any, fdr: float = 0.1) -> np.ndarray:
+        """Find outliers, of which at most a given fraction are false, on average.
+
+        The procedure of Benjamini and Hochberg on the `p_values` of all rows of X. The
+        more outliers there are among them, the less unusual a row has to be.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            New rows with the features of `fit`, all that are to be judged.
+        fdr : float, default=0.1
+            False discovery rate, in (0, 1): the fraction of usual rows among those
+            found, on average.
+
+        Returns
+        -------
+        is_outlier : ndarray of bool of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If `fdr` is out of its range, or below the least possible p-value; or if
+            `p_values` raises one.
+        """
+        check_is_fitted(self)
+        held_out = self._held_out_or_refuse()
+        validate_parameter_constraints(
+            {"fdr": [Interval(Real, 0, 1, closed="neither")]},
+            {"fdr": fdr},
+            caller_name="outliers",
+        )
+        least = least_p_value(held_out)
+        if fdr < least:
+            raise ValueError(
+                f"expected fdr of at least {least:.3g}, the least p-value that is "
+                f"possible with {round(1 / least) - 1} held-out training rows, got "
+                f"fdr={fdr!r}: no row could be found. Fit on more rows, or pass a "
+                "larger fdr."
+            )
+        return rejected(self.p_values(X), fdr)
+
     def explain(self, X: Any) -> Any:
         """Return which features make rows outliers.
 
@@ -331,7 +480,8 @@ default="combined"
         contributions : {ndarray, frame} of shape (n_samples, n_features)
             What each feature has contributed to the row's being an outlier; large is
             unusual. With measure="combined" and "reconstruction" they are 0 or more,
-            and a row's sum is `-score_samples`. A wild cell, over three units off,
+            and a row's sum is `-score_samples`: of "combined" what the three distances
+            have of each feature, added up. A wild cell, over three units off,
             spoils the reconstruction of other features too: what those that are less
             far off have beyond what they would have if it were the feature's median,
             or its most frequent category, is the wild cell's. With the other measures
@@ -368,6 +518,7 @@ default="combined"
             version 0.1.0, which holds no scores.
         """
         check_is_fitted(self)
+        refuse_automatic(contamination)
         validate_parameter_constraints(
             {"contamination": self._parameter_constraints["contamination"]},
             {"contamination": contamination},
@@ -411,6 +562,25 @@ default="combined"
         """The fitted autoencoders."""
         return self._scorer.members.estimators
 
+    def _held_out_or_refuse(self) -> tuple[np.ndarray, ...]:
+        """Return the scores of held-out rows; say what to do where there are none."""
+        if self._held_out is not None:
+            return self._held_out
+        if self._training_scores is None:
+            reason = "is from a file of version 0.1.0, which holds none. Fit it again"
+        elif self.estimator is None:
+            reason = "was fitted to 2 rows. Fit it to more"
+        else:
+            reason = (
+                f"was fitted with estimator={one_line(self.estimator)} and "
+                f"threshold={self.threshold!r}. Pass threshold='held_out', and fit it "
+                "again"
+            )
+        raise ValueError(
+            "expected a detector with scores of held-out training rows, got one that "
+            f"{reason}."
+        )
+
     # -- fitting -----------------------------------------------------------------------
 
     def _training_rows(self, X: Any) -> tuple[Any, BaseAutoEncoder | None]:
@@ -421,14 +591,14 @@ default="combined"
         reader = self._template()
         X, self._row_shape = flat_rows(X, getattr(reader, "network", None))
         if not isinstance(reader, BaseAutoEncoder):
-            _refuse_categories(X, reader)
+            refuse_categories(X, reader)
             return self._numbers(X, reset=True), None
         if reader._reads_as_table(X):
             X = named_rows(self, X, reset=True)
-            missing = self.estimator is None and _has_missing(X)
+            missing = self.estimator is None and has_missing(X)
         else:
             X = self._numbers(X, reset=True)
-            missing = self.estimator is None and _has_missing(X)
+            missing = self.estimator is None and has_missing(X)
             if not missing:
                 return X, None
             X = check_table(self, X)  # refuses sparse rows
@@ -437,6 +607,22 @@ default="combined"
             reader._read_table(X).warn_of_empty()
         return X, reader
 
+    def _validate_params(self) -> None:
+        refuse_automatic(self.contamination)
+        super()._validate_params()
+
+    @property
+    def _is_held_out(self) -> bool:
+        """Whether the threshold comes from rows that were held out."""
+        if self.threshold == "auto":
+            return bool(self.novelty)
+        return self.threshold == "held_out"
+
+    @property
+    def _support(self) -> float:
+        """Fraction of the rows that autoencoders are trained on."""
+        return 1.0 if self.novelty else self.support_fraction
+
     def _template(self) -> Any:
         return AutoEncoderTransformer() if self.estimator is None else self.estimator
 
@@ -444,7 +630,7 @@ default="combined"
         """Validate rows of numbers."""
         reader = self._template()
         ours = isinstance(reader, BaseAutoEncoder)
-        with numbers_alone() if ours else _numbers_for(reader):
+        with numbers_alone() if ours else numbers_for(reader):
             return validate_data(
                 self,
                 X,
@@ -466,8 +652,8 @@ default="combined"
         reader: BaseAutoEncoder | None,
         seeds: np.random.SeedSequence,
         progress: FitProgress,
-    ) -> Scorer:
-        """Fit the autoencoders to rows."""
+    ) -> tuple[Scorer, tuple[np.ndarray, ...] | None]:
+        """Fit the transformers to rows; score those that each has left out, if any."""
         words = seeds.generate_state(4)
         estimators = self._unfitted(X.shape[0], X.shape[1], reader)
         if self.estimator is None or self.random_state is not None:
@@ -477,7 +663,7 @@ default="combined"
             estimators,
             self.measure,
             X,
-            self._n_fitted(X.shape[0]),
+            self._support,
             np.random.default_rng(words[-1]),
             reader=reader,
             on_fit=progress.advance,
@@ -490,16 +676,13 @@ default="combined"
         if self.estimator is not None:
             return [clone(self.estimator)]
         missing = reader is not None and reader.allow_missing
-        n_fitted = self._n_fitted(n_rows)
+        # Each leaves out a third of the rows.
+        n_fitted = max(2, math.ceil(2 / 3 * self._support * n_rows))
         return [*default_estimators(n_fitted, n_features, allow_missing=missing)]
-
-    def _n_fitted(self, n_rows: int) -> int:
-        # An autoencoder takes two rows at least.
-        return max(2, math.ceil(self.support_fraction * n_rows))
 
     def _folds(self, X: Any, root: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Draw the folds whose scores the threshold comes from, if it does."""
-        if self.threshold != "held_out":
+        if self.estimator is None or not self._is_held_out:
             return []
         n_folds = min(int(self.cv), X.shape[0])
         folds = KFold(n_folds, shuffle=True, random_state=root)
@@ -512,16 +695,16 @@ default="combined"
         root: int,
         folds: list[tuple[np.ndarray, np.ndarray]],
         progress: FitProgress,
-    ) -> np.ndarray:
-        """Score each training row by autoencoders that have not seen it."""
+    ) -> tuple[np.ndarray, ...]:
+        """Score each training row by a transformer that has not seen it."""
         scores = np.empty(X.shape[0])
         for i, (train, test) in enumerate(folds, start=1):
             seeds = np.random.SeedSequence([root, i])
             rows = _safe_indexing(X, train)
-            scorer = self._fitted_scorer(rows, reader, seeds, progress)
+            scorer, _ = self._fitted_scorer(rows, reader, seeds, progress)
             others = scorer.members.matrix(_safe_indexing(X, test), takes_missing=True)
             scores[test] = scorer.scores(others)
-        return scores
+        return (scores,)
 
     # -- rows of a fitted detector -----------------------------------------------------
 
@@ -541,6 +724,7 @@ default="combined"
         network = getattr(self.estimators_[0], "network", None)
         self._check_features(self.n_features_in_, network)
         check_scores(self._training_scores)
+        check_held_out(self._held_out, len(scorer.members.estimators))
         need(
             isinstance(offset, float) and np.isfinite(offset),
             f"offset_={offset!r}, which is no finite number",
@@ -554,51 +738,3 @@ default="combined"
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = self._takes_missing()
         return tags
-
-
-def _has_missing(X: Any) -> bool:
-    """Whether a cell is missing in a frame or in validated rows of numbers."""
-    if is_frame(X):
-        return any(column.missing.any() for column in read_columns(X))
-    return bool(np.isnan(X.data if sparse.issparse(X) else X).any())
-
-
-def _refuse_categories(X: Any, estimator: Any) -> None:
-    """Refuse a frame with categories where the transformer takes numbers alone."""
-    if not (is_frame(X) and has_categories(X)):
-        return
-    names = [str(column.name) for column in read_columns(X) if column.is_category]
-    raise _needs_numbers(f"categories in {listed(names)}", estimator)
-
-
-def _needs_numbers(what: str, estimator: Any) -> ValueError:
-    """Make the error of X with categories, which a detector itself has to read."""
-    return ValueError(
-        "expected columns of numbers, because a detector compares cells with their "
-        "reconstructions, and of categories it can do so for transformers of "
-        f"sk_autoencoder alone, in no pipeline; got X with {what} and "
-        f"estimator={one_line(estimator)}. Encode them before the detector, as in "
-        "make_pipeline(OneHotEncoder(sparse_output=False), "
-        "AutoEncoderOutlierDetector(PCA())), or pass "
-        "estimator=AutoEncoderTransformer(...), which reads tables."
-    )
-
-
-@contextmanager
-def _numbers_for(estimator: Any) -> Iterator[None]:
-    """Validate rows for a transformer of others; say of bad ones what would do."""
-    try:
-        with within_float64():
-            yield
-    except ValueError as error:
-        if str(error).startswith("Input X contains NaN"):
-            raise ValueError(
-                "Input X contains NaN: expected no missing cells, because by its tags "
-                f"estimator={one_line(estimator)} takes none. Fill them before the "
-                "detector, as in make_pipeline(SimpleImputer(), "
-                "AutoEncoderOutlierDetector(PCA())), or pass "
-                "estimator=AutoEncoderTransformer(allow_missing=True)."
-            ) from error
-        if not str(error).startswith("could not convert string"):
-            raise
-        raise _needs_numbers(f"text, {first_line(error)},", estimator) from None

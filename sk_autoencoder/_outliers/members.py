@@ -5,6 +5,8 @@ other transformer gets a matrix of numbers, and is asked for `transform` and
 `inverse_transform`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,19 +25,6 @@ from sk_autoencoder._outliers.rows import level_shares, numbers_of
 from sk_autoencoder._saving.checks import need
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.values import first_line, shortened
-
-__all__ = [
-    "Members",
-    "allows_nan",
-    "cell_errors",
-    "codes_of",
-    "has_density",
-    "log_density",
-    "one_line",
-    "or_likelihood",
-    "seed",
-    "table_of",
-]
 
 # Of a cell of which there is no finite one; its unit is finite too.
 MAX_ERROR = float(np.finfo(np.float64).max) / 8
@@ -124,6 +113,23 @@ class Members:
 def table_of(estimator: Any) -> Table | None:
     """Return how a fitted transformer reads tables; None where it takes numbers."""
     return estimator._table if isinstance(estimator, BaseAutoEncoder) else None
+
+
+@contextmanager
+def reading_as(estimator: Any, table: Table | None) -> Iterator[None]:
+    """Let a transformer of ours read its training rows as a table of more of them.
+
+    Levels and units are then those of all rows, whichever it is fitted to.
+    """
+    if table is None:
+        yield
+        return
+    own = vars(estimator)
+    own["_read_table"] = lambda *_, **__: table
+    try:
+        yield
+    finally:
+        del own["_read_table"]
 
 
 def allows_nan(estimator: Any) -> bool:

@@ -7,8 +7,6 @@ from typing import Self
 
 from tqdm.auto import tqdm
 
-__all__ = ["FitProgress"]
-
 
 class FitProgress:
     """Lines, or a progress bar on the standard error stream, over several fits.

@@ -16,15 +16,6 @@ from sk_autoencoder._saving.checks import Range, need
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.variance import unit_or_one
 
-__all__ = [
-    "UNSEEN",
-    "WILD",
-    "RobustScales",
-    "distance",
-    "min_error_scales",
-    "robust_scale",
-]
-
 UNSEEN = -1  # finds the last item of `RobustScales.level_distances`
 
 # Constants without a page named were chosen on the data sets of

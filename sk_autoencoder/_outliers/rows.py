@@ -1,7 +1,8 @@
 """Rows for a detector: those that are trained on, those that are scored."""
 
+import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,20 +11,8 @@ import numpy as np
 from sk_autoencoder._columns import Table
 from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import CategoryColumn
-from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._outliers.robust import UNSEEN, RobustScales
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
-from sk_autoencoder._utils.sklearn_compat import _safe_indexing
-
-__all__ = [
-    "CHUNK_CELLS",
-    "by_chunks",
-    "level_shares",
-    "most_typical",
-    "numbers_of",
-    "some_rows",
-    "without_warnings_of_empty",
-]
 
 # Rows from which scales are measured: more do not move a median.
 ROWS_FOR_SCALES = 20_000
@@ -31,46 +20,74 @@ ROWS_FOR_SCALES = 20_000
 CHUNK_CELLS = 1_000_000
 
 
-def most_typical(
-    reader: BaseAutoEncoder | None, X: Any, n_rows: int, generator: np.random.Generator
-) -> Any:
-    """Return the rows nearest to the medians, in their order; all if these are alike.
+def typical_rows(
+    table: Table | None,
+    X: Any,
+    parts: Sequence[np.ndarray],
+    support: float,
+    generator: np.random.Generator,
+) -> list[np.ndarray]:
+    """Return which rows of each part are nearest to the medians, in their order.
 
     What is odd about the others is not to be learned. Of a table numbers alone count:
     by its categories all rows of a smaller group would be left out. And no level is,
-    nor the last value of a column of which most cells are missing.
+    nor the last value of a column of which most cells are missing. All rows of a part
+    are returned if these are alike.
+
+    Parameters
+    ----------
+    table : Table or None
+        How X becomes numbers.
+    X : {ndarray, frame, CSR matrix} of shape (n_samples, n_features)
+    parts : sequence of ndarray
+        Rows to choose from.
+    support : float
+        Fraction of a part, two rows at least.
+    generator : numpy Generator
     """
-    if n_rows >= X.shape[0]:
-        return X
-    table = None if reader is None else reader._read_table(X)
+    sizes = [max(2, math.ceil(support * len(part))) for part in parts]
+    is_whole = [size >= len(part) for size, part in zip(sizes, parts, strict=True)]
+    if all(is_whole) and (table is None or len(parts) == 1):
+        return list(parts)
     rows = numbers_of(table, X)
-    scales = RobustScales.of(
-        some_rows(rows, generator), level_shares(table, rows.shape[1])
-    )
+    some = dense_rows(rows, some_of(rows.shape[0], generator))
+    scales = RobustScales.of(some, level_shares(table, rows.shape[1]))
     are_numbers = ~scales.is_category
     far = by_chunks(lambda part: scales.distances(part) @ are_numbers, rows)
     order = np.argsort(far, kind="stable")
-    if not far[order[:n_rows]].any():
-        return X
-    kept = set(order[:n_rows].tolist())
+    found = []
+    for part, size in zip(parts, sizes, strict=True):
+        in_part = order[np.isin(order, part)]
+        kept = in_part[:size] if far[in_part[:size]].any() else in_part
+        more = set(kept.tolist())
+        if table is not None:
+            is_left = len(more) < rows.shape[0]
+            more.update(_needed(rows, order, scales, kept) if is_left else ())
+        found.append(np.array(sorted(more)))
+    return found
+
+
+def _needed(
+    rows: np.ndarray, order: np.ndarray, scales: RobustScales, kept: np.ndarray
+) -> set[int]:
+    """Return further rows of a table, so that no level and no column is unknown."""
+    found = set[int]()
     for i in np.flatnonzero(scales.is_category):
         # The nearest row of each level, NaN for missing cells among them.
-        kept.update(order[np.unique(rows[order, i], return_index=True)[1]].tolist())
-    if table is not None:
-        there = ~np.isnan(rows[order])
-        for i in np.flatnonzero(~there[:n_rows].any(axis=0) & there.any(axis=0)):
-            kept.add(int(order[there[:, i].argmax()]))
-    return _safe_indexing(X, np.array(sorted(kept)))
+        seen = rows[kept, i]
+        levels, first = np.unique(rows[order, i], return_index=True)
+        new = ~np.isin(levels, seen) & ~(np.isnan(levels) & np.isnan(seen).any())
+        found.update(order[first[new]].tolist())
+    there = ~np.isnan(rows[order])
+    for i in np.flatnonzero(np.isnan(rows[kept]).all(axis=0) & there.any(axis=0)):
+        found.add(int(order[there[:, i].argmax()]))
+    return found
 
 
 @contextmanager
-def without_warnings_of_empty(reader: BaseAutoEncoder | None, X: Any) -> Iterator[None]:
+def without_warnings_of_empty(table: Table | None) -> Iterator[None]:
     """Hide what each fit would say of columns without a value: the detector says it."""
-    if (
-        reader is None
-        or not reader.allow_missing
-        or not reader._read_table(X).is_empty.any()
-    ):
+    if table is None or not table.allow_missing or not table.is_empty.any():
         # The filters are those of the whole process: no need to touch them.
         yield
         return
@@ -79,13 +96,11 @@ def without_warnings_of_empty(reader: BaseAutoEncoder | None, X: Any) -> Iterato
         yield
 
 
-def some_rows(rows: Any, generator: np.random.Generator) -> np.ndarray:
-    """Return rows enough to measure scales, made dense."""
-    n_rows = rows.shape[0]
+def some_of(n_rows: int, generator: np.random.Generator) -> Any:
+    """Return which rows are enough to measure scales: all, or some in their order."""
     if n_rows <= ROWS_FOR_SCALES:
-        return dense_rows(rows, slice(None))
-    chosen = generator.choice(n_rows, ROWS_FOR_SCALES, replace=False)
-    return dense_rows(rows, np.sort(chosen))
+        return slice(None)
+    return np.sort(generator.choice(n_rows, ROWS_FOR_SCALES, replace=False))
 
 
 def level_shares(table: Table | None, n_features: int) -> list[np.ndarray | None]:

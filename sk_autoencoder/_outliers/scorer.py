@@ -1,197 +1,33 @@
-"""What makes a sample an outlier: the terms of a score, and their sum.
-
-A term is a small class with `fit`, `score` and `explain`. To add one, write it here and
-name it in `TERMS`, for the measures that have it.
-"""
+"""The score of samples: fitted transformers, and the terms of the score."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._outliers.members import (
-    Members,
-    cell_errors,
-    codes_of,
-    has_density,
-    log_density,
-    table_of,
-)
-from sk_autoencoder._outliers.robust import (
-    WILD,
-    RobustScales,
-    distance,
-    min_error_scales,
-    robust_scale,
-)
+from sk_autoencoder._outliers.members import Members, reading_as, table_of
+from sk_autoencoder._outliers.robust import WILD, RobustScales
 from sk_autoencoder._outliers.rows import (
     CHUNK_CELLS,
     by_chunks,
     level_shares,
-    most_typical,
     numbers_of,
-    some_rows,
+    some_of,
+    typical_rows,
     without_warnings_of_empty,
 )
-from sk_autoencoder._saving.checks import Range, need
+from sk_autoencoder._outliers.terms import TERMS, fit_combined, is_measure
+from sk_autoencoder._saving.checks import need
 from sk_autoencoder._saving.registry import loadable
-from sk_autoencoder._utils.chunks import row_chunks
+from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+from sk_autoencoder._utils.sklearn_compat import _safe_indexing
 
-__all__ = ["MEASURES", "TERMS", "Scorer"]
-
-
-# ------------------------------------------------------------------------ the terms
-
-
-class Term:
-    """A part of the score of samples; higher is more normal.
-
-    Attributes
-    ----------
-    has_cells : bool
-        Whether the score is minus the mean of what `explain` returns.
-    """
-
-    has_cells: ClassVar[bool] = True
-
-    @classmethod
-    def fit(cls, members: Members, rows: np.ndarray) -> Self:
-        """Measure rows, some of those that the members were fitted to, if need be."""
-        del members, rows
-        return cls()
-
-    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Score rows, (n_samples,)."""
-        scores: np.ndarray = -self.explain(members, rows).mean(axis=1)
-        return scores
-
-    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Return how far off each cell is, 1 for a typical one, of shape of rows."""
-        raise NotImplementedError
-
-    def check(self, members: Members) -> None:
-        """Refuse a term from a file that is not of such members."""
-
-
-@loadable(error_scales=Range(0, shape="m d"))
-@dataclass(frozen=True)
-class Reconstruction(Term):
-    """How far cells are from their reconstructions, on average over the members.
-
-    Attributes
-    ----------
-    error_scales : ndarray of shape (n_estimators, n_features)
-        0 for constant features.
-    """
-
-    error_scales: np.ndarray
-
-    @classmethod
-    def fit(cls, members: Members, rows: np.ndarray) -> Self:
-        """Measure the errors of each member."""
-        scales = members.scales
-        least = min_error_scales(scales, rows, members.level_shares)
-        errors = members.checked_errors(rows)
-        found = np.stack([robust_scale(sizes, least) for sizes in errors])
-        found[:, scales.scale == 0] = 0.0
-        found[:, scales.is_category] = least[scales.is_category]
-        return cls(found)
-
-    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Return how far off each cell is, of shape of rows."""
-        result, of = np.zeros(rows.shape), members.scales.is_category
-        pairs = zip(members.seen(rows), self.error_scales, strict=True)
-        for (estimator, seen), scale in pairs:
-            result += distance(cell_errors(estimator, rows, seen, of), scale)
-        result /= len(members.estimators)
-        return result + distance(members.scales.unseen_level_error(rows), 1.0)
-
-    def check(self, members: Members) -> None:
-        """Refuse scales of other members, or of other features."""
-        shape = (len(members.estimators), len(members.scales.center))
-        need(self.error_scales.shape == shape, "scales of other errors")
-
-
-@loadable()
-@dataclass(frozen=True)
-class Marginal(Term):
-    """How far cells are from the medians of their columns."""
-
-    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Return how far off each cell is, of shape of rows."""
-        return members.scales.distances(rows)
-
-
-@loadable()
-@dataclass(frozen=True)
-class Latent(Term):
-    """How far codes are from the median code, on average over the members.
-
-    Attributes
-    ----------
-    code_scales : tuple of ndarray of shape (2, n_components), one an estimator
-        Medians and scales of the codes.
-    """
-
-    code_scales: tuple[np.ndarray, ...]
-    has_cells: ClassVar[bool] = False
-
-    @classmethod
-    def fit(cls, members: Members, rows: np.ndarray) -> Self:
-        """Measure the codes of each member."""
-        return cls(tuple(_code_scales(*pair) for pair in members.seen(rows)))
-
-    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Score rows, (n_samples,)."""
-        far = [
-            distance(codes_of(estimator, seen) - center, scale).mean(axis=1)
-            for (estimator, seen), (center, scale) in zip(
-                members.seen(rows), self.code_scales, strict=True
-            )
-        ]
-        scores: np.ndarray = -np.mean(far, axis=0)
-        return scores
-
-    def check(self, members: Members) -> None:
-        """Refuse scales of other codes."""
-        shapes = [(2, estimator.n_components_) for estimator in members.estimators]
-        need([a.shape for a in self.code_scales] == shapes, "scales of other codes")
-
-
-@loadable()
-@dataclass(frozen=True)
-class Likelihood(Term):
-    """The log density of samples, in nats, on average over the members."""
-
-    has_cells: ClassVar[bool] = False
-
-    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Score rows, (n_samples,)."""
-        # Not cut back: how far off numbers are is for the density to say.
-        known = members.scales.known(rows)
-        logs = [log_density(estimator, known) for estimator in members.estimators]
-        return np.stack(logs).mean(axis=0, dtype=np.float64)
-
-    def check(self, members: Members) -> None:
-        """Refuse members without a density."""
-        good = all(map(has_density, members.estimators))
-        need(good, "a likelihood of estimators without a density")
-
-
-# Of each measure. A score is minus the mean of the cells, averaged over the terms
-# that have cells, and the sum of the others.
-TERMS: dict[str, tuple[type[Term], ...]] = {
-    "combined": (Reconstruction, Marginal),
-    "reconstruction": (Reconstruction,),
-    "latent": (Reconstruction, Latent),
-    "likelihood": (Likelihood,),
-}
-MEASURES = tuple(TERMS)
-
-
-# ------------------------------------------------------------------------- the score
+# Fraction of the rows, the least usual ones, that are not compared with.
+TRIMMED = 0.1
+# Members leave out a fold each if then two rows are left for each.
+LEAST_ROWS = 3
 
 
 @loadable()
@@ -206,6 +42,9 @@ class Scorer:
     ----------
     members : Members
     terms : tuple of Term
+    weights : tuple of float or None
+        Of the terms; None is the mean of those that have cells, and the sum of the
+        others.
     assigns_spillover : bool
         Whether `contributions` gives a wild cell what it adds to those of others.
         Version 0.1.0 did not, and its files keep what they gave.
@@ -213,6 +52,7 @@ class Scorer:
 
     members: Members
     terms: tuple[Any, ...]
+    weights: tuple[float, ...] | None = None
     assigns_spillover: bool = True
 
     @classmethod
@@ -221,40 +61,67 @@ class Scorer:
         estimators: Sequence[Any],
         measure: str,
         X: Any,
-        n_fitted: int,
+        support: float,
         generator: np.random.Generator,
         *,
         reader: BaseAutoEncoder | None,
         on_fit: Callable[[], None],
-    ) -> "Scorer":
-        """Fit autoencoders to the most typical rows, and the terms to all.
+    ) -> "tuple[Scorer, tuple[np.ndarray, ...] | None]":
+        """Fit transformers to the most typical rows, and the terms to all.
 
         Parameters
         ----------
         estimators : sequence of transformers
-            Not fitted; they are now.
+            Not fitted; they are now. Of several each leaves out a fold of the rows.
         measure : str
         X : {ndarray, frame, CSR matrix} of shape (n_samples, n_features)
-        n_fitted : int
-            Rows to fit to: those nearest to the medians.
+        support : float
+            Fraction of the rows to fit to, those nearest to the medians; with 1 no row
+            is left out anywhere.
         generator : numpy Generator
-            Draws the rows for the scales, where there are many.
+            Draws folds, the exemplars, and the rows that are measured where there are
+            many.
         reader : BaseAutoEncoder or None
             Reads a table as `estimators` do; None where X holds numbers alone.
         on_fit : callable ()
             Called once an estimator is fitted.
+
+        Returns
+        -------
+        scorer : Scorer
+        held_out : tuple of ndarray or None
+            For each estimator its scores of rows that it has not seen; None where
+            each has seen all.
         """
-        typical = most_typical(reader, X, n_fitted, generator)
-        with without_warnings_of_empty(reader, typical):
-            for estimator in estimators:
+        folds = _folds(X.shape[0], len(estimators), generator)
+        parts = [np.flatnonzero(folds != i) for i in range(len(estimators))]
+        table = None if reader is None else reader._read_table(X)
+        # Members that see parts of a table have to read it in the same way.
+        shared = table if len(estimators) > 1 else None
+        chosen = typical_rows(table, X, parts, support, generator)
+        for estimator, part in zip(estimators, chosen, strict=True):
+            typical = X if len(part) == X.shape[0] else _safe_indexing(X, part)
+            with without_warnings_of_empty(table), reading_as(estimator, shared):
                 estimator.fit(typical)
-                on_fit()
+            on_fit()
         table = table_of(estimators[0])
-        rows = some_rows(numbers_of(table, X), generator)
+        matrix = numbers_of(table, X)
+        some = some_of(matrix.shape[0], generator)
+        rows, folds = dense_rows(matrix, some), folds[some]
         shares = level_shares(table, rows.shape[1])
         members = Members(list(estimators), RobustScales.of(rows, shares))
-        terms = tuple(term.fit(members, rows) for term in TERMS[measure])
-        return cls(members, terms)
+        if measure == "combined":
+            trimmed = 0.0 if support == 1.0 else TRIMMED
+            terms, weights, scores = fit_combined(members, rows, trimmed, generator)
+            scorer = cls(members, terms, weights)
+        else:
+            scorer = cls(members, tuple(t.fit(members, rows) for t in TERMS[measure]))
+            scores = None
+        if (folds < 0).any():
+            return scorer, None
+        if scores is None:
+            scores = scorer.member_scores(rows)
+        return scorer, tuple(scores[folds == i, i] for i in range(len(estimators)))
 
     def check(self, n_features: int) -> None:
         """Refuse a scorer from a file whose parts do not fit each other.
@@ -264,8 +131,12 @@ class Scorer:
         n_features : int
             Of the detector.
         """
-        kinds = tuple(map(type, self.terms))
-        need(kinds in TERMS.values(), "terms of no measure")
+        need(is_measure(self.terms), "terms of no measure")
+        good = self.weights is None or (
+            len(self.weights) == len(self.terms)
+            and all(0 < weight < np.inf for weight in self.weights)
+        )
+        need(good, "weights of other terms")
         self.members.check(n_features)
         for term in self.terms:
             term.check(self.members)
@@ -292,20 +163,35 @@ class Scorer:
             return by_chunks(lambda part: self._explained(part) / part.shape[1], rows)
         return by_chunks(self._gains, rows)
 
+    def member_scores(self, rows: Any) -> np.ndarray:
+        """Score rows by each member alone, (n_samples, n_members) of float64."""
+        return by_chunks(self._member_scores_of, rows)
+
+    @property
+    def _weights(self) -> tuple[float, ...]:
+        """Weights of the terms."""
+        if self.weights is not None:
+            return self.weights
+        n_with_cells = max(1, sum(term.has_cells for term in self.terms))
+        return tuple(1 / n_with_cells if t.has_cells else 1.0 for t in self.terms)
+
     def _scores_of(self, rows: np.ndarray) -> np.ndarray:
-        scores = [
-            term.score(self.members, rows) for term in self.terms if not term.has_cells
-        ]
-        if len(scores) < len(self.terms):
-            scores.insert(0, -self._cells(rows).mean(axis=1))
-        result: np.ndarray = np.sum(scores, axis=0)
+        scores: np.ndarray = self._member_scores_of(rows).mean(axis=1)
+        return scores
+
+    def _member_scores_of(self, rows: np.ndarray) -> np.ndarray:
+        result = np.zeros((len(rows), len(self.members.estimators)))
+        for term, weight in zip(self.terms, self._weights, strict=True):
+            result += weight * term.score(self.members, rows)
         return result
 
     def _cells(self, rows: np.ndarray) -> np.ndarray:
         """Compute what each cell has of the score, 1 for a typical one, in float64."""
-        terms = [term for term in self.terms if term.has_cells]
-        parts = [term.explain(self.members, rows) for term in terms]
-        return np.sum(parts, axis=0) / len(parts)
+        result = np.zeros(rows.shape)
+        for term, weight in zip(self.terms, self._weights, strict=True):
+            if term.has_cells:
+                result += weight * term.explain(self.members, rows)
+        return result
 
     def _explained(self, rows: np.ndarray) -> np.ndarray:
         """Compute `_cells`, where a wild cell has what it adds to those of others.
@@ -353,7 +239,8 @@ def _difference(after: np.ndarray, before: np.ndarray) -> np.ndarray:
         return (ends[0] - ends[1]).clip(limits.min, limits.max)
 
 
-def _code_scales(estimator: Any, seen: np.ndarray) -> np.ndarray:
-    codes = codes_of(estimator, seen).astype(np.float64)
-    center = np.median(codes, axis=0)
-    return np.stack([center, robust_scale(np.abs(codes - center))])
+def _folds(n_rows: int, n_folds: int, generator: np.random.Generator) -> np.ndarray:
+    """Return a fold for each row, all of about the same size; -1 where none is made."""
+    if n_folds == 1 or n_rows < LEAST_ROWS:
+        return np.full(n_rows, -1)
+    return generator.permutation(n_rows) % n_folds

@@ -94,7 +94,12 @@ ADDED: dict[str, dict[str, Any]] = {
         **SNAPSHOTS,
     },
     "Fitted": {"imputation": None},
-    "AutoEncoderOutlierDetector": {"verbose": 0, "_training_scores": None},
+    "AutoEncoderOutlierDetector": {
+        "novelty": False,
+        "verbose": 0,
+        "_held_out": None,
+        "_training_scores": None,
+    },
     # The history had no bound.
     "Net": {"n_dropped": 0},
     # Columns of two values were standardized as all others.
@@ -112,7 +117,7 @@ ADDED: dict[str, dict[str, Any]] = {
         "rotation": None,
     },
     # A wild cell's contribution was its own distance alone.
-    "Scorer": {"assigns_spillover": False},
+    "Scorer": {"assigns_spillover": False, "weights": None},
     "UserNetwork": {"output_range": None, "outputs": "auto"},
     "VAETransformer": {"rotation": None, **SNAPSHOTS},
 }

@@ -204,8 +204,24 @@ def test_outliers_are_planted_and_found(script):
     tune, confirm = methods.names_of("tune"), methods.names_of("confirm")
     assert len(tune) + len(confirm) == 19
     assert {"ad_thyroid", "ad_annthyroid"} <= set(tune)
-    for run, least in ((methods.OURS, 0.9), (methods.FOREST, 0.9), ("PCA", 0.7)):
-        assert bench.measured(run, X, y, 0)["auc"] > least
+    for run, least in (
+        (methods.OURS, 0.9),
+        (methods.FOREST, 0.9),
+        (methods.NEIGHBORS, 0.9),
+        ("PCA", 0.7),
+    ):
+        for clean in (False, True):
+            assert bench.measured(run, X, y, 0, clean=clean)["auc"] > least
+
+
+def test_false_discoveries_are_counted(script):
+    bench = script("outliers.false_discoveries")
+    usual, odd = bench.made("rounded", 5, 0)
+    assert usual.shape == odd.shape == (2000, 5)
+    found = bench.judged(usual, odd, 0, clean=True)
+    assert len(found["false"]) == len(bench.RATES)
+    assert found["found"][1] >= found["found"][0] > 0.3
+    assert max(found["false"]) < 0.4
 
 
 def test_outliers_are_reported_with_what_is_missing(script, monkeypatch, capsys):

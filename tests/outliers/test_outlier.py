@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import outlier_formula as by_hand
 import pandas as pd
 import pytest
 from scipy import sparse
@@ -60,29 +61,24 @@ def huber_by_hand(sizes):
 
 
 def test_scores_are_those_of_the_formula():
-    # One column is zero in most rows: its unit is that of the others.
+    # One column is zero in most rows: the unit of its errors is that of the others.
     seldom = np.where(np.arange(len(X)) % 4 == 0, X[:, 0], 0.0)
     rows = np.column_stack([X, seldom])
     detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
-    middle = np.median(rows, axis=0)
-    far = np.abs(rows - middle)
-    units, spike = unit_by_hand(far), unit_of_spike_by_hand(far[:, -1])
-    units[-1] = spike
-    distances = huber_by_hand(far / units)
-    errors = []
-    for estimator in detector.estimators_:
-        off = np.abs(rows - estimator.inverse_transform(estimator.transform(rows)))
-        units = unit_by_hand(off)
-        units[-1] = max(units[-1], spike)
-        errors.append(huber_by_hand(off / units))
-    error = np.mean(errors, axis=0)
-    expected = -0.5 * (distances + error).mean(axis=1)
+    least = np.zeros(rows.shape[1])
+    far = np.abs(rows[:, -1] - np.median(rows[:, -1]))
+    least[-1] = unit_of_spike_by_hand(far)
+    errors = [
+        by_hand.errors(np.abs(rows - estimator.reconstruct(rows)), least)
+        for estimator in detector.estimators_
+    ]
+    error = np.mean(errors, axis=(0, 2))
+    expected = by_hand.combined(rows, error)
     np.testing.assert_allclose(detector.score_samples(rows), expected, rtol=1e-9)
+    assert np.median(expected) == pytest.approx(-1, abs=0.3)
     alone = AutoEncoderOutlierDetector(measure="reconstruction", random_state=0)
     found = alone.fit(rows).score_samples(rows)
-    np.testing.assert_allclose(found, -error.mean(axis=1), rtol=1e-9)
-    usual = AutoEncoderOutlierDetector(random_state=0).fit(X).score_samples(X)
-    assert np.median(usual) == pytest.approx(-1, abs=0.5)
+    np.testing.assert_allclose(found, -error, rtol=1e-9)
 
 
 def test_latent_distance_is_added_to_the_error():
@@ -91,7 +87,7 @@ def test_latent_distance_is_added_to_the_error():
     codes = estimator.transform(X)
     off = np.abs(X - estimator.inverse_transform(codes))
     far = np.abs(codes - np.median(codes, axis=0))
-    expected = -huber_by_hand(off / unit_by_hand(off)).mean(axis=1)
+    expected = -by_hand.errors(off).mean(axis=1)
     expected -= huber_by_hand(far / unit_by_hand(far)).mean(axis=1)
     np.testing.assert_allclose(detector.score_samples(X), expected, rtol=1e-9)
 
@@ -122,20 +118,41 @@ def test_outliers_of_both_kinds_are_found(measure):
     assert found[Y].mean() > 0.8
 
 
-@pytest.mark.parametrize("fraction", [0.5, 0.8, 1.0])
-def test_the_rows_nearest_to_the_medians_are_trained_on(fraction, monkeypatch):
+def rows_seen_in_fits(monkeypatch, detector):
     seen = []
     fit = AutoEncoderTransformer.fit
     monkeypatch.setattr(
         AutoEncoderTransformer, "fit", lambda self, X: seen.append(X) or fit(self, X)
     )
-    AutoEncoderOutlierDetector(support_fraction=fraction, random_state=0).fit(X)
+    detector.fit(X)
+    return seen
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.8, 1.0])
+def test_the_rows_nearest_to_the_medians_are_trained_on(fraction, monkeypatch):
     far = np.abs(X - np.median(X, axis=0))
     far = huber_by_hand(far / unit_by_hand(far)).mean(axis=1)
-    expected = X[far <= np.sort(far)[int(fraction * len(X)) - 1]]
-    assert len(seen) == 3
-    for rows in seen:
-        np.testing.assert_array_equal(rows, expected)
+    own = AutoEncoderOutlierDetector(PLAIN, support_fraction=fraction)
+    (seen,) = rows_seen_in_fits(monkeypatch, own)
+    nearest = X[far <= np.sort(far)[int(fraction * len(X)) - 1]]
+    np.testing.assert_array_equal(seen, nearest)
+    given = {"support_fraction": fraction, "random_state": 0}
+    others = rows_seen_in_fits(monkeypatch, AutoEncoderOutlierDetector(**given))
+    assert len(others) == 3
+    for rows in others:
+        # A third is left out, and of the others the farthest are.
+        assert len(rows) == pytest.approx(fraction * 2 / 3 * len(X), abs=2)
+        limit = far[[(row == X).all(axis=1).argmax() for row in rows]].max()
+        in_reach = np.flatnonzero(far <= limit)
+        n_left_out = len(in_reach) - len(rows)
+        assert n_left_out == pytest.approx(len(in_reach) / 3, abs=0.1 * len(X))
+
+
+def test_each_default_member_leaves_out_another_third(monkeypatch):
+    detector = AutoEncoderOutlierDetector(novelty=True, random_state=0)
+    seen = rows_seen_in_fits(monkeypatch, detector)
+    counts = [sum((rows == row).all(axis=1).any() for rows in seen) for row in X]
+    assert counts == [2] * len(X)
 
 
 def test_rows_of_which_most_are_the_same_are_all_trained_on():
@@ -177,7 +194,7 @@ def test_default_is_a_few_sizes_and_fewer_components_than_features():
     sizes = AutoEncoderOutlierDetector(random_state=0).fit(X).estimators_
     assert [estimator.n_components for estimator in sizes] == [1, 2, 3]
     narrow = AutoEncoderOutlierDetector(random_state=0).fit(X[:, :2]).estimators_
-    assert [estimator.n_components for estimator in narrow] == [1]
+    assert [estimator.n_components for estimator in narrow] == [1, 1, 1]
 
 
 def test_held_out_threshold_does_not_flatter_training_rows():
@@ -207,7 +224,7 @@ def test_held_out_folds_leave_the_fit_alone():
     assert np.isfinite(few.offset_)
 
 
-@pytest.mark.parametrize("contamination", [0, 0.6, -0.1, "auto"])
+@pytest.mark.parametrize("contamination", [0, 0.6, -0.1, "few"])
 def test_contamination_outside_of_its_range_is_refused(contamination):
     message = (
         "The 'contamination' parameter of AutoEncoderOutlierDetector must be a float "

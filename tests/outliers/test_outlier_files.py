@@ -102,7 +102,7 @@ def changed(*names, to):
 
 def without_scorer(file):
     file.remove("_scorer")
-    for name in ("_training_scores", "_row_shape", "n_features_in_", "offset_"):
+    for name in DETECTOR._kept[1:]:
         file.remove(name)
     file.arrays.clear()
 
@@ -155,6 +155,100 @@ def below_zero(file):
     file.arrays[file.array(*SCALES, "scale")][0] = -1
 
 
+def of_default(*names, to):
+    """Return a change of an array of the default detector's ranks or exemplars."""
+
+    def change(file):
+        names_of = ("_scorer", "terms", 1, *names)
+        file.give(to(file.arrays[file.array(*names_of)]), *names_of)
+
+    return change
+
+
+def levels_of_exemplars(file):
+    shape = file.arrays[file.array("_scorer", "terms", 1, "exemplars", "scores")].shape
+    file.arrays["levels"] = np.zeros((shape[0], 1))
+    file.put(
+        {"$array": "levels", "shape": [shape[0], 1]},
+        *("_scorer", "terms", 1, "exemplars", "levels"),
+    )
+
+
+def held_out_of_one(file):
+    file.put({"$tuple": file.at("_held_out")["$tuple"][:1]}, "_held_out")
+    drop_unused(file)
+
+
+def held_out_of_none(file):
+    file.at("_held_out")["$tuple"][0] = None
+    drop_unused(file)
+
+
+RANKS = ("normal_scores", "up_to")
+BROKEN_DEFAULT = {
+    "ranks of other columns": (
+        lambda file: [
+            of_default("normal_scores", name, to=lambda a: a[:-1])(file)
+            for name in ("values", "below", "up_to", "least")
+        ],
+        "ranks of other columns",
+    ),
+    "falling ranks": (
+        of_default(*RANKS, to=lambda a: a[:, ::-1].copy()),
+        "ranks that are not in their order",
+    ),
+    "a rank above 1": (
+        of_default(*RANKS, to=lambda a: a + 1),
+        "a NormalScores of up_to",
+    ),
+    "no rank at all": (
+        of_default("normal_scores", "least", to=lambda a: 0 * a),
+        "a NormalScores of least out of range",
+    ),
+    "exemplars of other columns": (
+        of_default("exemplars", "scores", to=lambda a: a[:, :-1].copy()),
+        "exemplars of other columns",
+    ),
+    "levels without categories": (levels_of_exemplars, "levels of other columns"),
+    "no usual size": (
+        of_default("usual", to=lambda a: 0 * a),
+        "a Ranks of usual out of",
+    ),
+    "weights of other terms": (
+        changed("_scorer", "weights", to={"$tuple": [1.0]}),
+        "weights of other terms",
+    ),
+    "a weight of nothing": (
+        changed("_scorer", "weights", to={"$tuple": [1.0, 0.0]}),
+        "weights of other terms",
+    ),
+    "held-out scores of others": (
+        held_out_of_one,
+        "held-out scores of other estimators",
+    ),
+    "no held-out scores": (held_out_of_none, "no scores of held-out rows"),
+    "falling held-out scores": (
+        lambda file: file.give(
+            file.arrays[file.array("_held_out", 0)][::-1].copy(), "_held_out", 0
+        ),
+        "scores that are not finite or not in their order",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def saved_default(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model"
+    DETECTOR(random_state=0).fit(X).save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", BROKEN_DEFAULT)
+def test_tampered_files_of_the_default_are_refused(name, saved_default, tmp_path):
+    change, reason = BROKEN_DEFAULT[name]
+    refuse(saved_default, change, reason, tmp_path / "model")
+
+
 BROKEN = {
     "no scorer": (
         without_scorer,
@@ -197,7 +291,11 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_tampered_files_are_refused(name, saved, tmp_path):
     change, reason = BROKEN[name]
-    path, file = tmp_path / "model", SavedFile(saved)
+    refuse(saved, change, reason, tmp_path / "model")
+
+
+def refuse(saved, change, reason, path):
+    file = SavedFile(saved)
     path.write_bytes(file.to_bytes())
     sk_autoencoder.load(path)
     change(file)

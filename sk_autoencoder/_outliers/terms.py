@@ -1,0 +1,317 @@
+"""What makes a sample an outlier: the terms of a score.
+
+A term is a small class with `fit`, `score` and `explain`. To add one, write it here and
+name it in `TERMS`, for the measures that have it.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from sk_autoencoder._outliers.members import (
+    Members,
+    cell_errors,
+    codes_of,
+    has_density,
+    log_density,
+)
+from sk_autoencoder._outliers.ranks import (
+    MOST_EXEMPLAR_CELLS,
+    MOST_EXEMPLARS,
+    Exemplars,
+    NormalScores,
+    usual_size,
+)
+from sk_autoencoder._outliers.robust import (
+    distance,
+    min_error_scales,
+    robust_scale,
+)
+from sk_autoencoder._saving.checks import Range, need
+from sk_autoencoder._saving.registry import loadable
+
+
+class Term:
+    """A part of the score of samples; higher is more normal.
+
+    Attributes
+    ----------
+    has_cells : bool
+        Whether the score is minus the mean of what `explain` returns.
+    """
+
+    has_cells: ClassVar[bool] = True
+
+    @classmethod
+    def fit(cls, members: Members, rows: np.ndarray) -> Self:
+        """Measure rows, some of those that the members were fitted to, if need be."""
+        del members, rows
+        return cls()
+
+    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Score rows by each member, (n_samples, n_members or 1)."""
+        scores: np.ndarray = -self.explain(members, rows).mean(axis=1)
+        return scores[:, np.newaxis]
+
+    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Return how far off each cell is, 1 for a typical one, of shape of rows."""
+        raise NotImplementedError
+
+    def check(self, members: Members) -> None:
+        """Refuse a term from a file that is not of such members."""
+
+
+@loadable(error_scales=Range(0, shape="m d"))
+@dataclass(frozen=True)
+class Reconstruction(Term):
+    """How far cells are from their reconstructions, on average over the members.
+
+    Attributes
+    ----------
+    error_scales : ndarray of shape (n_estimators, n_features)
+        0 for constant features.
+    """
+
+    error_scales: np.ndarray
+
+    @classmethod
+    def fit(cls, members: Members, rows: np.ndarray) -> Self:
+        """Measure the errors of each member."""
+        return cls.measure(members, rows)[0]
+
+    @classmethod
+    def measure(cls, members: Members, rows: np.ndarray) -> tuple[Self, np.ndarray]:
+        """Measure the errors of each member; score the rows by each, too."""
+        scales = members.scales
+        least = min_error_scales(scales, rows, members.level_shares)
+        errors = members.checked_errors(rows)
+        found = np.stack([robust_scale(sizes, least) for sizes in errors])
+        found[:, scales.scale == 0] = 0.0
+        found[:, scales.is_category] = least[scales.is_category]
+        means = [
+            distance(sizes, scale).mean(axis=1)
+            for sizes, scale in zip(errors, found, strict=True)
+        ]
+        return cls(found), -np.stack(means, axis=1)
+
+    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Score rows by each member, (n_samples, n_members)."""
+        means = [cells.mean(axis=1) for cells in self._by_member(members, rows)]
+        return -np.stack(means, axis=1)
+
+    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Return how far off each cell is, of shape of rows."""
+        result = np.zeros(rows.shape)
+        for cells in self._by_member(members, rows):
+            result += cells
+        return result / len(members.estimators)
+
+    def _by_member(self, members: Members, rows: np.ndarray) -> Iterator[np.ndarray]:
+        of = members.scales.is_category
+        unseen = distance(members.scales.unseen_level_error(rows), 1.0)
+        pairs = zip(members.seen(rows), self.error_scales, strict=True)
+        for (estimator, seen), scale in pairs:
+            yield distance(cell_errors(estimator, rows, seen, of), scale) + unseen
+
+    def check(self, members: Members) -> None:
+        """Refuse scales of other members, or of other features."""
+        shape = (len(members.estimators), len(members.scales.center))
+        need(self.error_scales.shape == shape, "scales of other errors")
+
+
+@loadable()
+@dataclass(frozen=True)
+class Marginal(Term):
+    """How far cells are from the medians of their columns: in files of 0.1.0."""
+
+    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Return how far off each cell is, of shape of rows."""
+        return members.scales.distances(rows)
+
+
+@loadable(usual=Range(0, above=True, shape="2"))
+@dataclass(frozen=True)
+class Ranks(Term):
+    """How rare cells are in their columns, and how far rows are from their neighbors.
+
+    Attributes
+    ----------
+    normal_scores : NormalScores
+    exemplars : Exemplars
+    usual : ndarray of shape (2,)
+        Usual sizes of the two distances.
+    """
+
+    normal_scores: NormalScores
+    exemplars: Exemplars
+    usual: np.ndarray
+
+    @classmethod
+    def measure(
+        cls,
+        members: Members,
+        rows: np.ndarray,
+        errors: np.ndarray,
+        trimmed: float,
+        generator: np.random.Generator,
+    ) -> tuple[Self, np.ndarray]:
+        """Rank the cells of training rows, and choose the exemplars.
+
+        Parameters
+        ----------
+        members : Members
+        rows : ndarray of shape (n_samples, n_features)
+        errors : ndarray of shape (n_samples,)
+            What the members make of each row, in usual sizes.
+        trimmed : float
+            Fraction of the rows, the least usual ones, that are no exemplars.
+        generator : numpy Generator
+            Draws them.
+
+        Returns
+        -------
+        term : Ranks
+        scores : ndarray of shape (n_samples,)
+            Of these rows, as if none had been an exemplar itself.
+        """
+        scales = members.scales
+        normal_scores = NormalScores.of(rows, scales.is_category)
+        scores = normal_scores(rows, scales.level_distances)
+        rarity = np.nan_to_num(scores**2).mean(axis=1)
+        usual_rarity = usual_size(rarity)
+        order = np.argsort(rarity / usual_rarity + errors, kind="stable")
+        pool = order[: max(1, math.ceil((1.0 - trimmed) * len(rows)))]
+        most = max(1, min(MOST_EXEMPLARS, MOST_EXEMPLAR_CELLS // rows.shape[1]))
+        chosen = np.sort(generator.permutation(pool)[:most])
+        of = scales.is_category
+        exemplars = Exemplars.of(scores[chosen], rows[chosen], of)
+        far = exemplars.distances(scores, rows, of).mean(axis=1)
+        usual = np.array([usual_rarity, usual_size(far)])
+        others = exemplars.distances(scores[chosen], rows[chosen], of, left_out=1)
+        far[chosen] = others.mean(axis=1)
+        term = cls(normal_scores, exemplars, usual)
+        return term, -(rarity / usual[0] + 2.0 * far / usual[1]) / 3.0
+
+    def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Return how far off each cell is, of shape of rows."""
+        scales = members.scales
+        scores = self.normal_scores(rows, scales.level_distances)
+        rarity = np.nan_to_num(scores**2) / self.usual[0]
+        near = self.exemplars.distances(scores, rows, scales.is_category)
+        return (rarity + 2.0 * near / self.usual[1]) / 3.0
+
+    def check(self, members: Members) -> None:
+        """Refuse ranks or exemplars of other features."""
+        is_category = members.scales.is_category
+        self.normal_scores.check(len(is_category))
+        self.exemplars.check(is_category)
+
+
+@loadable()
+@dataclass(frozen=True)
+class Latent(Term):
+    """How far codes are from the median code, on average over the members.
+
+    Attributes
+    ----------
+    code_scales : tuple of ndarray of shape (2, n_components), one an estimator
+        Medians and scales of the codes.
+    """
+
+    code_scales: tuple[np.ndarray, ...]
+    has_cells: ClassVar[bool] = False
+
+    @classmethod
+    def fit(cls, members: Members, rows: np.ndarray) -> Self:
+        """Measure the codes of each member."""
+        return cls(tuple(_code_scales(*pair) for pair in members.seen(rows)))
+
+    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Score rows by each member, (n_samples, n_members)."""
+        far = [
+            distance(codes_of(estimator, seen) - center, scale).mean(axis=1)
+            for (estimator, seen), (center, scale) in zip(
+                members.seen(rows), self.code_scales, strict=True
+            )
+        ]
+        return -np.stack(far, axis=1)
+
+    def check(self, members: Members) -> None:
+        """Refuse scales of other codes."""
+        shapes = [(2, estimator.n_components_) for estimator in members.estimators]
+        need([a.shape for a in self.code_scales] == shapes, "scales of other codes")
+
+
+@loadable()
+@dataclass(frozen=True)
+class Likelihood(Term):
+    """The log density of samples, in nats, on average over the members."""
+
+    has_cells: ClassVar[bool] = False
+
+    def score(self, members: Members, rows: np.ndarray) -> np.ndarray:
+        """Score rows by each member, (n_samples, n_members)."""
+        # Not cut back: how far off numbers are is for the density to say.
+        known = members.scales.known(rows)
+        logs = [log_density(estimator, known) for estimator in members.estimators]
+        return np.stack(logs, axis=1).astype(np.float64)
+
+    def check(self, members: Members) -> None:
+        """Refuse members without a density."""
+        good = all(map(has_density, members.estimators))
+        need(good, "a likelihood of estimators without a density")
+
+
+# Of each measure. A score is minus the mean of the cells, averaged over the terms
+# that have cells, and the sum of the others.
+TERMS: dict[str, tuple[type[Term], ...]] = {
+    "combined": (Reconstruction, Ranks),
+    "reconstruction": (Reconstruction,),
+    "latent": (Reconstruction, Latent),
+    "likelihood": (Likelihood,),
+}
+MEASURES = tuple(TERMS)
+# Of the default measure in files of 0.1.0.
+OLD_TERMS = (Reconstruction, Marginal)
+# How much the errors weigh beside the ranks: each term counts once, neighbors twice.
+ERROR_WEIGHT = 0.25
+
+
+def is_measure(terms: Sequence[Term]) -> bool:
+    """Whether terms from a file are those of a measure."""
+    kinds = tuple(map(type, terms))
+    return kinds in TERMS.values() or kinds == OLD_TERMS
+
+
+def fit_combined(
+    members: Members,
+    rows: np.ndarray,
+    trimmed: float,
+    generator: np.random.Generator,
+) -> tuple[tuple[Term, ...], tuple[float, ...], np.ndarray]:
+    """Measure training rows for measure="combined".
+
+    Returns
+    -------
+    terms : tuple of Term
+    weights : tuple of float
+        Of the terms: their sum is about 1 for a typical row.
+    scores : ndarray of shape (n_samples, n_members)
+        Of the rows by each member, as if none had been an exemplar itself.
+    """
+    reconstruction, scores = Reconstruction.measure(members, rows)
+    errors = -scores.mean(axis=1)
+    usual = usual_size(errors)
+    ranks, others = Ranks.measure(members, rows, errors / usual, trimmed, generator)
+    weights = (ERROR_WEIGHT / usual, 1.0 - ERROR_WEIGHT)
+    scores = weights[0] * scores + weights[1] * others[:, np.newaxis]
+    return (reconstruction, ranks), weights, scores
+
+
+def _code_scales(estimator: Any, seen: np.ndarray) -> np.ndarray:
+    codes = codes_of(estimator, seen).astype(np.float64)
+    center = np.median(codes, axis=0)
+    return np.stack([center, robust_scale(np.abs(codes - center))])
