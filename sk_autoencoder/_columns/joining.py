@@ -17,14 +17,16 @@ KINDS = {
 }
 
 
-def join_rows(X: Any, more: Any) -> Any:
+def join_rows(X: Any, more: Any, name: str = "extra_rows") -> Any:
     """Put rows below those of X.
 
     Parameters
     ----------
     X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
     more : of the kind and with the columns of X
-        The rows to put below; `extra_rows` in messages.
+        The rows to put below.
+    name : str
+        What they are called in messages.
 
     Returns
     -------
@@ -40,22 +42,22 @@ def join_rows(X: Any, more: Any) -> Any:
         If one is a frame of another library than pandas and polars.
     """
     refuse_foreign_frame(X)
-    refuse_foreign_frame(more, "extra_rows")
+    refuse_foreign_frame(more, name)
     kind, other = _kind(X), _kind(more)
     if kind != other:
         raise ValueError(
-            f"expected extra_rows of the same kind as X, {KINDS[kind]}, got "
+            f"expected {name} of the same kind as X, {KINDS[kind]}, got "
             f"{KINDS[other]}. Convert one of them."
         )
     if kind == "pandas":
-        return _join_pandas(X, more)
+        return _join_pandas(X, more, name)
     if kind == "polars":
-        return _join_polars(X, more)
+        return _join_polars(X, more, name)
     if kind == "array":
         X, more = np.asarray(X), np.asarray(more)
     if X.ndim < 2 or X.shape[1:] != more.shape[1:]:
         raise ValueError(
-            "expected extra_rows with the columns of X, got extra_rows of shape "
+            f"expected {name} with the columns of X, got {name} of shape "
             f"{more.shape} and X of shape {X.shape}. Pass rows of the same table."
         )
     if kind == "sparse":
@@ -67,20 +69,20 @@ def _kind(X: Any) -> str:
     return "sparse" if sparse.issparse(X) else library_of(X)
 
 
-def _check_columns(X: Any, more: Any) -> None:
+def _check_columns(X: Any, more: Any, name: str) -> None:
     names, others = list(X.columns), list(more.columns)
     if names != others:
         raise ValueError(
-            "expected extra_rows with the columns of X in the same order, got "
-            f"extra_rows.columns=[{listed(others)}] for [{listed(names)}]. Pass "
-            "extra_rows[X.columns] if only the order differs."
+            f"expected {name} with the columns of X in the same order, got "
+            f"{name}.columns=[{listed(others)}] for [{listed(names)}]. Pass "
+            f"{name}[X.columns] if only the order differs."
         )
 
 
-def _join_pandas(X: Any, more: Any) -> Any:
+def _join_pandas(X: Any, more: Any, what: str) -> Any:
     import pandas
 
-    _check_columns(X, more)
+    _check_columns(X, more, what)
     X, more = X.copy(deep=False), more.copy(deep=False)
     for j, (one, other) in enumerate(zip(X.dtypes, more.dtypes, strict=True)):
         are_categories = [isinstance(d, pandas.CategoricalDtype) for d in (one, other)]
@@ -90,13 +92,13 @@ def _join_pandas(X: Any, more: Any) -> Any:
         if not all(are_categories):
             raise ValueError(
                 f"expected column {shortened(name)} to be categorical in both X and "
-                f"extra_rows or in neither, got {one} and {other}. Convert it in one "
+                f"{what} or in neither, got {one} and {other}. Convert it in one "
                 "of them."
             )
         if one.ordered or other.ordered:
             raise ValueError(
                 f"expected the same categories in column {shortened(name)} of X and "
-                "extra_rows, because they are ordered, got different ones. Give both "
+                f"{what}, because they are ordered, got different ones. Give both "
                 "all of them, by cat.set_categories."
             )
         new = other.categories.difference(one.categories, sort=False)
@@ -106,10 +108,10 @@ def _join_pandas(X: Any, more: Any) -> Any:
     return pandas.concat([X, more], ignore_index=True)
 
 
-def _join_polars(X: Any, more: Any) -> Any:
+def _join_polars(X: Any, more: Any, what: str) -> Any:
     import polars
 
-    _check_columns(X, more)
+    _check_columns(X, more, what)
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for name, one in X.schema.items():

@@ -2,22 +2,25 @@
 
 import math
 import os
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import KFold
-from sklearn.utils import Tags, check_random_state, get_tags
+from sklearn.utils import Tags, check_random_state, get_tags, metadata_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_autoencoder._columns import is_frame
 from sk_autoencoder._columns.frames import TableFormat, index_of
+from sk_autoencoder._columns.joining import join_rows
 from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.validation import check_table, named_rows, numbers_alone
 from sk_autoencoder._outliers.default import default_estimators
+from sk_autoencoder._outliers.drift import drifts_of
 from sk_autoencoder._outliers.members import (
     allows_nan,
     has_density,
@@ -26,6 +29,7 @@ from sk_autoencoder._outliers.members import (
     table_of,
 )
 from sk_autoencoder._outliers.progress import FitProgress
+from sk_autoencoder._outliers.rows import ROWS_FOR_SCALES, last_rows
 from sk_autoencoder._outliers.scorer import Scorer
 from sk_autoencoder._outliers.terms import MEASURES
 from sk_autoencoder._outliers.threshold import (
@@ -60,6 +64,8 @@ from sk_autoencoder._utils.sklearn_compat import (
 )
 
 DTYPES = [np.float64, np.float32]
+# What `partial_fit` leaves beside a fit; no file holds it.
+STREAMED = ("_window", "drift_")
 
 
 @loadable()
@@ -139,6 +145,10 @@ default="combined"
         The fitted autoencoders: one where `estimator` was given.
     offset_ : float
         `decision_function` is `score_samples` less this.
+    drift_ : ndarray of shape (`n_features_in_`,)
+        After `partial_fit`: how far each column of its rows is from the rows before,
+        from 0 to 1; of numbers the largest difference of the distribution functions, of
+        categories the total variation. 0 after the first call.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -208,6 +218,8 @@ default="combined"
     >>> detector.explain(odd).argmax(axis=1)[1]
     np.int64(1)
     """
+
+    __metadata_request__partial_fit = {"window": metadata_routing.UNUSED}
 
     # None in what version 0.1.0 has saved.
     _training_scores: np.ndarray | None = None
@@ -304,9 +316,59 @@ default="combined"
                 scores = np.concatenate(held_out)
             else:
                 scores = scorer.scores(scorer.members.matrix(X))
+            for name in STREAMED:
+                self.__dict__.pop(name, None)
             self._scorer, self._held_out = scorer, in_order(held_out)
             self._training_scores = quantiles_of(scores)
             self.offset_ = offset_at(scores, self.contamination)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any = None, *, window: int | None = None) -> Self:
+        """Go on with the next rows of a stream.
+
+        The detector becomes what `fit` would make of the last `window` rows: a fit for
+        each call, so pass rows in batches. These rows are held in memory, but not in a
+        file of `save`. What was fitted by `fit`, or loaded, has none, and begins anew.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            The next rows, of the kind and with the columns of those before; with them
+            there have to be two at least.
+        y : Ignored
+            Not used, present for API consistency by convention.
+        window : int or None, default=None
+            How many of the last rows count, two at least. None is 20,000.
+
+        Returns
+        -------
+        self : object
+            The fitted detector, with `drift_`. If `partial_fit` raises, it is as it was
+            before.
+
+        Raises
+        ------
+        ValueError
+            If X, the window or a parameter is not valid, or X has other columns than
+            the rows before.
+        """
+        validate_parameter_constraints(
+            {"window": [Interval(Integral, 2, None, closed="left"), None]},
+            {"window": window},
+            caller_name="partial_fit",
+        )
+        with all_or_nothing(self):
+            own, drift = self.__dict__, None
+            before = own.get("_window")
+            if before is not None:
+                is_category = self._scorer.members.scales.is_category
+                drift = drifts_of(self._rows(before), self._rows(X), is_category)
+                X = join_rows(before, X, "X of this call")
+            X = last_rows(X, ROWS_FOR_SCALES if window is None else window)
+            self.fit(X)
+            own["_window"] = X
+            own["drift_"] = np.zeros(self.n_features_in_) if drift is None else drift
         return self
 
     def _has_fit_predict(self) -> bool:
@@ -716,6 +778,9 @@ default="combined"
             return self._scorer.members.matrix(self._numbers(X, reset=False))
         X = named_rows(self, X, reset=False)
         return self._scorer.members.matrix(X, takes_missing=self.estimator is None)
+
+    def _following(self) -> Collection[str]:
+        return STREAMED
 
     def _finish_loading(self) -> None:
         scorer, offset = self._scorer, self.offset_

@@ -13,6 +13,7 @@ from sk_autoencoder._columns.frames import read_columns
 from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._outliers.robust import UNSEEN, RobustScales
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+from sk_autoencoder._utils.sklearn_compat import _safe_indexing
 
 # Rows from which scales are measured: more do not move a median.
 ROWS_FOR_SCALES = 20_000
@@ -101,6 +102,14 @@ def some_of(n_rows: int, generator: np.random.Generator) -> Any:
     if n_rows <= ROWS_FOR_SCALES:
         return slice(None)
     return np.sort(generator.choice(n_rows, ROWS_FOR_SCALES, replace=False))
+
+
+def last_rows(X: Any, n_rows: int) -> Any:
+    """Return the last rows of X as they are, so many at most."""
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    size = X.shape[0]
+    return X if size <= n_rows else _safe_indexing(X, np.arange(size - n_rows, size))
 
 
 def level_shares(table: Table | None, n_features: int) -> list[np.ndarray | None]:

@@ -278,6 +278,8 @@ MEASURES = tuple(TERMS)
 OLD_TERMS = (Reconstruction, Marginal)
 # How much the errors weigh beside the ranks: each term counts once, neighbors twice.
 ERROR_WEIGHT = 0.25
+# Where reconstructions are exact, the usual error is rounding, and no unit for others.
+LEAST_ERROR = 1e-6
 
 
 def is_measure(terms: Sequence[Term]) -> bool:
@@ -304,7 +306,7 @@ def fit_combined(
     """
     reconstruction, scores = Reconstruction.measure(members, rows)
     errors = -scores.mean(axis=1)
-    usual = usual_size(errors)
+    usual = max(usual_size(errors), LEAST_ERROR)
     ranks, others = Ranks.measure(members, rows, errors / usual, trimmed, generator)
     weights = (ERROR_WEIGHT / usual, 1.0 - ERROR_WEIGHT)
     scores = weights[0] * scores + weights[1] * others[:, np.newaxis]

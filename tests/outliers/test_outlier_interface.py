@@ -259,6 +259,13 @@ def test_any_transformer_with_an_inverse_is_scored_by_the_formula(name):
     assert (detector.explain(far).argmax(axis=1) == 3).all()
 
 
+def test_rounding_of_an_exact_reconstruction_is_no_error():
+    detector = DETECTOR(StandardScaler(), support_fraction=1.0).fit(X)
+    expected = by_hand.combined(X, np.full(len(X), 1e-20), trimmed=0.0)
+    # Without the error's quarter.
+    np.testing.assert_allclose(detector.score_samples(X), expected + 0.25)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("measure", ["reconstruction", "latent"])
 def test_other_transformers_have_the_other_measures(name, measure):
