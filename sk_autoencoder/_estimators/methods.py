@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -271,10 +272,23 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return filled
         return imputation.applied(filled, rows, module.columns)
 
+    def _fillings(self, module: Any, levels: torch.Tensor) -> torch.Tensor:
+        """Return what each cell would be filled with, by levels of a masked network."""
+        found = CellPredictor(module, levels.dtype).fillings(levels.long())
+        imputation, columns = self._fitted.imputation, module.columns
+        if imputation is None:
+            return found
+        kept = torch.from_numpy(imputation.keeps_constant(columns))
+        return torch.where(kept, torch.from_numpy(columns.constant_cells()), found)
+
     def _module_function(self, method: str) -> Callable[[Any, Any], Any]:
         """Return what a method computes: a function of the module and of samples."""
         if method == "inverse_transform":
             self._refuse_part_of_layers()
+        if method == "transform" and self._plan.is_masked:
+            return self._fillings
+        if method == "transform" and self._plan.imputes:
+            return AutoEncoderModule.reconstruct
         return {
             "transform": AutoEncoderModule.encode,
             "inverse_transform": AutoEncoderModule.decode,

@@ -101,6 +101,10 @@ class CellPredictor:
         centers = self.columns.centers().to(X.device)
         return self._into(X, fill_cells(self._model, levels, own, centers))
 
+    def fillings(self, levels: Tensor) -> Tensor:
+        """Return what each cell would be filled with, (n, n_columns), in float64."""
+        return fillings(self._model, levels, self.columns.centers().to(levels.device))
+
     def reconstruct(self, X: Tensor) -> Tensor:
         """Return each cell as it is predicted from the other cells of its sample.
 
@@ -173,16 +177,14 @@ def predict_cells(
         Mean of the centers under each cell's distribution.
     likeliest : Tensor of int of shape (n, n_columns)
     """
-    means = torch.empty(levels.shape, dtype=centers.dtype, device=levels.device)
-    likeliest = torch.empty_like(levels)
     values = centers.unsqueeze(1) * model.network.membership.to(centers)
-    for rows in model.chunks(len(levels)):
+    own, means, likeliest = [model.levels_of(i) for i in range(model.n_columns)], [], []
+    for rows in model.chunks(len(levels)) or [slice(0)]:
         shares = model.probabilities(levels[rows])
-        means[rows] = shares.to(centers) @ values
-        for column in range(model.n_columns):
-            own = shares[:, model.levels_of(column)]
-            likeliest[rows, column] = own.argmax(dim=1)
-    return means, likeliest
+        means.append(shares.to(centers) @ values)
+        found = [shares[:, levels].argmax(dim=1) for levels in own]
+        likeliest.append(torch.stack(found, dim=1))
+    return torch.cat(means), torch.cat(likeliest)
 
 
 def fill_cells(
@@ -201,10 +203,15 @@ def fill_cells(
     centers : Tensor of shape (n_levels,)
         Mean of each bin; NaN for the levels of categories.
     """
+    found = fillings(model, levels, centers)
+    return torch.where(levels == HIDDEN, found.to(values), values)
+
+
+def fillings(model: Conditionals, levels: Tensor, centers: Tensor) -> Tensor:
+    """Return what each cell would be filled with; see `fill_cells`."""
     is_category = centers[model.network.offsets[:-1]].isnan()
     means, likeliest = predict_cells(model, levels, centers.nan_to_num(0.0))
-    found = torch.where(is_category, likeliest.to(means), means)
-    return torch.where(levels == HIDDEN, found.to(values), values)
+    return torch.where(is_category, likeliest.to(means), means)
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sk_autoencoder.export._record import Rows, Unsupported
+from sk_autoencoder.export._record import Counted, Rows, Unsupported
 from sk_autoencoder.export._translator import Emitter, Operand, Translator
 
 # An end that no axis reaches.
@@ -242,6 +242,14 @@ def embedded(t: Translator, weight: Operand, index: Operand, *_: Any, **__: Any)
     return t.op("Gather", weight, index, axis=0)
 
 
+def bag(t: Translator, weight: Operand, index: Operand, starts: Any, *how: Any) -> str:
+    if not isinstance(starts, Counted) or how[1] != 0:
+        raise Unsupported("embedding_bag but for sums of as many for each row")
+    each = t.reshaped(index, (Rows(1), starts.step))
+    found = t.op("Gather", weight, each, axis=0)
+    return t.op("ReduceSum", found, t.graph.ints([1]), keepdims=0)
+
+
 def indexed(t: Translator, x: Operand, indices: list[Any]) -> str:
     (axis, index), *others = [(i, v) for i, v in enumerate(indices) if v is not None]
     if others or index.dtype.kind == "b":
@@ -271,6 +279,15 @@ def placed(t: Translator, x: Operand, axis: int, places: Any, source: str) -> st
     order[places] = size + np.arange(len(order[places]))
     both = t.op("Concat", t.of(x), source, axis=axis)
     return t.op("Gather", both, t.graph.constant(order), axis=axis)
+
+
+def scatter_reduced(
+    t: Translator, x: Operand, dim: int, index: Operand, source: Operand, how: str
+) -> str:
+    if how not in ("amax", "amin"):
+        raise Unsupported(f"scatter_reduce by {how!r}")
+    axis = x.axis(dim)
+    return t.op("ScatterElements", x, index, source, axis=axis, reduction=how[1:])
 
 
 def index_copied(
@@ -358,9 +375,12 @@ EMITTERS: dict[str, Emitter] = {
     "constant_pad_nd": padded,
     "index_select": index_selected,
     "embedding": embedded,
+    "_embedding_bag_forward_only": bag,
+    "_embedding_bag": bag,
     "index": indexed,
     "gather": gathered,
     "scatter": scattered,
+    "scatter_reduce": scatter_reduced,
     "index_copy": index_copied,
     "slice_scatter": slice_scattered,
     "select_scatter": select_scattered,

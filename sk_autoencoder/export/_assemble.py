@@ -8,14 +8,15 @@ import torch
 
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn
 from sk_autoencoder.export import _arrays, _elementwise, _layers
+from sk_autoencoder.export._filling import add_filled
 from sk_autoencoder.export._graph import Graph
 from sk_autoencoder.export._record import MORE, Unsupported, record
 from sk_autoencoder.export._tables import (
     add_cells,
-    add_matrix,
     column_dtypes,
     column_names,
     comes_by_column,
+    encoded_columns,
 )
 from sk_autoencoder.export._translator import Translator
 
@@ -66,6 +67,8 @@ def assemble(
     Unsupported
     """
     graph = Graph(prefix)
+    if method == "transform" and estimator._plan.imputes:
+        return _imputer(graph, estimator, dtype, given)
     takes_codes = method == "inverse_transform"
     if takes_codes:
         matrix = _matrix(graph, "codes", (estimator.n_components_,), dtype, given)
@@ -90,15 +93,25 @@ def assemble(
 def _rows(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> str:
     """Add the inputs for samples, and return the matrix that the module takes."""
     table = estimator._table
-    if table is None or not comes_by_column(table):
+    if table is None:
+        shape = estimator._row_shape or (estimator.n_features_in_,)
+        return _matrix(graph, "X", shape, dtype, given)
+    columns = _cells(graph, estimator, dtype, given)
+    return graph.op("Concat", *encoded_columns(graph, table, columns, dtype), axis=1)
+
+
+def _cells(
+    graph: Graph, estimator: Any, dtype: np.dtype, given: Any
+) -> list[tuple[str, np.dtype]]:
+    """Add the inputs for a table, and return the cells of each column, and dtypes."""
+    table = estimator._table
+    if not comes_by_column(table):
         shape = estimator._row_shape or (estimator.n_features_in_,)
         matrix = _matrix(graph, "X", shape, dtype, given)
-        if table is None:
-            return matrix
         n_columns = len(table.columns)
         widths = graph.ints([1] * n_columns)
         cells = graph.ops("Split", matrix, widths, n=n_columns, axis=1)
-        return add_matrix(graph, table, cells, [dtype] * n_columns, dtype)
+        return [(cell, dtype) for cell in cells]
     if given is None:
         names, dtypes = column_names(table), column_dtypes(table, dtype)
         given = [Given(*pair) for pair in zip(names, dtypes, strict=True)]
@@ -106,8 +119,24 @@ def _rows(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> str:
         raise Unsupported(
             f"{len(given)} inputs for the {len(table.columns)} columns of a table"
         )
-    cells = [graph.input(one.name, one.dtype, 1) for one in given]
-    return add_matrix(graph, table, cells, [one.dtype for one in given], dtype)
+    return [(graph.input(one.name, one.dtype, 1), one.dtype) for one in given]
+
+
+def _imputer(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> Graph:
+    """Make the graph of a transformer that fills missing cells."""
+    table = estimator._table
+    if table is None or estimator._plan.indicators:
+        raise Unsupported("an imputer of no missing cells, or with flags of them")
+    cells = _cells(graph, estimator, dtype, given)
+    if estimator._plan.is_masked:
+        example = np.zeros((MORE, len(estimator.module_.columns.index)))
+    else:
+        example = _example(estimator, takes_codes=False)
+    filled = add_filled(
+        graph, estimator, cells, dtype, example=example, emitters=EMITTERS
+    )
+    _give_cells(graph, table, filled, dtype, graph.prefix + "filled", prefix="filled")
+    return graph
 
 
 def _matrix(
@@ -140,13 +169,29 @@ def _give_rows(
             matrix = graph.op("Reshape", matrix, graph.ints([-1, *shape]))
         graph.output(name, matrix, dtype, *shape)
         return
-    cells = add_cells(graph, table, matrix, dtype)
+    by_column = comes_by_column(table)
+    dtypes = column_dtypes(table, dtype) if by_column else [dtype] * len(table.columns)
+    cells = add_cells(graph, table, matrix, dtypes)
+    _give_cells(graph, table, cells, dtype, name, prefix="reconstructed")
+
+
+def _give_cells(
+    graph: Graph,
+    table: Any,
+    cells: list[tuple[str, np.dtype]],
+    dtype: np.dtype,
+    name: str,
+    *,
+    prefix: str,
+) -> None:
+    """Add an output for each column, or one for a matrix of numbers."""
     if comes_by_column(table):
         for column, (value, own) in zip(column_names(table), cells, strict=True):
-            graph.output(f"reconstructed_{column}", value, own, 1)
+            graph.output(f"{prefix}_{column}", value, own, 1)
         return
     parts = [graph.cast(value, dtype) for value, _ in cells]
-    graph.output(name, graph.op("Concat", *parts, axis=1), dtype, len(parts))
+    matrix = graph.op("Concat", *parts, axis=1)
+    graph.output(name, matrix, dtype, len(parts))
 
 
 def _example(estimator: Any, *, takes_codes: bool) -> np.ndarray:

@@ -169,7 +169,7 @@ EMITTERS: dict[str, Emitter] = {
             *("Sinh", "Cosh", "Asinh", "Acosh", "Atanh"),
         )
     },
-    **dict.fromkeys(("alias", "detach", "clone", "lift_fresh", "_to_copy"), same),
+    **dict.fromkeys(("alias", "detach", "clone", "lift_fresh", "_to_copy", "to"), same),
     "isnan": lambda t, x: t.op("IsNaN", x),
     "isinf": lambda t, x: t.op("IsInf", x),
     "rsqrt": lambda t, x: t.op("Reciprocal", t.op("Sqrt", x)),

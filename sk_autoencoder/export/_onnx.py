@@ -71,7 +71,9 @@ def to_onnx(
     "x0", "x1", ...), and comes back as "reconstructed_name" for each. Text is a tensor
     of strings, "" where it is missing; booleans and whole numbers are bool and int64,
     except that a column which may have missing cells is of `dtype`, NaN where they are.
-    Codes are "codes"; `posterior` gives "mean" and "std", `score_samples` "scores".
+    `transform` of an imputer, ``features="reconstruction"``, gives "filled_name" for
+    each column, or "filled" for a matrix. Codes are "codes"; `posterior` gives "mean"
+    and "std", `score_samples` "scores".
 
     A model refuses nothing: NaN where none is allowed is taken for missing, as are
     levels that `fit` has not seen, whatever `handle_unknown` says.
@@ -139,10 +141,10 @@ def make_graph(estimator: Any, method: str, dtype: Any, **parts: Any) -> Any:
             f"expected one of {', '.join(methods)} for a {type(estimator).__name__}, "
             f"got method={method!r}."
         )
-    if estimator._plan.imputes:
+    if estimator._plan.imputes and method != "transform":
         raise ValueError(
-            "expected features='bottleneck' or 'hidden', got features='reconstruction',"
-            f" whose {method} has no graph. Fit another transformer, or save this one."
+            "expected method='transform' for features='reconstruction', got method="
+            f"{method!r}."
         )
     chosen = np.dtype(estimator._input_dtype if dtype is None else dtype)
     if chosen not in (np.float32, np.float64):

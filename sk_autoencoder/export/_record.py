@@ -81,6 +81,13 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """A constant vector 0, step, 2 * step, and so on, with a number for each row."""
+
+    step: int
+
+
+@dataclass(frozen=True)
 class Step:
     """One operator.
 
@@ -202,6 +209,11 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         """Run an operator, and write it down if a result depends on the rows."""
         kwargs = kwargs or {}
+        if torch.is_inference_mode_enabled():
+            with self:  # else what torch would take apart comes here as a whole
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
         name = func.overloadpacket.__name__
         depends = any(id(t) in self._known for t in _tensors((args, kwargs)))
         if not depends or name in LIKE:
@@ -328,6 +340,10 @@ class _Merged:
 
     def _constant(self, one: np.ndarray, other: np.ndarray) -> Any:
         shape = self._both(one.shape, other.shape)
+        if shape == (Rows(1),) and one.dtype == np.int64 and one[0] == 0:
+            step = int(one[1])
+            if all(np.array_equal(a, step * np.arange(len(a))) for a in (one, other)):
+                return Counted(step) if step else Spread(one[:1], shape)
         for axis, size in enumerate(shape):
             if isinstance(size, Rows):
                 # What stands for each row must be the same for all.

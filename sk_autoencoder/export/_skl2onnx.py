@@ -98,6 +98,12 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         prefix=scope.get_unique_operator_name("sk_autoencoder") + "_",
         given=[Given(*pair) for pair in zip(names, dtypes, strict=True)],
     )
+    if len(graph.outputs) > 1:
+        raise ValueError(
+            "expected a transformer that gives a matrix, got "
+            f"{type(operator.raw_operator).__name__}, which fills the columns of a "
+            "table, in a pipeline. Export it by itself, by to_onnx."
+        )
     container.initializers.extend(graph.used_constants())
     container.nodes.extend(graph.nodes)
     container.node_domain_version_pair_sets.update(OPSETS.items())

@@ -4,11 +4,13 @@ What `Table.matrix` and `Table.array` do, and in float64 as there. A graph canno
 what is wrong: an unknown level counts as missing, whatever `handle_unknown` says.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sk_autoencoder._columns import Table
+from sk_autoencoder._columns.bins import BinnedColumn
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
 from sk_autoencoder.export._graph import Graph
 from sk_autoencoder.export._record import Unsupported
@@ -19,11 +21,12 @@ ML = "ai.onnx.ml"
 
 
 def columns_of(table: Table) -> list[Column]:
-    """Return the columns; those of bins have no place here."""
-    for column in table.columns:
-        if not isinstance(column, Column):
-            raise Unsupported(f"bins in place of the numbers of column {column.name!r}")
-    return list(table.columns)  # type: ignore[arg-type]
+    """Return the columns; the numbers of those with bins stay as they are."""
+    plain: dict[str, Any] = {"origin": 0.0, "unit": 1.0, "knots": None}
+    return [
+        replace(column.scale, **plain) if isinstance(column, BinnedColumn) else column
+        for column in table.columns
+    ]
 
 
 def comes_by_column(table: Table) -> bool:
@@ -71,15 +74,14 @@ def _are(column: CategoryColumn, kind: type) -> bool:
     return all(isinstance(level, kind) for level in column.levels)
 
 
-def add_matrix(
-    graph: Graph, table: Table, cells: list[str], dtypes: list[Any], dtype: np.dtype
-) -> str:
-    """Turn the cells of columns, (n, 1) each, into numbers (n, n_features)."""
-    parts = [
+def encoded_columns(
+    graph: Graph, table: Table, cells: list[tuple[str, np.dtype]], dtype: np.dtype
+) -> list[str]:
+    """Turn the cells of each column, (n, 1), into numbers."""
+    return [
         graph.cast(_encoded(graph, column, *given), dtype)
-        for column, *given in zip(columns_of(table), cells, dtypes, strict=True)
+        for column, given in zip(columns_of(table), cells, strict=True)
     ]
-    return graph.op("Concat", *parts, axis=1)
 
 
 def _encoded(graph: Graph, column: Column, cells: str, dtype: np.dtype) -> str:
@@ -126,10 +128,9 @@ def _level_numbers(
 
 
 def add_cells(
-    graph: Graph, table: Table, matrix: str, dtype: np.dtype
+    graph: Graph, table: Table, matrix: str, dtypes: list[np.dtype]
 ) -> list[tuple[str, np.dtype]]:
-    """Turn numbers (n, n_features) into the cells of each column, and their dtypes."""
-    dtypes = column_dtypes(table, dtype)
+    """Turn numbers (n, n_features) into the cells of each column, of some dtypes."""
     widths = graph.ints([1] * len(dtypes))
     numbers = graph.ops("Split", matrix, widths, n=len(dtypes), axis=1)
     return [

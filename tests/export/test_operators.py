@@ -126,6 +126,13 @@ FUNCTIONS = {
     "scatter": lambda x: torch.zeros_like(x).scatter_(
         1, x.argmax(1, keepdim=True), 3.0
     ),
+    "embedding_bag": lambda x: F.embedding_bag(
+        (x[:, :6] > 0).long(), WEIGHT.to(x), mode="sum"
+    ),
+    "scatter_reduce": lambda x: x[:, :3].scatter_reduce(
+        1, torch.arange(12).remainder(3).expand_as(x), x, "amax"
+    ),
+    "inference mode": torch.inference_mode()(lambda x: F.linear(x, WEIGHT.to(x))),
     "embedding": lambda x: F.embedding(x[:, :4].argmax(1), WEIGHT.to(x)),
     "searchsorted": lambda x: torch.searchsorted(
         torch.linspace(-1, 1, 7).to(x), x.contiguous()

@@ -115,6 +115,26 @@ def test_columns_of_numbers_may_be_inputs_of_their_own(data):
     np.testing.assert_allclose(codes, reducer.transform(frame), atol=1e-4)
 
 
+def test_imputers_of_matrices_are_converted(data):
+    X, y = data
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    imputer = DenoisingAutoEncoderTransformer(
+        features="reconstruction", allow_missing=True, **TINY
+    )
+    pipe = make_pipeline(imputer, LogisticRegression()).fit(X, y)
+    types = [("X", DoubleTensorType([None, 8]))]
+    options = {id(pipe): {"zipmap": False}}
+    model = skl2onnx.to_onnx(pipe, initial_types=types, options=options)
+    _, probabilities = run(model, {"X": X})
+    np.testing.assert_allclose(probabilities, pipe.predict_proba(X), atol=1e-5)
+    texts = pd.DataFrame({"a": X[:, 0], "b": np.where(y, "u", "v"), "c": X[:, 1]})
+    imputer.fit(texts)
+    kinds = [DoubleTensorType, StringTensorType, DoubleTensorType]
+    types = [(n, kind([None, 1])) for n, kind in zip(texts, kinds, strict=True)]
+    with pytest.raises(ValueError, match="expected a transformer that gives a matrix"):
+        skl2onnx.to_onnx(imputer, initial_types=types)
+
+
 def test_what_cannot_be_converted_is_named(data):
     X, _ = data
     reducer = AutoEncoderTransformer(3, **TINY).fit(X)

@@ -160,6 +160,45 @@ def test_tables_are_exported_in_both_directions(name, dtype, fitted):
         )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["auto", "squared_error"])
+def test_imputers_fill_cells(loss, dtype):
+    table = made_table(with_gaps=True)
+    imputer = DenoisingAutoEncoderTransformer(
+        features="reconstruction", loss=loss, **GAPS, **PARAMETERS
+    )
+    with pytest.warns(UserWarning, match="expected at least one value"):
+        imputer.fit(table)
+    assert imputer._plan.is_masked == (loss == "auto")
+    model = to_onnx(imputer, dtype=dtype)
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [value.name for value in session.get_outputs()]
+    assert names == [f"filled_{name}" for name in table]
+    for n in (1, 7, N_ROWS):
+        found = session.run(None, columns_of(session, table[:n]))
+        assert_columns_agree(found, imputer.transform(table[:n]))
+
+
+@pytest.mark.parametrize("loss", ["auto", "squared_error"])
+def test_imputers_of_arrays_fill_cells(loss):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(500, 3)), rng.integers(0, 5, 500) / 2])
+    X[rng.random(X.shape) < 0.2] = np.nan
+    imputer = DenoisingAutoEncoderTransformer(
+        features="reconstruction", loss=loss, **GAPS, **PARAMETERS
+    ).fit(X)
+    session = onnxruntime.InferenceSession(to_onnx(imputer).SerializeToString())
+    (found,) = session.run(["filled"], {"X": X})
+    assert_agree(found, imputer.transform(X))
+    np.testing.assert_array_equal(found[~np.isnan(X)], X[~np.isnan(X)])
+    flagged = DenoisingAutoEncoderTransformer(
+        features="reconstruction", add_indicator=True, **GAPS, **PARAMETERS
+    ).fit(X)
+    with pytest.raises(ValueError, match="or with flags of them in transform"):
+        to_onnx(flagged)
+
+
 def test_densities_of_tables_are_exported(fitted):
     estimator, table = fitted("gaps, vae")
     model = to_onnx(estimator, method="score_samples")
