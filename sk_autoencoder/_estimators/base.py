@@ -531,8 +531,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         refuse_settings(self.net_params or {})
         if self._is_fitted():
             refuse_settings(self._plan.training.extra)
-        # A file does not choose a folder on its reader's machine.
-        return {**super()._to_state(), "checkpoint_dir": None}
+        return super()._to_state()
 
     def _following(self) -> Collection[str]:
         if not self._is_fitted():
@@ -545,7 +544,6 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
     def _load_state(self, state: dict[str, Any], *, is_fitted: bool) -> None:
         super()._load_state(state, is_fitted=is_fitted)
         check_setting_names(self.net_params or {})
-        need(self.checkpoint_dir is None, "a folder for snapshots")
 
     def _finish_loading(self) -> None:
         fitted, dtype = self._fitted, self._input_dtype

@@ -305,18 +305,6 @@ REFUSALS = (
         got="X_val and early_stopping=False, which looks at none",
         instead="Pass early_stopping=True, or leave X_val out.",
     ),
-    # -- snapshots -------------------------------------------------------------------
-    _Refusal(
-        when=lambda s, asked: (
-            s.checkpoint_dir is not None
-            and not isinstance(s.random_state, Integral)
-            and not asked.is_pass
-        ),
-        expected="an int random_state for checkpoint_dir={s.checkpoint_dir!r}",
-        got="random_state={s.random_state!r}",
-        because="only the fit of a known seed can be called again and go on",
-        instead="Pass e.g. random_state=0, or checkpoint_dir=None.",
-    ),
 )
 
 
@@ -353,6 +341,24 @@ def refuse_combinations(
     for refusal in REFUSALS:
         if refusal.when(settings, asked):
             raise ValueError(refusal.message(asked))
+    if not is_pass:
+        refuse_unseeded(settings.checkpoint_dir, settings.random_state)
+
+
+def refuse_unseeded(folder: Any, random_state: Any) -> None:
+    """Refuse a folder for snapshots of a fit that cannot be called again.
+
+    Parameters
+    ----------
+    folder : path-like or None
+    random_state : int, RandomState instance or None
+    """
+    if folder is not None and not isinstance(random_state, Integral):
+        raise ValueError(
+            f"expected an int random_state for checkpoint_dir={folder!r}, got "
+            f"random_state={random_state!r}: only the fit of a known seed can be "
+            "called again and go on. Pass e.g. random_state=0, or checkpoint_dir=None."
+        )
 
 
 def refuse_changes(settings: Iterable[tuple[str, Any, Any]]) -> None:

@@ -15,6 +15,9 @@ from sk_autoencoder._utils.shapes import Shape, shape_of
 from sk_autoencoder._utils.sklearn_compat import OUTPUT_CONFIG, REQUESTS
 from sk_autoencoder._utils.values import shortened
 
+# A parameter that no file has: it would choose a folder on its reader's machine.
+FOLDER = "checkpoint_dir"
+
 
 class Saveable(ChecksObjects):
     """An estimator that a file can hold: its parameters, and what a fit leaves.
@@ -43,6 +46,8 @@ class Saveable(ChecksObjects):
         own = vars(self)
         names = (*self._get_param_names(), *self._kept, *OPTIONAL)
         state = {name: own[name] for name in names if name in own}
+        if FOLDER in state:
+            state[FOLDER] = None
         unknown = sorted(own.keys() - state.keys() - {REQUESTS} - {*self._following()})
         if unknown:
             raise TypeError(
@@ -78,6 +83,7 @@ class Saveable(ChecksObjects):
         more = (REQUESTS,) if hasattr(kind, "set_fit_request") else ()
         check_names(kind.__name__, state, names, (*OPTIONAL, *more))
         requests = state.pop(REQUESTS, None)
+        need(state.get(FOLDER) is None, "a folder for snapshots")
         self.__dict__.update(state)
         self._validate_params()
         config = state.get(OUTPUT_CONFIG, {})

@@ -123,6 +123,18 @@ def test_a_finished_fit_is_taken_up_without_training(tmp_path, no_training):
     assert again.history_ == fitted.history_
 
 
+def test_files_are_as_large_as_the_guide_says(tmp_path):
+    wide = small(checkpoint_dir=tmp_path, hidden_layer_sizes=(300, 200))
+    sizes = []
+    killed(wide)
+    sizes.append((tmp_path / files(tmp_path)[0]).stat().st_size)
+    wide.fit(X)
+    sizes.append((tmp_path / files(tmp_path)[0]).stat().st_size)
+    n_bytes = sum(p.numel() * p.element_size() for p in wide.module_.parameters())
+    # Weights, their average, two moments of Adam, and the best state.
+    np.testing.assert_allclose(sizes, [5 * n_bytes, 2 * n_bytes], rtol=0.05)
+
+
 def test_training_goes_on_from_a_fit_that_was_taken_up(tmp_path):
     small(checkpoint_dir=tmp_path).fit(X)
     again = small(checkpoint_dir=tmp_path).fit(X)
