@@ -302,8 +302,8 @@ def test_a_decoder_without_slopes_is_told():
 
 
 def names_in_guide():
-    text = (ROOT / "docs" / "user_guide" / "replace_pca.rst").read_text("utf-8")
-    table = text.split(".. list-table:: What PCA has")[1].split("\n\n.. ")[0]
+    text = (ROOT / "docs" / "user_guide" / "components.rst").read_text("utf-8")
+    table = text.split(".. list-table:: What differs from PCA")[1].split("\n\n.. ")[0]
     cells = re.findall(r"^   \* - (.+)$", table, flags=re.MULTILINE)[1:]
     return {name for cell in cells for name in re.findall(r"``(\w+)``", cell)}
 
