@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._columns.base import ColumnGroup
-from sk_autoencoder._columns.coded import CodedNumbers
+from sk_autoencoder._columns.coded import LARGEST, CodedNumbers
 from sk_autoencoder._columns.codes import RandomCodeColumn
 from sk_autoencoder._columns.joined import MOST_ONE_HOTS, JoinedColumns
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
@@ -21,8 +21,8 @@ class PassedColumns(Float64Buffers):
     """Turns samples into columns for a linear model, in the order of their features.
 
     A number is in the units of `numeric_scaling`, around 0, several codings of it
-    beside each other; one of two values keeps its units, so that one-hots and flags
-    stay 0 and 1. A category is a one-hot, or the code
+    beside each other, standard deviations clipped; one of two values keeps its units,
+    so that one-hots and flags stay 0 and 1. A category is a one-hot, or the code
     of its level where it has many. A missing cell is 0. Which cells are missing comes
     last, a flag for each of some features.
 
@@ -41,6 +41,7 @@ class PassedColumns(Float64Buffers):
 
     shift: Tensor
     factor: Tensor
+    limit: Tensor
     number_index: Tensor
     level_index: Tensor
     level: Tensor
@@ -93,12 +94,16 @@ class PassedColumns(Float64Buffers):
             shift = np.array(
                 [-c.origin / c.unit if c.is_binary else 0.0 for c in numbers]
             )
+            is_kept = np.array([c.is_binary for c in numbers], dtype=bool)
+        in_deviations = ~is_kept & (scaling in ("standard", "rank_gauss"))
         self.write("shift", shift)
         self.write("factor", 1 / units)
+        self.write("limit", np.where(in_deviations, LARGEST, np.inf))
 
     def forward(self, X: Tensor, columns: Columns) -> Tensor:
         """Return the columns of samples, or of rows that a table gives."""
         numbers = (X[:, self.number_index] - self.shift).mul_(self.factor)
+        numbers = numbers.clamp_(-self.limit, self.limit)
         parts = [
             numbers.masked_fill_(numbers.isnan(), 0.0),
             (X[:, self.level_index] == self.level).to(X),

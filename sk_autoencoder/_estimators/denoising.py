@@ -107,10 +107,11 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
         needs: first a block of at most 128 columns, the activations centered and
         reduced by PCA, times one number such that their total variance is that of the
         columns behind them; then the columns themselves. Of these, columns of two
-        values are as `numeric_scaling` keeps them, other numbers scaled by it,
-        categories one-hot (those of two levels as one column, those of more than 64 as
-        their codes), a missing cell is 0, and each column that had missing cells in
-        `fit` has a flag for them at the end. Nothing has to be standardized afterwards.
+        values are as `numeric_scaling` keeps them, other numbers scaled by it (standard
+        deviations clipped at 5), categories one-hot (those of two levels as one column,
+        those of more than 64 as their codes), a missing cell is 0, and each column that
+        had missing cells in `fit` has a flag for them at the end. Nothing has to be
+        standardized afterwards.
         `inverse_transform` ignores the columns and goes back through the block, which
         is approximate. X cannot be sparse in `fit`, and `whiten` must be False.
     add_indicator : bool, default=False

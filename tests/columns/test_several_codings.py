@@ -128,6 +128,17 @@ def test_a_matrix_takes_several_codings():
     assert np.isfinite(model.score(X))
 
 
+def test_columns_beside_features_end_at_five_standard_deviations():
+    wild = np.append(rng.normal(size=199), 1e3)
+    X = np.column_stack([wild, np.arange(200) % 2 * 1e3])
+    for scaling in ("standard", BOTH):
+        model = fit(X, allow_missing=False, passthrough=True, numeric_scaling=scaling)
+        columns = model.transform(X)[:, 8:]
+        most = 5 / np.sqrt(1 if scaling == "standard" else 2)
+        assert columns[-1, 0] == pytest.approx(most)
+        assert np.ptp(columns[:, -1]) == pytest.approx(1)  # two values keep theirs
+
+
 def test_codings_cannot_change_between_fits():
     model = fit(numeric_scaling="standard", warm_start=True)
     with pytest.raises(ValueError, match="expected numeric_scaling='standard' as in"):
