@@ -71,6 +71,8 @@ class Points:
     # takes a lock, when the block is entered, and not before the call that gives it
     # back; a trace function may raise there, and the lock would stay for good.
     LOCKED = {"limit", "release", "_apply", "own_threads", "_take_one_thread"}
+    # Catches what the representation of a user's object raises, whatever it is.
+    CATCHING = {"shortened"}
     STEP = FlatAdam.step.__code__
 
     def __init__(self, at=None, error=KeyboardInterrupt):
@@ -80,7 +82,7 @@ class Points:
     def __call__(self, frame, event, arg):
         if not any(name in frame.f_code.co_filename for name in self.FILES):
             return None
-        if frame.f_code.co_name in self.LOCKED:
+        if frame.f_code.co_name in self.LOCKED | self.CATCHING:
             return None
         return self.line
 
