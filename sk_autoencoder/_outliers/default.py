@@ -10,7 +10,7 @@ FRACTIONS = (0.125, 0.25, 0.5)
 MOST_COMPONENTS = 64
 # Small layers and few steps: finding outliers takes no better reconstruction, and among
 # contaminated rows longer training finds fewer of them; see
-# docs/development/decisions/0030-ranks-and-neighbors.md.
+# docs/development/decisions/0033-ranks-and-neighbors.md.
 HIDDEN = (64, 32)
 STEPS_A_ROW = 0.08
 LEAST_STEPS, MOST_STEPS = 30, 600
