@@ -19,11 +19,13 @@ from sk_autoencoder._columns.joining import join_rows
 from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.validation import check_table, named_rows, numbers_alone
+from sk_autoencoder._fitting.compatibility import refuse_unseeded
 from sk_autoencoder._outliers.default import default_estimators
 from sk_autoencoder._outliers.drift import drifts_of
 from sk_autoencoder._outliers.members import (
     allows_nan,
     has_density,
+    keep_in,
     one_line,
     seed,
     table_of,
@@ -131,6 +133,13 @@ default="combined"
         "train".
     cv : int, default=5
         Folds for `threshold="held_out"` with an `estimator` given.
+    checkpoint_dir : path-like or None, default=None
+        Folder in which the autoencoders inside keep snapshots of their training, each
+        in a file of its own. After `fit` was killed, the same call with the same data
+        takes up those that are done and goes on with the others, and gives what it
+        would have given, bit for bit. Needs an int `random_state`.
+    checkpoint_interval : float, default=60.0
+        Seconds from one snapshot to the next, each at the end of an epoch.
     random_state : int, RandomState instance or None, default=None
         Takes the place of those of `estimator` and its parts, each with a number of
         its own, and draws the folds. None leaves `estimator` its own. The same int
@@ -244,6 +253,8 @@ default="combined"
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "threshold": [StrOptions({"auto", "train", "held_out"})],
         "cv": [Interval(Integral, 2, None, closed="left")],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -258,6 +269,8 @@ default="combined"
         contamination: float = 0.1,
         threshold: str = "auto",
         cv: int = 5,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 60.0,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -268,6 +281,8 @@ default="combined"
         self.contamination = contamination
         self.threshold = threshold
         self.cv = cv
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_interval = checkpoint_interval
         self.random_state = random_state
         self.verbose = verbose
 
@@ -295,6 +310,7 @@ default="combined"
             If X or a parameter is not valid.
         """
         with all_or_nothing(self):
+            refuse_unseeded(self.checkpoint_dir, self.random_state)
             if self.measure == "likelihood" and not has_density(self.estimator):
                 raise ValueError(
                     "expected an estimator with a density for measure='likelihood', "
@@ -721,6 +737,9 @@ default="combined"
         if self.estimator is None or self.random_state is not None:
             for estimator, word in zip(estimators, words, strict=False):
                 seed(estimator, int(word))
+        if self.checkpoint_dir is not None:
+            for estimator in estimators:
+                keep_in(estimator, self.checkpoint_dir, self.checkpoint_interval)
         return Scorer.fit(
             estimators,
             self.measure,

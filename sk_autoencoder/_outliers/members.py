@@ -5,6 +5,7 @@ other transformer gets a matrix of numbers, and is asked for `transform` and
 `inverse_transform`.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -188,6 +189,22 @@ def seed(estimator: Any, word: int) -> None:
         if name == "random_state" or name.endswith("__random_state")
     )
     estimator.set_params(**{name: (word >> 1) ^ i for i, name in enumerate(names)})
+
+
+def keep_in(estimator: Any, folder: str | os.PathLike[str], interval: float) -> None:
+    """Have a transformer and its parts keep snapshots of their training, if they can.
+
+    Parameters
+    ----------
+    estimator : transformer
+    folder : path-like
+    interval : float
+        Seconds from one to the next.
+    """
+    values = {"checkpoint_dir": folder, "checkpoint_interval": interval}
+    names = estimator.get_params(deep=True)
+    found = {name: values.get(name.rpartition("__")[2]) for name in names}
+    estimator.set_params(**{k: v for k, v in found.items() if v is not None})
 
 
 def cell_errors(

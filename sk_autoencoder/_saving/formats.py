@@ -99,6 +99,7 @@ ADDED: dict[str, dict[str, Any]] = {
         "verbose": 0,
         "_held_out": None,
         "_training_scores": None,
+        **SNAPSHOTS,
     },
     # The history had no bound.
     "Net": {"n_dropped": 0},

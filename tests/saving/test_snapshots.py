@@ -25,7 +25,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 
 import sk_autoencoder
-from sk_autoencoder import AutoEncoderTransformer
+from sk_autoencoder import AutoEncoderOutlierDetector, AutoEncoderTransformer
 from sk_autoencoder._saving import atomic_file, snapshots
 from sk_autoencoder._saving.state import capture
 from sk_autoencoder._training.run import TrainingRun
@@ -169,6 +169,37 @@ def test_a_search_skips_what_is_done(tmp_path, no_training):
     np.testing.assert_array_equal(
         again.cv_results_["mean_test_score"], first.cv_results_["mean_test_score"]
     )
+
+
+@pytest.mark.parametrize("estimator", [None, small(checkpoint_interval=60.0)])
+def test_a_detector_takes_up_what_is_done(estimator, tmp_path, no_training):
+    rows = X[:60, :6]
+    given = {"novelty": True, "cv": 2, "random_state": 0, "estimator": estimator}
+    expected = AutoEncoderOutlierDetector(**given).fit(rows).score_samples(rows)
+    given |= {"checkpoint_dir": tmp_path / "folder", "checkpoint_interval": 0}
+    fits, run = [], TrainingRun.train_epochs
+
+    def third_is_killed(self):
+        fits.append(self)
+        if len(fits) == 3:
+            raise MemoryError
+        run(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TrainingRun, "train_epochs", third_is_killed)
+        with pytest.raises(MemoryError):
+            AutoEncoderOutlierDetector(**given).fit(rows)
+    again = AutoEncoderOutlierDetector(**given).fit(rows)
+    np.testing.assert_array_equal(again.score_samples(rows), expected)
+    assert len(files(tmp_path / "folder")) == 3
+    again.save(tmp_path / "detector")
+    assert b"folder" not in (tmp_path / "detector").read_bytes()
+    no_training()
+    again = AutoEncoderOutlierDetector(**given).fit(rows)
+    np.testing.assert_array_equal(again.score_samples(rows), expected)
+    given["random_state"] = None
+    with pytest.raises(ValueError, match="expected an int random_state for checkpoint"):
+        AutoEncoderOutlierDetector(**given).fit(rows)
 
 
 def test_a_folder_may_go_at_any_time(tmp_path, monkeypatch):
