@@ -35,7 +35,7 @@ MOST_ONE_HOTS = 64
 # What categories are for hidden features: on bank marketing a linear model gains .004
 # (half of the rows labelled) and .006 (500 rows) less by those that are learned from
 # standardized one-hots and cross-entropies
-# (docs/development/decisions/0033-what-hidden-features-learn.md).
+# (docs/development/decisions/0029-what-hidden-features-learn.md).
 SQUARED: dict[type[ColumnGroup], type[ColumnGroup]] = {
     BinaryColumns: SquaredPairs,
     OneHotColumns: SquaredOneHots,

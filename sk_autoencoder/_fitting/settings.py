@@ -25,7 +25,7 @@ MOST_COLUMNS = 256
 
 # What "auto" is of the parameters that depend on what `transform` returns: as in the
 # other classes, and for hidden features (docs/development/decisions/
-# 0033-what-hidden-features-learn.md).
+# 0029-what-hidden-features-learn.md).
 AUTO_DEFAULTS: dict[str, Any] = {
     "activation": "gelu",
     "dropout": 0.0,

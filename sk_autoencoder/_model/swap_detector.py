@@ -9,7 +9,7 @@ from sk_autoencoder._model.module import AutoEncoderModule
 
 # Weight of the cross-entropy by which swapped cells are found, beside a reconstruction
 # whose loss is 1 for the mean row. Without it linear models gain less by the hidden
-# features (docs/development/decisions/0033-what-hidden-features-learn.md).
+# features (docs/development/decisions/0029-what-hidden-features-learn.md).
 WEIGHT = 4.0
 
 
