@@ -175,8 +175,8 @@ def reducer_grids(max_epochs: int) -> dict[str, dict[str, list[Any]]]:
 def load_encoded_adult(n_rows: int) -> tuple[np.ndarray, np.ndarray, Any, Any]:
     """Rows of the official training split and all of its test split, as numbers.
 
-    Categories become columns of zeros and ones, numbers are standardised. What that
-    needs to know is learnt from the training rows.
+    Categories become columns of zeros and ones, numbers are standardized. What that
+    needs to know is learned from the training rows.
     """
     adult = load_adult()
     # fnlwgt says how many people a row stands for, nothing about the person.

@@ -135,7 +135,7 @@ def stock_skorch(
     """Train with skorch as a user would write it, its defaults where nothing is said.
 
     Two of its defaults are changed so that it does the work the others do, both in
-    its favour: no fifth of the rows is held out and scored, and nothing is printed.
+    its favor: no fifth of the rows is held out and scored, and nothing is printed.
     """
 
     def run() -> NeuralNet:
@@ -214,7 +214,7 @@ def mlp_regressor(job: Job) -> Timing:
 
 
 def pyod(job: Job) -> Timing:
-    """Train pyod's `AutoEncoder`, its batch normalisation, dropout and decay off.
+    """Train pyod's `AutoEncoder`, its batch normalization, dropout and decay off.
 
     It has an activation behind the bottleneck too, leaves out the last batch of an
     epoch where that is smaller, and scores all rows at the end.

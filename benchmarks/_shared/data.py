@@ -6,7 +6,7 @@ reported as missing, never replaced. `SETS` is the list of all of them.
 
 Mixed tables become matrices the usual way: targets and what follows from them are
 dropped, text is one-hot encoded (levels of fewer than 20 rows go into one column),
-missing numbers become the median, and numbers are standardised. The benchmarks then
+missing numbers become the median, and numbers are standardized. The benchmarks then
 compare what methods make of that matrix, not how it was made.
 """
 
@@ -37,7 +37,7 @@ class DataSet:
     units : tuple of {"raw", "standard"}
         The units in which to reconstruct: as they are, or every column divided by
         its standard deviation on the training rows. Encoded tables are "raw",
-        because their loader has standardised what has to be.
+        because their loader has standardized what has to be.
     load : callable
         Takes the data folder, returns the float32 matrix.
     file : str or None
@@ -158,7 +158,7 @@ def one_hots(column: pd.Series) -> np.ndarray:
 
 
 def encode(frame: pd.DataFrame) -> np.ndarray:
-    """Return a mixed table as a float32 matrix: standardised numbers, then one-hots.
+    """Return a mixed table as a float32 matrix: standardized numbers, then one-hots.
 
     Booleans and text are categories, everything else is numeric.
     """
@@ -271,7 +271,7 @@ def column_labels(name: str, column: str) -> Loader:
 
 
 def nab_series(folder: Path) -> np.ndarray:
-    """Load ten series cut into days of 48 half-hours, each series standardised."""
+    """Load ten series cut into days of 48 half-hours, each series standardized."""
     frame = pd.read_csv(folder / "nab_series.csv.gz", parse_dates=["timestamp"])
     rows = []
     for _, part in frame.groupby("series"):

@@ -93,9 +93,9 @@ class Extras:
     bf16 : bool
         Compute the products in bfloat16, by autocast.
     optimizer : type or None
-        A torch optimiser class, with its own defaults but for the learning rate, in
+        A torch optimizer class, with its own defaults but for the learning rate, in
         the place of a fused Adam.
-    standardise : bool
+    standardize : bool
         Subtract the columns' means from each batch and divide by their standard
         deviations inside the step, as a module with buffers does; the error is
         measured in those units. False trains on `X` as it is.
@@ -108,7 +108,7 @@ class Extras:
     dropout: float = 0.0
     bf16: bool = False
     optimizer: type[torch.optim.Optimizer] | None = None
-    standardise: bool = False
+    standardize: bool = False
 
 
 def swap(x: Tensor, level: float) -> Tensor:
@@ -143,7 +143,7 @@ class Stack:
     """The dense stack's weights and forward pass, free of `nn.Module`'s call overhead.
 
     With `flat`, all weights are views of one vector, and all gradients views of
-    another, which the backward pass fills in place: the optimiser, the norm and the
+    another, which the backward pass fills in place: the optimizer, the norm and the
     average then each handle one tensor instead of two a layer.
     """
 
@@ -173,7 +173,7 @@ class Stack:
         """Take over what a recipe adds to the forward pass."""
         self.swap, self.dropout = extras.swap, extras.dropout
         self.mean = self.scale = self.inverse_scale = None
-        if extras.standardise:
+        if extras.standardize:
             scale = X.std(dim=0, correction=0)
             self.mean = X.mean(dim=0)
             self.scale = torch.where(scale > 0, scale, torch.ones_like(scale))
@@ -191,7 +191,7 @@ class Stack:
         return flat
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Standardise rows, if asked to."""
+        """Standardize rows, if asked to."""
         return x if self.mean is None else (x - self.mean).mul_(self.inverse_scale)
 
     def forward(self, x: Tensor, dropout: float = 0.0) -> Tensor:
@@ -236,9 +236,9 @@ def _batches(data: Tensor, batch_size: int) -> Iterator[Tensor]:
 def handwritten(
     job: Job, *, extras: Extras = Extras(), flat: bool = False, bottleneck: bool = True
 ) -> Timing:
-    """Train with a tight loop: autograd, a fused public optimiser, no waste between.
+    """Train with a tight loop: autograd, a fused public optimizer, no waste between.
 
-    The data lie on the device before the first step; the optimiser is fused; no
+    The data lie on the device before the first step; the optimizer is fused; no
     number leaves the device before the last epoch has ended.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What the pictures have in common: colours, a legend above, and files."""
+"""What the pictures have in common: colors, a legend above, and files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-"""Okabe and Ito's, which colour-blind readers can tell apart."""
-GREY, GRID = "#888888", "#e6e6e6"
+"""Okabe and Ito's, which color-blind readers can tell apart."""
+GRAY, GRID = "#888888", "#e6e6e6"
 WIDTH = 8.0
 """Inches; at 100 dots an inch, a picture is 800 wide."""
 

@@ -5,7 +5,7 @@
     python -m benchmarks.density.run --data DIR --samples --k 5
 
 Mean log density of a quarter of the rows that no fit has seen, in nats a row, columns
-standardised on the training rows and constant ones dropped: of `VAETransformer` with
+standardized on the training rows and constant ones dropped: of `VAETransformer` with
 either prior, of PCA (`PCA.score`) with as many components, of a Gaussian mixture of
 full covariances, its parts by Bayes' criterion, and of `KernelDensity`, its bandwidth
 by rows left out.
@@ -84,7 +84,7 @@ Split = tuple[np.ndarray, np.ndarray]
 
 
 def split(X: np.ndarray, seed: int, noise: float) -> Split:
-    """Return standardised training and held-out rows, noise of a seed of its own."""
+    """Return standardized training and held-out rows, noise of a seed of its own."""
     train, test = train_test_split(
         X.astype(np.float64), test_size=TEST_SHARE, random_state=seed
     )

@@ -1,1 +1,1 @@
-"""Outliers among unlabelled rows."""
+"""Outliers among unlabeled rows."""

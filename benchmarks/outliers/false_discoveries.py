@@ -6,7 +6,7 @@
 A detector is fitted to 500 rows, and judges 500 new ones of which a tenth, or none, are
 outliers. The sets are 64 made ones: normal, heavy-tailed, skewed and rounded columns,
 correlated or not, of 2 to 40 columns, whose outliers are rows of a wider distribution;
-with `--data` also the sets with labelled outliers, three splits each. Reported is the
+with `--data` also the sets with labeled outliers, three splits each. Reported is the
 mean fraction of false discoveries (0 where nothing was found) at each nominal rate, for
 clean training rows with `novelty=True`, and for training rows of which a twentieth are
 outliers with `novelty=False`; and the fraction of the outliers that are found.

@@ -52,7 +52,7 @@ CARRIED: dict[str, tuple[Callable, Callable[[np.ndarray], np.ndarray]]] = {
 
 
 def names_of(half: str) -> list[str]:
-    """Name the sets with labelled outliers of one half: see `data.SETS`."""
+    """Name the sets with labeled outliers of one half: see `data.SETS`."""
     return [n for n, s in SETS.items() if n.startswith("ad_") and s.half == half]
 
 
@@ -119,7 +119,7 @@ def _forest(X: Rows, seed: int, _clean: bool) -> Scores:
 
 
 def _neighbors(X: Rows, _seed: int, _clean: bool) -> Scores:
-    """Mean distance to the five nearest others, columns standardised."""
+    """Mean distance to the five nearest others, columns standardized."""
     scaler = StandardScaler()
     nearest = NearestNeighbors(n_neighbors=5).fit(scaler.fit_transform(X))
 
@@ -132,7 +132,7 @@ def _neighbors(X: Rows, _seed: int, _clean: bool) -> Scores:
 
 
 def _pca(X: Rows, _seed: int, _clean: bool) -> Scores:
-    """Squared error of PCA's reconstruction, columns standardised."""
+    """Squared error of PCA's reconstruction, columns standardized."""
     scaler = StandardScaler()
     pca = PCA(EXPLAINED, svd_solver="full")
     pca.fit(scaler.fit_transform(X.astype(np.float64)))
@@ -181,4 +181,4 @@ DETECTORS = {
     NEIGHBORS: Detector(_neighbors, is_random=False),
     FOREST: Detector(_forest),
 }
-"""All at their defaults; PyOD standardises columns itself."""
+"""All at their defaults; PyOD standardizes columns itself."""

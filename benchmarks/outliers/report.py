@@ -57,7 +57,7 @@ def report(lines: list[Line], note: str) -> list[str]:
     names = list(dict.fromkeys(line.name for line in lines))
     runs = [run for run in DETECTORS if any(line.run == run for line in lines)]
     n_seeds = 1 + max((line.seed for line in lines), default=0)
-    parts = [f"# Outliers among unlabelled rows, {n_seeds} seeds, one thread ({note})"]
+    parts = [f"# Outliers among unlabeled rows, {n_seeds} seeds, one thread ({note})"]
     for what, title in TITLES.items():
         parts += [f"## {title}", _table(means, names, runs, what)]
     if OURS in runs:

@@ -1,4 +1,4 @@
-"""Outliers found among unlabelled rows, beside PyOD, PCA and isolation forests.
+"""Outliers found among unlabeled rows, beside PyOD, PCA and isolation forests.
 
     python -m benchmarks.outliers.run
     python -m benchmarks.outliers.run --data DIR --results outliers.jsonl
@@ -13,7 +13,7 @@ IsolationForest's scores are part: those it computes for its threshold are. With
 `novelty=True`, and scores all others.
 
 Without `--data` the sets are three of scikit-learn, one class of each planted as a
-tenth of the rows. With it they are those with labelled outliers on which defaults may
+tenth of the rows. With it they are those with labeled outliers on which defaults may
 be tuned; `--confirm` takes the other half. PyOD is optional: what needs it is listed
 as missing without it.
 """

@@ -35,7 +35,7 @@ _CHOICES = (
     ("ps_ind_16_bin", "ps_ind_17_bin", "ps_ind_18_bin"),
 )
 
-# The planted risk: effects of standardised columns, of pairs of them, of the hidden
+# The planted risk: effects of standardized columns, of pairs of them, of the hidden
 # factors behind them, and of categories. The intercept and the scale were set by the
 # share of positives and by the gini of the probabilities themselves.
 _INTERCEPT, _SCALE = -3.514, 0.98
@@ -107,7 +107,7 @@ def make_porto_seguro(
             Target and features of the training rows.
         probability, test_probability : ndarray of shape (n,)
             Of a claim, by which the target was drawn: no model can rank better. Their
-            normalised gini is about 0.30.
+            normalized gini is about 0.30.
         feature_names : list of str
             The names of the 57 features.
         categorical_features : ndarray of shape (57,)
@@ -229,7 +229,7 @@ def _values(column: Column, u: np.ndarray) -> np.ndarray:
 
 
 def _order(n_levels: int) -> np.ndarray:
-    """Order categories along their variate: codes of neighbours are far apart."""
+    """Order categories along their variate: codes of neighbors are far apart."""
     stride = n_levels * 5 // 13 + 1
     while np.gcd(stride, n_levels) > 1:
         stride += 1

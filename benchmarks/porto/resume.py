@@ -69,7 +69,7 @@ def epochs_done(folder: Path) -> int:
 
 
 def go_on(net: Any, folder: Path) -> None:
-    """Load the newest checkpoint into an initialised net, if there is one."""
+    """Load the newest checkpoint into an initialized net, if there is one."""
     done = epochs_done(folder)
     if done:
         home = folder / f"epoch-{done:05d}"

@@ -45,7 +45,7 @@ PORTO = ("Porto Seguro", "look-alike")
 
 
 def gini(y: np.ndarray, score: np.ndarray) -> float:
-    """Return the normalised gini, by which Kaggle ranked: 2 AUC - 1."""
+    """Return the normalized gini, by which Kaggle ranked: 2 AUC - 1."""
     ranks, positive = stats.rankdata(score), np.asarray(y) == 1
     n, n_positive = len(positive), positive.sum()
     # Mean rank of the positives over that of the others, in units of half the rows.

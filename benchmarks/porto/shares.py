@@ -142,9 +142,9 @@ def _greatest_entropy(functions: np.ndarray, limits: np.ndarray) -> np.ndarray:
     shares : ndarray of shape (n_levels,)
     """
     n = len(functions)
-    centre = functions.mean(axis=1, keepdims=True)
+    center = functions.mean(axis=1, keepdims=True)
     unit = np.maximum(np.ptp(functions, axis=1, keepdims=True), 1e-12)
-    functions, limits = (functions - centre) / unit, (limits - centre) / unit
+    functions, limits = (functions - center) / unit, (limits - center) / unit
     lower, upper = limits.T
 
     def dual(weights: np.ndarray) -> tuple[float, np.ndarray]:

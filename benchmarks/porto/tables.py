@@ -65,7 +65,7 @@ class Task:
 
 
 def rank_gauss(values: np.ndarray) -> np.ndarray:
-    """Map ranks in (0, 1) through the inverse error function, and centre.
+    """Map ranks in (0, 1) through the inverse error function, and center.
 
     Equal values have the mean of their ranks. `QuantileTransformer` is not used: it
     sends the least value of a column to -5.2 however many rows have it, a third of them

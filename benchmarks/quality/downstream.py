@@ -26,12 +26,12 @@ MOST_ROWS = 3_000
 """Rows that a classifier is fitted on, and scored on, at most; the codes see all."""
 WHITENED = f"{OURS}, whiten=True"
 CLASSIFIERS: dict[str, Callable[[], Any]] = {
-    "nearest neighbours": lambda: KNeighborsClassifier(5),
+    "nearest neighbors": lambda: KNeighborsClassifier(5),
     "logistic regression": lambda: make_pipeline(
         StandardScaler(), LogisticRegression(max_iter=2_000)
     ),
 }
-"""Nearest neighbours see the codes as they come, where scale matters."""
+"""Nearest neighbors see the codes as they come, where scale matters."""
 
 CODES: dict[str, Callable[[int, int], Any]] = {
     PCA_NAME: lambda k, seed: PCA(k, random_state=seed),

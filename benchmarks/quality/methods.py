@@ -3,7 +3,7 @@
 A run is one estimator with one setting, such as "Plain lr=0.005". A method of the
 tables is one run or, where its name ends in "best of grid", the best of several. The
 best is picked for each split by the held-out rows themselves, which is more than a
-user could do: the comparison leans towards those rivals. Their seconds are those of
+user could do: the comparison leans toward those rivals. Their seconds are those of
 the whole grid.
 """
 
@@ -128,7 +128,7 @@ def kernel_pca(
 ) -> Fitted:
     """Fit an rbf KernelPCA on at most `KERNEL_ROWS`; `gamma` is by 1 / columns.
 
-    Rows are centred and divided by one number, the root of the columns' mean variance:
+    Rows are centered and divided by one number, the root of the columns' mean variance:
     that suits the kernel and leaves the task as it is.
     """
     if len(train) > KERNEL_ROWS:

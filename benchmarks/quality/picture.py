@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from benchmarks._shared.picture import COLORS, GREY, GRID, WIDTH, legend_above, save
+from benchmarks._shared.picture import COLORS, GRAY, GRID, WIDTH, legend_above, save
 from benchmarks._shared.report import median
 from benchmarks._shared.results import Case
 from benchmarks.quality.methods import OURS, PLAIN
@@ -107,9 +107,9 @@ def _legend(ax: Axes, colors: dict[int, str], *, with_plain: bool) -> None:
         for k, color in colors.items()
     ]
     if with_plain:
-        hollow = {"markerfacecolor": "none", "color": GREY, **style}
+        hollow = {"markerfacecolor": "none", "color": GRAY, **style}
         handles += [
-            Line2D([], [], color=GREY, label="starts as PCA", **style),
+            Line2D([], [], color=GRAY, label="starts as PCA", **style),
             Line2D([], [], label="starts at random", **hollow),
         ]
     legend_above(ax, handles=handles, handletextpad=0.1, columnspacing=1.2)

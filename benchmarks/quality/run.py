@@ -9,7 +9,7 @@ Methods: PCA; our three estimators at their defaults; "Plain", our autoencoder t
 starts at random instead of as PCA, with the same network and budget of steps; kernel
 PCA; MLPRegressor(X, X) of the same layers; UMAP where it is installed. "Best of grid"
 is picked by the held-out rows themselves, which is more than a user could do: the
-comparison leans towards it. Its seconds are those of the whole grid.
+comparison leans toward it. Its seconds are those of the whole grid.
 
 Only the sets that defaults may be tuned on are run; `--confirm` runs the others
 instead, once, when there is something to confirm.
@@ -222,7 +222,7 @@ def tables(args: argparse.Namespace, lines: Lines, notes: list[str]) -> str:
     )
     standing = [
         "'best of grid' is picked by the held-out rows themselves, in the rival's "
-        "favour; the default setting is one of the grid",
+        "favor; the default setting is one of the grid",
         "Plain is AutoEncoderTransformer(init='random'): same network, same steps",
         f"kernel PCA is fitted on at most {KERNEL_ROWS:,} training rows, at random, "
         "because its time grows with their cube, and UMAP on at most "

@@ -79,7 +79,7 @@ class ConvStack(Stack):
 
 
 def handwritten_conv(job: Job, *, extras: Extras) -> Timing:
-    """Train with a tight loop: autograd, a fused public optimiser, no waste between."""
+    """Train with a tight loop: autograd, a fused public optimizer, no waste between."""
     return train(job, lambda X: ConvStack(X, job.activation, extras), extras)
 
 

@@ -19,7 +19,7 @@ from benchmarks.speed.fit_workloads import (
     WIDE,
     WIDE_SIZES,
     Workload,
-    standardised,
+    standardized,
     synthetic_table,
     wide_pair,
 )
@@ -65,7 +65,7 @@ def steps_a_second(args: argparse.Namespace) -> str:
 
 def _speeds(extras: Extras, args: argparse.Namespace) -> dict[str, float]:
     """Let both take turns; what a fit does once is taken off, see `Workload`."""
-    X = standardised(synthetic_table(N_BATCHES * BATCH))
+    X = standardized(synthetic_table(N_BATCHES * BATCH))
     job = Job(X, WIDE_SIZES, args.activation, BATCH, EPOCHS, device="cuda")
     pair = dict(zip((HAND, WIDE), wide_pair(extras), strict=True))
     workload = Workload("gpu", "SYNTHETIC", job, pair, steps_only=True)

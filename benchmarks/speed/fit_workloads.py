@@ -42,12 +42,12 @@ SKORCH = "stock skorch"
 MLP = "MLPRegressor(X, X)"
 MLP_CLEAN = f"{MLP}, without noise"
 
-BARE = Extras(standardise=True)
-RECIPE = Extras(weight_decay=0.1, clip=1.0, average=True, standardise=True)
-DROPOUT = Extras(dropout=0.1, standardise=True)
-NADAM = Extras(optimizer=torch.optim.NAdam, standardise=True)
-SWAP = Extras(swap=0.15, standardise=True)
-SWAP_BF16 = Extras(swap=0.15, standardise=True, bf16=True)
+BARE = Extras(standardize=True)
+RECIPE = Extras(weight_decay=0.1, clip=1.0, average=True, standardize=True)
+DROPOUT = Extras(dropout=0.1, standardize=True)
+NADAM = Extras(optimizer=torch.optim.NAdam, standardize=True)
+SWAP = Extras(swap=0.15, standardize=True)
+SWAP_BF16 = Extras(swap=0.15, standardize=True, bf16=True)
 
 BASES = {
     OURS_EXTRAS: HAND_EXTRAS,
@@ -121,7 +121,7 @@ class Workload(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """Number of optimiser steps in the seconds that count."""
+        """Number of optimizer steps in the seconds that count."""
         epochs = self.job.epochs - self.steps_only
         return epochs * math.ceil(len(self.job.X) / self.job.batch_size)
 
@@ -143,10 +143,10 @@ class Workload(NamedTuple):
 # --------------------------------------------------------------------------- the rows
 
 
-def standardised(X: np.ndarray) -> np.ndarray:
+def standardized(X: np.ndarray) -> np.ndarray:
     """Return every column with mean 0 and variance 1, constant ones as zeros.
 
-    Ours standardises the network's input; on rows that are so already, every
+    Ours standardizes the network's input; on rows that are so already, every
     competitor solves the same problem and must end at the same loss.
     """
     deviation = X.std(axis=0)
@@ -170,7 +170,7 @@ def bottleneck_competitors(device: str) -> dict[str, Competitor]:
     chosen: dict[str, Competitor] = {
         HAND: partial(handwritten, extras=BARE),
         OURS: partial(ours, extras=BARE),
-        f"{HAND}, not standardising": handwritten,
+        f"{HAND}, not standardizing": handwritten,
         f"{HAND}, flat weights": partial(handwritten, extras=BARE, flat=True),
         HAND_EXTRAS: partial(handwritten, extras=RECIPE),
         OURS_EXTRAS: partial(ours, extras=RECIPE),
@@ -236,7 +236,7 @@ def _job(
 
 
 def _digits(args: argparse.Namespace) -> Workload:
-    X, sizes = standardised(digits(Path())), (64, 32, 8, 32, 64)
+    X, sizes = standardized(digits(Path())), (64, 32, 8, 32, 64)
     return Workload(
         "digits",
         "scikit-learn's digits",
@@ -259,13 +259,13 @@ def _pictures(args: argparse.Namespace) -> Workload:
 
 
 def _picture_rows(args: argparse.Namespace) -> tuple[str, np.ndarray]:
-    """Return standardised pictures, and what they are."""
+    """Return standardized pictures, and what they are."""
     pictures = fashion_mnist(args.data, n_rows=args.rows)
     note = "Fashion-MNIST"
     if pictures is None:
         pictures = synthetic_pictures(args.rows)
         note = "SYNTHETIC pictures of Fashion-MNIST's shape and range"
-    return note, standardised(pictures)
+    return note, standardized(pictures)
 
 
 def _conv(args: argparse.Namespace) -> Workload:
@@ -284,7 +284,7 @@ def _conv(args: argparse.Namespace) -> Workload:
 
 def _wide(args: argparse.Namespace, batch_size: int, epochs: int) -> Workload:
     """The first two 1,500 wide layers of a winner of a contest, and a third."""
-    X = standardised(synthetic_table(1024))
+    X = standardized(synthetic_table(1024))
     return Workload(
         f"wide, batch {batch_size}",
         "SYNTHETIC rows of 221 columns, swap noise on 0.15 of the cells",

@@ -1,7 +1,7 @@
 """Time of a grid search beside stock skorch and scikit-learn's `MLPRegressor`.
 
 Eight candidates, four networks at two learning rates, on three folds of the
-standardised digits: 24 fits and as many scores, in whole seconds of
+standardized digits: 24 fits and as many scores, in whole seconds of
 `GridSearchCV.fit`. All three train the same dense stacks in the same batches for the
 same epochs, and take turns; the last column shows that their best candidates are as
 good. With two jobs scikit-learn's worker processes are started before the first turn.

@@ -7,13 +7,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks._shared.picture import COLORS, GREY, GRID, WIDTH, legend_above, save
+from benchmarks._shared.picture import COLORS, GRAY, GRID, WIDTH, legend_above, save
 
 LINES = {
     "fit_random": ("starts at random", COLORS[0], "o"),
     "fit_pca": ("starts as PCA", COLORS[4], "s"),
 }
-"""Name, colour and marker."""
+"""Name, color and marker."""
 
 
 def draw(results: dict[str, list[dict[str, float]]], path: Path) -> None:
@@ -50,7 +50,7 @@ def _panel(ax: Axes, axis: str, found: list[dict[str, float]]) -> None:
         )
     end = sizes[-3:]
     linear = [found[-1]["fit_random"] * size / end[-1] for size in end]
-    ax.plot(end, linear, color=GREY, linestyle=":", linewidth=1, label="linear")
+    ax.plot(end, linear, color=GRAY, linestyle=":", linewidth=1, label="linear")
     ax.set_xscale("log")
     ax.set_yscale("log")
     shown = sorted({sizes[0], sizes[(len(sizes) - 1) // 2], sizes[-1]})

@@ -69,7 +69,7 @@ OURS = "transform"
 OURS_OUT = "transform, out="
 DEFINITION = "what defines it, a chunk at a time"
 HAND = "hand-written loop"
-HAND_BARE = "hand-written loop, not standardising"
+HAND_BARE = "hand-written loop, not standardizing"
 WHOLE = "one pass over all rows"
 SKORCH = "stock skorch, batches of 128"
 FLOOR = "matrix products alone"
@@ -101,8 +101,8 @@ def fitted(
     ).fit(X[:FITTED_ROWS])
 
 
-class Standardised(nn.Module):
-    """The fitted layers behind the standardising that they were fitted with."""
+class Standardized(nn.Module):
+    """The fitted layers behind the standardizing that they were fitted with."""
 
     def __init__(self, estimator: AutoEncoderTransformer) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ def forward_passes(
 ) -> dict[str, Turn]:
     """Return what takes turns over all rows."""
     estimator = fitted(X, SIZES, init, args)
-    layers = Standardised(estimator).eval()
+    layers = Standardized(estimator).eval()
     bare = estimator.module_.encoder
     stock = NeuralNet(layers, criterion=nn.MSELoss, train_split=None, verbose=0)
     stock.initialize()
@@ -171,7 +171,7 @@ def forward_passes(
 def widths(X: np.ndarray, init: str, args: argparse.Namespace) -> dict[str, Turn]:
     """Return the turns that compare float64 rows with float32 rows."""
     estimator = fitted(X, SIZES, init, args)
-    layers = Standardised(estimator).eval()
+    layers = Standardized(estimator).eval()
     wide, wide_layers = X.astype(np.float64), copy.deepcopy(layers).double()
     module, wide_module = estimator.module_, copy.deepcopy(estimator.module_).double()
     return {
@@ -270,7 +270,7 @@ def report_chunks(args: argparse.Namespace) -> str:
     rows, init = [], args.init[0]
     for sizes in (SIZES, OTHER_SIZES):
         X = rows_of(args.rows, sizes[0])
-        layers = Standardised(fitted(X, sizes, init, args)).eval()
+        layers = Standardized(fitted(X, sizes, init, args)).eval()
         for dtype, part in (("float32", 1), ("float64", 2)):
             there = X.astype(dtype, copy=False)
             own = copy.deepcopy(layers).to(getattr(torch, dtype))

@@ -5,14 +5,14 @@
     python -m benchmarks.tables.features --data DIR --noise-levels 0 .1 .2 .3 .5
 
 Features are fitted on all rows of a table, without labels: by the recommended
-autoencoder and by others. A logistic regression, C tuned, is fitted on the labelled
+autoencoder and by others. A logistic regression, C tuned, is fitted on the labeled
 rows and judged on the rest, by the area under the ROC curve. A gain is the mean
 difference, draw by draw, to the same regression on zeros and ones for the levels beside
-numbers that are standardised, or ranks made normal: whichever is better on the table.
+numbers that are standardized, or ranks made normal: whichever is better on the table.
 
 The recommended features are what `features="hidden", passthrough=True` returns at the
 defaults: a block of hidden features, and the columns. Others stand beside a raw block,
-numbers in both codings and the levels, centred and divided by one number, so that they
+numbers in both codings and the levels, centered and divided by one number, so that they
 have as much variance.
 """
 
@@ -31,7 +31,7 @@ from benchmarks._shared.timing import load_note, timed
 from benchmarks.tables.features_methods import (
     CODINGS,
     FEATURES,
-    LABELLED,
+    LABELED,
     OTHERS,
     OURS,
     beside,
@@ -102,7 +102,7 @@ class Runner:
     ) -> list[Line]:
         lines = [
             Line(table.name, setting, run, seed, len(table.y), level, ())
-            for setting in LABELLED
+            for setting in LABELED
         ]
         return [
             line
@@ -135,7 +135,7 @@ class Runner:
 
 def measure(args: argparse.Namespace, names: list[str], lines: Lines) -> None:
     """Measure everything that is asked for."""
-    runner = Runner(lines, dict(zip(LABELLED, args.draws, strict=True)))
+    runner = Runner(lines, dict(zip(LABELED, args.draws, strict=True)))
     for name in tqdm(names, disable=None):
         table = load(name, args.data, args.rows)
         for seed in range(args.seeds):

@@ -44,7 +44,7 @@ def _best_c(Z: torch.Tensor, y: torch.Tensor, seed: int) -> float:
 
 
 def _axes(X: np.ndarray) -> np.ndarray:
-    """Return the principal axes, as columns, of centred rows."""
+    """Return the principal axes, as columns, of centered rows."""
     n_rows, n_columns = X.shape
     few = n_rows < n_columns
     values, vectors = np.linalg.eigh((X @ X.T if few else X.T @ X).astype(np.float64))

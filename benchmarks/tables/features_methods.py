@@ -31,7 +31,7 @@ EPOCHS = 30
 
 
 class CenterAndDivide(TransformerMixin, BaseEstimator):
-    """Centre columns, and divide all by one number: their variances sum to 1."""
+    """Center columns, and divide all by one number: their variances sum to 1."""
 
     def fit(self, X: np.ndarray, y: None = None) -> CenterAndDivide:
         """Find the means and the number."""
@@ -132,11 +132,11 @@ def _scaled(X: np.ndarray) -> np.ndarray:
     return StandardScaler().fit_transform(X).astype(np.float32)
 
 
-STANDARD, RANKS = "standardised", "ranks"
+STANDARD, RANKS = "standardized", "ranks"
 CODINGS: dict[str, Callable[[Table], np.ndarray]] = {
     STANDARD: lambda table: np.hstack([table.standard, table.levels]),
     RANKS: lambda table: table.encoded,
-    "standardised, scaled levels": lambda table: _scaled(CODINGS[STANDARD](table)),
+    "standardized, scaled levels": lambda table: _scaled(CODINGS[STANDARD](table)),
     "ranks, scaled levels": lambda table: _scaled(table.encoded),
     "raw block": lambda table: beside(table, None),
 }
@@ -144,14 +144,14 @@ CODINGS: dict[str, Callable[[Table], np.ndarray]] = {
 
 # ---------------------------------------------------------------------- classifiers
 
-LABELLED = {"a": "half of the rows labelled", "b": "500 rows labelled"}
+LABELED = {"a": "half of the rows labeled", "b": "500 rows labeled"}
 
 
 def drawn(y: np.ndarray, setting: str, draw: int) -> np.ndarray:
-    """Return the labelled rows of a draw; the others are predicted."""
-    n_labelled = len(y) // 2 if setting == "a" else min(500, len(y) // 2)
+    """Return the labeled rows of a draw; the others are predicted."""
+    n_labeled = len(y) // 2 if setting == "a" else min(500, len(y) // 2)
     order = np.random.default_rng(1000 + draw).permutation(len(y))
-    return np.sort(order[:n_labelled])
+    return np.sort(order[:n_labeled])
 
 
 def logistic(X: np.ndarray, y: np.ndarray, train: np.ndarray, seed: int) -> float:

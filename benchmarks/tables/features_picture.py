@@ -7,9 +7,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from benchmarks._shared.picture import COLORS, GREY, WIDTH, legend_above, save
+from benchmarks._shared.picture import COLORS, GRAY, WIDTH, legend_above, save
 from benchmarks._shared.report import median
-from benchmarks.tables.features_methods import LABELLED
+from benchmarks.tables.features_methods import LABELED
 
 MARKERS = "osD^vP"
 
@@ -21,9 +21,9 @@ def draw(
 ) -> None:
     """Draw a line a table and their median, a panel a setting."""
     figure, axes = plt.subplots(
-        1, len(LABELLED), figsize=(WIDTH, 3.8), layout="constrained", sharey=True
+        1, len(LABELED), figsize=(WIDTH, 3.8), layout="constrained", sharey=True
     )
-    for ax, (setting, what) in zip(axes, LABELLED.items(), strict=True):
+    for ax, (setting, what) in zip(axes, LABELED.items(), strict=True):
         for i, (name, each) in enumerate(gains[setting].items()):
             ax.plot(
                 levels,
@@ -38,7 +38,7 @@ def draw(
         middle = [1000 * median(column) for column in columns]
         style = {"color": "black", "linewidth": 5, "alpha": 0.3, "zorder": 1}
         ax.plot(levels, middle, label="median", **style)
-        ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+        ax.axhline(0, color=GRAY, linewidth=0.8, zorder=0)
         ax.set_title(what, fontsize=10)
         ax.set_xlabel("noise_level")
         ax.spines[["top", "right"]].set_visible(False)

@@ -9,7 +9,7 @@ from benchmarks._shared.report import markdown_table, median, verdict
 from benchmarks.tables.features_methods import (
     CODINGS,
     FEATURES,
-    LABELLED,
+    LABELED,
     NOISE_LEVEL,
     OTHERS,
     OURS,
@@ -31,7 +31,7 @@ def thousandths(value: float) -> str:
 def report(lines: Lines, names: Sequence[str]) -> list[str]:
     """Return the tables of each setting, and the targets."""
     parts = []
-    for setting, what in LABELLED.items():
+    for setting, what in LABELED.items():
         measured = [n for n in names if lines.aucs(n, setting, PLAIN[0])]
         if not measured:
             continue
@@ -136,7 +136,7 @@ def by_level(
 ) -> dict[str, dict[str, list[float]]]:
     """Return the gains over the raw block at each level, by setting and table."""
     gains: dict[str, dict[str, list[float]]] = {}
-    for setting in LABELLED:
+    for setting in LABELED:
         gains[setting] = {
             name: [
                 lines.gain(
@@ -159,7 +159,7 @@ def noise_report(
     """Return a table of gains a setting."""
     parts = ["## Gains over the raw block by noise level, in thousandths of the AUC"]
     header = ("table", *(f"{level:g}" for level in levels))
-    for setting, what in LABELLED.items():
+    for setting, what in LABELED.items():
         tables = gains[setting]
         rows = [(name, *map(thousandths, each)) for name, each in tables.items()]
         columns = zip(*tables.values(), strict=True)

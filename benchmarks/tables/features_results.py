@@ -23,13 +23,13 @@ class Line:
     Parameters
     ----------
     table, setting, run : str
-        The setting is a key of `features_methods.LABELLED`.
+        The setting is a key of `features_methods.LABELED`.
     seed, rows : int
         Of what was fitted, and of the table as it was used.
     noise_level : float or None
         None is the recipe's.
     aucs : tuple of float
-        One a draw of the labelled rows.
+        One a draw of the labeled rows.
     seconds : float
         Of the fit of the features, or 0.
     """

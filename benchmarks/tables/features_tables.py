@@ -46,7 +46,7 @@ class Table:
     y : ndarray of shape (n_rows,), float32
         0 or 1.
     standard, ranks : ndarray of shape (n_rows, n_numbers), float32
-        The numbers, standardised, and as normal scores of their ranks.
+        The numbers, standardized, and as normal scores of their ranks.
     levels : ndarray of shape (n_rows, n_levels), float32
         A column of zeros and ones for each level, one for a column of two; and for
         each column of numbers that has gaps, where they are.

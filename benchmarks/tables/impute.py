@@ -129,7 +129,7 @@ def hidden(
 def errors(
     truth: pd.DataFrame, filled: pd.DataFrame, mask: np.ndarray
 ) -> tuple[float, float]:
-    """Return the normalised RMSE of the numbers and the accuracy of the categories.
+    """Return the normalized RMSE of the numbers and the accuracy of the categories.
 
     Over the hidden cells; NaN where the table has no such column.
     """

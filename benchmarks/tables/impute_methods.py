@@ -79,7 +79,7 @@ def median_and_mode(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def encoded(frame: pd.DataFrame, *, first: int = 0) -> list[pd.DataFrame]:
     """Return a block of float64 for each column, missing where the column is.
 
-    Numbers are standardised. Of a category's levels, the most frequent first, those
+    Numbers are standardized. Of a category's levels, the most frequent first, those
     from `first` on are one-hots.
     """
     blocks = []

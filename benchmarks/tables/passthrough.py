@@ -5,7 +5,7 @@
     python -m benchmarks.tables.passthrough --data DIR --sets online_shoppers --seeds 2
 
 `DenoisingAutoEncoderTransformer` at its defaults is fitted to all rows of a table,
-without labels; a logistic regression, C tuned, to what it returns for the labelled
+without labels; a logistic regression, C tuned, to what it returns for the labeled
 rows, and judged on the rest by the area under the ROC curve. Gains are over the better
 of one-hots beside standardized numbers and one-hots beside normal scores, in
 thousandths, on average over draws. "Columns" are both codings and the one-hots without
@@ -29,7 +29,7 @@ from benchmarks._shared.report import (
 from benchmarks._shared.timing import load_note
 from benchmarks.tables.features_methods import (
     CODINGS,
-    LABELLED,
+    LABELED,
     beside,
     drawn,
     logistic,
@@ -96,25 +96,25 @@ def main() -> None:
     sets = args.sets or list(SOURCES)
     absent = [name for name in sets if missing(name, args.data)]
     names = [name for name in sets if name not in absent]
-    found: dict[str, dict[str, list[float]]] = {s: {} for s in LABELLED}
+    found: dict[str, dict[str, list[float]]] = {s: {} for s in LABELED}
     for name in tqdm(names, disable=None):
         table = load(name, args.data, args.rows)
-        own: dict[str, list[list[float]]] = {s: [] for s in LABELLED}
+        own: dict[str, list[list[float]]] = {s: [] for s in LABELED}
         for block in BLOCKS.values():
-            each: dict[str, list[float]] = {s: [] for s in LABELLED}
+            each: dict[str, list[float]] = {s: [] for s in LABELED}
             for seed in range(args.seeds):
                 X = block(table, seed)
-                for setting in LABELLED:
+                for setting in LABELED:
                     each[setting].append(1e3 * gains(table, setting, X).mean())
-            for setting in LABELLED:
+            for setting in LABELED:
                 own[setting].append(each[setting])
-        for setting in LABELLED:
+        for setting in LABELED:
             found[setting][name] = [float(np.mean(values)) for values in own[setting]]
     parts = [
         f"# Features beside columns, up to {args.rows:,} rows, {args.seeds} seed(s), "
         f"{DRAWS['a']} and {DRAWS['b']} draws ({load_note()})"
     ]
-    for setting, title in LABELLED.items():
+    for setting, title in LABELED.items():
         rows = [
             (name, *(number(value, 1) for value in values))
             for name, values in found[setting].items()

@@ -40,7 +40,7 @@ if usps.is_file():
 # %%
 # Three ways to as many numbers
 # -----------------------------
-# The tutorials' network is spelt out: pixels brought to [0, 1], a sigmoid at the end
+# The tutorials' network is spelled out: pixels brought to [0, 1], a sigmoid at the end
 # that gives such, and the cross-entropy between the two. It gets as many steps as in
 # the tutorials, which with fewer images takes more epochs. The last line is all that
 # the defaults need. A quarter of the images is held out, and explained variance is that

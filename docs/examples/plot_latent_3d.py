@@ -72,7 +72,7 @@ assert explained["default"] > explained["tutorial"] > explained["PCA"]
 # %%
 # In three dimensions
 # -------------------
-# Held-out images, coloured by their class, which no reducer has seen. The three numbers
+# Held-out images, colored by their class, which no reducer has seen. The three numbers
 # of PCA and of the default are in the units of the pixels.
 
 import matplotlib.pyplot as plt

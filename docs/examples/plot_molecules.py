@@ -28,7 +28,7 @@ for ax, image, solubility in zip(
 ):
     ax.imshow(image, cmap="gray_r")
     ax.set(xticks=[], yticks=[], title=f"{solubility:.2f}")
-_ = fig.suptitle("log10 of mol per litre")
+_ = fig.suptitle("log10 of mol per liter")
 
 # %%
 # Ten numbers, and what they tell

@@ -3,7 +3,7 @@ Anomalies in time series
 ========================
 
 A day is odd if an autoencoder does not give it back, or if it is far from the usual
-day. Two series with labelled anomalies: passengers of New York's taxis, and the
+day. Two series with labeled anomalies: passengers of New York's taxis, and the
 temperature of an industrial machine.
 """
 
@@ -30,15 +30,15 @@ def cut(bunch, hours):
 series = {
     name: load_nab(name, as_frame=False) for name in ("nyc_taxi", "machine_temperature")
 }
-training, days, labelled = {}, {}, {}
+training, days, labeled = {}, {}, {}
 for name, bunch in series.items():
     values = (bunch.data - bunch.data.mean()) / bunch.data.std()
     training[name], days[name] = values[cut(bunch, 2)], values[cut(bunch, 24)]
-    # A day is labelled if most of it lies in a labelled window.
-    labelled[name] = bunch.target[cut(bunch, 24)].mean(axis=1) > 0.5
+    # A day is labeled if most of it lies in a labeled window.
+    labeled[name] = bunch.target[cut(bunch, 24)].mean(axis=1) > 0.5
     print(
         f"{name:20} {training[name].shape} to train on, {len(days[name])} days, "
-        f"{labelled[name].sum()} of them labelled"
+        f"{labeled[name].sum()} of them labeled"
     )
 
 # %%
@@ -92,11 +92,11 @@ from sk_autoencoder import AutoEncoderOutlierDetector
 SHARE = 0.08
 
 
-def verdict(alarms, labelled):
-    """Count the labelled windows with an alarm, and the alarms outside of any."""
-    number = np.cumsum(np.diff(labelled, prepend=False) & labelled) * labelled
+def verdict(alarms, labeled):
+    """Count the labeled windows with an alarm, and the alarms outside of any."""
+    number = np.cumsum(np.diff(labeled, prepend=False) & labeled) * labeled
     n_found = len(set(number[alarms]) - {0})
-    outside = f"{(alarms & ~labelled).sum()} of {alarms.sum()} alarms outside"
+    outside = f"{(alarms & ~labeled).sum()} of {alarms.sum()} alarms outside"
     return f"{n_found} of {number.max()} windows found, {outside}"
 
 
@@ -105,10 +105,10 @@ for name, X in days.items():
     for model in models:
         error = errors[name, model]
         found = error > np.quantile(error, 1 - SHARE)
-        print(f"{name:20} {model:20} {verdict(found, labelled[name])}")
+        print(f"{name:20} {model:20} {verdict(found, labeled[name])}")
     detector = AutoEncoderOutlierDetector(contamination=SHARE, random_state=0).fit(X)
     detectors[name], alarms[name] = detector, detector.predict(X) == -1
-    print(f"{name:20} {'detector':20} {verdict(alarms[name], labelled[name])}")
+    print(f"{name:20} {'detector':20} {verdict(alarms[name], labeled[name])}")
 
 # %%
 # The best reconstruction does not make the best alarm: a network that gives everything
@@ -117,7 +117,7 @@ for name, X in days.items():
 #
 # Where the alarms are
 # --------------------
-# Labelled windows are shaded, the detector's alarms marked at noon of their day.
+# Labeled windows are shaded, the detector's alarms marked at noon of their day.
 
 import matplotlib.pyplot as plt
 
@@ -125,7 +125,7 @@ fig, axes = plt.subplots(2, 1, figsize=(9, 5.5), layout="constrained")
 for ax, (name, bunch) in zip(axes, series.items(), strict=True):
     ax.plot(bunch.times, bunch.data, color="#0072B2", linewidth=0.6, label="series")
     low, high = bunch.data.min(), bunch.data.max()
-    shade = {"color": "#E69F00", "alpha": 0.35, "linewidth": 0, "label": "labelled"}
+    shade = {"color": "#E69F00", "alpha": 0.35, "linewidth": 0, "label": "labeled"}
     ax.fill_between(bunch.times, low, high, where=bunch.target, **shade)
     cells = cut(bunch, 24)[alarms[name]]
     noon = bunch.times[cells[:, cells.shape[1] // 2]]

@@ -18,7 +18,7 @@ from sk_autoencoder.datasets import make_series_anomalies
 normal = make_series_anomalies(800, contamination=0, random_state=0)
 n_train = 600
 X_train, X_test = normal.data[:n_train], normal.data[n_train:]
-spoilt = make_series_anomalies(800, contamination=0.5, random_state=0)
+corrupted = make_series_anomalies(800, contamination=0.5, random_state=0)
 print("rows:", X_train.shape, "series:", normal.series.shape)
 
 # %%
@@ -102,7 +102,7 @@ draw(reducers, X_test, *SHAPE)
 
 from sklearn.metrics import roc_auc_score
 
-X, kind = spoilt.data[n_train:], spoilt.kind[n_train:]
+X, kind = corrupted.data[n_train:], corrupted.kind[n_train:]
 kinds = np.unique(kind[kind != ""])
 found = {}
 for name, reducer in reducers.items():

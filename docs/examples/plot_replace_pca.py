@@ -9,7 +9,7 @@ loses less?
 # %%
 # The data
 # --------
-# Small grey images of digits, 8 by 8 pixels. A quarter of them is held out: all that is
+# Small gray images of digits, 8 by 8 pixels. A quarter of them is held out: all that is
 # measured below is measured on rows that nothing was fitted to.
 
 from sklearn.datasets import load_digits

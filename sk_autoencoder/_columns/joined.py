@@ -33,7 +33,7 @@ from sk_autoencoder._utils.float64_buffers import in_dtype
 MOST_ONE_HOTS = 64
 
 # What categories are for hidden features: on bank marketing a linear model gains .004
-# (half of the rows labelled) and .006 (500 rows) less by those that are learned from
+# (half of the rows labeled) and .006 (500 rows) less by those that are learned from
 # standardized one-hots and cross-entropies
 # (docs/development/decisions/0029-what-hidden-features-learn.md).
 SQUARED: dict[type[ColumnGroup], type[ColumnGroup]] = {

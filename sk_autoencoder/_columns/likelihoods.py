@@ -372,7 +372,7 @@ class PerColumnVariance(nn.Module):
 
     A variance is bounded below by `FLOOR` in units of the columns' mean variance:
     without it rows on a hyperplane would have an infinite density. And it is drawn
-    towards the mean of all columns as if `PRIOR_ROWS` more rows had that: a column that
+    toward the mean of all columns as if `PRIOR_ROWS` more rows had that: a column that
     never varied in training may yet do so.
 
     References
@@ -400,7 +400,7 @@ class PerColumnVariance(nn.Module):
         self._prior_share = self.PRIOR_ROWS / (n_rows + self.PRIOR_ROWS)
 
     def follow(self, errors: Tensor) -> None:
-        """Move towards the mean squared errors (n_columns,) of a batch in training.
+        """Move toward the mean squared errors (n_columns,) of a batch in training.
 
         NaN tells nothing of a column.
         """
@@ -428,7 +428,7 @@ class PerColumnVariance(nn.Module):
         return self.pooled(variance).clamp(min=self.FLOOR * self._unit)
 
     def pooled(self, variance: Tensor) -> Tensor:
-        """Draw the variances towards their mean, as some rows of that would."""
+        """Draw the variances toward their mean, as some rows of that would."""
         return variance.lerp(variance.mean(), self._prior_share)
 
 

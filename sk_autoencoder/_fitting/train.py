@@ -1,4 +1,4 @@
-"""One training run of a net on checked rows, and a judgement of how it ended."""
+"""One training run of a net on checked rows, and a judgment of how it ended."""
 
 import warnings
 from collections.abc import Iterator

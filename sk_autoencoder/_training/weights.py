@@ -82,7 +82,7 @@ class FlatParameters:
 class EMA:
     """Exponential moving average of the weights, with a warm start.
 
-    After step t the average moves by 1 - min(decay, t / (t + 10)) towards the
+    After step t the average moves by 1 - min(decay, t / (t + 10)) toward the
     weights: early on it forgets its random start quickly.
 
     Parameters

@@ -43,7 +43,7 @@ Target         income: "<=50K" (37,155 rows) or ">50K" (11,687 rows)
 Source: UCI Machine Learning Repository, https://archive.ics.uci.edu/dataset/2/adult
 Citation: Becker, B. and Kohavi, R. (1996). Adult. UCI Machine Learning Repository.
 https://doi.org/10.24432/C5XW20
-Licence: CC BY 4.0, https://creativecommons.org/licenses/by/4.0/
+License: CC BY 4.0, https://creativecommons.org/licenses/by/4.0/
 """
 
 
@@ -87,7 +87,7 @@ def load_adult(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
             True for the categorical features; fits the `categorical_features` of
             :class:`~sklearn.ensemble.HistGradientBoostingClassifier`.
         DESCR : str
-            What the data are, with source and licence.
+            What the data are, with source and license.
 
     (data, target) : tuple if ``return_X_y=True``
         The first two of the attributes above.
@@ -99,7 +99,7 @@ def load_adult(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
 
     Notes
     -----
-    Source: UCI Machine Learning Repository [1]_. Licence: CC BY 4.0,
+    Source: UCI Machine Learning Repository [1]_. License: CC BY 4.0,
     https://creativecommons.org/licenses/by/4.0/. Changes: the two official files
     were put together, columns renamed, and "?" turned into a missing value.
 

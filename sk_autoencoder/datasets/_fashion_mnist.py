@@ -51,7 +51,7 @@ Target         0 to 9, named by target_names
 Source: Zalando Research, https://github.com/zalandoresearch/fashion-mnist
 Citation: Xiao, H., Rasul, K. and Vollgraf, R. (2017). Fashion-MNIST: a novel image
 dataset for benchmarking machine learning algorithms. arXiv:1708.07747
-Licence: MIT, copyright 2017 Zalando SE
+License: MIT, copyright 2017 Zalando SE
 """
 
 
@@ -97,7 +97,7 @@ def load_fashion_mnist(
         target_names : list of str
             The ten classes, ``"T-shirt/top"`` to ``"Ankle boot"``.
         DESCR : str
-            What the data are, with source and licence.
+            What the data are, with source and license.
 
     (data, target) : tuple if ``return_X_y=True``
         The first and the third of the attributes above.

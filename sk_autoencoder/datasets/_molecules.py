@@ -20,14 +20,14 @@ picture, with the measured solubility as what to predict.
 
 Rows           1,128 molecules
 Features       4,096 pixels, 64 x 64, from 0 (black) to 255 (white), 17 levels
-Target         measured solubility in water, log10 of mol per litre, -11.6 to 1.58
+Target         measured solubility in water, log10 of mol per liter, -11.6 to 1.58
 
 Source: ESOL, https://doi.org/10.1021/ci034243x, in the copy of DeepChem and
 MoleculeNet, https://github.com/deepchem/deepchem
 Citation: Delaney, J. S. (2004). ESOL: estimating aqueous solubility directly from
 molecular structure. Journal of Chemical Information and Computer Sciences 44,
 1000-1005.
-Licence: MIT, copyright 2017 PandeLab
+License: MIT, copyright 2017 PandeLab
 Changes: the SMILES strings were drawn by RDKit as pictures of 64 x 64 gray pixels.
 """
 
@@ -53,20 +53,20 @@ def load_molecules(*, return_X_y: bool = False) -> Any:
         images : ndarray of shape (1128, 64, 64), float32
             The same drawings, in the same memory.
         target : ndarray of shape (1128,), float64
-            Measured solubility, log10 of mol per litre.
+            Measured solubility, log10 of mol per liter.
         smiles : ndarray of shape (1128,), str
             The molecule in the notation SMILES. It is not a feature.
         feature_names : list of str
             ``"pixel_0_0"`` to ``"pixel_63_63"``: row and column.
         DESCR : str
-            What the data are, with source and licence.
+            What the data are, with source and license.
 
     (data, target) : tuple if ``return_X_y=True``
         The first and the third of the attributes above.
 
     Notes
     -----
-    Source: ESOL [1]_, in the copy of DeepChem and MoleculeNet [2]_. Licence: MIT,
+    Source: ESOL [1]_, in the copy of DeepChem and MoleculeNet [2]_. License: MIT,
     copyright 2017 PandeLab. Changes: drawn by RDKit as gray pictures.
 
     References

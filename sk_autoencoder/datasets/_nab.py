@@ -30,7 +30,7 @@ Source: Numenta Anomaly Benchmark, https://github.com/numenta/NAB; the rides fro
 New York City Taxi and Limousine Commission
 Citation: Lavin, A. and Ahmad, S. (2015). Evaluating real-time anomaly detection
 algorithms: the Numenta Anomaly Benchmark. ICMLA. https://doi.org/10.1109/ICMLA.2015.141
-Licence: MIT
+License: MIT
 """
 
 
@@ -61,7 +61,7 @@ def load_nab(series: str = "nyc_taxi", *, as_frame: bool = True) -> Bunch:
         step : int
             Minutes between two values.
         DESCR : str
-            What the data are, with source and licence.
+            What the data are, with source and license.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def load_nab(series: str = "nyc_taxi", *, as_frame: bool = True) -> Bunch:
 
     Notes
     -----
-    Source: Numenta Anomaly Benchmark, https://github.com/numenta/NAB [1]_. Licence:
+    Source: Numenta Anomaly Benchmark, https://github.com/numenta/NAB [1]_. License:
     MIT. Changes: labels joined on; the temperature averaged over 20 minutes from 5.
 
     References

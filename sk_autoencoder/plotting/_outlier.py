@@ -20,7 +20,7 @@ from sk_autoencoder.plotting._common import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TOWARDS, AWAY = OKABE_ITO[3], OKABE_ITO[0]
+TOWARD, AWAY = OKABE_ITO[3], OKABE_ITO[0]
 
 
 @dataclass(eq=False, repr=False)
@@ -207,7 +207,7 @@ class OutlierContributionsDisplay(Display):
         shown, rest = order[: int(n_features)], order[int(n_features) :]
         names = [labels[i] for i in shown]
         bars = sizes[shown].tolist()
-        colors = [TOWARDS if size >= 0 else AWAY for size in bars]
+        colors = [TOWARD if size >= 0 else AWAY for size in bars]
         if len(rest):
             names.append(f"{len(rest)} other features")
             bars.append(float(sizes[rest].sum()))

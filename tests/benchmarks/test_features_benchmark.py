@@ -103,10 +103,10 @@ def test_gains_by_noise_level_are_drawn(quick, tmp_path, capsys):
 def test_the_baseline_is_the_coding_that_is_best_in_the_mean(script):
     results = script("tables.features_results")
     lines = results.Lines(None)
-    aucs = {"standardised": (0.6, 0.8), "ranks": (0.65, 0.73), "mine": (0.7, 0.85)}
+    aucs = {"standardized": (0.6, 0.8), "ranks": (0.65, 0.73), "mine": (0.7, 0.85)}
     for run, each in aucs.items():
         lines.add(results.Line("adult", "a", run, 0, 100, None, each))
     baseline = lines.baseline("adult", "a")
-    np.testing.assert_array_equal(baseline[0], aucs["standardised"])
+    np.testing.assert_array_equal(baseline[0], aucs["standardized"])
     assert lines.gain("adult", "a", "mine", baseline) == pytest.approx(0.075)
     assert math.isnan(lines.gain("adult", "b", "mine", baseline))

@@ -36,12 +36,12 @@ def short(monkeypatch, tmp_path):
 def data(short, monkeypatch, tmp_path):
     """Return a folder of small look-alikes: digits, enlarged to the usual sizes."""
     digits = load_digits()
-    grey = (digits.images[:240] * 15.9).astype(np.uint8)
+    gray = (digits.images[:240] * 15.9).astype(np.uint8)
     labels = digits.target[:240].astype(np.uint8)
     folder = tmp_path / "fashion-mnist"
     folder.mkdir()
     pictures = np.pad(
-        grey.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2))
+        gray.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2))
     )
     files = {
         "images-idx3": struct.pack(">4I", 2051, *pictures.shape) + pictures.tobytes(),
@@ -51,7 +51,7 @@ def data(short, monkeypatch, tmp_path):
         path = folder / f"train-{name}-ubyte.gz"
         path.write_bytes(gzip.compress(content))
     np.savez(
-        tmp_path / "usps.npz", X=grey.repeat(2, axis=1).repeat(2, axis=2), y=labels
+        tmp_path / "usps.npz", X=gray.repeat(2, axis=1).repeat(2, axis=2), y=labels
     )
     monkeypatch.setenv("SK_AUTOENCODER_DATA", str(tmp_path))
 

@@ -134,7 +134,7 @@ def test_a_stack_measures_numbers_in_their_spread_with_gaps_too():
     np.testing.assert_allclose([c.unit for c in reducer._table.columns], X.std(axis=0))
 
 
-def test_a_column_of_no_weight_is_not_learnt_and_not_in_the_way():
+def test_a_column_of_no_weight_is_not_learned_and_not_in_the_way():
     frame = small()
     weights = {"a": 0, "many": 0}
     reducer = PLAIN(2, column_weights=weights, **START).fit(frame)

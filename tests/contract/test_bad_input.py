@@ -417,7 +417,7 @@ def test_odd_rows_simply_work(estimator, kind):
 
 
 @pytest.mark.parametrize("estimator", ALL, ids=repr)
-def test_batch_normalisation_takes_a_last_batch_of_one_row(estimator):
+def test_batch_normalization_takes_a_last_batch_of_one_row(estimator):
     reducer = clone(estimator).set_params(
         batch_norm=True, batch_size=4, early_stopping=False
     )

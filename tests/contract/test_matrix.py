@@ -371,7 +371,7 @@ REFUSED = {
         "expected X in [0, 1] for loss='binary_cross_entropy', got values from 0 to 2. "
         "Pass numeric_scaling='minmax', or another loss.",
     ),
-    "a cross-entropy, standardised": (
+    "a cross-entropy, standardized": (
         AUTO(loss="binary_cross_entropy", numeric_scaling="standard"),
         NUMBERS,
         "expected targets in [0, 1] for loss='binary_cross_entropy', got "

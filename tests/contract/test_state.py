@@ -247,7 +247,7 @@ def test_a_network_specification_is_not_changed_by_fit():
     assert vars(network) == vars(MLP((16,)))
 
 
-def test_state_is_restored_whatever_the_optimiser():
+def test_state_is_restored_whatever_the_optimizer():
     for optimizer in ("sgd", torch.optim.RMSprop):
         fitted = AutoEncoderTransformer(4, optimizer=optimizer, **SMALL).fit(X)
         again = pickle.loads(pickle.dumps(fitted))

@@ -150,7 +150,7 @@ BAD_IMAGES = {
 
 
 @pytest.mark.parametrize(("content", "message"), BAD_IMAGES.values(), ids=BAD_IMAGES)
-def test_spoilt_files_are_refused(folder, content, message):
+def test_corrupted_files_are_refused(folder, content, message):
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"^{re.escape(message.format(path=path))}$"):

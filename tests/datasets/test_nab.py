@@ -37,7 +37,7 @@ def test_series_hold_the_file(series, expected):
     assert frames.data.tolist() == arrays.data.tolist()
     assert frames.target.tolist() == arrays.target.tolist()
     assert frames.data.index.tolist() == part["timestamp"].tolist()
-    assert "Licence: MIT" in frames.DESCR
+    assert "License: MIT" in frames.DESCR
 
 
 def test_other_series_and_flags_are_refused(monkeypatch):

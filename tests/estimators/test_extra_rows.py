@@ -139,7 +139,7 @@ def pandas_frames():
         {
             "small": np.array([1, 2], np.int8),
             "number": [0.5, 1.5],
-            "colour": pd.Categorical(["red", "blue"]),
+            "color": pd.Categorical(["red", "blue"]),
             "rank": pd.Categorical(["low", "high"], ["low", "high"], ordered=True),
             "nullable": pd.array([1, None], dtype="Int64"),
         },
@@ -149,7 +149,7 @@ def pandas_frames():
         {
             "small": np.array([3], np.int8),
             "number": [2.5],
-            "colour": pd.Categorical(["green"]),
+            "color": pd.Categorical(["green"]),
             "rank": pd.Categorical(["low"], ["low", "high"], ordered=True),
             "nullable": pd.array([3], dtype="Int64"),
         },
@@ -162,10 +162,10 @@ def test_pandas_frames_keep_their_dtypes():
     one, other = pandas_frames()
     rows = joined(one, other)
     expected = one.dtypes.to_dict() | {
-        "colour": pd.CategoricalDtype(["blue", "red", "green"])
+        "color": pd.CategoricalDtype(["blue", "red", "green"])
     }
     assert rows.dtypes.to_dict() == expected
-    assert rows["colour"].tolist() == ["red", "blue", "green"]
+    assert rows["color"].tolist() == ["red", "blue", "green"]
     assert rows["small"].tolist() == [1, 2, 3]
     assert rows["rank"].tolist() == ["low", "high", "low"]
     assert rows.index.tolist() == [0, 1, 2]
@@ -177,16 +177,16 @@ def test_pandas_frames_keep_their_dtypes():
 def test_polars_frames_keep_their_dtypes():
     kind = pl.Enum(["a", "b"])
     one = pl.DataFrame(
-        {"n": [1, 2], "colour": ["red", "blue"], "kind": ["a", "b"]},
-        schema={"n": pl.Int8, "colour": pl.Categorical, "kind": kind},
+        {"n": [1, 2], "color": ["red", "blue"], "kind": ["a", "b"]},
+        schema={"n": pl.Int8, "color": pl.Categorical, "kind": kind},
     )
     other = pl.DataFrame(
-        {"n": [3], "colour": ["green"], "kind": ["c"]},
-        schema={"n": pl.Int8, "colour": pl.Categorical, "kind": pl.Enum(["c", "a"])},
+        {"n": [3], "color": ["green"], "kind": ["c"]},
+        schema={"n": pl.Int8, "color": pl.Categorical, "kind": pl.Enum(["c", "a"])},
     )
     rows = joined(one, other)
     assert rows.schema["n"] == pl.Int8
-    assert rows.schema["colour"] == pl.Categorical
+    assert rows.schema["color"] == pl.Categorical
     assert rows.schema["kind"] == pl.Enum(["a", "b", "c"])
     assert rows.rows() == [(1, "red", "a"), (2, "blue", "b"), (3, "green", "c")]
 
@@ -206,13 +206,13 @@ def test_frames_of_numbers_go_through(frame):
 def test_an_encoder_inside_learns_the_levels_of_all_rows():
     one, other = pandas_frames()
     encoder = make_column_transformer(
-        (OneHotEncoder(sparse_output=False), ["colour"]), ("passthrough", ["number"])
+        (OneHotEncoder(sparse_output=False), ["color"]), ("passthrough", ["number"])
     )
     encoder = ExtraRowsTransformer(encoder, other).set_output(transform="pandas")
     assert encoder.fit_transform(one).columns.tolist() == [
-        "onehotencoder__colour_blue",
-        "onehotencoder__colour_green",
-        "onehotencoder__colour_red",
+        "onehotencoder__color_blue",
+        "onehotencoder__color_green",
+        "onehotencoder__color_red",
         "passthrough__number",
     ]
 

@@ -172,7 +172,7 @@ def test_noise_is_drawn_at_each_layer():
     assert list(dict.fromkeys(width for width, _ in seen)) == [64, *SIZES]
     means = {width: np.mean([m for w, m in seen if w == width]) for width, _ in seen}
     assert means[64] == pytest.approx(X.mean(), rel=0.05)  # in the units of X
-    assert 0.1 < means[20] < 0.9  # what a logistic unit gives, not centred
+    assert 0.1 < means[20] < 0.9  # what a logistic unit gives, not centered
 
 
 @pytest.mark.parametrize("noise", ["masking", "salt_and_pepper", "swap", "gaussian"])
@@ -215,14 +215,14 @@ def test_the_gradient_by_hand_is_that_of_autograd(activation):
     outputs = torch.rand(7, 5, generator=generator).double()
     statistics = ColumnStatistics.of(outputs.numpy())
     columns = LayerColumns(statistics, ACTIVATIONS[activation].module()).double()
-    centred = outputs - torch.tensor(statistics.mean)
+    centered = outputs - torch.tensor(statistics.mean)
     raw = torch.randn(7, 5, generator=generator).double().requires_grad_()
-    loss = columns.loss(raw, centred)
+    loss = columns.loss(raw, centered)
     (expected,) = torch.autograd.grad(loss / 3, raw)
-    found, gradient = columns.loss_and_gradient(raw.detach().clone(), centred, 3.0)
+    found, gradient = columns.loss_and_gradient(raw.detach().clone(), centered, 3.0)
     assert found == pytest.approx(loss.item() / 3)
     torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-8)
-    rows = columns.per_sample_loss(raw, centred)
+    rows = columns.per_sample_loss(raw, centered)
     assert rows.shape == (7,)
     assert rows.mean().item() == pytest.approx(loss.item())
 

@@ -53,7 +53,7 @@ def sizes(row):
 
 
 def other_samples():
-    """Samples of which what is learnt from digits is worth nothing: mirrored ones."""
+    """Samples of which what is learned from digits is worth nothing: mirrored ones."""
     return X_VAL.max() - X_VAL
 
 

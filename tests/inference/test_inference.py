@@ -227,7 +227,7 @@ def test_prefixes_of_codes_are_decoded_on_every_path(n):
 
 
 @every_path
-def test_float64_rows_are_centred_by_what_is_known_in_float64(n):
+def test_float64_rows_are_centered_by_what_is_known_in_float64(n):
     """A mean rounded to float32 would be wrong by units."""
     reducer = AutoEncoderTransformer(4, **SMALL).fit(X + 1e8)
     plain = AutoEncoderTransformer(4, **SMALL).fit(X)

@@ -66,7 +66,7 @@ def test_signs_are_those_of_pca():
     np.testing.assert_allclose(codes, PCA(5).fit_transform(DIGITS), atol=1e-9)
 
 
-def test_untrained_on_standardised_columns_it_is_pca_of_those():
+def test_untrained_on_standardized_columns_it_is_pca_of_those():
     rows = load_breast_cancer().data
     scaled = StandardScaler().fit_transform(rows)
     reducer = AutoEncoderTransformer(4, numeric_scaling="standard", max_epochs=0)

@@ -48,8 +48,8 @@ def test_leaky_relu_codes_are_those_of_the_module(n, dtype):
     module = copy.deepcopy(fitted.module_).double()
     rows = X[:n].astype(dtype)
     with torch.no_grad():
-        centred = torch.from_numpy(X[:n]) - torch.from_numpy(fitted.mean_)
-        code = module.network_code(centred)
+        centered = torch.from_numpy(X[:n]) - torch.from_numpy(fitted.mean_)
+        code = module.network_code(centered)
         expected = (
             (code - module.latent_map.offset) * module.latent_map.matrix
         ).numpy()

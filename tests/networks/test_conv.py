@@ -289,10 +289,10 @@ def test_the_order_in_memory_changes_no_number(shape, upsampling):
 
 
 def test_the_wrong_order_of_channels_is_guessed():
-    colours = np.random.default_rng(0).random((20, 8, 8, 3)).reshape(20, -1)
+    colors = np.random.default_rng(0).random((20, 8, 8, 3)).reshape(20, -1)
     message = "which would be 3 channels of \\(8, 8\\)"
     with pytest.raises(ValueError, match=message):
-        AutoEncoderTransformer(2, network=ConvNet((1, 8, 8)), max_epochs=1).fit(colours)
+        AutoEncoderTransformer(2, network=ConvNet((1, 8, 8)), max_epochs=1).fit(colors)
 
 
 def test_missing_pixels_are_marked_and_filled():

@@ -365,9 +365,11 @@ def test_what_comes_next_is_predicted():
         4, network=network, init="random", max_epochs=60, random_state=0
     ).fit(rows)
     errors = reducer.reconstruction_error(unseen, per_feature=True).mean(axis=0)
-    spoilt = unseen.copy()
-    spoilt[:, 36:] = 100.0
-    np.testing.assert_array_equal(reducer.transform(spoilt), reducer.transform(unseen))
+    corrupted = unseen.copy()
+    corrupted[:, 36:] = 100.0
+    np.testing.assert_array_equal(
+        reducer.transform(corrupted), reducer.transform(unseen)
+    )
     assert errors[36:].mean() < 0.3 * unseen[:, 36:].var(axis=0).mean()
 
 

@@ -87,7 +87,7 @@ def test_digits_at_defaults_are_far_above_pca():
 
 
 def test_a_pixel_that_is_hardly_ever_set_does_not_outweigh_the_others():
-    """Fully standardised, noise in it would be thirty deviations and more."""
+    """Fully standardized, noise in it would be thirty deviations and more."""
     train, test = train_test_split(load_digits().data, random_state=0)
     reducer = AutoEncoderTransformer(n_components=10, random_state=0).fit(train)
     noise = 4 * np.random.default_rng(0).normal(size=test.shape)

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sk_autoencoder import AutoEncoderOutlierDetector, AutoEncoderTransformer
 from sk_autoencoder.plotting import OutlierContributionsDisplay
 from sk_autoencoder.plotting._common import GRAY
-from sk_autoencoder.plotting._outlier import AWAY, TOWARDS
+from sk_autoencoder.plotting._outlier import AWAY, TOWARD
 
 mpl.use("Agg")
 
@@ -58,7 +58,7 @@ def test_the_least_normal_row_is_drawn(detector, kind, to_polars):
         f"{decision:+.3g} from the threshold"
     )
     assert display.ax_.get_xlabel() == "Contribution to being an outlier"
-    assert {to_hex(bar.get_facecolor()).upper() for bar in display.bars_} == {TOWARDS}
+    assert {to_hex(bar.get_facecolor()).upper() for bar in display.bars_} == {TOWARD}
 
 
 def test_rows_features_axes_and_names_can_be_chosen(detector):
@@ -87,8 +87,8 @@ def test_sparse_rows_and_contributions_below_zero():
     display = OutlierContributionsDisplay.from_estimator(fitted, rows, row=3)
     assert labels(display)[0].startswith("feature ")
     display = OutlierContributionsDisplay([2.0, -1.0]).plot()
-    colours = [to_hex(bar.get_facecolor()).upper() for bar in display.bars_]
-    assert colours == [TOWARDS, AWAY]
+    colors = [to_hex(bar.get_facecolor()).upper() for bar in display.bars_]
+    assert colors == [TOWARD, AWAY]
     assert labels(display) == ["feature 0", "feature 1"]
     assert display.ax_.get_title() == "Contributions by feature"
     display = OutlierContributionsDisplay([2.0], decision=0.5, estimator_name="Me")

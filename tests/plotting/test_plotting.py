@@ -395,7 +395,7 @@ CLASSES = {
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_classes_have_colours_and_a_legend(kind):
+def test_classes_have_colors_and_a_legend(kind):
     y, names = CLASSES[kind]
     Z = np.arange(6.0).reshape(3, 2)
     display = LatentDisplay(Z, y).plot()
@@ -420,7 +420,7 @@ def test_classes_have_colours_and_a_legend(kind):
     assert handles == [color_of[name] for name in names]
 
 
-def test_more_classes_than_colours_get_markers_and_names(pca, digits):
+def test_more_classes_than_colors_get_markers_and_names(pca, digits):
     X, y = digits
     display = LatentDisplay.from_estimator(pca, X, y)
     assert texts(display.legend_.get_texts()) == [str(i) for i in range(10)]
@@ -455,7 +455,7 @@ def test_the_rarest_of_very_many_classes_share_a_look():
 @pytest.mark.parametrize(
     "y", [[0.5, 1, 2], np.arange(3) / 2, list(range(21)), np.arange(21.0)]
 )
-def test_continuous_targets_have_a_colour_bar(y):
+def test_continuous_targets_have_a_color_bar(y):
     Z = np.random.default_rng(0).normal(size=(len(y), 2))
     display = LatentDisplay(Z, y, target_name="age").plot()
     assert display.legend_ is None
@@ -674,7 +674,7 @@ def test_image_shapes():
         tile(picture, 0, 1, 2, 2), X[1].reshape(3, 2, 2).transpose(1, 2, 0) / 23
     )
     np.testing.assert_array_equal(tile(picture, 1, 0, 2, 2), np.ones((2, 2, 3)))
-    # White between the images: a masked pixel has no colour of its own here.
+    # White between the images: a masked pixel has no color of its own here.
     assert not np.ma.is_masked(picture)
     np.testing.assert_array_equal(picture[2, 0], [1, 1, 1])
 
@@ -723,7 +723,7 @@ FAST = {"max_epochs": 2, "random_state": 0}
 @pytest.mark.parametrize(
     ("shape", "drawn"),
     [((1, 8, 8), (8, 8)), ((2, 4, 8), (8, 8)), ((3, 2, 4), (2, 4, 3))],
-    ids=["grey", "two channels", "colours"],
+    ids=["gray", "two channels", "colors"],
 )
 def test_images_of_a_network_have_its_shape(shape, drawn, digits):
     X = digits[0][:50, : np.prod(shape)]

@@ -79,8 +79,8 @@ def untrained(estimator):
 
 def batches(module):
     """Two sizes in turn; some rows lie far beyond those of the fit."""
-    centred = torch.from_numpy(ROWS) - module.columns.mean
-    return [centred[:40], centred[40:47] * 3, centred[50:90] * 2, centred[90:97]]
+    centered = torch.from_numpy(ROWS) - module.columns.mean
+    return [centered[:40], centered[40:47] * 3, centered[50:90] * 2, centered[90:97]]
 
 
 def check_gradients(estimator):
@@ -386,7 +386,7 @@ def test_adam_takes_the_steps_of_torch(kind, settings):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("steps", [0, 10])
-def test_torchs_optimiser_takes_over(kind, steps):
+def test_torchs_optimizer_takes_over(kind, steps):
     (weights, ours), torchs = pair(kind, lr=0.01, weight_decay=0.2)
     take_steps((weights, ours), torchs, n=steps)
     optimizer = ours.as_torch()
@@ -447,7 +447,7 @@ def test_a_gradient_is_clipped_as_by_torch(gradient):
 # -- what is seen of it from outside --------------------------------------------------
 
 
-def test_the_net_shows_torchs_optimiser_and_goes_on_with_it(by_hand):
+def test_the_net_shows_torchs_optimizer_and_goes_on_with_it(by_hand):
     seen, unseen = (PLAIN(5, max_epochs=3, **SMALL).fit(X) for _ in range(2))
     optimizer = seen.net_.optimizer_
     assert type(optimizer) is torch.optim.AdamW
@@ -498,7 +498,7 @@ def test_targets_of_a_users_own_data_set_are_heeded(by_hand):
     np.testing.assert_allclose(reducer.loss_curve_, expected.loss_curve_, rtol=1e-5)
 
 
-def test_training_goes_on_after_the_optimiser_has_dropped_its_gradient():
+def test_training_goes_on_after_the_optimizer_has_dropped_its_gradient():
     reducer = PLAIN(5, max_epochs=1, **SMALL).fit(X)
     reducer.net_.optimizer_.zero_grad()
     before = reducer.module_.encoder.network[0].weight.detach().clone()
@@ -534,6 +534,6 @@ def test_neither_the_import_nor_a_default_fit_loads_much():
     imported, *fits = done.stdout.splitlines()
     # Not even a further module of torch or of scikit-learn.
     assert set(imported.split()) <= {"sk_autoencoder", "tqdm", "safetensors"}
-    # The compiler is what torch's own optimisers bring: a second or more. sympy, half a
+    # The compiler is what torch's own optimizers bring: a second or more. sympy, half a
     # second, is what torch's layers without weights do.
     assert fits == ["True", "True", "False False"]

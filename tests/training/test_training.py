@@ -188,7 +188,7 @@ def test_stopping_waits_for_n_iter_no_change():
 
 
 def test_held_out_rows_are_not_trained_on():
-    """A column that is only in the held-out rows must not be learnt."""
+    """A column that is only in the held-out rows must not be learned."""
     reducer = AutoEncoderTransformer(5, max_epochs=3, **SMALL).fit(X)
     train, valid = reducer.net_.get_split_datasets(X)
     assert len(valid) == 40
@@ -479,7 +479,7 @@ def test_a_loss_that_explodes_keeps_the_last_finite_state(early_stopping):
     assert reducer.best_epoch_ == 3
     assert np.isfinite(reducer.transform(X)).all()
     reducer.set_params(lr_schedule=None)
-    reducer.partial_fit(X)  # the optimiser's moments are clean again
+    reducer.partial_fit(X)  # the optimizer's moments are clean again
     assert np.isfinite(reducer.transform(X)).all()
 
 
@@ -516,7 +516,7 @@ def test_an_error_in_a_callback_leaves_the_fitted_model_as_it_was():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", torch.optim.RMSprop])
-def test_named_and_foreign_optimisers_learn(optimizer):
+def test_named_and_foreign_optimizers_learn(optimizer):
     reducer = AutoEncoderTransformer(
         10, optimizer=optimizer, max_epochs=60, random_state=0
     ).fit(X)
@@ -637,7 +637,7 @@ def test_few_rows_are_all_trained_on():
     assert split_rows(100, 0.0, 0)[1] is None
 
 
-def test_rows_of_every_kind_are_given_out_centred():
+def test_rows_of_every_kind_are_given_out_centered():
     from scipy import sparse
 
     dense = np.random.default_rng(0).normal(5, 1, size=(20, 3))

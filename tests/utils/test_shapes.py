@@ -26,8 +26,8 @@ from sk_autoencoder.metrics import explained_variance_ratio, reconstruction_scor
 from sk_autoencoder.networks import ConvNet, UserNetwork
 
 FLAT = load_digits().data[:120]
-GREY = FLAT.reshape(-1, 1, 8, 8)
-COLOUR = FLAT.reshape(-1, 2, 4, 8)
+GRAY = FLAT.reshape(-1, 1, 8, 8)
+COLOR = FLAT.reshape(-1, 2, 4, 8)
 SERIES = FLAT.reshape(-1, 16, 4)  # 16 steps of 4 channels
 FAST = {"max_epochs": 2, "random_state": 0}
 # Two epochs of a user's own network from a random start are worse than PCA.
@@ -58,9 +58,9 @@ def steps(shape=(16, 4)):
 
 # What fit is given, and the network that takes it.
 SHAPED = {
-    "channels": (COLOUR, conv((2, 4, 8))),
-    "one channel": (GREY, conv((1, 8, 8))),
-    "one channel, not named": (GREY[:, 0], conv((1, 8, 8))),
+    "channels": (COLOR, conv((2, 4, 8))),
+    "one channel": (GRAY, conv((1, 8, 8))),
+    "one channel, not named": (GRAY[:, 0], conv((1, 8, 8))),
     "a signal": (FLAT.reshape(-1, 2, 32), conv((2, 32))),
     "steps": (SERIES, steps()),
     "four axes": (FLAT.reshape(-1, 2, 4, 2, 4), steps((2, 4, 2, 4))),
@@ -71,7 +71,7 @@ def raises(message):
     return pytest.raises(ValueError, match=f"^{re.escape(message)}$")
 
 
-def fit(X=COLOUR, network=None, kind=AutoEncoderTransformer, **parameters):
+def fit(X=COLOR, network=None, kind=AutoEncoderTransformer, **parameters):
     network = conv((2, 4, 8)) if network is None else network
     return kind(3, network=network, **FAST, **parameters).fit(X)
 
@@ -106,12 +106,12 @@ def test_rows_are_those_of_the_flat_array_in_another_shape(name, kind):
 
 
 def test_a_density_over_images():
-    vae, flat = (fit(X, kind=VAETransformer) for X in (COLOUR, FLAT))
+    vae, flat = (fit(X, kind=VAETransformer) for X in (COLOR, FLAT))
     drawn = vae.sample(5, random_state=0)
     assert drawn.shape == (5, 2, 4, 8)
     np.testing.assert_array_equal(drawn.reshape(5, -1), flat.sample(5, random_state=0))
-    np.testing.assert_array_equal(vae.score_samples(COLOUR), flat.score_samples(FLAT))
-    for one, other in zip(vae.posterior(COLOUR), flat.posterior(FLAT), strict=True):
+    np.testing.assert_array_equal(vae.score_samples(COLOR), flat.score_samples(FLAT))
+    for one, other in zip(vae.posterior(COLOR), flat.posterior(FLAT), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -121,18 +121,18 @@ def test_rows_that_come_bit_by_bit():
         for _ in range(2)
     )
     for part in (slice(60), slice(60, 120)):
-        one.partial_fit(COLOUR[part])
+        one.partial_fit(COLOR[part])
         other.partial_fit(FLAT[part])
-    codes = one.transform(COLOUR)
+    codes = one.transform(COLOR)
     np.testing.assert_array_equal(codes, other.transform(FLAT))
-    assert one.inverse_transform(codes).shape == COLOUR.shape
+    assert one.inverse_transform(codes).shape == COLOR.shape
     one.set_params(warm_start=True).fit(FLAT)
     assert one.inverse_transform(codes).shape == FLAT.shape
 
 
 def test_the_shape_is_remembered_and_forgotten(tmp_path):
-    fitted = fit(GREY[:, 0], conv((1, 8, 8)))
-    codes = fitted.transform(GREY)
+    fitted = fit(GRAY[:, 0], conv((1, 8, 8)))
+    codes = fitted.transform(GRAY)
     fitted.save(tmp_path / "model")
     for copy in (
         sk_autoencoder.load(tmp_path / "model"),
@@ -141,13 +141,13 @@ def test_the_shape_is_remembered_and_forgotten(tmp_path):
         rows = copy.inverse_transform(codes)
         assert rows.shape == (120, 8, 8)
         np.testing.assert_array_equal(rows, fitted.inverse_transform(codes))
-        np.testing.assert_array_equal(copy.transform(GREY[:, 0]), codes)
+        np.testing.assert_array_equal(copy.transform(GRAY[:, 0]), codes)
     # A fit that fails leaves it; one on flat rows does not.
     with pytest.raises(ValueError, match="NaN"):
-        fitted.fit(np.full_like(GREY, np.nan))
+        fitted.fit(np.full_like(GRAY, np.nan))
     assert fitted.inverse_transform(codes).shape == (120, 8, 8)
     assert fitted.fit(FLAT).inverse_transform(codes).shape == FLAT.shape
-    assert clone(fitted).fit(GREY).reconstruct(FLAT).shape == GREY.shape
+    assert clone(fitted).fit(GRAY).reconstruct(FLAT).shape == GRAY.shape
 
 
 def test_what_was_saved_before_there_were_shapes_has_flat_rows():
@@ -156,26 +156,26 @@ def test_what_was_saved_before_there_were_shapes_has_flat_rows():
     del state["_row_shape"]
     older = AutoEncoderTransformer()
     older.__setstate__(state)
-    assert older.reconstruct(COLOUR).shape == FLAT.shape
+    assert older.reconstruct(COLOR).shape == FLAT.shape
 
 
 def test_what_can_be_an_array_is_taken():
     fitted = fit()
-    codes = fitted.transform(COLOUR)
-    images = [image.tolist() for image in COLOUR]
+    codes = fitted.transform(COLOR)
+    images = [image.tolist() for image in COLOR]
     np.testing.assert_array_equal(fitted.transform(images), codes)
-    np.testing.assert_array_equal(fitted.transform(torch.tensor(COLOUR)), codes)
-    np.testing.assert_array_equal(fit(torch.tensor(COLOUR)).transform(COLOUR), codes)
-    last = np.moveaxis(COLOUR, 1, -1).copy()
+    np.testing.assert_array_equal(fitted.transform(torch.tensor(COLOR)), codes)
+    np.testing.assert_array_equal(fit(torch.tensor(COLOR)).transform(COLOR), codes)
+    last = np.moveaxis(COLOR, 1, -1).copy()
     np.testing.assert_array_equal(fitted.transform(np.moveaxis(last, -1, 1)), codes)
-    whole = COLOUR.astype(np.uint8)
+    whole = COLOR.astype(np.uint8)
     np.testing.assert_array_equal(fitted.transform(whole), codes)
-    assert fitted.transform(COLOUR.astype(np.float32)).dtype == np.float32
+    assert fitted.transform(COLOR.astype(np.float32)).dtype == np.float32
 
 
 def test_a_memory_map_is_read_where_it_lies(tmp_path):
     path = tmp_path / "images.npy"
-    np.save(path, COLOUR.astype(np.float32))
+    np.save(path, COLOR.astype(np.float32))
     there = np.load(path, mmap_mode="r")
     flat, shape = flat_rows(there, conv((2, 4, 8)))
     assert shape == (2, 4, 8)
@@ -186,9 +186,9 @@ def test_a_memory_map_is_read_where_it_lies(tmp_path):
         tmp_path / "codes.npy", "w+", np.float32, (120, 3)
     )
     assert fitted.transform(there, out=codes) is codes
-    np.testing.assert_array_equal(codes, fitted.transform(COLOUR.astype(np.float32)))
+    np.testing.assert_array_equal(codes, fitted.transform(COLOR.astype(np.float32)))
     rows = np.lib.format.open_memmap(
-        tmp_path / "rows.npy", "w+", np.float32, COLOUR.shape
+        tmp_path / "rows.npy", "w+", np.float32, COLOR.shape
     )
     assert fitted.inverse_transform(codes, out=rows) is rows
     np.testing.assert_array_equal(rows, fitted.inverse_transform(np.asarray(codes)))
@@ -196,7 +196,7 @@ def test_a_memory_map_is_read_where_it_lies(tmp_path):
 
 def test_an_out_that_cannot_take_rows_of_a_shape():
     fitted = fit()
-    codes = fitted.transform(COLOUR)
+    codes = fitted.transform(COLOR)
     with raises(
         "expected out of shape (120, 2, 4, 8), a row for each of X, got out.shape="
         "(120, 64). Pass e.g. out=numpy.empty((120, 2, 4, 8), 'float64')."
@@ -212,7 +212,7 @@ def test_an_out_that_cannot_take_rows_of_a_shape():
 
 def test_frames_hold_flat_rows():
     fitted = fit().set_output(transform="pandas")
-    frame = fitted.inverse_transform(fitted.transform(COLOUR))
+    frame = fitted.inverse_transform(fitted.transform(COLOR))
     assert frame.shape == FLAT.shape
     assert list(frame.columns[:2]) == ["x0", "x1"]
 
@@ -223,25 +223,25 @@ def test_searches_pipelines_and_further_rows():
         {"autoencodertransformer__network__channels": [(2,), (2, 3)]},
         scoring=reconstruction_scorer,
         cv=2,
-    ).fit(COLOUR)
+    ).fit(COLOR)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     fitted = fit()
-    rebuilt = fitted.reconstruct(COLOUR)
-    assert reconstruction_scorer(fitted, COLOUR) == pytest.approx(
-        1 - np.sum((rebuilt - COLOUR) ** 2) / np.sum((FLAT - FLAT.mean(0)) ** 2)
+    rebuilt = fitted.reconstruct(COLOR)
+    assert reconstruction_scorer(fitted, COLOR) == pytest.approx(
+        1 - np.sum((rebuilt - COLOR) ** 2) / np.sum((FLAT - FLAT.mean(0)) ** 2)
     )
-    assert explained_variance_ratio(COLOUR, rebuilt) == pytest.approx(
-        reconstruction_scorer(fitted, COLOUR)
+    assert explained_variance_ratio(COLOR, rebuilt) == pytest.approx(
+        reconstruction_scorer(fitted, COLOR)
     )
-    more = ExtraRowsTransformer(clone(fitted), COLOUR[60:]).fit(COLOUR[:60])
-    np.testing.assert_array_equal(more.transform(COLOUR), fitted.transform(COLOUR))
+    more = ExtraRowsTransformer(clone(fitted), COLOR[60:]).fit(COLOR[:60])
+    np.testing.assert_array_equal(more.transform(COLOR), fitted.transform(COLOR))
     with pytest.raises(ValueError, match="expected extra_rows with the columns of X"):
-        ExtraRowsTransformer(clone(fitted), GREY.reshape(-1, 2, 8, 4)).fit(COLOUR)
+        ExtraRowsTransformer(clone(fitted), GRAY.reshape(-1, 2, 8, 4)).fit(COLOR)
 
 
 WRONG = {
     "channels last": (
-        np.moveaxis(COLOUR, 1, -1),
+        np.moveaxis(COLOR, 1, -1),
         conv((2, 4, 8)),
         "expected rows of input_shape=(2, 4, 8), as an array of shape (n, 2, 4, 8) or "
         "(n, 64), got X of shape (120, 4, 8, 2), which looks like rows with their "
@@ -256,21 +256,21 @@ WRONG = {
         "round. Pass input_shape=(4, 16), or np.moveaxis(X, -1, 1).",
     ),
     "a single image": (
-        COLOUR[0],
+        COLOR[0],
         conv((2, 4, 8)),
         "expected rows of input_shape=(2, 4, 8), as an array of shape (n, 2, 4, 8) or "
         "(n, 64), got X of shape (2, 4, 8), which looks like a single row. Pass "
         "X[np.newaxis].",
     ),
     "another size": (
-        GREY[:, 0, :7],
+        GRAY[:, 0, :7],
         conv((1, 8, 8)),
         "expected rows of input_shape=(1, 8, 8), as an array of shape (n, 1, 8, 8), "
         "(n, 8, 8) or (n, 64), got X of shape (120, 7, 8). Pass such an array, or a "
         "network whose input_shape is X.shape[1:].",
     ),
     "as many numbers": (
-        GREY,
+        GRAY,
         conv((2, 4, 8)),
         "expected rows of input_shape=(2, 4, 8), as an array of shape (n, 2, 4, 8) or "
         "(n, 64), got X of shape (120, 1, 8, 8). Pass such an array, or a network "
@@ -301,7 +301,7 @@ def test_another_shape_is_refused_with_advice(name):
 def test_without_a_shape_refusals_begin_with_scikit_learns_words(network):
     estimator = AutoEncoderTransformer(3, network=network, **FAST)
     with pytest.raises(ValueError, match="Found array with dim 3") as theirs:
-        PCA().fit(GREY[:, 0])
+        PCA().fit(GRAY[:, 0])
     message = (
         str(theirs.value).removesuffix("PCA.")
         + "a network without input_shape: got X of shape (120, 8, 8). Pass "
@@ -309,11 +309,11 @@ def test_without_a_shape_refusals_begin_with_scikit_learns_words(network):
         "ConvNet((1, 8, 8))."
     )
     with raises(message):
-        estimator.fit(GREY[:, 0])
+        estimator.fit(GRAY[:, 0])
     assert not get_tags(estimator).input_tags.three_d_array
     assert get_tags(AutoEncoderTransformer(network=steps())).input_tags.three_d_array
 
 
 def test_no_rows_at_all():
     with pytest.raises(ValueError, match=re.escape("Found array with 0 sample(s)")):
-        fit(COLOUR[:0])
+        fit(COLOR[:0])
