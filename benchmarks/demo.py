@@ -77,8 +77,7 @@ def main() -> None:
         f"{X.shape[1]} columns once encoded"
     )
 
-    # The step "reduce" is what the search swaps. A strong penalty, because the
-    # denoising autoencoder's features are hundreds of correlated columns.
+    # The step "reduce" is what the search swaps.
     classifier = Pipeline(
         [
             ("reduce", PCA()),
@@ -160,15 +159,22 @@ def reducer_grids(max_epochs: int) -> dict[str, dict[str, list[Any]]]:
     """What is compared: each method with its settings, as GridSearchCV takes them."""
     components = {"reduce__n_components": [5, 10]}
     training = {"max_epochs": max_epochs, "random_state": 0}
-    # All activations of a deep stack: not a short code, but features for a
-    # classifier, as in the Porto Seguro competition's winning entry.
-    denoising = DenoisingAutoEncoderTransformer(features="hidden", **training)
+    # The activations of a deep stack beside the columns: not a short code, but features
+    # for a classifier, as in the Porto Seguro competition's winning entry. They come
+    # scaled as a linear model needs them.
+    denoising = DenoisingAutoEncoderTransformer(
+        features="hidden", passthrough=True, random_state=0
+    )
     return {
         "all columns": {"reduce": [FunctionTransformer()]},
         "PCA": {"reduce": [PCA(random_state=0)], **components},
         "autoencoder": {"reduce": [AutoEncoderTransformer(**training)], **components},
         "VAE": {"reduce": [VAETransformer(**training)], **components},
-        "denoising": {"reduce": [denoising], "reduce__noise_level": [0.15, 0.3]},
+        "denoising": {
+            "reduce": [denoising],
+            "scale": ["passthrough"],
+            "classify__C": [0.1, 1.0],
+        },
     }
 
 
@@ -224,9 +230,9 @@ def describe(params: dict[str, Any]) -> str:
     if isinstance(reducer, FunctionTransformer):
         return "all columns"
     settings = ", ".join(
-        f"{name.removeprefix('reduce__')}={value}"
+        f"{name.rpartition('__')[2]}={value}"
         for name, value in params.items()
-        if name != "reduce"
+        if name not in ("reduce", "scale")
     )
     return f"{type(reducer).__name__}({settings})"
 

@@ -5,7 +5,7 @@ What does not depend on the rows is a constant, so that weights, and all that is
 of them, come out ready. The function is run twice, on different numbers of rows: sizes
 that differ in proportion are the number of rows, times a factor, and the list holds for
 any number. So the definition of the forward pass stays the only one
-(`docs/development/decisions/0032-onnx-by-recording.md`).
+(`docs/development/decisions/0034-onnx-by-recording.md`).
 """
 
 import copy
