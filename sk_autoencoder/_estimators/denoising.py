@@ -374,10 +374,10 @@ one, default="auto"
     validation_loss_curve_ : list of float
         The same for the validation set, corrupted too; empty without one.
     imputation_report_ : dict
-        Of each column how near hidden validation cells were to what fills them:
-        "measure" is "squared_error" for numbers and "accuracy", the fraction right, for
-        categories; "network" and "median" or "mode" have its values; "kept" is what
-        `transform` fills by, whichever is nearer. Only with the loss "cross_entropy"
+        For each column, how well hidden validation cells were filled: "measure" is
+        "squared_error" for numbers and "accuracy", the fraction right, for categories;
+        "network" and "median" or "mode" have its values; "kept" is the one that
+        `transform` uses, the better one. Only with the loss "cross_entropy"
         and validation samples, and not after `partial_fit`: then the network fills all
         columns.
     best_epoch_ : int
