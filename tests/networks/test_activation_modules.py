@@ -20,7 +20,9 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._utils.activations import ACTIVATIONS, BY_MODULE, Activation
+from sk_autoencoder._utils.sklearn_compat import StrOptions
 from sk_autoencoder.networks import MLP, ConvNet
+from sk_autoencoder.networks._checks import LAYER_CONSTRAINTS
 
 X = load_digits().data[:120]
 SMALL = {
@@ -199,6 +201,9 @@ def test_an_activation_that_only_the_table_knows_goes_through_torch(monkeypatch)
     row = Activation("softsign", nn.Softsign)
     monkeypatch.setitem(ACTIVATIONS, row.name, row)
     monkeypatch.setitem(BY_MODULE, row.module, row)
+    # Made of the table when the package is imported.
+    names = StrOptions({row.name})
+    monkeypatch.setitem(LAYER_CONSTRAINTS, "activation", [names, nn.Module])
     settings = {name: value for name, value in SMALL.items() if "sizes" not in name}
     network = MLP(hidden_layer_sizes=(12, 8), activation="softsign")
     by_name = AutoEncoderTransformer(network=network, **settings).fit(X)
