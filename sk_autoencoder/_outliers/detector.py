@@ -521,6 +521,7 @@ default="combined"
         Returns
         -------
         is_outlier : ndarray of bool of shape (n_samples,)
+            Whether each sample is among the outliers found.
 
         Raises
         ------

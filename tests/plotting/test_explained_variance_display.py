@@ -424,7 +424,8 @@ def test_rows_of_several_dimensions(ordered):
 
 
 def test_a_table_is_measured_on_its_encoded_columns():
-    people = load_adult().data[:300]
+    # Enough rows for the validation set to show that the network is better than PCA.
+    people = load_adult().data[:1200]
     options = {"allow_missing": True, "ordered": True, "random_state": 0}
     start = AutoEncoderTransformer(3, max_epochs=0, **options).fit(people[:200])
     display = ExplainedVarianceDisplay.from_estimator(start, people)
