@@ -176,6 +176,7 @@ def test_stopping_waits_for_n_iter_no_change():
 
     reducer = AutoEncoderTransformer(
         5,
+        init="random",
         lr_schedule=freeze,
         max_epochs=100,
         n_iter_no_change=3,
