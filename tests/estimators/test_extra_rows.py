@@ -300,7 +300,7 @@ def test_a_clone_shares_the_extra_rows_and_nothing_else():
 
 def test_parameters_are_nested():
     reducer = ExtraRowsTransformer(DenoisingAutoEncoderTransformer(3), EXTRA)
-    assert reducer.get_params()["transformer__noise_level"] == 0.15
+    assert reducer.get_params()["transformer__noise_level"] == "auto"
     reducer.set_params(transformer__noise_level=0.2)
     assert reducer.transformer.noise_level == 0.2
 

@@ -75,8 +75,7 @@ def alone(start, width, epochs, **parameters):
     """Train one hidden layer and a linear output, from the weights of `start`."""
     estimator = DenoisingAutoEncoderTransformer(
         features="hidden",
-        hidden_layer_sizes=(width,),
-        activation="logistic",
+        network=MLP((width,), "logistic"),
         numeric_scaling="none",
         max_epochs=0,
         random_state=0,
