@@ -78,7 +78,8 @@ def test_default_settings(estimator, check, monkeypatch):
     if check.func.__name__ not in AT_FULL_LENGTH or "readonly_memmap" in check.keywords:
         # Several hundred epochs, the default on a few dozen samples, take the same way
         # through the code.
-        monkeypatch.setattr(resolve, "automatic_epochs", lambda n_rows, batch_size: 10)
+        for name in ("automatic_epochs", "feature_epochs"):
+            monkeypatch.setattr(resolve, name, lambda n_rows, batch_size: 10)
     check(estimator)
 
 

@@ -205,8 +205,13 @@ def test_hidden_features_are_the_activations_of_every_layer():
     inputs = np.divide(X - X.mean(axis=0), spread, where=spread > 0, out=0 * X)
     hidden = []
     for block in stack.module_.encoder.blocks:
-        weight, bias = (w.detach().double().numpy() for w in block[0].parameters())
-        inputs = np.maximum(inputs @ weight.T + bias, 0)
+        weight, bias, scale, shift = (
+            w.detach().double().numpy() for w in block.parameters()
+        )
+        inputs = inputs @ weight.T + bias
+        inputs -= inputs.mean(axis=1, keepdims=True)
+        inputs /= np.sqrt(np.square(inputs).mean(axis=1, keepdims=True) + 1e-5)
+        inputs = np.maximum(inputs * scale + shift, 0)
         hidden.append(inputs)
     np.testing.assert_allclose(stack.transform(X), np.hstack(hidden), atol=1e-9)
     output = stack.module_.decoder.output
