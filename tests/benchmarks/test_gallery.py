@@ -1,10 +1,11 @@
 """The pages about images run, with the data sets that a user may have and without.
 
-The documentation's build runs every page as it is; here training is cut short.
+The documentation's build runs every page as it is; here training is cut short, and what
+pages claim of its results is left out.
 """
 
+import ast
 import gzip
-import runpy
 import struct
 from pathlib import Path
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.benchmark
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 WITH_DATA = ["plot_dense_images.py", "plot_latent_3d.py", "plot_conv_images.py"]
 PAGES = [*WITH_DATA, "plot_molecules.py"]
+TUTORIAL_STEPS = 2_350
 
 
 @pytest.fixture
@@ -56,8 +58,21 @@ def data(short, monkeypatch, tmp_path):
     monkeypatch.setenv("SK_AUTOENCODER_DATA", str(tmp_path))
 
 
+class Short(ast.NodeTransformer):
+    """Train the tutorials' networks for one epoch, and claim nothing."""
+
+    def visit_Assert(self, node):
+        return None
+
+    def visit_Constant(self, node):
+        return ast.Constant(1) if node.value == TUTORIAL_STEPS else node
+
+
 def run(page):
-    runpy.run_path(str(EXAMPLES / page))
+    path = EXAMPLES / page
+    tree = Short().visit(ast.parse(path.read_text(encoding="utf-8")))
+    code = compile(ast.fix_missing_locations(tree), str(path), "exec")
+    exec(code, {"__name__": "__main__", "__file__": str(path)})
     assert plt.get_fignums()
 
 
