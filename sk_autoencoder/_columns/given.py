@@ -54,18 +54,32 @@ def given_cells(table: Table, given: Any, n_samples: int) -> np.ndarray:
                 )
         values = column.encode(raw)
         scale = scale_of(column)
+        if scale is not None and scale.is_integer:
+            _refuse_fractions(name, values)
         if scale is not None and ((values < scale.low) | (values > scale.high)).any():
             far.append(name)
         cells[:, columns[name]] = values
     if far:
         warnings.warn(
             "expected numbers within the range of the training samples, got others for "
-            f"column {listed(far)} in given: the cells beside them are drawn as for "
-            "the end of that range. Pass numbers inside it, or fit on samples there.",
+            f"column {listed(far)} in given: they count as the end of that range, and "
+            "whole numbers come back as it. Pass numbers inside it, or fit on samples "
+            "there.",
             UserWarning,
             stacklevel=caller_level(),
         )
     return cells
+
+
+def _refuse_fractions(name: Any, values: np.ndarray) -> None:
+    """Refuse numbers that samples of a column of whole numbers cannot have."""
+    broken = values[values != np.rint(values)]
+    broken = broken[~np.isnan(broken)]
+    if len(broken):
+        raise ValueError(
+            f"expected whole numbers in column {shortened(name)}, as in fit, got "
+            f"{broken[0]:g} in given. Round it."
+        )
 
 
 def _read(given: Any, n_samples: int) -> Iterator[tuple[Any, ColumnData]]:

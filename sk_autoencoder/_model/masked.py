@@ -37,6 +37,14 @@ class MaskedModule(TrainableModule):
         self.network: Any = network
         self.objective = objective
 
+    def n_weights(self) -> int:
+        """Count the numbers that a row is multiplied by in the largest product.
+
+        Between the products are dozens of small operations. In each of them threads
+        wait for each other, so that a product has to be worth it by itself.
+        """
+        return max(weight.numel() for weight in self.parameters())
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run levels through, some of them hidden in training mode.
 

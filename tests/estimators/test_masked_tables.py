@@ -506,6 +506,11 @@ def test_positions_are_given_for_arrays():
 WRONG = {
     "column": ({"b": 1}, ValueError, "expected columns of fit, got 'b' in given. Pass"),
     "level": ({"kind": "w"}, ValueError, "expected a level of column 'kind', got 'w' "),
+    "fraction": (
+        {"whole": 2.5},
+        ValueError,
+        "expected whole numbers in column 'whole'",
+    ),
     "text": ({"a": "x"}, TypeError, "expected numbers in column 'a', as in fit, got X"),
     "infinity": ({"a": np.inf}, ValueError, "expected finite numbers, got X with inf"),
     "values": ({"a": [1, 2]}, ValueError, "expected one value a column, got given={'a"),
