@@ -34,10 +34,9 @@ _ = fig.suptitle("log10 of mol per liter")
 # Ten numbers, and what they tell
 # -------------------------------
 # How much of an unseen drawing comes back, and how much of the variance of solubility a
-# ridge regression finds in the ten numbers. The tutorials' network gets as many steps
-# as ten epochs of 60,000 images in batches of 256 make.
-
-import math
+# ridge regression finds in the ten numbers. The tutorials' network gets 600 steps, ten
+# times what its ten epochs make of so few drawings; 2,350, as many as with 60,000
+# images, do not bring it beyond PCA either.
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -59,7 +58,7 @@ reducers = {
         optimizer="adam",
         lr=0.01,
         batch_size=256,
-        max_epochs=math.ceil(2_350 / math.ceil(len(X_train) / 256)),
+        max_epochs=150,
         early_stopping=False,
         random_state=0,
     ),
