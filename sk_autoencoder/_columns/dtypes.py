@@ -34,6 +34,8 @@ _POLARS = (
     "Object String UInt8 UInt16 UInt32 UInt64"
 )
 POLARS = frozenset(_POLARS.split())
+# In lower case.
+INTEGER = re.compile(r"u?int(?:8|16|32|64)")
 
 
 def dtype_library(dtype: Any) -> str:
@@ -43,6 +45,15 @@ def dtype_library(dtype: Any) -> str:
     kind = dtype if isinstance(dtype, type) else type(dtype)
     library = kind.__module__.partition(".")[0]
     return library if library in ("pandas", "polars") else ""
+
+
+def integer_limits(dtype: Any) -> tuple[int, int] | None:
+    """Return the least and the greatest number of a dtype of whole numbers."""
+    name = str(dtype).lower().removesuffix("[pyarrow]")
+    if not INTEGER.fullmatch(name):
+        return None
+    limits = np.iinfo(name)
+    return int(limits.min), int(limits.max)
 
 
 def dtype_to_json(dtype: Any) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_autoencoder._columns.dtypes import integer_limits
 from sk_autoencoder._columns.frames import ColumnData, is_frame, read_columns
 from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._columns.table import Table, scale_of
@@ -55,30 +56,37 @@ def given_cells(table: Table, given: Any, n_samples: int) -> np.ndarray:
         values = column.encode(raw)
         scale = scale_of(column)
         if scale is not None and scale.is_integer:
-            _refuse_fractions(name, values)
+            _refuse_others_than_whole(name, values, table.format.dtypes[columns[name]])
         if scale is not None and ((values < scale.low) | (values > scale.high)).any():
             far.append(name)
         cells[:, columns[name]] = values
     if far:
         warnings.warn(
             "expected numbers within the range of the training samples, got others for "
-            f"column {listed(far)} in given: they count as the end of that range, and "
-            "whole numbers come back as it. Pass numbers inside it, or fit on samples "
-            "there.",
+            f"column {listed(far)} in given: the cells beside them are drawn as for "
+            "the end of that range. Pass numbers inside it, or fit on samples there.",
             UserWarning,
             stacklevel=caller_level(),
         )
     return cells
 
 
-def _refuse_fractions(name: Any, values: np.ndarray) -> None:
+def _refuse_others_than_whole(name: Any, values: np.ndarray, dtype: Any) -> None:
     """Refuse numbers that samples of a column of whole numbers cannot have."""
-    broken = values[values != np.rint(values)]
-    broken = broken[~np.isnan(broken)]
+    known = values[~np.isnan(values)]
+    broken = known[known != np.rint(known)]
     if len(broken):
         raise ValueError(
             f"expected whole numbers in column {shortened(name)}, as in fit, got "
             f"{broken[0]:g} in given. Round it."
+        )
+    low, high = integer_limits(dtype) or (-np.inf, np.inf)
+    beyond = known[(known < low) | (known > high)]
+    if len(beyond):
+        raise ValueError(
+            f"expected numbers from {low} to {high} in column {shortened(name)}, which "
+            f"is {dtype}, got {beyond[0]:g} in given. Pass others, or fit on a wider "
+            "dtype."
         )
 
 

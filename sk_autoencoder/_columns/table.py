@@ -212,7 +212,9 @@ class Table:
         _refuse_missing(with_gaps)
         return matrix
 
-    def table(self, matrix: np.ndarray, like: Any = None) -> Any:
+    def table(
+        self, matrix: np.ndarray, like: Any = None, given: np.ndarray | None = None
+    ) -> Any:
         """Turn numbers, NaN in empty columns alone, into a table.
 
         Parameters
@@ -220,14 +222,27 @@ class Table:
         matrix : ndarray of shape (n_samples, n_features)
         like : Any
             A pandas frame lends its index.
+        given : ndarray of shape (n_samples, n_features) or None
+            Numbers that were not computed, NaN elsewhere: they are not made like those
+            that were seen.
         """
-        values = [column.decode(matrix[:, i]) for i, column in enumerate(self.columns)]
-        return self.format.make(values, index_of(like))
+        return self.format.make(self._decoded(matrix, given), index_of(like))
 
-    def array(self, matrix: np.ndarray) -> np.ndarray:
+    def array(self, matrix: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """Turn such numbers into an array, whatever was fitted on."""
+        return self.format.as_array(self._decoded(matrix, given))
+
+    def _decoded(self, matrix: np.ndarray, given: np.ndarray | None) -> list[Any]:
+        """Return the values of each column."""
         values = [column.decode(matrix[:, i]) for i, column in enumerate(self.columns)]
-        return self.format.as_array(values)
+        if given is None:
+            return values
+        return [
+            np.where(np.isnan(own), found, own)
+            if isinstance(column, BinnedColumn)
+            else found
+            for column, own, found in zip(self.columns, given.T, values, strict=True)
+        ]
 
     def numbers(self, cells: np.ndarray, like: Any = None) -> Any:
         """Put a number for each cell under the names of the columns."""

@@ -691,8 +691,8 @@ one, default="auto"
         cells = given_cells(table, given, n_samples)
         rows = self._drawn(cells, _generator(random_state))
         if table.format.kind == "array":
-            return self._in_container(table.array(rows), None)
-        return table.table(rows, given)
+            return self._in_container(table.array(rows, cells), None)
+        return table.table(rows, given, cells)
 
     @available_if(_draws_cells)
     def sample_missing(

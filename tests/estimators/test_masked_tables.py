@@ -526,6 +526,21 @@ def test_wrong_cells_are_not_given(trained, case):
         trained.sample(2, 0, given=given)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "Int8", "int8[pyarrow]"])
+def test_whole_numbers_come_back_as_they_are_given(dtype):
+    table = made_table(60)[["whole", "kind"]]
+    table = table.assign(whole=table["whole"].fillna(0).astype(dtype), one=7)
+    estimator = masked().fit(table)
+    with pytest.warns(UserWarning, match="for column 'whole', 'one' in given"):
+        drawn = estimator.sample(2, 0, given={"whole": 100, "one": 8})
+    assert list(drawn.dtypes) == list(table.dtypes)
+    assert drawn["whole"].tolist() == [100, 100]
+    assert drawn["one"].tolist() == [8, 8]
+    message = "expected numbers from -128 to 127 in column 'whole', which is "
+    with pytest.raises(ValueError, match="^" + message):
+        estimator.sample(2, 0, given={"whole": 400})
+
+
 def test_numbers_far_off_count_as_the_end_of_the_range(trained):
     with pytest.warns(UserWarning, match="for column 'a' in given"):
         drawn = trained.sample(200, 0, given={"a": 99.0})
