@@ -214,7 +214,7 @@ class Exemplars:
         scores: np.ndarray,
         rows: np.ndarray,
         is_category: np.ndarray,
-        left_out: int = 0,
+        left_out: np.ndarray | int = 0,
     ) -> np.ndarray:
         """Return the mean distance to the nearest exemplars, of shape of rows.
 
@@ -225,13 +225,15 @@ class Exemplars:
         ----------
         scores, rows : ndarray of shape (n_samples, n_features)
         is_category : ndarray of bool of shape (n_features,)
-        left_out : int
-            How many more that are the same are not.
+        left_out : ndarray of shape (n_samples,) or int
+            How many more that are the same are not, for each row.
         """
+        left_out = np.broadcast_to(left_out, len(scores)).astype(np.intp)
         n_cells = max(len(self.scores), 3 * N_CANDIDATES * scores.shape[1])
         chunks = row_chunks(len(scores), n_cells, CHUNK_CELLS)
         parts = [
-            self._distances(scores[c], rows[c], is_category, left_out) for c in chunks
+            self._distances(scores[c], rows[c], is_category, left_out[c])
+            for c in chunks
         ]
         return np.concatenate(parts)
 
@@ -240,7 +242,7 @@ class Exemplars:
         scores: np.ndarray,
         rows: np.ndarray,
         is_category: np.ndarray,
-        left_out: int,
+        left_out: np.ndarray,
     ) -> np.ndarray:
         near = self._nearest(scores, rows, is_category)
         parts = self._squares(

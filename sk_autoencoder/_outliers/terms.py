@@ -188,10 +188,9 @@ class Ranks(Term):
         chosen = np.sort(generator.permutation(pool)[:most])
         of = scales.is_category
         exemplars = Exemplars.of(scores[chosen], rows[chosen], of)
-        far = exemplars.distances(scores, rows, of).mean(axis=1)
+        is_exemplar = np.isin(np.arange(len(rows)), chosen)
+        far = exemplars.distances(scores, rows, of, left_out=is_exemplar).mean(axis=1)
         usual = np.array([usual_rarity, usual_size(far)])
-        others = exemplars.distances(scores[chosen], rows[chosen], of, left_out=1)
-        far[chosen] = others.mean(axis=1)
         term = cls(normal_scores, exemplars, usual)
         return term, -(rarity / usual[0] + 2.0 * far / usual[1]) / 3.0
 

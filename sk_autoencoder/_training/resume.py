@@ -257,7 +257,7 @@ def _storable(state: Any) -> dict[str, Any]:
 
 
 def _load_callback(name: str, callback: Any, state: Any) -> None:
-    """Give a callback what it remembered."""
+    """Restore what a callback remembered."""
     if not isinstance(state, dict):
         raise ForeignStateError(f"a state of the callback {name} that is no dict")
     if _gives_state(callback):

@@ -57,7 +57,7 @@ class Graph:
         return name
 
     def output(self, name: str, value: str, dtype: Any, *shape: int) -> None:
-        """Give a value out, under a name."""
+        """Add an output of the graph: a value, under a name."""
         self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self.outputs[name] = (np.dtype(dtype), (None, *shape))
 

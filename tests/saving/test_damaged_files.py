@@ -60,7 +60,7 @@ def test_a_bit_that_flips_anywhere_is_found(saved, tmp_path):
     for place in places:
         changed = bytearray(saved)
         changed[place] ^= 1 << draw.integers(8)
-        message_of(bytes(changed), tmp_path)
+        assert message_of(bytes(changed), tmp_path), place
 
 
 @pytest.mark.parametrize("kind", ["transformer", "detector"])
