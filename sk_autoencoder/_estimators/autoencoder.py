@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from sklearn.frozen import FrozenEstimator
 
 from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
 from sk_autoencoder._fitting.settings import OptimizerParameter, likelihood_of
@@ -56,6 +57,13 @@ class AutoEncoderTransformer(BaseAutoEncoder):
         others little, at the mean sample, and orders components by what they explain.
         The whole code, and what it reconstructs, stay the same. Not with
         `ordered=True`.
+    align_to : FrozenEstimator or None, default=None
+        `sklearn.frozen.FrozenEstimator(old)` turns the code to that of `old`, a fitted
+        transformer of this package with as many components and the same features, as
+        far as a rotation can: components of a refit keep their signs, order and
+        orientation. The rotation is found on the training samples. The whole code, and
+        what it reconstructs, stay the same; `alignment_error_` says what is left. Not
+        with a fractional `n_components`, `rotation` and `ordered=True`.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Number of units in each layer between input and code, in the order of the
         encoder; the decoder mirrors them. "auto" is (256, 128).
@@ -219,6 +227,11 @@ default="adamw"
     noise_variance_ : float
         What the code leaves of that variance, over the number of directions that it
         leaves out; 0 if there is none.
+    alignment_error_ : float
+        With `align_to`, what is left between the codes of the training samples and
+        those that `old` gives them, relative to these: the Frobenius norm of the
+        difference, both centered. 0 is no drift. After `partial_fit` that of the last
+        samples.
     mean_code_ : ndarray of shape (n_components,)
         Code of the mean training sample.
     n_samples_ : int
@@ -293,6 +306,7 @@ default="adamw"
     ordered: bool = False
     whiten: bool = False
     rotation: str | None = None
+    align_to: FrozenEstimator | None = None
     hidden_layer_sizes: Sequence[int] | str = "auto"
     activation: str | torch.nn.Module = "gelu"
     dropout: float = 0.0

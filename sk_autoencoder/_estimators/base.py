@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 import torch
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_scalar
 
 from sk_autoencoder._columns import Table, has_categories, is_frame
+from sk_autoencoder._estimators.alignment import check_align_to, old_codes
 from sk_autoencoder._estimators.contributions import Contributions
 from sk_autoencoder._estimators.validation import (
+    check_network,
     check_numbers,
     check_table,
     table_rows,
@@ -93,6 +96,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
     "whiten": ["boolean"],
     "rotation": [StrOptions({"varimax"}), None],
+    "align_to": [FrozenEstimator, None],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
@@ -125,6 +129,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
     allow_missing: bool
     handle_unknown: str
     column_weights: Any
+    align_to: FrozenEstimator | None
     net_params: dict[str, Any] | None
     callbacks: Sequence[Any] | None
     checkpoint_dir: str | os.PathLike[str] | None
@@ -135,21 +140,8 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
 
     def _validate_params(self) -> None:
         """Validate parameters; a torch module gets advice of its own."""
-        given = self.network
-        kind = given if isinstance(given, type) else type(given)
-        if issubclass(kind, torch.nn.Module):
-            raise TypeError(
-                "expected network=None or a network specification, got "
-                f"network={shortened(given)} of torch. Pass "
-                "network=UserNetwork(encoder, decoder), of two modules."
-            )
-        if given is not None and not issubclass(kind, Network):
-            raise TypeError(
-                "expected network=None or a specification of sk_autoencoder.networks, "
-                f"got network={shortened(given)}. Pass an instance of one, as "
-                "network=MLP(), or network=UserNetwork(encoder, decoder) for modules "
-                "of your own."
-            )
+        check_network(self.network)
+        check_align_to(self.align_to)
         super()._validate_params()
 
     # -- what a leaf says of itself --------------------------------------------------
@@ -269,6 +261,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
                     held_out,
                     interrupts=interrupts,
                     keeper=snapshots,
+                    old_codes=old_codes(self, X),
                 )
 
                 def finish() -> None:
@@ -326,6 +319,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
                 before,
                 is_pass=True,
                 interrupts=interrupts,
+                old_codes=old_codes(self, X),
             )
             self._set_fitted_attributes(fitting.complete(), rows.dtype)
         return self
@@ -434,11 +428,11 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             n_given = self.n_features_in_ + len(plan.indicators)
         self._n_features_out = n_given
         self.n_components_ = self._n_features_out
-        ratio = fitted.explained_variance_ratio
-        if ratio is not None:
-            self.explained_variance_ratio_ = ratio
-        else:  # of a fit before
-            self.__dict__.pop("explained_variance_ratio_", None)
+        for name in ("explained_variance_ratio", "alignment_error"):
+            value = getattr(fitted, name)
+            self.__dict__.pop(f"{name}_", None)  # of a fit before
+            if value is not None:
+                setattr(self, f"{name}_", value)
         self.fell_back_to_pca_ = fitted.is_pca
         self.mean_ = plan.statistics.mean if plan.table is None else plan.table.mean
         self.device_ = str(net.device)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state, check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -133,6 +134,14 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
         others little, at the mean sample, and orders components by what they explain.
         The whole code, and what it reconstructs, stay the same. Not with
         `ordered=True`, hidden features and reconstructions.
+    align_to : FrozenEstimator or None, default=None
+        `sklearn.frozen.FrozenEstimator(old)` turns the code to that of `old`, a fitted
+        transformer of this package with as many components and the same features, as
+        far as a rotation can: components of a refit keep their signs, order and
+        orientation. The rotation is found on the training samples. The whole code, and
+        what it reconstructs, stay the same; `alignment_error_` says what is left. Not
+        with a fractional `n_components`, `rotation`, `ordered=True`, hidden features
+        and reconstructions.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Number of units in each layer between input and code, in the order of the
         encoder; the decoder mirrors them. "auto" is (256, 128). With
@@ -354,6 +363,11 @@ one, default="auto"
     noise_variance_ : float
         What the code leaves of that variance, over the number of directions that it
         leaves out; 0 if there is none.
+    alignment_error_ : float
+        With `align_to`, what is left between the codes of the training samples and
+        those that `old` gives them, relative to these: the Frobenius norm of the
+        difference, both centered. 0 is no drift. After `partial_fit` that of the last
+        samples.
     mean_code_ : ndarray of shape (n_components,)
         Code of the mean training sample.
     n_samples_ : int
@@ -486,6 +500,7 @@ one, default="auto"
     ordered: bool = False
     whiten: bool = False
     rotation: str | None = None
+    align_to: FrozenEstimator | None = None
     hidden_layer_sizes: Sequence[int] | str = "auto"
     activation: str | torch.nn.Module = "auto"
     dropout: float | str = "auto"

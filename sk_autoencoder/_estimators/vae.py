@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
@@ -83,6 +84,13 @@ class VAETransformer(BaseAutoEncoder):
         "varimax" turns the code so that each component changes few columns much and
         others little, at the mean sample, and orders components by what they explain.
         The whole code, and what it reconstructs, stay the same.
+    align_to : FrozenEstimator or None, default=None
+        `sklearn.frozen.FrozenEstimator(old)` turns the code to that of `old`, a fitted
+        transformer of this package with as many components and the same features, as
+        far as a rotation can: components of a refit keep their signs, order and
+        orientation. The rotation is found on the training samples. The whole code, and
+        what it reconstructs, stay the same; `alignment_error_` says what is left. Not
+        with a fractional `n_components` and `rotation`.
     prior : {"standard", "mixture"}, default="standard"
         Distribution of the codes. "mixture" is a Gaussian mixture fitted, after
         training, to the codes of the training samples; the Bayesian information
@@ -245,6 +253,11 @@ default="adamw"
     noise_variance_ : float
         What the code leaves of that variance, over the number of directions that it
         leaves out; 0 if there is none.
+    alignment_error_ : float
+        With `align_to`, what is left between the codes of the training samples and
+        those that `old` gives them, relative to these: the Frobenius norm of the
+        difference, both centered. 0 is no drift. After `partial_fit` that of the last
+        samples.
     mean_code_ : ndarray of shape (n_components,)
         Code of the mean training sample.
     n_samples_ : int
@@ -316,6 +329,7 @@ default="adamw"
     _: KW_ONLY
     whiten: bool = False
     rotation: str | None = None
+    align_to: FrozenEstimator | None = None
     prior: str = "standard"
     hidden_layer_sizes: Sequence[int] | str = "auto"
     activation: str | torch.nn.Module = "gelu"
@@ -512,7 +526,8 @@ default="adamw"
         Returns
         -------
         mean, std : ndarray of shape (n_samples, n_components)
-            The mean is what `transform` returns with `whiten=False` and no `rotation`.
+            Of the network's own components: the mean is what `transform` returns with
+            `whiten=False`, and no `rotation` and `align_to`.
         """
         self._check_is_fitted()
         posterior, rows = self._module_function("posterior"), self._check_rows(X)

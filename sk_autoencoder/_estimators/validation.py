@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from sk_autoencoder._columns import Table, is_frame
 from sk_autoencoder._inference.chunks import dtype_in_use
+from sk_autoencoder._protocols import Network
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.shapes import flat_view
 from sk_autoencoder._utils.sklearn_compat import output_kind
@@ -49,6 +51,30 @@ def numbers_alone() -> Iterator[None]:
             f"expected numbers, got X with text: {first_line(error)}. Name its columns "
             "in categorical_features, or pass a frame to fit."
         ) from None
+
+
+def check_network(given: Any) -> None:
+    """Refuse what is no specification of a network, with advice; a class is left.
+
+    Parameters
+    ----------
+    given : object
+        The parameter.
+    """
+    kind = given if isinstance(given, type) else type(given)
+    if issubclass(kind, torch.nn.Module):
+        raise TypeError(
+            "expected network=None or a network specification, got "
+            f"network={shortened(given)} of torch. Pass "
+            "network=UserNetwork(encoder, decoder), of two modules."
+        )
+    if given is not None and not issubclass(kind, Network):
+        raise TypeError(
+            "expected network=None or a specification of sk_autoencoder.networks, "
+            f"got network={shortened(given)}. Pass an instance of one, as "
+            "network=MLP(), or network=UserNetwork(encoder, decoder) for modules "
+            "of your own."
+        )
 
 
 def check_numbers(

@@ -68,6 +68,16 @@ class _Asked:
         return "loss='binary_cross_entropy'"
 
     @property
+    def rotation(self) -> str:
+        """The rotation, as it was passed."""
+        return repr(self.settings.rotation)
+
+    @property
+    def align_to(self) -> str:
+        """What codes are aligned to, in short."""
+        return shortened(self.settings.align_to)
+
+    @property
     def init(self) -> str:
         """The start, as the user knows it."""
         is_auto = self.settings.init == "auto"
@@ -137,6 +147,26 @@ def _of_masked_networks(name: str, value: Any) -> _Refusal:
     )
 
 
+def _of_turned(name: str) -> tuple[_Refusal, _Refusal]:
+    """Refuse a parameter by which codes are turned where that has no meaning."""
+    return (
+        _Refusal(
+            when=lambda s, _: getattr(s, name) is not None and s.is_ordered,
+            expected=f"ordered=False for {name}={{asked.{name}}}",
+            got="ordered=True",
+            because="components that are turned have no order",
+            instead=f"Pass ordered=False, or {name}=None.",
+        ),
+        _Refusal(
+            when=lambda s, _: getattr(s, name) is not None and s.is_stacked,
+            expected=f"features='bottleneck' for {name}={{asked.{name}}}",
+            got="features={s.features!r}",
+            because="there is no code of a few components to be turned",
+            instead=f"Pass features='bottleneck', or {name}=None.",
+        ),
+    )
+
+
 REFUSALS = (
     # -- the network ---------------------------------------------------------------
     *(_beside_a_network(*item) for item in MLP().get_params().items()),
@@ -193,19 +223,20 @@ REFUSALS = (
         because="hidden features are to vary as much as the columns beside them",
         instead="Pass whiten=False, or passthrough=False.",
     ),
+    *(refusal for name in ("rotation", "align_to") for refusal in _of_turned(name)),
     _Refusal(
-        when=lambda s, _: s.rotation is not None and s.is_ordered,
-        expected="ordered=False for rotation={s.rotation!r}",
-        got="ordered=True",
-        because="components that are turned have no order",
-        instead="Pass ordered=False, or rotation=None.",
+        when=lambda s, _: s.rotation is not None and s.align_to is not None,
+        expected="align_to=None for rotation={s.rotation!r}",
+        got="align_to={asked.align_to}",
+        because="codes are turned in one way",
+        instead="Pass align_to=None, or rotation=None.",
     ),
     _Refusal(
-        when=lambda s, _: s.rotation is not None and s.is_stacked,
-        expected="features='bottleneck' for rotation={s.rotation!r}",
-        got="features={s.features!r}",
-        because="there is no code of a few components to be turned",
-        instead="Pass features='bottleneck', or rotation=None.",
+        when=lambda s, _: s.align_to is not None and s.searches_components,
+        expected="an int n_components for align_to={asked.align_to}",
+        got="n_components={s.n_components!r}",
+        because="it has to be that of the codes that are aligned to",
+        instead="Pass an int, or align_to=None.",
     ),
     # -- the start -------------------------------------------------------------------
     _Refusal(
@@ -376,6 +407,22 @@ def refuse_changes(settings: Iterable[tuple[str, Any, Any]]) -> None:
                 f"{name}={shortened(value)}, because its weights go on. Pass "
                 "warm_start=False and call fit to start anew."
             )
+
+
+def check_components(n_components: int, n_old: int) -> None:
+    """Refuse to align codes to others of another length.
+
+    Parameters
+    ----------
+    n_components : int
+    n_old : int
+        Of those that they are to be aligned to.
+    """
+    if n_components != n_old:
+        raise ValueError(
+            f"expected align_to with {n_components} components, as many as are fitted, "
+            f"got one with {n_old}. Pass n_components={n_old}, or align_to=None."
+        )
 
 
 def check_statistics(plan: Plan, statistics: ColumnStatistics) -> None:

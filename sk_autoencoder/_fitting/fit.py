@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import (
     build_net,
     build_prefix_net,
 )
-from sk_autoencoder._fitting.compatibility import check_statistics
+from sk_autoencoder._fitting.compatibility import check_components, check_statistics
 from sk_autoencoder._fitting.component_search import fit_fewest
 from sk_autoencoder._fitting.imputation import Imputation, measure_imputation
 from sk_autoencoder._fitting.nested import stay_pca, train_prefixes, worse_than_pca
@@ -24,6 +23,7 @@ from sk_autoencoder._fitting.pretrain import (
     joined_history,
 )
 from sk_autoencoder._fitting.resolve import plan_continuation, plan_fit
+from sk_autoencoder._fitting.rotation import aligned, moves, simplified, slopes
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import (
     make_rows,
@@ -33,14 +33,12 @@ from sk_autoencoder._fitting.train import (
     write_plan,
 )
 from sk_autoencoder._inference.density import MixturePrior, divergences
-from sk_autoencoder._inference.jacobians import decoder_jacobians
 from sk_autoencoder._inference.moments import LatentMoments
-from sk_autoencoder._model.latent_map import LatentMap, varimax
+from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.batches import RowDataset
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
-from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
@@ -78,6 +76,8 @@ class FittedModel:
         How near a masked network comes to hidden cells, where that was measured.
     pretrained : tuple of dict
         Epochs in which the layers were trained one by one.
+    alignment_error : float or None
+        What is left between the codes and those that they are aligned to.
     """
 
     plan: Plan
@@ -89,6 +89,7 @@ class FittedModel:
     prior: MixturePrior | None = None
     imputation: Imputation | None = None
     pretrained: tuple[dict[str, Any], ...] = ()
+    alignment_error: float | None = None
 
     @property
     def nets(self) -> list[AutoEncoderNet]:
@@ -187,7 +188,7 @@ class FittedModel:
 
     def _explained_by_turned(self) -> np.ndarray:
         """Divide what is explained by how much each turned component moves samples."""
-        parts = _moves(self, self.plain_matrix, _slopes(self.net))
+        parts = moves(self.moments, self.plain_matrix, slopes(self.net))
         return variance_fractions(self.moments.explained * parts, parts.sum())
 
 
@@ -213,6 +214,8 @@ class Fitting:
         Where layers are trained one by one first.
     keeper : RunKeeper or None
         Where its runs are kept.
+    old_codes : ndarray of shape (n_samples, n_components) or None
+        Codes of the same samples, which the new ones are aligned to.
     """
 
     plan: Plan
@@ -224,6 +227,7 @@ class Fitting:
     moments: LatentMoments | None = None
     pretraining: Pretraining | None = None
     keeper: RunKeeper | None = None
+    old_codes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         self._prefix_net = None if self.before is None else self.before.prefix_net
@@ -249,7 +253,21 @@ class Fitting:
             for net in fitted.nets:
                 net.drop_history(HISTORY_OF_PASSES)
         fitted = _whitened(fitted, self.rows) if self.plan.whiten else fitted
-        return fitted if self.plan.rotation is None else _turned(fitted)
+        return self._turned(fitted)
+
+    def _turned(self, fitted: FittedModel) -> FittedModel:
+        """Turn the codes, as far as that is asked for."""
+        plan, net, error = fitted.plan, fitted.net, None
+        if plan.rotation is None:
+            return replace(fitted, alignment_error=None)
+        if plan.rotation == "varimax":
+            latent_map = simplified(plan, net, fitted.moments)
+        else:
+            assert self.old_codes is not None
+            latent_map, error = aligned(plan, net, self.rows, self.old_codes)
+        net.module_.latent_map.set_map(latent_map)
+        plan = replace(plan, latent_map=latent_map)
+        return replace(fitted, plan=plan, alignment_error=error)
 
     def _trained(self) -> FittedModel:
         """Train the layers one by one, where that is asked for, and then the net."""
@@ -318,6 +336,7 @@ def prepare_fit(
     is_pass: bool = False,
     interrupts: Interrupts,
     keeper: RunKeeper | None = None,
+    old_codes: np.ndarray | None = None,
 ) -> Fitting:
     """Prepare a fit to samples, up to its first step.
 
@@ -337,6 +356,8 @@ def prepare_fit(
     interrupts : Interrupts
     keeper : RunKeeper or None
         Where its runs are kept.
+    old_codes : ndarray of shape (n_samples, n_old_components) or None
+        Codes of X to align the new ones to.
     """
     validates = X_val is not None
     statistics = _statistics(X, table)
@@ -378,6 +399,8 @@ def prepare_fit(
     if X_val is not None:
         with validation_errors():
             check_statistics(plan, _statistics(X_val, table))
+    if old_codes is not None:
+        check_components(plan.n_components, old_codes.shape[1])
     rows = make_rows(plan, X, X_val)
     pretraining = None
     if before is None:
@@ -393,6 +416,7 @@ def prepare_fit(
         is_pass=is_pass,
         pretraining=pretraining,
         keeper=keeper,
+        old_codes=old_codes,
     )
 
 
@@ -428,52 +452,6 @@ def _whitened(fitted: FittedModel, rows: RowDataset) -> FittedModel:
     )
     fitted.net.module_.latent_map.set_map(latent_map)
     return replace(fitted, plan=replace(plan, latent_map=latent_map))
-
-
-def _turned(fitted: FittedModel) -> FittedModel:
-    """Turn the codes so that each component changes few columns much."""
-    plan, net = fitted.plan, fitted.net
-    latent_map = plan.latent_map or LatentMap.scaling(np.ones(plan.n_components))
-    inverse = latent_map.inverse
-    slopes = _slopes(net)
-    loadings = inverse[:, None] * slopes if inverse.ndim == 1 else inverse @ slopes
-    rotation = varimax(loadings.T)
-    moves = _moves(fitted, latent_map.turned(rotation).matrix, slopes)
-    latent_map = latent_map.turned(rotation[:, np.argsort(-moves, kind="stable")])
-    net.module_.latent_map.set_map(latent_map)
-    return replace(fitted, plan=replace(plan, latent_map=latent_map))
-
-
-def _moves(fitted: FittedModel, matrix: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Return how much each component of turned codes moves samples, (k,).
-
-    Parameters
-    ----------
-    fitted : FittedModel
-    matrix : ndarray of shape (k, k)
-        From the network's codes.
-    slopes : ndarray of shape (k, n_outputs)
-        Of the reconstruction, by the network's codes.
-    """
-    covariance = fitted.moments.covariance
-    if covariance.ndim == 1:  # of a file of an older version
-        covariance = np.diag(covariance)
-    variances = np.diag(matrix.T @ covariance @ matrix)
-    directions = np.linalg.pinv(matrix) @ slopes
-    moves: np.ndarray = variances * np.square(directions).sum(axis=1)
-    return moves
-
-
-def _slopes(net: AutoEncoderNet) -> np.ndarray:
-    """Return how reconstructions change with the network's codes, (k, n_outputs).
-
-    At the mean sample.
-    """
-    wide = in_dtype(net.module_, torch.float64)
-    with torch.no_grad():
-        code = wide.objective.mode(wide.encoder(wide.columns.mean_inputs()[None]))
-    slopes: np.ndarray = decoder_jacobians(wide, code)[0].cpu().numpy()
-    return slopes
 
 
 def _statistics(X: Any, table: Table | None) -> ColumnStatistics:

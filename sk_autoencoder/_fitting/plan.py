@@ -53,8 +53,9 @@ class Plan:
         From the network's codes to the users'.
     whiten : bool
         Whether the latent map decorrelates the codes.
-    rotation : {"varimax"} or None
-        How the latent map turns the codes.
+    rotation : {"varimax", "aligned"} or None
+        How the latent map turns the codes: to simple components, or to those of another
+        fit.
     ordered : bool
         Whether every prefix of a code is decoded too.
     n_kept : int or None

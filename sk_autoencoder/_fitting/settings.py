@@ -76,6 +76,8 @@ class FitSettings:
         Whether codes are to be uncorrelated and of unit variance.
     rotation : {"varimax"} or None
         How codes are turned at the end.
+    align_to : FrozenEstimator or None
+        Whose codes they are turned to instead.
     prior : {"standard", "mixture"}
         Distribution of the codes.
     init : {"auto", "pca", "random"}
@@ -133,6 +135,7 @@ class FitSettings:
     ordered: bool = False
     whiten: bool
     rotation: str | None = None
+    align_to: Any = None
     prior: str = "standard"
     init: str
     pretrain: str | None = None

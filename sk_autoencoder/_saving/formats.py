@@ -83,17 +83,19 @@ OPTIMIZER_1 = "optimizer__"
 
 # 0.1.0 took no snapshots.
 SNAPSHOTS = {"checkpoint_dir": None, "checkpoint_interval": 60.0}
+# And turned no codes.
+ROTATIONS = {"rotation": None, "align_to": None}
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
 # Keys are the old names of classes, values have the names of today.
 ADDED: dict[str, dict[str, Any]] = {
-    "AutoEncoderTransformer": {"rotation": None, **SNAPSHOTS},
+    "AutoEncoderTransformer": {**ROTATIONS, **SNAPSHOTS},
     "DenoisingAutoEncoderTransformer": {
         "add_indicator": False,
         "passthrough": False,
-        "rotation": None,
+        **ROTATIONS,
         **SNAPSHOTS,
     },
-    "Fitted": {"imputation": None},
+    "Fitted": {"alignment_error": None, "imputation": None},
     "AutoEncoderOutlierDetector": {
         "novelty": False,
         "verbose": 0,
@@ -120,7 +122,7 @@ ADDED: dict[str, dict[str, Any]] = {
     # A wild cell's contribution was its own distance alone.
     "Scorer": {"assigns_spillover": False, "weights": None},
     "UserNetwork": {"output_range": None, "outputs": "auto"},
-    "VAETransformer": {"rotation": None, **SNAPSHOTS},
+    "VAETransformer": {**ROTATIONS, **SNAPSHOTS},
 }
 
 # Attributes that follow from the others: no longer written, but computed again.

@@ -26,6 +26,7 @@ class ModelState:
     prior: MixturePrior | None
     imputation: Imputation | None
     pretrained: tuple[dict[str, Any], ...]
+    alignment_error: Annotated[float | None, Range(0)]
 
     @property
     def nets(self) -> dict[str, NetState]:

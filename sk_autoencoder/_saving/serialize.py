@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 
 from sk_autoencoder._columns.dtypes import dtype_from_json, dtype_to_json
 from sk_autoencoder._fitting.fit import FittedModel
@@ -41,6 +42,7 @@ NAMES: dict[Any, tuple[str, ...]] = {
     "$dict": (),
     "$dtype": (),
     "$estimator": ("state",),
+    "$frozen": (),
     "$model": (),
     "$network": ("params",),
     "$objects": (),
@@ -76,8 +78,10 @@ class Encoder:
         self._own: dict[str, Any] = {}
         self._optimizer = optimizer
 
-    def encode_estimator(self, estimator: SavedEstimator, where: str = "") -> Any:
-        """Turn what a file holds of an estimator into JSON.
+    def encode_estimator(
+        self, estimator: SavedEstimator, where: str = "", **replaced: Any
+    ) -> Any:
+        """Turn what a file holds of an estimator into JSON, some values replaced.
 
         Raises
         ------
@@ -93,9 +97,8 @@ class Encoder:
                 f"{name}{kind.__qualname__} of {kind.__module__}, which load does not "
                 f"know. Pickle {what} instead."
             )
-        return self.encode(
-            estimator._to_state(), f"{where}.state" if where else "state"
-        )
+        state = {**estimator._to_state(), **replaced}
+        return self.encode(state, f"{where}.state" if where else "state")
 
     def encode(self, value: Any, where: str) -> Any:
         """Turn a value into JSON; `where` is its name, for errors and arrays.
@@ -168,11 +171,20 @@ class Encoder:
 
     @_encode.register(BaseEstimator)
     def _(self, value: BaseEstimator, where: str) -> Any:
-        # A detector's: they are not trained further.
+        return self._inner(value, where)
+
+    def _inner(self, value: Any, where: str, **replaced: Any) -> Any:
+        """Turn an estimator inside another one into JSON: it is not trained further."""
         before, self._optimizer = self._optimizer, False
-        state = self.encode_estimator(value, where)
+        state = self.encode_estimator(value, where, **replaced)
         self._optimizer = before
         return {"$estimator": type(value).__name__, "state": state}
+
+    @_encode.register(FrozenEstimator)
+    def _(self, value: FrozenEstimator, where: str) -> Any:
+        # What it was aligned to itself is not needed: a file would grow with each fit.
+        inner = f"{where}.estimator"
+        return {"$frozen": self._inner(value.estimator, inner, align_to=None)}
 
     @_encode.register(FittedModel)
     def _(self, value: FittedModel, where: str) -> Any:
@@ -401,6 +413,11 @@ class Decoder:
     def _decode_estimator(self, value: dict[str, Any]) -> Any:
         name = _text(value["$estimator"], "the name of an estimator")
         return self.make_estimator(name, self.decode(value["state"]))
+
+    def _decode_frozen(self, value: dict[str, Any]) -> FrozenEstimator:
+        inner = self.decode(value["$frozen"])
+        need(isinstance(inner, tuple(ESTIMATORS.values())), "nothing that is frozen")
+        return FrozenEstimator(inner)
 
     def _decode_model(self, value: dict[str, Any]) -> Any:
         return self.make_model(self.decode(value["$model"]))

@@ -47,6 +47,7 @@ def capture(fitted: FittedModel) -> ModelState:
         prior=fitted.prior,
         imputation=fitted.imputation,
         pretrained=fitted.pretrained,
+        alignment_error=fitted.alignment_error,
     )
 
 
@@ -95,6 +96,7 @@ def _restore(state: ModelState, trusted: bool) -> FittedModel:
         prior=state.prior,
         imputation=state.imputation,
         pretrained=state.pretrained,
+        alignment_error=state.alignment_error,
     )
 
 

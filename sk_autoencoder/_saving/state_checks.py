@@ -217,7 +217,8 @@ def _check_code(plan: Plan) -> None:
     units, latent_map = plan.units, plan.latent_map
     need(units is None or len(units) == k, "units of other components")
     is_turned = plan.rotation is not None
-    need(plan.rotation in (None, "varimax"), "a rotation that there is not")
+    known = (None, "varimax", "aligned")
+    need(plan.rotation in known, "a rotation that there is not")
     need(not is_turned or not (plan.ordered or plan.stacked), "a rotation out of place")
     need(not is_turned or latent_map is not None, "a rotation without its map")
     need(
@@ -381,6 +382,8 @@ def _check_results(plan: Plan, state: ModelState) -> None:
         need(prior.means.shape[1] == k, "a prior of other components")
         _check_density(prior)
     _check_history(state.pretrained)
+    is_aligned = plan.rotation == "aligned"
+    need((state.alignment_error is not None) == is_aligned, "an alignment out of place")
 
 
 def _check_density(prior: MixturePrior) -> None:

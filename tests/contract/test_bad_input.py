@@ -123,6 +123,7 @@ OUT_OF_RANGE = {
     "ordered": ["yes"],
     "whiten": ["zca"],
     "rotation": ["promax"],
+    "align_to": ["before", AutoEncoderTransformer()],
     "optimizer": ["adagrad", 3, int],
     "lr": [0.0, -1.0, "fast"],
     "weight_decay": [-0.1],
