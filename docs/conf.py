@@ -2,6 +2,13 @@
 
 import inspect
 import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from inventories import make_inventories
 
 import sk_autoencoder
 from sk_autoencoder._protocols import Network
@@ -16,6 +23,7 @@ version = release = sk_autoencoder.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
     "numpydoc",
     "myst_parser",
@@ -27,6 +35,9 @@ extensions = [
 exclude_patterns = ["_build", "examples", "templates"]
 templates_path = ["templates"]
 default_role = "literal"
+
+# Links into the documentation of other projects, code of the gallery included.
+intersphinx_mapping = make_inventories(HERE / "_build" / "inventories")
 
 # --------------------------------------------------------------------------- HTML
 
@@ -43,7 +54,14 @@ html_show_sourcelink = False
 # Pages without any below or beside them have nothing to show in the sidebar.
 html_sidebars = {
     page: []
-    for page in ("getting_started", "installation", "benchmarks", "faq", "changelog")
+    for page in (
+        "getting_started",
+        "installation",
+        "comparison",
+        "benchmarks",
+        "faq",
+        "changelog",
+    )
 }
 
 # Prompts and output are not copied.
@@ -106,6 +124,10 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
+    "subsection_order": [
+        f"examples/{folder}"
+        for folder in ("reduce", "tables", "outliers", "images", "training")
+    ],
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "doc_module": ("sk_autoencoder",),

@@ -19,7 +19,7 @@ from sk_autoencoder.datasets import _fashion_mnist
 
 pytestmark = pytest.mark.benchmark
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "images"
 WITH_DATA = ["plot_dense_images.py", "plot_latent_3d.py", "plot_conv_images.py"]
 PAGES = [*WITH_DATA, "plot_molecules.py"]
 
