@@ -150,9 +150,9 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
         residual blocks of one width, and "auto" is (256, 256).
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
 "silu"} or torch.nn.Module, default="auto"
-        Activation after each hidden layer. "auto" is "gelu", and "silu" for
-        `features="hidden"` with `network=None`, whose layers are also normalized over
-        the units of a sample. Of a module, each layer gets a copy of its own, whose
+        Activation after each hidden layer. "auto" is "silu". With
+        `features="hidden"` and `network=None` layers are also normalized over the units
+        of a sample. Of a module, each layer gets a copy of its own, whose
         weights are trained; it must keep the shape of its input and must not be random.
     dropout : float or "auto", default="auto"
         Fraction of units set to zero in training after each hidden layer, in [0, 1).

@@ -100,7 +100,7 @@ class VAETransformer(BaseAutoEncoder):
         Number of units in each layer between input and code, in the order of the
         encoder; the decoder mirrors them. "auto" is (256, 128).
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
-"silu"} or torch.nn.Module, default="gelu"
+"silu"} or torch.nn.Module, default="silu"
         Activation after each hidden layer. Of a module, each layer gets a copy of its
         own, whose weights are trained; it must keep the shape of its input and must not
         be random.
@@ -332,7 +332,7 @@ default="adamw"
     align_to: FrozenEstimator | None = None
     prior: str = "standard"
     hidden_layer_sizes: Sequence[int] | str = "auto"
-    activation: str | torch.nn.Module = "gelu"
+    activation: str | torch.nn.Module = "silu"
     dropout: float = 0.0
     batch_norm: bool = False
     network: Network | None = None

@@ -25,16 +25,15 @@ MOST_COLUMNS = 256
 
 # What "auto" is of the parameters that depend on what `transform` returns: as in the
 # other classes, and for hidden features (docs/development/decisions/
-# 0029-what-hidden-features-learn.md).
+# 0029-what-hidden-features-learn.md, and 0035-silu.md of the activation).
 AUTO_DEFAULTS: dict[str, Any] = {
-    "activation": "gelu",
+    "activation": "silu",
     "dropout": 0.0,
     "optimizer": "adamw",
     "lr_schedule": None,
 }
 AUTO_FOR_FEATURES = {
     **AUTO_DEFAULTS,
-    "activation": "silu",
     "optimizer": "adam",
     "lr_schedule": BY_STEP,
 }

@@ -18,8 +18,10 @@ from typing import Any, Protocol
 
 from sk_autoencoder._saving.checks import check_names, need
 from sk_autoencoder._training.config import TrainingConfig
+from sk_autoencoder._utils.comparison import is_same
 from sk_autoencoder._utils.sklearn_compat import OUTPUT_CONFIG
 from sk_autoencoder._utils.values import shortened
+from sk_autoencoder.networks import MLP
 
 FORMAT = 2
 
@@ -225,6 +227,9 @@ def upgraded_state(name: str, state: Any, maker: Maker) -> dict[Any, Any]:
     """
     kept = {key: value for key, value in state.items() if key not in LEFT_OUT}
     state = upgraded(name, kept)
+    # It has no meaning beside a network, and is refused there if not at its default.
+    if state.get("network") is not None and is_same(state.get("activation"), "gelu"):
+        state["activation"] = MLP.activation
     if "_fitted" in state:
         state["_fitted"] = _made_model(state["_fitted"], maker)
     if "_scorer" in state:

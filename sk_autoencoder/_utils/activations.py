@@ -69,6 +69,12 @@ def _gelu(z: np.ndarray) -> np.ndarray:
     return y
 
 
+def _silu(z: np.ndarray) -> np.ndarray:
+    y: np.ndarray = special.expit(z)
+    y *= z
+    return y
+
+
 IDENTITY = Activation(
     "identity",
     nn.Identity,
@@ -133,7 +139,7 @@ ACTIVATIONS = {
             in_place=torch_compat.silu_,
             out=torch_compat.silu_out,
             backward=torch_compat.silu_backward_,
-            numpy=lambda z: z * special.expit(z),
+            numpy=_silu,
         ),
         Activation(
             "leaky_relu",

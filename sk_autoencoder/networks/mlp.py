@@ -34,7 +34,7 @@ class MLP(Network):
         is (256, 128), and (256, 256, 256) for `features="hidden"`, where the tuple
         holds all layers between the input and the linear output.
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
-"silu"} or torch.nn.Module, default="gelu"
+"silu"} or torch.nn.Module, default="silu"
         After each layer but the one that gives the code and the last. Each layer has
         its own copy of a module, which keeps the shape of its input and draws no
         random numbers; its weights, if it has any, are trained.
@@ -59,7 +59,7 @@ class MLP(Network):
     _normalizes: ClassVar[bool] = False
 
     hidden_layer_sizes: Sequence[int] | str = "auto"
-    activation: str | nn.Module = "gelu"
+    activation: str | nn.Module = "silu"
     dropout: float = 0.0
     batch_norm: bool = False
 

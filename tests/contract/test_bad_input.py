@@ -193,7 +193,7 @@ def test_a_parameter_out_of_range_inside_a_network_is_named():
 
 def test_a_network_beside_dense_parameters_names_both():
     message = (
-        "expected activation='gelu' beside a network, got activation='relu' and "
+        "expected activation='silu' beside a network, got activation='relu' and "
         "network=MLP(hidden_layer_sizes=(8,)). Set it in the network, or pass "
         "network=None."
     )

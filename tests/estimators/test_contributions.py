@@ -33,7 +33,7 @@ def frame():
     [
         (AutoEncoderTransformer(4), SMOOTH),
         (AutoEncoderTransformer(4, whiten=True, activation="tanh"), SMOOTH),
-        (AutoEncoderTransformer(4, ordered=True, activation="silu"), SMOOTH),
+        (AutoEncoderTransformer(4, ordered=True, activation="gelu"), SMOOTH),
         (AutoEncoderTransformer(4, init="random"), SMOOTH),
         (AutoEncoderTransformer(4, loss="binary_cross_entropy"), SMOOTH),
         (AutoEncoderTransformer(4, batch_norm=True, dropout=0.1), SMOOTH),

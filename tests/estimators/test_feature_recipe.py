@@ -42,7 +42,7 @@ def test_hidden_features_have_a_recipe_of_their_own():
 def test_a_bottleneck_has_what_the_other_classes_have():
     model = DenoisingAutoEncoderTransformer(2, **SMALL).fit(table())
     config = model.net_.config
-    assert layers_of(model, nn.GELU)
+    assert layers_of(model, nn.SiLU)
     assert not layers_of(model, nn.LayerNorm)
     assert (config.optimizer, config.lr_schedule) == (torch.optim.AdamW, None)
 

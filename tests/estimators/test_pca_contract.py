@@ -178,7 +178,7 @@ def test_variational_covariance_is_that_of_its_samples():
         linear.get_covariance(), pca.get_covariance() * (n - 1) / n, rtol=1e-6
     )
     for prior in ("standard", "mixture"):
-        model = VAETransformer(2, max_epochs=20, prior=prior, random_state=0).fit(iris)
+        model = VAETransformer(2, max_epochs=60, prior=prior, random_state=0).fit(iris)
         assert model.best_epoch_ > 0
         drawn = np.cov(model.sample(20_000, random_state=0).T)
         np.testing.assert_allclose(model.get_covariance(), drawn, atol=0.1)

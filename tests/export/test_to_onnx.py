@@ -85,7 +85,7 @@ ESTIMATORS = {
     "default": lambda: autoencoder(),
     "ordered, whitened": lambda: autoencoder(ordered=True, whiten=True),
     "truncated": lambda: autoencoder(ordered=True),
-    "random": lambda: autoencoder(init="random", activation="silu", batch_norm=True),
+    "random": lambda: autoencoder(init="random", activation="gelu", batch_norm=True),
     "probabilities": lambda: autoencoder(
         loss="binary_cross_entropy", numeric_scaling="minmax", activation="elu"
     ),

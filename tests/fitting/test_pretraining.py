@@ -116,7 +116,7 @@ def test_the_first_phase_is_an_autoencoder_of_one_layer(noise):
     assert not torch.equal(encoders[0].weight, layers(start)[0][0].weight)
 
 
-@pytest.mark.parametrize(("activation", "lr"), [("logistic", 0.4), ("gelu", 0.05)])
+@pytest.mark.parametrize(("activation", "lr"), [("logistic", 0.4), ("silu", 0.05)])
 def test_the_second_phase_is_gradient_descent_on_outputs_of_the_first(activation, lr):
     plain = {
         "optimizer": "sgd",
@@ -479,7 +479,7 @@ def test_what_does_not_go_with_it_is_refused(name, kind):
 
 @pytest.mark.parametrize("network", OTHER_NETWORKS)
 def test_other_networks_are_refused(network):
-    parameters = {"hidden_layer_sizes": "auto", "activation": "gelu"}
+    parameters = {"hidden_layer_sizes": "auto", "activation": "silu"}
     message = (
         "expected a network of dense layers for pretrain='layerwise', got "
         f"network={network!r}. Pass network=None or network=MLP(...), or pretrain=None."
@@ -489,7 +489,7 @@ def test_other_networks_are_refused(network):
 
 
 def test_a_specification_of_dense_layers_is_taken():
-    parameters = {"hidden_layer_sizes": "auto", "activation": "gelu"}
+    parameters = {"hidden_layer_sizes": "auto", "activation": "silu"}
     network = MLP(SIZES, activation="logistic")
     one, other = make(network=network, **parameters).fit(X), make().fit(X)
     np.testing.assert_array_equal(one.transform(X), other.transform(X))

@@ -97,7 +97,9 @@ def test_file_of_0_1_0_gives_what_it_gave(name, tmp_path):
                     check_frame(result, frame)
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "vae", "denoising_hidden"])
+@pytest.mark.parametrize(
+    "name", ["autoencoder", "autoencoder_conv", "vae", "denoising_hidden"]
+)
 def test_file_of_0_1_0_trains_on(name):
     estimator = sk_autoencoder.load(FOLDER / f"{name}.safetensors")
     n_iter = estimator.n_iter_
