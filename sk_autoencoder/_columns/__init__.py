@@ -1,7 +1,12 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
 from sk_autoencoder._columns.filling import with_flags, without_flags
-from sk_autoencoder._columns.frames import copied, has_categories, is_frame
+from sk_autoencoder._columns.frames import (
+    copied,
+    has_categories,
+    is_frame,
+    take_rows,
+)
 from sk_autoencoder._columns.given import given_cells
 from sk_autoencoder._columns.joined import (
     JoinedColumns,
@@ -9,6 +14,7 @@ from sk_autoencoder._columns.joined import (
     make_columns,
     score_width,
 )
+from sk_autoencoder._columns.joining import join_all
 from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._columns.levels import LevelColumns, levels_of, table_size
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, Likelihood, LossFunction
@@ -19,6 +25,7 @@ from sk_autoencoder._columns.passthrough import (
     encoded_names,
     passed_names,
 )
+from sk_autoencoder._columns.sketch import TableSketch
 from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._columns.table import Table
 
@@ -35,17 +42,20 @@ __all__ = [
     "NumericScale",
     "PassedColumns",
     "Table",
+    "TableSketch",
     "copied",
     "encoded_names",
     "given_cells",
     "has_categories",
     "is_frame",
+    "join_all",
     "least_size",
     "levels_of",
     "make_columns",
     "passed_names",
     "score_width",
     "table_size",
+    "take_rows",
     "with_flags",
     "without_flags",
 ]

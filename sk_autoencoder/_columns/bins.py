@@ -171,9 +171,11 @@ class BinnedColumn:
     bins: Bins
 
     @classmethod
-    def of(cls, column: ColumnData, scaling: str, **keeps: bool) -> "BinnedColumn":
+    def of(
+        cls, column: ColumnData, scaling: str, *, keeps_binary: bool = False
+    ) -> "BinnedColumn":
         """Find the scale and the bins of the values seen; see `NumberColumn.of`."""
-        scale = NumberColumn.of(column, scaling, **keeps)
+        scale = NumberColumn.of(column, scaling, keeps_binary=keeps_binary)
         return cls(scale, Bins.of(column.values.astype(np.float64)))
 
     @property

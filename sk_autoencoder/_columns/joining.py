@@ -1,5 +1,6 @@
 """Rows of two tables put together, whatever the tables are."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,17 @@ KINDS = {
     "sparse": "a sparse matrix",
     "array": "an array",
 }
+
+
+def join_all(parts: Sequence[Any], name: str) -> Any:
+    """Put the rows of several tables, one at least, below each other; see `join_rows`.
+
+    In pairs of about the same size, so that no row is copied often.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return join_rows(join_all(parts[:half], name), join_all(parts[half:], name), name)
 
 
 def join_rows(X: Any, more: Any, name: str = "extra_rows") -> Any:

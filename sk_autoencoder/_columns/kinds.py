@@ -4,6 +4,8 @@ Each kind is found on the values of one column, turns values into float64 number
 NaN where a cell is missing, and turns such numbers back into values.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Number
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ import numpy as np
 from scipy import special
 
 from sk_autoencoder._columns.frames import ColumnData
+from sk_autoencoder._columns.statistics import ColumnStatistics
 from sk_autoencoder._utils.values import Range, listed, shortened
 from sk_autoencoder._utils.variance import is_constant
 
@@ -60,7 +63,12 @@ class NumberColumn:
 
     @classmethod
     def of(
-        cls, column: ColumnData, scaling: str, *, keeps_binary: bool = False
+        cls,
+        column: ColumnData,
+        scaling: str,
+        *,
+        keeps_binary: bool = False,
+        whole: ColumnStatistics | None = None,
     ) -> "NumberColumn":
         """Scale a column on the values seen; there must be some.
 
@@ -72,23 +80,34 @@ class NumberColumn:
         keeps_binary : bool
             Whether two values, such as 0 and 1, are measured in their distance where
             other numbers are standardized or ranked.
+        whole : ColumnStatistics or None
+            Of the values seen, where the column has some of them only: a random sample,
+            which is to say what is known of their ranks.
         """
         scaling, *others = scaling.split("+")
         codings = (scaling, *others)
         seen = column.values[~column.missing].astype(np.float64)
-        _refuse_infinity(column.name, seen)
+        refuse_infinity(column.name, seen)
+        if whole is not None:
+            ends = np.append(whole.low, whole.high)
+            seen = np.append(seen, np.setdiff1d(ends, seen))
         low, high = float(seen.min()), float(seen.max())
         is_binary = (
             keeps_binary
             and scaling in ("standard", "rank_gauss")
             and low < high
-            and bool(np.isin(seen, (low, high)).all())
+            and (
+                bool(np.isin(seen, (low, high)).all())
+                if whole is None
+                else bool(whole.has_two_values[0])
+            )
         )
         if is_binary:
             scaling = "minmax"
         knots = _rank_gauss(seen) if scaling == "rank_gauss" else None
         scores = seen if knots is None else _along(seen, *knots)
-        origin, spread = _mean_and_deviation(scores)
+        moments = _mean_and_deviation(seen) if whole is None else _moments(whole)
+        origin, spread = moments if knots is None else _mean_and_deviation(scores)
         constant = bool(is_constant(low, high, origin, spread))
         # Rounding of the mean would pass for what varies.
         origin = float(scores[0]) if low == high else origin
@@ -103,14 +122,14 @@ class NumberColumn:
             low,
             high,
             column.is_integer,
-            origin if knots is None else _mean_and_deviation(seen)[0],
+            moments[0],
             origin,
             unit,
             knots,
             variance,
             is_binary and not constant,
             codings if has_others else (),
-            tuple(cls.of(column, name) for name in others) if has_others else (),
+            tuple(cls.of(column, name, whole=whole) for name in others * has_others),
         )
 
     @property
@@ -165,7 +184,7 @@ class NumberColumn:
                 f"expected numbers in column {shortened(self.name)}, as in fit, got X "
                 f"with categories or text there: {shortened(some)}. Convert the column."
             )
-        _refuse_infinity(self.name, column.values)
+        refuse_infinity(self.name, column.values)
         return column.values.astype(np.float64)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
@@ -210,7 +229,13 @@ class CategoryColumn:
     shares: Annotated[np.ndarray, Range(0, shape="n")]
 
     @classmethod
-    def of(cls, column: ColumnData, *, declared: bool = False) -> "CategoryColumn":
+    def of(
+        cls,
+        column: ColumnData,
+        *,
+        declared: bool = False,
+        whole: Mapping[Any, int] | None = None,
+    ) -> "CategoryColumn":
         """Find the levels of a column in which there are some.
 
         Parameters
@@ -218,16 +243,16 @@ class CategoryColumn:
         column : ColumnData
         declared : bool
             Whether levels that the dtype declares are known without being there.
+        whole : mapping of level to int or None
+            How often each came, where the column has some of the cells only.
         """
         seen = column.values[~column.missing]
-        found = set(seen.tolist())
+        found = Counter(seen.tolist()) if whole is None else whole
         if column.order is not None:
             levels = tuple(v for v in column.order if declared or v in found)
         else:
-            levels = tuple(_sorted(column.name, found))
-        numbers = {level: i for i, level in enumerate(levels)}
-        codes = np.fromiter((numbers[value] for value in seen), np.int64, len(seen))
-        counts = np.bincount(codes, minlength=len(levels)).astype(np.float64)
+            levels = tuple(_sorted(column.name, set(found)))
+        counts = np.array([found.get(level, 0) for level in levels], np.float64)
         # All unseen levels together count as one more sample: as much as is known of
         # how often they will come (Good 1953), and the mean hardly moves.
         unseen = counts == 0
@@ -320,7 +345,8 @@ class EmptyColumn:
         return np.full(len(y), np.nan)
 
 
-def _refuse_infinity(name: Any, values: np.ndarray) -> None:
+def refuse_infinity(name: Any, values: np.ndarray) -> None:
+    """Refuse infinite numbers in a column of that name."""
     if np.isinf(values).any():
         raise ValueError(
             f"expected finite numbers, got X with infinity in column "
@@ -351,6 +377,11 @@ def _along(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndar
     """Return the scores of values, on the lines between knots."""
     # Of halves: the distance of two values may be too large for a number.
     return np.interp(0.5 * values, 0.5 * knots, scores)
+
+
+def _moments(whole: ColumnStatistics) -> tuple[float, float]:
+    """Return mean and standard deviation of the one column of statistics."""
+    return float(whole.mean[0]), float(np.sqrt(whole.squares[0] / whole.n_rows))
 
 
 def _mean_and_deviation(values: np.ndarray) -> tuple[float, float]:

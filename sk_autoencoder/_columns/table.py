@@ -1,6 +1,7 @@
 """A table of numbers and categories as a matrix of numbers, and back."""
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -21,6 +22,8 @@ from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import Range, listed, shortened
 
 Column = NumberColumn | BinnedColumn | CategoryColumn | EmptyColumn
+Whole = ColumnStatistics | Counter[Any] | None
+"""What is known of all values of a column; None where there are none."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Table:
         more_to_come: bool = False,
         keeps_binary: bool = False,
         binned: bool = False,
+        whole: Sequence[Whole] | None = None,
     ) -> "Table":
         """Read a table that is fitted on.
 
@@ -83,18 +87,20 @@ class Table:
             standardized or ranked.
         binned : bool
             Whether numbers have bins.
+        whole : sequence of ColumnStatistics, Counter or None, one a column; or None
+            Of the values of each, where X has some of the samples only: of numbers a
+            random sample, of categories all levels.
         """
         fmt = TableFormat.of(X)
-        raw = _marked(list(read_columns(X)), fmt, categorical_features)
-        if not allow_missing:
-            _refuse_missing([column.name for column in raw if column.missing.any()])
+        raw = marked_columns(X, categorical_features, allow_missing=allow_missing)
         there = [column for column in raw if not column.missing.all()]
         if scaling == "auto":
             mixed = any(column.is_category for column in there)
             scaling = "standard" if mixed else "none"
+        known: Sequence[Whole] = [None] * len(raw) if whole is None else whole
         columns = tuple(
-            _fitted(column, scaling, more_to_come, keeps_binary, binned)
-            for column in raw
+            _fitted(column, scaling, more_to_come, keeps_binary, binned, of_all)
+            for column, of_all in zip(raw, known, strict=True)
         )
         # Categories are exact in float32, and so are numbers that came so.
         single = all(c.is_category or c.values.dtype == np.float32 for c in there)
@@ -265,9 +271,27 @@ class Table:
         dtypes = self.format.dtypes if same else (None,) * len(gaps)
         return fill_cells(X, gaps, dtypes)
 
-    def statistics(self, matrix: np.ndarray) -> ColumnStatistics:
-        """Return what is known of the rows' numbers: they are around 0 already."""
-        n_rows, n_columns = matrix.shape
+    def own_statistics(self, n_rows: int) -> ColumnStatistics:
+        """Return the statistics of the samples that the table was found on."""
+        ends = np.zeros((2, len(self.columns)))
+        for i, column in enumerate(self.columns):
+            if isinstance(column, NumberColumn):
+                ends[:, i] = column.scaled(np.array([column.low, column.high]))
+        return self.statistics(ends, n_rows)
+
+    def statistics(
+        self, matrix: np.ndarray, n_rows: int | None = None
+    ) -> ColumnStatistics:
+        """Return what is known of the rows' numbers: they are around 0 already.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (n_samples, n_features)
+        n_rows : int or None
+            That there are, where these are only those with the extremes.
+        """
+        n_columns = matrix.shape[1]
+        n_rows = len(matrix) if n_rows is None else n_rows
         zero = np.zeros(n_columns)
         spread = np.array(
             [c.variance if isinstance(c, NumberColumn) else 0.0 for c in self.columns]
@@ -284,15 +308,23 @@ class Table:
 
 
 def _fitted(
-    column: ColumnData, scaling: str, declared: bool, keeps_binary: bool, binned: bool
+    column: ColumnData,
+    scaling: str,
+    declared: bool,
+    keeps_binary: bool,
+    binned: bool,
+    whole: Whole,
 ) -> Column:
     """Find out how a column of the training samples becomes numbers."""
-    if column.missing.all():
+    if whole is None and column.missing.all():
         return EmptyColumn(column.name, column.is_category)
     if column.is_category:
-        return CategoryColumn.of(column, declared=declared)
-    kind = BinnedColumn if binned else NumberColumn
-    return kind.of(column, scaling, keeps_binary=keeps_binary)
+        assert not isinstance(whole, ColumnStatistics)
+        return CategoryColumn.of(column, declared=declared, whole=whole)
+    assert not isinstance(whole, Counter)
+    if binned:
+        return BinnedColumn.of(column, scaling, keeps_binary=keeps_binary)
+    return NumberColumn.of(column, scaling, keeps_binary=keeps_binary, whole=whole)
 
 
 def scale_of(column: Column) -> NumberColumn | None:
@@ -300,6 +332,24 @@ def scale_of(column: Column) -> NumberColumn | None:
     if isinstance(column, BinnedColumn):
         return column.scale
     return column if isinstance(column, NumberColumn) else None
+
+
+def marked_columns(X: Any, chosen: Any, *, allow_missing: bool) -> list[ColumnData]:
+    """Read a table, and mark the columns of categories that the caller chose.
+
+    Parameters
+    ----------
+    X : frame or ndarray of shape (n_samples, n_features)
+    chosen : "from_dtype", None, or array-like
+        As `categorical_features`.
+    allow_missing : bool
+        Whether cells may be missing.
+    """
+    fmt = TableFormat.of(X)
+    columns = _marked(list(read_columns(X)), fmt, chosen)
+    if not allow_missing:
+        _refuse_missing([column.name for column in columns if column.missing.any()])
+    return columns
 
 
 def _marked(raw: list[ColumnData], fmt: TableFormat, chosen: Any) -> list[ColumnData]:

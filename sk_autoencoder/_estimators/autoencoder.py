@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 
-from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._estimators.constraints import PARAMETER_CONSTRAINTS
 from sk_autoencoder._fitting.settings import OptimizerParameter, likelihood_of
 from sk_autoencoder._objectives import Reconstruct
 from sk_autoencoder._protocols import Network

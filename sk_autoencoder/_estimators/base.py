@@ -6,18 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import Tags, check_scalar
+from sklearn.utils import Tags, check_random_state, check_scalar
 
-from sk_autoencoder._columns import Table, has_categories, is_frame
+from sk_autoencoder._columns import Table, TableSketch, has_categories, is_frame
 from sk_autoencoder._estimators.alignment import check_align_to, old_codes
 from sk_autoencoder._estimators.contributions import Contributions
+from sk_autoencoder._estimators.streams import BatchReader
 from sk_autoencoder._estimators.validation import (
     check_network,
     check_numbers,
@@ -26,8 +26,8 @@ from sk_autoencoder._estimators.validation import (
     warn_of_levels,
 )
 from sk_autoencoder._fitting.build import install_pca
-from sk_autoencoder._fitting.compatibility import refuse_changes
-from sk_autoencoder._fitting.fit import FittedModel, prepare_fit
+from sk_autoencoder._fitting.compatibility import refuse_changes, refuse_combinations
+from sk_autoencoder._fitting.fit import FittedModel, Fitting, prepare_fit
 from sk_autoencoder._fitting.pca_comparison import compare_with_pca
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import validation_errors
@@ -39,68 +39,19 @@ from sk_autoencoder._saving.settings_checks import check_setting_names, refuse_s
 from sk_autoencoder._saving.snapshots import snapshots_of
 from sk_autoencoder._saving.state import capture, restore
 from sk_autoencoder._training.snapshot import NetSnapshot
+from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
+from sk_autoencoder._utils.random import seeds_from
 from sk_autoencoder._utils.shapes import flat_rows, shape_of
 from sk_autoencoder._utils.sklearn_compat import (
-    Interval,
-    RealNotInt,
-    StrOptions,
     fit_context,
 )
 from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
-from sk_autoencoder.networks._checks import AUTO, LAYER_CONSTRAINTS
 
 # What the caller has been told: of no use to who reads a file or a pickle.
 TRANSIENT = "_told_levels"
-# Names of the losses that have no unit but what PCA makes of the training rows.
-MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
-# What the parameters that all leaves have may be.
-PARAMETER_CONSTRAINTS: dict[str, Any] = {
-    "n_components": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(RealNotInt, 0, 1, closed="neither"),
-        None,
-    ],
-    **LAYER_CONSTRAINTS,
-    "network": [Network, None],
-    "numeric_scaling": [
-        StrOptions({"auto", "none", "standard", "minmax", "rank_gauss"})
-    ],
-    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
-    "allow_missing": ["boolean"],
-    "handle_unknown": [StrOptions({"error", "ignore"})],
-    "column_weights": ["array-like", dict, None],
-    "init": [StrOptions({"auto", "pca", "random"})],
-    "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type, partial],
-    "lr": [Interval(Real, 0, None, closed="neither"), AUTO],
-    "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
-    "lr_schedule": [
-        StrOptions({"cosine"}),
-        Interval(Real, 0, 1, closed="right"),
-        callable,
-        None,
-    ],
-    "max_epochs": [Interval(Integral, 0, None, closed="left"), AUTO],
-    "batch_size": [Interval(Integral, 1, None, closed="left"), AUTO],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), AUTO],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "precision": [StrOptions({"float32", "bf16"})],
-    "device": [str, torch.device],
-    "callbacks": [list, tuple, None],
-    "net_params": [dict, None],
-    "checkpoint_dir": [str, os.PathLike, None],
-    "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
-    "whiten": ["boolean"],
-    "rotation": [StrOptions({"varimax"}), None],
-    "align_to": [FrozenEstimator, None],
-    "warm_start": ["boolean"],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
-}
 
 
 class BaseAutoEncoder(Contributions, Saveable, ABC):
@@ -134,6 +85,9 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
     callbacks: Sequence[Any] | None
     checkpoint_dir: str | os.PathLike[str] | None
     checkpoint_interval: float
+    early_stopping: bool
+    validation_fraction: float
+    random_state: Any
     warm_start: bool
     # Levels not learned that the caller has been warned of, by column; not saved.
     _told_levels: dict[Any, set[Any]]
@@ -165,22 +119,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
     @property
     def _loss_label(self) -> str:
         """Return what the loss curves show, with its unit: an axis label."""
-        likelihood = self._plan.likelihood
-        if likelihood == "squared_error":
-            if self._plan.axes is not None:
-                return "Squared error (PCA = 1)"
-            if self._plan.detects_swaps:
-                return "Mean squared error + 4 x cross-entropy of swaps (nats)"
-            return "Mean squared error (scaled units)"
-        unit = " (PCA = 1)" if self._plan.pca_loss else ""
-        if likelihood in MEASURED_LOSSES:
-            return MEASURED_LOSSES[likelihood] + unit
-        if unit:
-            return "Cross-entropy" + unit
-        if self._fitted.pretrained:
-            return "Cross-entropy (nats per feature); hidden layers: squared error"
-        what = "hidden cell" if self._plan.is_masked else "feature"
-        return f"Cross-entropy (nats per {what})"
+        return self._fitted.loss_label
 
     def _table_scaling(self) -> str:
         """Return the scaling of a table's numbers; "auto" may depend on its columns."""
@@ -264,15 +203,84 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
                     old_codes=old_codes(self, X),
                 )
 
-                def finish() -> None:
-                    self._set_fitted_attributes(fitting.complete(), rows.dtype)
-                    self._check_fit()
-                    if not interrupts.caught:
-                        compare_with_pca(self._fitted, rows, held_out)
-
-                interrupts.run(finish)
+                self._finish_fit(fitting, rows, held_out, interrupts)
                 if snapshots is not None and not interrupts.caught:
                     snapshots.finish()
+        self._pass_on(interrupts)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_batches(self, batches: Any, *, validation: Any = None) -> Self:
+        """Train as `fit` does, on samples that are read anew in each epoch.
+
+        For data that do not fit into memory. A first pass over the batches finds
+        statistics, levels and ranks, and draws the validation set; a second one finds
+        the start from PCA, and of more than 1,000 columns nine more. Then each epoch is
+        a pass, in which samples are shuffled within a buffer of 16,777,216 numbers.
+        Data that are sorted, as by a label, should be shuffled before. There are no
+        snapshots.
+
+        Parameters
+        ----------
+        batches : iterable or callable
+            A list, or anything else that can be iterated over several times, or a
+            function that gives a new iterator at each call. Each batch is what `fit`
+            takes, of any number of samples: an array, a memory map, a frame or a sparse
+            matrix. All passes have to give the same samples in the same order.
+        validation : {array-like, frame, sparse matrix} of shape \
+(n_validation_samples, n_features), default=None
+            A validation set of your own, in memory; training then uses all samples of
+            the batches. None takes `validation_fraction` of these, of up to 131,072
+            samples and 8,388,608 numbers.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer. If `fit_batches` raises, it is as it was before,
+            except after an interrupt; see `fit`.
+
+        Raises
+        ------
+        TypeError
+            If `batches` can be read only once, or are no batches.
+        ValueError
+            If a batch or a parameter is not valid, if the batches change from one pass
+            to the next, or if what is asked for needs all samples in memory: a
+            fractional `n_components`, ordered components, layerwise pretraining,
+            reconstructions as features, `passthrough` and `align_to`.
+        """
+        interrupts = Interrupts()
+        with self._undisturbed(goes_on=self.warm_start):
+            before = self._previous_fit() if self.warm_start else None
+            has_set = validation is not None
+            rows, table = self._read_stream(batches, before, has_set=has_set)
+            held_out = rows.held_out
+            if has_set:
+                held_out = self._validation_rows(
+                    validation, table, "validation", "the batches"
+                )
+            fitting = prepare_fit(
+                self._settings(), rows, table, before, held_out, interrupts=interrupts
+            )
+            self._finish_fit(fitting, rows, held_out, interrupts)
+        self._pass_on(interrupts)
+        return self
+
+    def _finish_fit(
+        self, fitting: Fitting, rows: Any, held_out: Any, interrupts: Interrupts
+    ) -> None:
+        """Run a fit; after an interrupt, keep the best state so far."""
+
+        def finish() -> None:
+            self._set_fitted_attributes(fitting.complete(), rows.dtype)
+            self._check_fit()
+            if not interrupts.caught:
+                compare_with_pca(self._fitted, rows, held_out)
+
+        interrupts.run(finish)
+
+    def _pass_on(self, interrupts: Interrupts) -> None:
+        """Raise the interrupt that ended a fit early."""
         if interrupts.caught:
             raise KeyboardInterrupt(
                 f"fit was interrupted after epoch {self.n_iter_}: this estimator keeps "
@@ -280,7 +288,6 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
                 "fit again with warm_start=True to go on, unless it is a copy inside "
                 "a search or a detector, which ends here."
             )
-        return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -356,8 +363,10 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             or (X is not None and self._uses_levels(X))
         )
 
-    def _read_table(self, X: Any, *, more_to_come: bool = False) -> Table:
-        """Find out how a table to fit on becomes numbers."""
+    def _read_table(
+        self, X: Any, whole: Any = None, *, more_to_come: bool = False
+    ) -> Table:
+        """Find out how a table to fit on becomes numbers; see `Table.of`."""
         return Table.of(
             check_table(self, X, min_samples=2),
             categorical_features=self.categorical_features,
@@ -368,6 +377,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             more_to_come=more_to_come,
             keeps_binary=self._keeps_binary(),
             binned=self._uses_levels(X),
+            whole=whole,
         )
 
     def _training_rows(
@@ -392,16 +402,47 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             return check_numbers(self, X, reset=reset, min_samples=1 + two), None
         new: dict[Any, set[Any]] = {}
         rows = table_rows(self, X, table, reset=reset, new_levels=new)
+        self._warn_of_levels(new)
+        return rows, table
+
+    def _read_stream(
+        self, batches: Any, before: FittedModel | None, *, has_set: bool
+    ) -> tuple[RowStream, Table | None]:
+        """Read batches to fit on once; return how a table of them is read, or None."""
+        if before is None:
+            self.__dict__.pop(TRANSIENT, None)
+        table = None if before is None else before.plan.table
+        reader = BatchReader(self, batches, self.network, table)
+        draws = self.early_stopping and not has_set
+        # Of a copy: what `random_state` draws is for the fit.
+        state = copy.deepcopy(check_random_state(self.random_state))
+        rows = reader.read(
+            lambda: refuse_combinations(
+                self._settings(), None, is_stream=True, has_validation_set=has_set
+            ),
+            self._reads_as_table,
+            TableSketch(self.categorical_features, allow_missing=self.allow_missing),
+            self._read_table,
+            fraction=self.validation_fraction if draws else 0.0,
+            seed=seeds_from(state).split,
+        )
+        self._row_shape = reader.row_shape
+        if before is None and reader.table is not None:
+            reader.table.warn_of_empty()
+        self._warn_of_levels(reader.new_levels)
+        return rows, reader.table
+
+    def _warn_of_levels(self, new: dict[Any, set[Any]]) -> None:
+        """Warn of levels that are taken for missing, if there are any new ones."""
         if new:
             # A new dict: a call that raises puts the old one back.
             self._told_levels = warn_of_levels(new, vars(self).get(TRANSIENT, {}))
-        return rows, table
 
-    def _validation_rows(self, X_val: Any, table: Table | None) -> Any:
+    def _validation_rows(self, X_val: Any, table: Table | None, *names: str) -> Any:
         """Validate the caller's validation set; None where there is none."""
         if X_val is None:
             return None
-        with validation_errors():
+        with validation_errors(*names):
             X_val, _ = flat_rows(X_val, self.network)
             if table is None:
                 return check_numbers(self, X_val, min_samples=2)

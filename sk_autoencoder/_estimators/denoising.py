@@ -16,10 +16,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder._columns import Table, given_cells, passed_names
-from sk_autoencoder._estimators.base import (
-    PARAMETER_CONSTRAINTS,
-    BaseAutoEncoder,
-)
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._estimators.constraints import PARAMETER_CONSTRAINTS
 from sk_autoencoder._estimators.validation import check_table
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.passthrough import MOST_BLOCK_COLUMNS

@@ -16,7 +16,8 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
-from sk_autoencoder._estimators.base import PARAMETER_CONSTRAINTS, BaseAutoEncoder
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._estimators.constraints import PARAMETER_CONSTRAINTS
 from sk_autoencoder._estimators.pca_contract import has_variances
 from sk_autoencoder._fitting.build import LINEAR_SHARE, noise_variance
 from sk_autoencoder._fitting.compatibility import check_unit_interval

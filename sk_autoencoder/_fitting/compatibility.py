@@ -42,6 +42,12 @@ class _Asked:
     table: Table | None
     is_pass: bool
     has_validation_set: bool
+    is_stream: bool = False
+
+    @property
+    def validation(self) -> str:
+        """Name of the argument that the validation set is."""
+        return "validation" if self.is_stream else "X_val"
 
     @property
     def takes_logits(self) -> bool:
@@ -167,7 +173,25 @@ def _of_turned(name: str) -> tuple[_Refusal, _Refusal]:
     )
 
 
+def _in_memory(name: str, value: Any, when: Callable[[FitSettings], bool]) -> _Refusal:
+    """Refuse in `fit_batches` what has to have all samples in memory."""
+    return _Refusal(
+        when=lambda s, asked: asked.is_stream and when(s),
+        expected=f"{name}={value} in fit_batches",
+        got=f"{name}={{s.{name}!r}}",
+        because="it needs all samples in memory",
+        instead=f"Pass {name}={value}, or call fit.",
+    )
+
+
 REFUSALS = (
+    # -- streams -----------------------------------------------------------------------
+    _in_memory("n_components", "an int or None", lambda s: s.searches_components),
+    _in_memory("ordered", False, lambda s: s.ordered),
+    _in_memory("pretrain", None, lambda s: s.is_pretrained),
+    _in_memory("features", "'bottleneck' or 'hidden'", lambda s: s.imputes),
+    _in_memory("passthrough", False, lambda s: s.passthrough),
+    _in_memory("align_to", None, lambda s: s.align_to is not None),
     # -- the network ---------------------------------------------------------------
     *(_beside_a_network(*item) for item in MLP().get_params().items()),
     _Refusal(
@@ -333,8 +357,8 @@ REFUSALS = (
     _Refusal(
         when=lambda s, asked: asked.has_validation_set and not s.early_stopping,
         expected="early_stopping=True with a validation set",
-        got="X_val and early_stopping=False, which looks at none",
-        instead="Pass early_stopping=True, or leave X_val out.",
+        got="{asked.validation} and early_stopping=False, which looks at none",
+        instead="Pass early_stopping=True, or leave {asked.validation} out.",
     ),
 )
 
@@ -355,6 +379,7 @@ def refuse_combinations(
     *,
     is_pass: bool = False,
     has_validation_set: bool = False,
+    is_stream: bool = False,
 ) -> None:
     """Refuse what `REFUSALS` lists.
 
@@ -367,8 +392,10 @@ def refuse_combinations(
         Whether these samples are some of many.
     has_validation_set : bool
         Whether the user has passed one.
+    is_stream : bool
+        Whether samples are read anew in each pass.
     """
-    asked = _Asked(settings, table, is_pass, has_validation_set)
+    asked = _Asked(settings, table, is_pass, has_validation_set, is_stream)
     for refusal in REFUSALS:
         if refusal.when(settings, asked):
             raise ValueError(refusal.message(asked))

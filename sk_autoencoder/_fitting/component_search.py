@@ -18,7 +18,7 @@ from sk_autoencoder._fitting.resolve import resolve_parameters
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan
 from sk_autoencoder._inference.moments import LatentMoments
-from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.batches import TrainingRows
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
 from sk_autoencoder._utils.interrupts import Interrupts
@@ -38,7 +38,7 @@ def fit_fewest(
     *,
     interrupts: Interrupts,
     keeper: RunKeeper | None = None,
-) -> tuple[Fit, RowDataset]:
+) -> tuple[Fit, TrainingRows]:
     """Fit codes of several sizes and keep the smallest that explains enough.
 
     PCA's number of components on the same rows is the most that is tried. Each fit
@@ -64,7 +64,7 @@ def fit_fewest(
     -------
     fit : tuple of Plan, AutoEncoderNet and LatentMoments
         The one that is kept.
-    rows : RowDataset
+    rows : TrainingRows
         That all were trained on.
     """
     fraction = float(settings.n_components or 0)
@@ -144,7 +144,7 @@ def explained_by(module: Any, outputs: Iterable[tuple[Tensor, Tensor]]) -> float
     return float(explained_variance(error, total))
 
 
-def _explained_in_validation(net: AutoEncoderNet, rows: RowDataset) -> float:
+def _explained_in_validation(net: AutoEncoderNet, rows: TrainingRows) -> float:
     """Return what clean validation samples are explained to; all where there are none.
 
     A fraction of the variance means what it means for PCA, of a denoiser too.

@@ -36,13 +36,17 @@ from sk_autoencoder._inference.density import MixturePrior, divergences
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._protocols import Network
-from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.batches import RowDataset, TrainingRows
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
+from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder._utils.variance import variance_fractions
+
+# Names of the losses that have no unit but what PCA makes of the training rows.
+MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
 
 # Epochs that the history keeps of a model that partial_fit goes on with: two megabytes,
 # and more than a curve can show. A stream has no end, and each pass copies the history.
@@ -100,6 +104,26 @@ class FittedModel:
     def history(self) -> Any:
         """The history of the net, behind that of pretraining."""
         return joined_history(self.pretrained, self.net.history, self.net.n_dropped_)
+
+    @property
+    def loss_label(self) -> str:
+        """Return what the loss curves show, with its unit: an axis label."""
+        likelihood = self.plan.likelihood
+        if likelihood == "squared_error":
+            if self.plan.axes is not None:
+                return "Squared error (PCA = 1)"
+            if self.plan.detects_swaps:
+                return "Mean squared error + 4 x cross-entropy of swaps (nats)"
+            return "Mean squared error (scaled units)"
+        unit = " (PCA = 1)" if self.plan.pca_loss else ""
+        if likelihood in MEASURED_LOSSES:
+            return MEASURED_LOSSES[likelihood] + unit
+        if unit:
+            return "Cross-entropy" + unit
+        if self.pretrained:
+            return "Cross-entropy (nats per feature); hidden layers: squared error"
+        what = "hidden cell" if self.plan.is_masked else "feature"
+        return f"Cross-entropy (nats per {what})"
 
     @property
     def n_epochs(self) -> int:
@@ -201,7 +225,7 @@ class Fitting:
     plan : Plan
     net : AutoEncoderNet
         Of the plan, which is written into it.
-    rows : RowDataset
+    rows : TrainingRows
         To be trained on, around the plan's mean.
     interrupts : Interrupts
     before : FittedModel or None
@@ -220,7 +244,7 @@ class Fitting:
 
     plan: Plan
     net: AutoEncoderNet
-    rows: RowDataset
+    rows: TrainingRows
     interrupts: Interrupts
     before: FittedModel | None = None
     is_pass: bool = False
@@ -264,6 +288,7 @@ class Fitting:
             latent_map = simplified(plan, net, fitted.moments)
         else:
             assert self.old_codes is not None
+            assert isinstance(self.rows, RowDataset)
             latent_map, error = aligned(plan, net, self.rows, self.old_codes)
         net.module_.latent_map.set_map(latent_map)
         plan = replace(plan, latent_map=latent_map)
@@ -343,7 +368,7 @@ def prepare_fit(
     Parameters
     ----------
     settings : FitSettings
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : RowStream, or ndarray or CSR matrix of shape (n_samples, n_features)
         Checked samples.
     table : Table or None
         How they were read, where they are not numbers alone.
@@ -427,7 +452,7 @@ def _warn_of_network(network: Network | None, X: Any) -> None:
         warnings.warn(message, UserWarning, stacklevel=caller_level())
 
 
-def _with_posteriors(fitted: FittedModel, rows: RowDataset) -> FittedModel:
+def _with_posteriors(fitted: FittedModel, rows: TrainingRows) -> FittedModel:
     """Order the components by what they tell, and fit the prior that is asked for."""
     plan, net = fitted.plan, fitted.net
     every = net.get_iterator(rows, training=False)
@@ -441,18 +466,20 @@ def _with_posteriors(fitted: FittedModel, rows: RowDataset) -> FittedModel:
     return replace(fitted, plan=replace(plan, latent_map=latent_map))
 
 
-def _whitened(fitted: FittedModel, rows: RowDataset) -> FittedModel:
+def _whitened(fitted: FittedModel, rows: TrainingRows) -> FittedModel:
     """Decorrelate the codes."""
     plan, moments = fitted.plan, fitted.moments
     latent_map = LatentMap.whitening(
         moments.mean,
         moments.covariance,
         triangular=plan.ordered,
-        dtype=rows.source.dtype,
+        dtype=rows.dtype,
     )
     fitted.net.module_.latent_map.set_map(latent_map)
     return replace(fitted, plan=replace(plan, latent_map=latent_map))
 
 
 def _statistics(X: Any, table: Table | None) -> ColumnStatistics:
+    if isinstance(X, RowStream):
+        return X.statistics
     return ColumnStatistics.of(X) if table is None else table.statistics(X)

@@ -10,7 +10,7 @@ from sk_autoencoder._columns import LevelColumns
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.conditionals import Conditionals, predict_cells
 from sk_autoencoder._protocols import HIDDEN
-from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.batches import TrainingRows
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder._utils.values import Range
@@ -71,7 +71,7 @@ class Imputation:
 
 
 def measure_imputation(
-    net: AutoEncoderNet, plan: Plan, rows: RowDataset
+    net: AutoEncoderNet, plan: Plan, rows: TrainingRows
 ) -> Imputation | None:
     """Compare a trained network with medians and modes on hidden validation cells.
 
@@ -83,7 +83,7 @@ def measure_imputation(
     net : AutoEncoderNet
     plan : Plan
         One that `is_masked`.
-    rows : RowDataset
+    rows : TrainingRows
         That it was fitted to.
 
     Returns

@@ -12,7 +12,7 @@ from sk_autoencoder._fitting.train import moments_of, warn_about_run
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import zero_last_layer
-from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.batches import TrainingRows
 from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
@@ -30,7 +30,7 @@ def train_prefixes(
     plan: Plan,
     net: AutoEncoderNet,
     prefix_net: AutoEncoderNet,
-    rows: RowDataset,
+    rows: TrainingRows,
     *,
     is_pass: bool = False,
     interrupts: Interrupts,
@@ -45,7 +45,7 @@ def train_prefixes(
     net : AutoEncoderNet
     prefix_net : AutoEncoderNet
         Of the net's prefix decoder.
-    rows : RowDataset
+    rows : TrainingRows
         That the net was trained on.
     is_pass : bool
         Whether this is one pass over some of many rows.
@@ -73,7 +73,7 @@ def train_prefixes(
         return _errors(module, net.get_iterator(rows, training=False))
 
 
-def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
+def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: TrainingRows) -> None:
     """Use the network only at lengths where it lowers the loss of held-out samples."""
     prefixes.gate.fill_(1)
     _, held_out = net.get_split_datasets(rows)
@@ -98,7 +98,7 @@ def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: RowDataset) -> None:
         prefixes.gate[j] = float(beyond_chance(gain, FALLBACK_MARGIN))
 
 
-def worse_than_pca(net: AutoEncoderNet, rows: RowDataset) -> bool:
+def worse_than_pca(net: AutoEncoderNet, rows: TrainingRows) -> bool:
     """Whether any prefix of the validation samples' codes is worse than PCA's.
 
     A denoiser's are of corrupted samples, as in the comparison of the whole codes.
@@ -136,7 +136,7 @@ def _validation_code(module: AutoEncoderModule, x: Tensor) -> tuple[Tensor, Tens
 
 
 def stay_pca(
-    plan: Plan, net: AutoEncoderNet, rows: RowDataset
+    plan: Plan, net: AutoEncoderNet, rows: TrainingRows
 ) -> tuple[LatentMoments, np.ndarray]:
     """Make a module with prefixes PCA again; return the moments and errors of the rows.
 
@@ -145,7 +145,7 @@ def stay_pca(
     plan : Plan
     net : AutoEncoderNet
         Of the plan.
-    rows : RowDataset
+    rows : TrainingRows
         That the net was trained on.
     """
     module: Any = net.module_

@@ -10,7 +10,7 @@ from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
-from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.batches import TrainingRows
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.threads import threads_for
 
@@ -21,7 +21,7 @@ MOST_BLOCK_COLUMNS = 128
 
 
 def with_block(
-    plan: Plan, net: AutoEncoderNet, rows: RowDataset, moments: LatentMoments
+    plan: Plan, net: AutoEncoderNet, rows: TrainingRows, moments: LatentMoments
 ) -> Plan:
     """Reduce the activations to a block that varies as much as the columns beside it.
 
@@ -31,7 +31,7 @@ def with_block(
         One with `passthrough`. The number of columns of a block that it has is kept.
     net : AutoEncoderNet
         Of the plan, trained; its module takes up the block.
-    rows : RowDataset
+    rows : TrainingRows
         That were trained on.
     moments : LatentMoments
         Of their codes, with the full covariance.

@@ -1,5 +1,6 @@
 """The principal axes in a plan: found in the rows, and moved by further rows."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 from sk_autoencoder._columns import ColumnStatistics
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._model.latent_map import LatentMap
-from sk_autoencoder._utils.pca import PrincipalAxes
+from sk_autoencoder._protocols import Columns
+from sk_autoencoder._training.stream import RowStream
+from sk_autoencoder._utils.pca import PrincipalAxes, ScoredRows
 
 
 def with_pca(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
@@ -17,7 +20,7 @@ def with_pca(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
     Parameters
     ----------
     plan : Plan
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : RowStream, or ndarray or CSR matrix of shape (n_samples, n_features)
         The training rows.
     n_more : int
         Axes beyond the components, for rows that come later.
@@ -27,9 +30,31 @@ def with_pca(plan: Plan, X: Any, *, n_more: int = 0) -> Plan:
 
 def axes_of(plan: Plan, X: Any, *, n_more: int = 0) -> PrincipalAxes:
     """Find the principal axes of the rows, as many as components and some more."""
-    rows = plan.columns().scored_rows(X)
+    columns = plan.columns()
+    rows: ScoredRows = (
+        _ScoredStream(X, columns)
+        if isinstance(X, RowStream)
+        else columns.scored_rows(X)
+    )
     n_axes = min(plan.n_components + n_more, max(rows.shape[1], plan.n_components))
     return PrincipalAxes.of(rows, n_axes, plan.seeds.weights)
+
+
+class _ScoredStream:
+    """Rows of a stream as a score sees them, read anew each time."""
+
+    def __init__(self, stream: RowStream, columns: Columns) -> None:
+        self._stream, self._columns = stream, columns
+        one = columns.scored_rows(np.zeros((1, stream.shape[1]), stream.dtype))
+        self.shape = (len(stream), one.shape[1])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for chunk in self._stream.chunks():
+            yield from self._columns.scored_rows(chunk)
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Return all columns of all rows: asked for where rows are few."""
+        yield np.vstack(list(self))
 
 
 def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:

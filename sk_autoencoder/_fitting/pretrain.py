@@ -21,7 +21,7 @@ from sk_autoencoder._fitting.pretrain_columns import LayerColumns
 from sk_autoencoder._fitting.train import warn_about_run
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._protocols import Columns, Objective
-from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.batches import RowDataset, TrainingRows
 from sk_autoencoder._training.callbacks import EpochBar, print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
@@ -69,11 +69,11 @@ class Pretraining:
         # Each with copies of a pair that it trains: the net's own weights lie in one
         # vector, and stay there.
         self._layers: list[tuple[AutoEncoderNet, tuple[nn.Module, ...]]] = []
-        self._rows: RowDataset | None = None  # that the last of them is trained on
+        self._rows: TrainingRows | None = None  # that the last of them is trained on
 
     def run(
         self,
-        rows: RowDataset,
+        rows: TrainingRows,
         interrupts: Interrupts,
         keeper: RunKeeper | None = None,
     ) -> tuple[dict[str, Any], ...]:
@@ -81,7 +81,7 @@ class Pretraining:
 
         Parameters
         ----------
-        rows : RowDataset
+        rows : TrainingRows
             To be trained on, around the plan's mean.
         interrupts : Interrupts
             Of the fit. After an interrupt this can be called again: then the net is
@@ -173,7 +173,7 @@ def _layer_net(
     return net.initialize()
 
 
-def _outputs(layer: AutoEncoderNet, rows: RowDataset) -> np.ndarray:
+def _outputs(layer: AutoEncoderNet, rows: TrainingRows) -> np.ndarray:
     """Return what a trained layer makes of all rows, (n_rows, n_units)."""
     module, found, start = layer.module_, np.empty((0, 0)), 0
     with torch.inference_mode(), threads_for(len(rows) * module.n_weights()):

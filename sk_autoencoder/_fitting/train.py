@@ -14,10 +14,11 @@ from sk_autoencoder._columns import LevelColumns
 from sk_autoencoder._fitting.build import install_pca
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.moments import LatentMoments
-from sk_autoencoder._training.batches import RowDataset
+from sk_autoencoder._training.batches import RowDataset, TrainingRows
 from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
+from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import numpy_like_torch, threads_for
@@ -32,26 +33,26 @@ ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values 
 
 
 @contextmanager
-def validation_errors() -> Iterator[None]:
-    """Name X_val as what is wrong in a ValueError of the block."""
+def validation_errors(name: str = "X_val", like: str = "X") -> Iterator[None]:
+    """Name the validation set as what is wrong in a ValueError of the block."""
     try:
         yield
     except ValueError as error:
         raise ValueError(
-            f"expected X_val of the same kind as X, got another, because: {error}"
+            f"expected {name} of the same kind as {like}, got another, because: {error}"
         ) from error
 
 
-def make_rows(plan: Plan, X: Any, X_val: Any = None) -> RowDataset:
+def make_rows(plan: Plan, X: Any, X_val: Any = None) -> TrainingRows:
     """Hold rows for all the steps of a fit: one copy, where one is needed.
 
     Parameters
     ----------
     plan : Plan
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : RowStream, or ndarray or CSR matrix of shape (n_samples, n_features)
         To train on.
     X_val : ndarray or CSR matrix of shape (n_validation_samples, n_features) or None
-        The caller's validation set.
+        The validation set, where it is not in X.
     """
     where: Any = {"mean": plan.center, "device": plan.device}
     if plan.is_masked:
@@ -60,6 +61,8 @@ def make_rows(plan: Plan, X: Any, X_val: Any = None) -> RowDataset:
         X = _levels(columns, X)
         X_val = None if X_val is None else _levels(columns, X_val)
     validation = None if X_val is None else RowDataset(X_val, **where)
+    if isinstance(X, RowStream):
+        return X.placed(validation=validation, **where)
     return RowDataset(X, **where, validation=validation)
 
 
@@ -68,7 +71,7 @@ def _levels(columns: LevelColumns, X: np.ndarray) -> np.ndarray:
     return columns.levels(torch.from_numpy(X)).numpy().astype(np.float32)
 
 
-def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
+def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: TrainingRows) -> Plan:
     """Try a loss on a few rows, and find its unit: what PCA makes of all of them.
 
     Parameters
@@ -76,7 +79,7 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: RowDataset) -> Plan:
     plan : Plan
     net : AutoEncoderNet
         Of the plan, before its first step: PCA, where it starts so.
-    rows : RowDataset
+    rows : TrainingRows
         To train on, around the plan's mean.
 
     Returns
@@ -114,7 +117,7 @@ def write_plan(net: AutoEncoderNet, plan: Plan) -> None:
 def train(
     net: AutoEncoderNet,
     plan: Plan,
-    rows: RowDataset,
+    rows: TrainingRows,
     *,
     is_pass: bool = False,
     interrupts: Interrupts,
@@ -127,7 +130,7 @@ def train(
     net : AutoEncoderNet
     plan : Plan
         The net's own, written into it.
-    rows : RowDataset
+    rows : TrainingRows
         Around the plan's mean, on the net's device.
     is_pass : bool
         Whether this is one pass over some of many rows.
@@ -159,7 +162,7 @@ def train(
         return moments
 
 
-def moments_of(net: AutoEncoderNet, plan: Plan, rows: RowDataset) -> LatentMoments:
+def moments_of(net: AutoEncoderNet, plan: Plan, rows: TrainingRows) -> LatentMoments:
     """Return the moments of the codes of rows, by a trained net.
 
     Parameters
@@ -168,13 +171,13 @@ def moments_of(net: AutoEncoderNet, plan: Plan, rows: RowDataset) -> LatentMomen
         In evaluation mode.
     plan : Plan
         Of the net.
-    rows : RowDataset
+    rows : TrainingRows
     """
     every = net.get_iterator(rows, training=False)
     needs_all = plan.passthrough or not plan.stacked
     moments = LatentMoments.of(net.module_, every, full_covariance=needs_all)
-    if plan.whiten and rows.source.dtype == np.float64:
-        moments = moments.with_codes_of(net.module_, rows.source)
+    if plan.whiten and rows.dtype == np.float64:
+        moments = moments.with_codes_of(net.module_, rows.chunks())
     return moments
 
 

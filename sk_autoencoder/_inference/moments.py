@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sk_autoencoder._model.module import AutoEncoderModule
-from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.values import Range
 from sk_autoencoder._utils.variance import explained_variance, variance_fractions
@@ -83,7 +82,9 @@ class LatentMoments:
         scatter = u.T @ u if full_covariance else np.square(u).sum(axis=0)
         return cls(len(u), mean, scatter, error, total)
 
-    def with_codes_of(self, module: AutoEncoderModule, X: Any) -> "LatentMoments":
+    def with_codes_of(
+        self, module: AutoEncoderModule, chunks: Iterable[np.ndarray]
+    ) -> "LatentMoments":
         """Return these moments with those of the codes of the same rows in float64.
 
         As `transform` computes them: along an axis on which rows hardly vary, codes of
@@ -93,14 +94,14 @@ class LatentMoments:
         ----------
         module : AutoEncoderModule
             In evaluation mode.
-        X : ndarray or CSR matrix of shape (n_samples, n_features)
-            Not centered.
+        chunks : iterable of ndarray of shape (n, n_features)
+            The rows, not centered.
         """
         module = in_dtype(module, torch.float64)
         mean, found = module.columns.mean, None
         with torch.inference_mode():
-            for rows in row_chunks(*X.shape):
-                x = torch.from_numpy(np.array(dense_rows(X, rows), np.float64))
+            for chunk in chunks:
+                x = torch.from_numpy(np.array(chunk, np.float64))
                 code = module.network_code(x.to(mean.device) - mean)
                 part = self._of_codes(code, self.scatter.ndim == 2, 0.0, 0.0)
                 found = part if found is None else found.joined(part)

@@ -6,6 +6,7 @@ a memory map is read as the batches need it. float64 costs one float32 copy, a G
 one copy on the device, and a sparse matrix is made dense a batch at a time.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,29 @@ from torch import Tensor
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 
 
-class RowDataset(torch.utils.data.Dataset[Any]):
+class TrainingRows(torch.utils.data.Dataset[Any], ABC):
+    """Rows that a net is trained on, and the validation set that belongs to them.
+
+    Attributes
+    ----------
+    dtype : dtype
+        Of the rows as they came.
+    validation : RowDataset or None
+    """
+
+    dtype: np.dtype
+    validation: "RowDataset | None"
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    @abstractmethod
+    def chunks(self) -> Iterator[np.ndarray]:
+        """Return the rows as they came, dense, a few at a time."""
+
+
+class RowDataset(TrainingRows):
     """Training rows, given out centered, float32 and on the device.
 
     Parameters
@@ -52,7 +75,7 @@ class RowDataset(torch.utils.data.Dataset[Any]):
         self.validation = validation
         self.device = torch.device(device)
         resident = self.device.type != "cpu" if resident is None else resident
-        self.source, self.n_features = X, X.shape[1]
+        self.source, self.dtype, self.n_features = X, X.dtype, X.shape[1]
         self._mean = torch.from_numpy(mean.astype(np.float32))
         self._sparse = sparse.issparse(X)
         self._sparse_mean = mean.astype(X.dtype)
@@ -69,6 +92,11 @@ class RowDataset(torch.utils.data.Dataset[Any]):
 
     def __len__(self) -> int:
         return int(self._array.shape[0])
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """Return the rows as they came, dense, a few at a time."""
+        for rows in row_chunks(*self.source.shape):
+            yield dense_rows(self.source, rows)
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         """One row twice, as input and as target: for loaders other than ours."""

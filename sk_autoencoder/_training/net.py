@@ -23,6 +23,7 @@ from sk_autoencoder._training.resume import (
     skip_run,
 )
 from sk_autoencoder._training.run import RunResult, TrainingRun
+from sk_autoencoder._training.stream import RowStream, StreamBatches
 from sk_autoencoder._training.weights import EMA, FlatParameters
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
@@ -182,6 +183,8 @@ class AutoEncoderNet(NeuralNet):
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Hold out validation samples, the same at every call for the same samples."""
         rows = self.get_dataset(X, y)
+        if isinstance(rows, RowStream):
+            return rows.training_part(), rows.validation
         if isinstance(rows, RowDataset) and rows.validation is not None:
             return rows, rows.validation
         fraction = self.config.validation_fraction
@@ -192,7 +195,10 @@ class AutoEncoderNet(NeuralNet):
         return Subset(rows, train), Subset(rows, valid)  # type: ignore[arg-type]
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Cut our samples into batches in memory; other data sets go skorch's way."""
+        """Cut our samples into batches; other data sets go skorch's way."""
+        size = self.batch_size if training else max(self.batch_size, VALIDATION_BATCH)
+        if isinstance(dataset, RowStream):
+            return StreamBatches(dataset, size, self.order_ if training else None)
         rows, indices = dataset, None
         if isinstance(dataset, Subset):
             rows, indices = dataset.dataset, np.asarray(dataset.indices)
@@ -202,8 +208,8 @@ class AutoEncoderNet(NeuralNet):
             indices = np.arange(len(rows), dtype=np.int32)
         if training:
             n_drawn = len(rows) if self.as_given else None
-            return Batches(rows, indices, self.batch_size, self.order_, n_drawn)
-        return Batches(rows, indices, max(self.batch_size, VALIDATION_BATCH))
+            return Batches(rows, indices, size, self.order_, n_drawn)
+        return Batches(rows, indices, size)
 
     # -- copies ------------------------------------------------------------------
 
