@@ -30,7 +30,7 @@ SOURCES := sk_autoencoder tests benchmarks docs
 
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test test-benchmarks test-slow test-fuzz test-oldest coverage
-.PHONY: lint format docs bench clean
+.PHONY: lint format docs bench bench-history clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -124,6 +124,10 @@ bench: $(VENV)/.all  ## measure speed, memory and quality (takes its time)
 	$(BIN) -m benchmarks.images.run
 	$(BIN) -m benchmarks.images.user_network --rows 1000
 	$(BIN) -m benchmarks.quality.choices --seeds 1
+
+# Not part of any other target: on a busy machine it fails for no reason.
+bench-history: $(VENV)/.all  ## append five numbers to the history, and compare them with it
+	$(BIN) -m benchmarks.speed.track
 
 clean:  ## remove what the targets made, the environments too
 	rm -rf $(VENV) $(VENV_OLDEST) build dist .mypy_cache .pytest_cache .ruff_cache

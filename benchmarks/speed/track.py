@@ -1,13 +1,17 @@
-"""Five numbers, measured anew and appended to `benchmarks/tracked.json` by commit.
+"""Five numbers, measured anew and appended to `history.json` beside this, by commit.
 
     python -m benchmarks.speed.track
-    python -m benchmarks.speed.track --file /tmp/tracked.json
+    python -m benchmarks.speed.track --file /tmp/history.json
+
+A number that is 1.5 times the median of its last ten is an error: then nothing is
+appended, unless `--accept` says that it is meant. Entries can be compared where the
+machine, Python and torch are the same; others are left out. The table printed has the
+median beside the new number.
 
 Seconds are processor time of one thread, medians of a few turns, so that an entry is
 worth something on a busy machine too; the load averages of 1, 5 and 15 minutes stand
 beside it all the same. Each number is measured in a process of its own. The commit is
-the last that changed the package. Entries can be compared where the machine, Python and
-torch are the same; the table printed has the last such entry beside the new one.
+the last that changed the package.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ from benchmarks._shared.timing import timed
 from benchmarks.speed.memory import MEGABYTE, PeakMemory
 
 ROOT = Path(__file__).parents[2]
-FILE = ROOT / "benchmarks" / "tracked.json"
+FILE = Path(__file__).with_name("history.json")
+N_COMPARED, MOST = 10, 1.5
+"""Entries before, and times the median of these."""
 COLUMNS = 20
 CALLS = 500
 """Single rows in a turn."""
@@ -154,27 +160,41 @@ def entry() -> dict[str, Any]:
     }
 
 
-def last_alike(entries: list[dict[str, Any]], new: dict[str, Any]) -> dict[str, float]:
-    """Return the numbers of the last entry that the new one can be compared with."""
+def medians(entries: list[dict[str, Any]], new: dict[str, Any]) -> dict[str, float]:
+    """Return the medians of the last entries that the new one can be compared with."""
     same = ("machine", "python", "torch")
     alike = [old for old in entries if all(old[key] == new[key] for key in same)]
-    return alike[-1]["numbers"] if alike else {}
+    last = [old["numbers"] for old in alike[-N_COMPARED:]]
+    return {
+        name: median(numbers[name] for numbers in last if name in numbers)
+        for name in new["numbers"]
+    }
 
 
 def main() -> None:
-    """Append an entry, and print it."""
+    """Append an entry, and print it; fail where a number is too large."""
     parser = command_line(__doc__)
     parser.add_argument("--file", type=Path, default=FILE, help=f"default {FILE.name}")
+    parser.add_argument("--accept", action="store_true", help="append in any case")
     args = parse(parser)
     text = args.file.read_text(encoding="utf-8") if args.file.exists() else "[]"
     entries, new = json.loads(text), entry()
-    before = last_alike(entries, new)
+    before = medians(entries, new)
     rows = [
-        (name, number(before.get(name)), number(value))
+        (name, number(before[name]), number(value))
         for name, value in new["numbers"].items()
     ]
+    worse = [
+        name for name, value in new["numbers"].items() if value > MOST * before[name]
+    ]
+    header = ("number", f"median of the last {N_COMPARED}", "now")
+    publish(args.write, markdown_table(header, rows))
+    if worse and not args.accept:
+        sys.exit(
+            f"expected numbers of at most {MOST} times their medians, got more for "
+            f"{', '.join(worse)}. Find the commit, or pass --accept."
+        )
     args.file.write_text(json.dumps([*entries, new], indent=1) + "\n", encoding="utf-8")
-    publish(args.write, markdown_table(("number", "before", "now"), rows))
 
 
 if __name__ == "__main__":
