@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+from scipy import sparse
 
-from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder._utils.values import Range
 from sk_autoencoder._utils.variance import is_constant
 
@@ -36,9 +37,11 @@ class ColumnStatistics:
     def of(cls, X: Any) -> "ColumnStatistics":
         """Gather the statistics of X (n_samples, n_features), dense or CSR."""
         n_rows, n_columns = X.shape
+        if sparse.issparse(X):
+            return cls._of_sparse(X)
         parts = (
             # In C order whatever X is in: sums then round alike.
-            cls._of_chunk(np.array(dense_rows(X, rows), dtype=np.float64, order="C"))
+            cls._of_chunk(np.array(X[rows], dtype=np.float64, order="C"))
             for rows in row_chunks(n_rows, n_columns)
         )
         total = next(parts)
@@ -55,6 +58,23 @@ class ColumnStatistics:
             mean = np.where(low == high, low, chunk.mean(axis=0))
             squares = np.square(chunk - mean).sum(axis=0)
         return cls(len(chunk), mean, squares, low, high)
+
+    @classmethod
+    def _of_sparse(cls, X: Any) -> "ColumnStatistics":
+        """Gather the statistics of a CSR matrix in the time of its stored cells."""
+        (n_rows, n_columns), index = X.shape, X.indices
+        cells = X.data.astype(np.float64)
+        n_stored = np.bincount(index, minlength=n_columns)
+        low = np.where(n_stored < n_rows, 0.0, np.inf)
+        high = 0.0 - low
+        np.minimum.at(low, index, cells)
+        np.maximum.at(high, index, cells)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.bincount(index, cells, n_columns)
+            mean = np.where(low == high, low, sums / n_rows)
+            squares = (n_rows - n_stored) * np.square(mean)
+            squares += np.bincount(index, np.square(cells - mean[index]), n_columns)
+        return cls(n_rows, mean, squares, low, high)
 
     def joined(self, other: "ColumnStatistics") -> "ColumnStatistics":
         """Statistics of both sets of rows together.

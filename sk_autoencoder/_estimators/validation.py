@@ -82,7 +82,7 @@ def check_numbers(
 ) -> Any:
     """Validate samples of numbers alone, dense or sparse, as scikit-learn does."""
     with numbers_alone():
-        return validate_data(
+        rows = validate_data(
             estimator,
             X,
             reset=reset,
@@ -90,6 +90,10 @@ def check_numbers(
             dtype=DTYPES,
             ensure_min_samples=min_samples,
         )
+    if sparse.issparse(rows) and not rows.has_canonical_format:
+        rows = rows.copy()  # X may be the caller's own
+        rows.sum_duplicates()
+    return rows
 
 
 def check_table(estimator: BaseEstimator, X: Any, *, min_samples: int = 0) -> Any:

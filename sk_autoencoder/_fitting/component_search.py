@@ -85,7 +85,9 @@ def fit_fewest(
         net = build_net(sized)
         sized = with_pca_loss(sized, net, rows)
         write_plan(net, sized)
-        moments = train(net, sized, rows, interrupts=interrupts, keeper=keeper)
+        moments = train(
+            net, sized, rows, is_first=True, interrupts=interrupts, keeper=keeper
+        )
         explained = _explained_in_validation(net, rows)
         if explained >= fraction or size == most:
             kept, enough = (sized, net, moments), size

@@ -181,10 +181,7 @@ class FittedModel:
         elsewhere.
         """
         plan = self.plan
-        is_plain = plan.table is None and plan.scaling == "none"
-        is_code = plan.likelihood == "squared_error" and not plan.stacked
-        is_turned = plan.rotation is not None
-        if is_turned or not (self.is_pca and is_plain and is_code):
+        if plan.rotation is not None or not (self.is_pca and plan.has_pca_moments):
             return None
         assert plan.axes is not None
         k, n = plan.n_kept or plan.n_components, plan.axes.n_rows
@@ -308,6 +305,7 @@ class Fitting:
                 self.rows,
                 interrupts=self.interrupts,
                 is_pass=self.is_pass,
+                is_first=before is None,
                 keeper=self.keeper,
             )
         if plan.passthrough:  # by these samples alone, also in a pass over some of many

@@ -176,6 +176,13 @@ class Plan:
         return LIKELIHOODS[self.likelihood].is_continuous
 
     @property
+    def has_pca_moments(self) -> bool:
+        """Whether moments of the model that is PCA follow from the axes: see `axes`."""
+        is_plain = self.table is None and self.scaling == "none"
+        is_code = self.likelihood == "squared_error" and not self.stacked
+        return self.axes is not None and is_plain and is_code
+
+    @property
     def keeps_linear(self) -> bool:
         """Whether probabilistic PCA stays a part of the density that is learned.
 

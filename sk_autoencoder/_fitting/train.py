@@ -120,6 +120,7 @@ def train(
     rows: TrainingRows,
     *,
     is_pass: bool = False,
+    is_first: bool = False,
     interrupts: Interrupts,
     keeper: RunKeeper | None = None,
 ) -> LatentMoments:
@@ -134,6 +135,8 @@ def train(
         Around the plan's mean, on the net's device.
     is_pass : bool
         Whether this is one pass over some of many rows.
+    is_first : bool
+        Whether the plan's statistics and axes are those of these rows.
     interrupts : Interrupts
         Of the fit.
     keeper : RunKeeper or None
@@ -157,12 +160,14 @@ def train(
             print_message(net.callbacks_, FELL_BACK)
         if plan.is_masked:
             return LatentMoments(len(rows), np.zeros(0), np.zeros(0), 0.0, 0.0)
-        moments = moments_of(net, plan, rows)
+        moments = moments_of(net, plan, rows, is_first=is_first)
         _judge_error(net, moments)
         return moments
 
 
-def moments_of(net: AutoEncoderNet, plan: Plan, rows: TrainingRows) -> LatentMoments:
+def moments_of(
+    net: AutoEncoderNet, plan: Plan, rows: TrainingRows, *, is_first: bool = False
+) -> LatentMoments:
     """Return the moments of the codes of rows, by a trained net.
 
     Parameters
@@ -172,13 +177,37 @@ def moments_of(net: AutoEncoderNet, plan: Plan, rows: TrainingRows) -> LatentMom
     plan : Plan
         Of the net.
     rows : TrainingRows
+    is_first : bool
+        See `train`.
     """
+    if is_first and net.best_epoch_ == 0 and plan.has_pca_moments:
+        return pca_moments(plan)
     every = net.get_iterator(rows, training=False)
     needs_all = plan.passthrough or not plan.stacked
     moments = LatentMoments.of(net.module_, every, full_covariance=needs_all)
     if plan.whiten and rows.dtype == np.float64:
         moments = moments.with_codes_of(net.module_, rows.chunks())
     return moments
+
+
+def pca_moments(plan: Plan) -> LatentMoments:
+    """Return the moments of the training rows by PCA, which follow from its axes.
+
+    Parameters
+    ----------
+    plan : Plan
+        That `has_pca_moments`.
+    """
+    axes, statistics, k = plan.axes, plan.statistics, plan.n_components
+    assert axes is not None
+    left = axes.residual(k) * float(plan.scale.unit[0]) ** 2 * axes.n_rows
+    return LatentMoments(
+        axes.n_rows,
+        mean=np.zeros(k),
+        scatter=np.diag(np.where(axes.std[:k] > 0, float(axes.n_rows), 0.0)),
+        error=left + float(statistics.squares[~statistics.varies].sum()),
+        total=float(statistics.squares.sum()),
+    )
 
 
 def warn_about_run(net: AutoEncoderNet) -> None:

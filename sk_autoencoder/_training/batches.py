@@ -78,11 +78,16 @@ class RowDataset(TrainingRows):
         self.source, self.dtype, self.n_features = X, X.dtype, X.shape[1]
         self._mean = torch.from_numpy(mean.astype(np.float32))
         self._sparse = sparse.issparse(X)
-        self._sparse_mean = mean.astype(X.dtype)
         self._centered = not self._sparse and (X.dtype != np.float32 or resident)
-        if self._centered:
+        if self._sparse:
+            # As dense rows of the same dtype, to the bit.
+            mean = mean.astype(X.dtype)
+            self._empty = (0 - mean).astype(np.float32)
+            cells = (X.data - mean[X.indices]).astype(np.float32)
+            X = sparse.csr_array((cells, X.indices, X.indptr), shape=X.shape)
+        elif self._centered:
             X = _centered_copy(X, mean)
-        elif not self._sparse:
+        else:
             # `take` copies the whole of an array in another order, at every call.
             X = np.ascontiguousarray(X)
         self._array: Any = X
@@ -120,9 +125,11 @@ class RowDataset(TrainingRows):
         if isinstance(self._array, Tensor):
             return self._array.index_select(0, torch.as_tensor(indices).to(self.device))
         if self._sparse:
-            # As dense rows of the same dtype, to the bit.
-            dense = dense_rows(self._array, indices) - self._sparse_mean
-            return torch.from_numpy(dense.astype(np.float32)).to(self.device)
+            stored = self._array[indices]
+            dense = np.tile(self._empty, (stored.shape[0], 1))
+            of_row = np.repeat(np.arange(len(dense)), np.diff(stored.indptr))
+            dense[of_row, stored.indices] = stored.data
+            return torch.from_numpy(dense).to(self.device)
         rows = torch.from_numpy(self._array.take(indices, axis=0))
         return rows if self._centered else rows.sub_(self._mean)
 

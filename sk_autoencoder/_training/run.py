@@ -159,7 +159,7 @@ class TrainingRun:
         self.average.set_decay(self.config.weight_average)
         self.average.apply()
         self.module.use_generator(net.noise_)
-        if self.held_out is not None:
+        if self.held_out is not None and self.epochs > 0:
             with numpy_like_torch():  # a noise of the user's own may call it
                 self.start_loss, _, _ = self.validate()
             margin = self.config.fallback_margin

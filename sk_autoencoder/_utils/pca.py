@@ -8,6 +8,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+from sk_autoencoder._utils.sparse_rows import OffsetRows
 from sk_autoencoder._utils.values import Range
 
 # Columns, or else rows, up to which all axes are found at once; beyond, only those
@@ -108,6 +109,15 @@ class PrincipalAxes:
         """
         n_rows, n_columns = rows.shape
         width = n_axes + max(OVERSAMPLING, n_axes // 2)
+        is_small = n_rows * n_columns**2 <= MOST_WORK
+        thin: OffsetRows | None = None
+        if isinstance(rows, RowsInUnits) and not is_small:
+            thin = OffsetRows.of(rows.X, rows.mean, rows.weight)
+        if thin is not None:
+            squares, vectors = thin.axes(n_axes, seed)
+            variances, total = squares / n_rows, thin.sum_of_squares() / n_rows
+            unseen = max(0.0, float(total - variances.sum()))
+            return cls._sorted(variances, vectors, n_rows, n_axes, unseen)
         if n_rows < n_columns and n_rows <= MOST:
             products = sum(part @ part.T for part in rows.columns()) / n_rows
             variances, vectors = linalg.eigh(products)
@@ -116,7 +126,7 @@ class PrincipalAxes:
             parts = [part.T @ (vectors / scale) for part in rows.columns()]
             unseen = max(0.0, float(np.trace(products) - variances.sum()))
             return cls._sorted(variances, np.vstack(parts).T, n_rows, n_axes, unseen)
-        if n_rows * n_columns**2 <= MOST_WORK:
+        if is_small:
             _, spreads, directions = linalg.svd(_triangle(rows), full_matrices=False)
             variances = np.square(spreads) / n_rows
             return cls._sorted(variances, directions, n_rows, n_axes, squared=False)
