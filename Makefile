@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 VENV_OLDEST := .venv-oldest
+VENV_INTEGRATION := .venv-integration
 BIN := $(VENV)/bin/python
 BIN_OLDEST := $(VENV_OLDEST)/bin/python
+BIN_INTEGRATION := $(VENV_INTEGRATION)/bin/python
 
 # Test processes. Each of them runs on one thread: two threads in each of two processes
 # on two cores are many times slower than one.
@@ -25,12 +27,12 @@ export MPLBACKEND := Agg
 ONE_THREAD := OMP_NUM_THREADS=1
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 # The tests of `make test`; the others have targets of their own.
-SUITE := not slow and not benchmark
+SUITE := not slow and not benchmark and not integration
 SOURCES := sk_autoencoder tests benchmarks docs
 
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test test-benchmarks test-slow test-fuzz test-oldest coverage
-.PHONY: lint format docs bench bench-history clean
+.PHONY: test-integration lint format docs bench bench-history clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -65,6 +67,11 @@ $(VENV_OLDEST)/.test: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.cr
 	$(BIN_OLDEST) -m pip install --quiet --editable ".[plot,pandas,polars,test]"
 	@touch $@
 
+$(VENV_INTEGRATION)/.test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV_INTEGRATION)
+	$(BIN_INTEGRATION) -m pip install --quiet --editable ".[all,test,integration]"
+	@touch $@
+
 venv: $(VENV)/.all  ## make .venv, with all that the other targets need
 
 # --------------------------------------------------------------------------- runs
@@ -87,6 +94,9 @@ test-fuzz: $(VENV)/.all  ## load 100,000 files that were tampered with (an hour)
 
 test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported versions
 	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "$(SUITE)"
+
+test-integration: $(VENV_INTEGRATION)/.test  ## run the tests with other people's tools
+	$(ONE_THREAD) $(BIN_INTEGRATION) $(PYTEST) -m integration tests/integration
 
 # Not part of .ci/run: before Python 3.14 the tests take 1.5 to 1.9 times as long with it.
 coverage: $(VENV)/.all  ## run the tests, and print how much of the package they run
@@ -130,7 +140,7 @@ bench-history: $(VENV)/.all  ## append five numbers to the history, and compare 
 	$(BIN) -m benchmarks.speed.track
 
 clean:  ## remove what the targets made, the environments too
-	rm -rf $(VENV) $(VENV_OLDEST) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_INTEGRATION) build dist .mypy_cache .pytest_cache .ruff_cache
 	rm -rf .hypothesis .coverage .coverage.*
 	rm -rf demo_output docs/_build docs/auto_examples docs/generated docs/sg_execution_times.rst
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,8 +9,9 @@ from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 from sk_autoencoder._estimators.denoising import DenoisingAutoEncoderTransformer
 from sk_autoencoder._estimators.extra_rows import ExtraRowsTransformer
 from sk_autoencoder._estimators.vae import VAETransformer
-from sk_autoencoder._load import load
+from sk_autoencoder._load import TRUSTED_TYPES, load
 from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
+from sk_autoencoder._saving.metadata import read_metadata
 from sk_autoencoder._utils.versions import show_versions
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "VAETransformer",
     "AutoEncoderOutlierDetector",
     "ExtraRowsTransformer",
+    "TRUSTED_TYPES",
     "load",
+    "read_metadata",
     "show_versions",
 ]
 

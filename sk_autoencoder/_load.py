@@ -4,8 +4,30 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
+from sk_autoencoder._estimators.denoising import DenoisingAutoEncoderTransformer
+from sk_autoencoder._estimators.extra_rows import ExtraRowsTransformer
+from sk_autoencoder._estimators.vae import VAETransformer
+from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
 from sk_autoencoder._saving.files import read
 from sk_autoencoder._utils.values import shortened
+from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
+
+#: Names of the types of this package that a skops file of any estimator may hold:
+#: estimators and network specifications. For `skops.io.load(path, trusted=...)`.
+TRUSTED_TYPES = [
+    f"{kind.__module__}.{kind.__qualname__}"
+    for kind in (
+        AutoEncoderTransformer,
+        DenoisingAutoEncoderTransformer,
+        VAETransformer,
+        AutoEncoderOutlierDetector,
+        ExtraRowsTransformer,
+        MLP,
+        ConvNet,
+        RecurrentNet,
+    )
+]
 
 
 def load(

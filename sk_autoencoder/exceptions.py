@@ -1,6 +1,8 @@
-"""Errors of sk_autoencoder; each is also the builtin error that a caller expects."""
+"""Errors and warnings of sk_autoencoder; each is also one that a caller expects."""
 
-__all__ = ["DivergenceError"]
+from sklearn import exceptions
+
+__all__ = ["DivergenceError", "InconsistentVersionWarning"]
 
 
 class DivergenceError(FloatingPointError):
@@ -15,3 +17,51 @@ class DivergenceError(FloatingPointError):
     >>> issubclass(DivergenceError, FloatingPointError)
     True
     """
+
+
+class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
+    """A file was written by another version of sk_autoencoder.
+
+    Given by `sk_autoencoder.load`. The file is of a format that this version knows, and
+    what it holds gives what it gave then, to rounding.
+
+    Parameters
+    ----------
+    estimator_name : str
+        Class of what is loaded.
+    current_version, original_version : str
+        Of sk_autoencoder: now, and when the file was written.
+
+    Attributes
+    ----------
+    estimator_name : str
+        Class of what is loaded.
+    current_version, original_version : str
+        Of sk_autoencoder: now, and when the file was written.
+
+    See Also
+    --------
+    sk_autoencoder.read_metadata : What a file holds, its versions too.
+
+    Examples
+    --------
+    >>> import sklearn.exceptions
+    >>> from sk_autoencoder.exceptions import InconsistentVersionWarning
+    >>> kind = sklearn.exceptions.InconsistentVersionWarning
+    >>> issubclass(InconsistentVersionWarning, kind)
+    True
+    """
+
+    def __init__(
+        self, *, estimator_name: str, current_version: str, original_version: str
+    ) -> None:
+        self.estimator_name = estimator_name
+        self.current_version = current_version
+        self.original_version = original_version
+
+    def __str__(self) -> str:
+        return (
+            f"This {self.estimator_name} was saved by sk_autoencoder "
+            f"{self.original_version} and is loaded by {self.current_version}. It "
+            "gives what it gave, to rounding; save it again and there is no warning."
+        )

@@ -37,7 +37,6 @@ from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._saving.settings_checks import check_setting_names, refuse_settings
 from sk_autoencoder._saving.snapshots import snapshots_of
-from sk_autoencoder._saving.state import capture, restore
 from sk_autoencoder._training.snapshot import NetSnapshot
 from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
@@ -523,20 +522,23 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         with np.errstate(), torch_defaults(), all_or_nothing(self, snapshots):
             yield
 
-    def save(self, path: str | os.PathLike[str], *, optimizer: bool = True) -> None:
+    def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
         """Write the fitted estimator to one file, without pickle.
 
         `sk_autoencoder.load` reads it, also on a machine without a GPU, and with newer
         versions. The file holds arrays and JSON, and no code.
+        `sk_autoencoder.read_metadata` tells what is in it.
 
         Parameters
         ----------
         path : path-like
             An existing file is replaced once the new one is complete and on the disk.
             Its mode is kept; a symbolic link is followed.
-        optimizer : bool, default=True
-            Whether to include the optimizer's state, two numbers per weight, which only
-            `warm_start` and `partial_fit` need.
+        optimizer : bool, default=False
+            Whether to include what only further training needs: the weights before
+            averaging, the optimizer's state, and the generators. The file is then four
+            times as large, and `warm_start` and `partial_fit` go on as if nothing had
+            happened. Without, they go on with a fresh optimizer, and warn of it once.
 
         Raises
         ------
@@ -580,7 +582,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         super()._load_state(state, is_fitted=is_fitted)
         check_setting_names(self.net_params or {})
 
-    def _finish_loading(self) -> None:
+    def _check_kept(self) -> None:
         fitted, dtype = self._fitted, self._input_dtype
         need(isinstance(fitted, FittedModel), "something other than a fitted model")
         plan, kind = fitted.plan, type(self).__name__
@@ -594,21 +596,9 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         self._check_features(plan.statistics.mean.size, plan.network)
         need(dtype in (np.float32, np.float64), f"rows of dtype {shortened(dtype)}")
         need(plan.table is None or dtype == plan.table.dtype, "rows of another dtype")
-        self._set_fitted_attributes(fitted, dtype)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "_fitted" in state:
-            state.pop(TRANSIENT, None)
-            state["_fitted"] = capture(state["_fitted"])
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        captured = state.pop("_fitted", None)
-        super().__setstate__(state)
-        if captured is not None:
-            self._fitted = restore(captured)
-            self.device_ = str(self.net_.device)
+    def _follow(self) -> None:
+        self._set_fitted_attributes(self._fitted, self._input_dtype)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -414,6 +414,7 @@ def prepare_fit(
             prefix_net=before.prefix_net,
             validates=validates,
         )
+        _warn_of_fresh_optimizer(before.nets)
         check_statistics(plan, statistics)
         # A table's scales and categories are those of its first samples.
         is_new = plan.statistics.n_rows < ROWS_THAT_SET_THE_SCALES
@@ -448,6 +449,20 @@ def _warn_of_network(network: Network | None, X: Any) -> None:
     message = None if network is None else network.warning_for(X.shape[1])
     if message is not None:
         warnings.warn(message, UserWarning, stacklevel=caller_level())
+
+
+def _warn_of_fresh_optimizer(nets: list[AutoEncoderNet]) -> None:
+    """Tell once that nets come from a file without what their optimizers remember."""
+    if not any(net.lacks_optimizer_ for net in nets):
+        return
+    for net in nets:
+        net.lacks_optimizer_ = False
+    warnings.warn(
+        "Training goes on with a fresh optimizer: the file that this estimator comes "
+        "from holds none. Save with optimizer=True to keep it.",
+        UserWarning,
+        stacklevel=caller_level(),
+    )
 
 
 def _with_posteriors(fitted: FittedModel, rows: TrainingRows) -> FittedModel:

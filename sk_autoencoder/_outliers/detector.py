@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -66,7 +65,7 @@ from sk_autoencoder._utils.sklearn_compat import (
 )
 
 DTYPES = [np.float64, np.float32]
-# What `partial_fit` leaves beside a fit; no file holds it.
+# What `partial_fit` leaves beside a fit; a pickle holds it, and no file.
 STREAMED = ("_window", "drift_")
 
 
@@ -242,6 +241,7 @@ default="combined"
         "n_features_in_",
         "offset_",
     )
+    _unsaved: ClassVar[tuple[str, ...]] = STREAMED
     _objects: ClassVar[dict[str, tuple[type, ...]]] = {
         "estimator": (AutoEncoderTransformer,)
     }
@@ -611,7 +611,7 @@ default="combined"
         self.offset_ = offset_at(self._training_scores, contamination)
         return self
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
         """Write the fitted detector to one file, without pickle.
 
         `sk_autoencoder.load` reads it. The file holds arrays and JSON, nothing that is
@@ -621,6 +621,9 @@ default="combined"
         ----------
         path : path-like
             A file that is there is replaced, once the new one is whole.
+        optimizer : bool, default=False
+            Whether to include what only further training of the autoencoders needs.
+            The detector itself never does.
 
         Raises
         ------
@@ -634,7 +637,7 @@ default="combined"
             ``load(path, custom={"noise": ...})``.
         """
         check_is_fitted(self)
-        write(path, self)
+        write(path, self, optimizer=optimizer)
 
     @property
     def estimators_(self) -> list[BaseAutoEncoder]:
@@ -799,10 +802,7 @@ default="combined"
         X = named_rows(self, X, reset=False)
         return self._scorer.members.matrix(X, takes_missing=self.estimator is None)
 
-    def _following(self) -> Collection[str]:
-        return STREAMED
-
-    def _finish_loading(self) -> None:
+    def _check_kept(self) -> None:
         scorer, offset = self._scorer, self.offset_
         need(isinstance(scorer, Scorer), "a scorer that is none")
         scorer.check(self.n_features_in_)

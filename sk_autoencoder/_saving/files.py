@@ -8,7 +8,9 @@ all that is in it, checked before anything is used, finds what was damaged.
 import json
 import os
 import stat
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -17,12 +19,15 @@ from safetensors import SafetensorError, safe_open
 
 from sk_autoencoder._protocols import SavedEstimator
 from sk_autoencoder._saving.atomic_file import replace_file
-from sk_autoencoder._saving.checks import check_names
+from sk_autoencoder._saving.checks import check_names, need
 from sk_autoencoder._saving.digest import begin_digest, check_digest, with_digest
 from sk_autoencoder._saving.formats import FORMAT
 from sk_autoencoder._saving.registry import ESTIMATORS
 from sk_autoencoder._saving.serialize import Decoder, Encoder, names_of_own
+from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, shortened
+from sk_autoencoder._utils.versions import own_version
+from sk_autoencoder.exceptions import InconsistentVersionWarning
 
 # What comes of values that `write` would not have written.
 NOT_AS_WRITTEN = (
@@ -38,6 +43,7 @@ NOT_AS_WRITTEN = (
     Warning,  # where the caller has made errors of them
 )
 Path = str | os.PathLike[str]
+PACKAGE = "sk_autoencoder"
 LIBRARIES = ("torch", "scikit-learn", "numpy", "skorch")
 # A header may hold so many bytes, values and arrays: read, it takes less than 200 MB of
 # memory whatever it says. A table of 400,000 names of levels, or a history of 50,000
@@ -83,7 +89,7 @@ WITHOUT_DIGEST = 1
 MOST_BITS = 64
 
 
-def write(path: Path, estimator: SavedEstimator, *, optimizer: bool = True) -> None:
+def write(path: Path, estimator: SavedEstimator, *, optimizer: bool = False) -> None:
     """Write an estimator to a file, whole or not at all.
 
     Parameters
@@ -92,7 +98,7 @@ def write(path: Path, estimator: SavedEstimator, *, optimizer: bool = True) -> N
         A file that is there is replaced.
     estimator : SavedEstimator
     optimizer : bool
-        Whether to keep the state of its optimizer.
+        Whether to keep what only further training needs.
 
     Raises
     ------
@@ -123,7 +129,10 @@ def write_state(
     header = {
         "format": FORMAT,
         "class": name,
-        "versions": {library: version(library) for library in LIBRARIES},
+        "versions": {
+            PACKAGE: own_version(),
+            **{library: version(library) for library in LIBRARIES},
+        },
         "state": state,
     }
     text = with_digest(json.dumps(header), arrays)
@@ -140,7 +149,7 @@ def _parts(arrays: Mapping[str, np.ndarray], text: str) -> Any:
     """Return a file's bytes part by part: in the format of safetensors."""
     # Numbers of eight bytes first, so that each lies at a multiple of its size.
     order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
-    entries: dict[str, Any] = {"__metadata__": {"sk_autoencoder": text}}
+    entries: dict[str, Any] = {"__metadata__": {PACKAGE: text}}
     start = 0
     for name in order:
         array = arrays[name]
@@ -182,6 +191,7 @@ def read(path: Path, custom: Mapping[str, Any]) -> Any:
         If there is no such file, it is a folder, or it may not be read.
     """
     header, arrays = read_state(path, ESTIMATORS)
+    _warn_of_version(header)
     named = names_of_own(header["state"])
     missing = sorted(named - custom.keys())
     if missing:
@@ -200,6 +210,33 @@ def read(path: Path, custom: Mapping[str, Any]) -> Any:
             return decoder.decode_estimator(header["class"], header["state"])
     except NOT_AS_WRITTEN as error:
         raise refused(path, first_line(error), own) from error
+
+
+def _warn_of_version(header: Mapping[str, Any]) -> None:
+    """Warn of a file that another version of the library has written."""
+    written, own = written_by(header), own_version()
+    if written != own:
+        warnings.warn(
+            InconsistentVersionWarning(
+                estimator_name=header["class"],
+                current_version=own,
+                original_version=shortened(written, quoted=False),
+            ),
+            stacklevel=caller_level(),
+        )
+
+
+def written_by(header: Mapping[str, Any]) -> str:
+    """Return the version of the library that a file was written with.
+
+    Parameters
+    ----------
+    header : mapping of str to object
+        Of the file.
+    """
+    if header["format"] == WITHOUT_DIGEST:
+        return "0.1.0"
+    return str(header["versions"][PACKAGE])
 
 
 def read_state(
@@ -223,20 +260,46 @@ def read_state(
     CorruptFileError
         If the file is not whole, or of another format.
     """
+    with _opened(path, known) as (file, header, begun):
+        arrays = _arrays(file)
+        if header["format"] > WITHOUT_DIGEST:
+            check_digest(header["digest"], begun, arrays)
+    return header, arrays
+
+
+def read_header(path: Path, known: Collection[str]) -> dict[str, Any]:
+    """Read the JSON of a file alone: `read_state` without arrays and digest.
+
+    Parameters
+    ----------
+    path : path-like
+    known : collection of str
+        Names of the classes that are expected.
+
+    Raises
+    ------
+    CorruptFileError
+        If it is of another program or format.
+    """
+    with _opened(path, known) as (_, header, _):
+        return header
+
+
+@contextmanager
+def _opened(
+    path: Path, known: Collection[str]
+) -> Iterator[tuple[Any, dict[str, Any], Any]]:
+    """Open a file and read its header; what does not fit inside is told of the file."""
     _check_file(path)
     try:
         with safe_open(os.fsdecode(path), framework="numpy") as file:
-            header, begun = _header(path, file.metadata(), known)
-            arrays = _arrays(file)
-        if header["format"] > WITHOUT_DIGEST:
-            check_digest(header["digest"], begun, arrays)
+            yield file, *_header(path, file.metadata(), known)
     except (SafetensorError, OverflowError) as error:
         raise corrupt_file_error(path, first_line(error)) from error
     except NOT_AS_WRITTEN as error:
         if isinstance(error, CorruptFileError):
             raise
         raise corrupt_file_error(path, first_line(error)) from error
-    return header, arrays
 
 
 def _check_file(path: Path) -> None:
@@ -302,7 +365,7 @@ def _header(
     begun : hash
         Of the JSON, for the digest.
     """
-    text = (metadata or {}).get("sk_autoencoder")
+    text = (metadata or {}).get(PACKAGE)
     if text is None:
         raise corrupt_file_error(path, "it holds no estimator of sk_autoencoder")
     reason = _beyond_limits(text)
@@ -317,14 +380,21 @@ def _header(
         reason = f"its header cannot be read: {first_line(error)}"
         raise corrupt_file_error(path, reason) from error
     if type(number) is not int or not 1 <= number <= FORMAT:
+        versions = header.get("versions")
+        writer = versions.get(PACKAGE) if isinstance(versions, dict) else None
+        by = f", which {PACKAGE} {shortened(writer, quoted=False)} wrote,"
         raise CorruptFileError(
-            f"expected a file of format 1 to {FORMAT}, got format {shortened(number)} "
-            f"in {os.fspath(path)!r}. Read it with the version of sk_autoencoder that "
-            "wrote it, or a newer one."
+            f"expected a file of format 1 to {FORMAT}, which sk_autoencoder "
+            f"{own_version()} reads, got format {shortened(number)}{by} in "
+            f"{os.fspath(path)!r}. Read it with that version, or a newer one."
         )
     names = ("format", "class", "versions", "state")
     has_digest = number > WITHOUT_DIGEST
     check_names("a header", header, (*names, "digest") if has_digest else names)
+    versions = header["versions"]
+    need(isinstance(versions, dict), "versions that are no dict")
+    if has_digest:
+        need(isinstance(versions.get(PACKAGE), str), "no version of its library")
     if not isinstance(header["class"], str):
         raise ValueError(f"a class called {shortened(header['class'])}")
     if header["class"] not in known:

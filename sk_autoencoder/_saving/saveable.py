@@ -1,5 +1,6 @@
 """What an estimator has to have so that `save` writes it and `load` makes it again."""
 
+import json
 import math
 from abc import abstractmethod
 from collections.abc import Collection
@@ -9,7 +10,9 @@ import numpy as np
 from sklearn import config_context
 
 from sk_autoencoder._saving.checks import check_names, need
-from sk_autoencoder._saving.formats import OPTIONAL
+from sk_autoencoder._saving.formats import FORMAT, OPTIONAL
+from sk_autoencoder._saving.pickles import PickleEncoder
+from sk_autoencoder._saving.serialize import Decoder
 from sk_autoencoder._utils.params import ChecksObjects
 from sk_autoencoder._utils.shapes import Shape, shape_of
 from sk_autoencoder._utils.sklearn_compat import OUTPUT_CONFIG, REQUESTS
@@ -17,6 +20,8 @@ from sk_autoencoder._utils.values import shortened
 
 # A parameter that no file has: it would choose a folder on its reader's machine.
 FOLDER = "checkpoint_dir"
+# What a pickle has of a fit: JSON, the arrays that it names, and what is in neither.
+TEXT, ARRAYS, OWN = "_fit_json", "_fit_arrays", "_fit_own"
 
 
 class Saveable(ChecksObjects):
@@ -30,6 +35,8 @@ class Saveable(ChecksObjects):
     """
 
     _kept: ClassVar[tuple[str, ...]]
+    # Attributes that a pickle has and no file.
+    _unsaved: ClassVar[tuple[str, ...]] = ()
     # Of a row as it came to fit. Estimators saved before there was one had flat rows.
     _row_shape: Shape = None
     n_features_in_: int
@@ -48,7 +55,8 @@ class Saveable(ChecksObjects):
         state = {name: own[name] for name in names if name in own}
         if FOLDER in state:
             state[FOLDER] = None
-        unknown = sorted(own.keys() - state.keys() - {REQUESTS} - {*self._following()})
+        known = {REQUESTS, *self._following(), *self._unsaved}
+        unknown = sorted(own.keys() - state.keys() - known)
         if unknown:
             raise TypeError(
                 f"expected attributes of {type(self).__name__} alone, got "
@@ -56,10 +64,48 @@ class Saveable(ChecksObjects):
                 f"del estimator.{unknown[0]}, or pickle the estimator instead."
             )
         if REQUESTS in own:
-            requests = self.get_metadata_routing().fit.requests
-            # An object of scikit-learn's there, plain values in a file.
-            state[REQUESTS] = {"fit": dict(requests)}
+            state[REQUESTS] = self._requests()
         return state
+
+    def _requests(self) -> dict[str, Any]:
+        """Return as plain values what scikit-learn has as an object."""
+        return {"fit": dict(self.get_metadata_routing().fit.requests)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle, joblib, skops and deepcopy keep.
+
+        These are the parameters and, of a fit, one JSON text with its arrays: no class
+        of this package is named but that of the estimator.
+        """
+        state = dict(super().__getstate__())
+        if self._kept[0] not in state:
+            return state
+        kept = {
+            name: state.pop(name) for name in (*self._kept, *OPTIONAL) if name in state
+        }
+        if state.pop(REQUESTS, None) is not None:
+            kept[REQUESTS] = self._requests()
+        for name in self._following():
+            state.pop(name, None)
+        encoder = PickleEncoder()
+        text = json.dumps({"format": FORMAT, "state": encoder.encode(kept, "state")})
+        # What is of the user's own comes first: skops refuses it.
+        return {OWN: encoder.own, **state, TEXT: text, ARRAYS: encoder.arrays}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if TEXT not in state:
+            super().__setstate__(state)
+            return
+        own = {k: v[0] if isinstance(v, list) else v for k, v in state.pop(OWN).items()}
+        header, arrays = json.loads(state.pop(TEXT)), state.pop(ARRAYS)
+        decoder = Decoder(arrays, own, header["format"], is_trusted=True)
+        kept = decoder.decode_all(header["state"])
+        requests = kept.pop(REQUESTS, None)
+        self.__dict__.update({**state, **kept})
+        if requests is not None:
+            self._set_requests(requests)
+        self._follow()
 
     def _load_state(self, state: dict[str, Any], *, is_fitted: bool) -> None:
         """Become the estimator that a file holds; nothing of it is trusted.
@@ -96,15 +142,19 @@ class Saveable(ChecksObjects):
         if requests is not None:
             self._set_requests(requests)
         if learned:
-            self._finish_loading()
+            self._check_kept()
+            self._follow()
 
     def _following(self) -> Collection[str]:
-        """Return attributes that no file needs."""
+        """Return attributes that no file and no pickle needs: those of `_follow`."""
         return ()
 
+    def _follow(self) -> None:
+        """Set the attributes that follow from those that are kept."""
+
     @abstractmethod
-    def _finish_loading(self) -> None:
-        """Check what a file holds of a fit, and set what follows from it."""
+    def _check_kept(self) -> None:
+        """Refuse what a file holds of a fit if no fit leaves it."""
 
     def _set_requests(self, requests: Any) -> None:
         """Request the metadata that a file names, as its user had done."""

@@ -28,7 +28,7 @@ from sk_autoencoder._saving.formats import (
 )
 from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.registry import ESTIMATORS, NETWORKS, RANGES, RECORDS
-from sk_autoencoder._saving.state import capture, restore, without_optimizer
+from sk_autoencoder._saving.state import capture, for_use_alone, restore
 from sk_autoencoder._utils.random import check_numpy_state
 from sk_autoencoder._utils.values import is_plain, shortened
 
@@ -135,6 +135,10 @@ class Encoder:
         if callable(value) or hasattr(value, "on_epoch_end"):
             own = str(getattr(value, "__name__", name))
             return {"$custom": self._own_name(value, own, where)}
+        return self._encode_unknown(value, where)
+
+    def _encode_unknown(self, value: Any, where: str) -> Any:
+        """Refuse what no file can hold."""
         raise TypeError(
             "expected values that can be saved, got "
             f"{_parameter(where)}={shortened(value)}. Pickle the estimator instead, or "
@@ -171,25 +175,27 @@ class Encoder:
 
     @_encode.register(BaseEstimator)
     def _(self, value: BaseEstimator, where: str) -> Any:
-        return self._inner(value, where)
+        return self._encode_inner(value, where)
 
-    def _inner(self, value: Any, where: str, **replaced: Any) -> Any:
-        """Turn an estimator inside another one into JSON: it is not trained further."""
-        before, self._optimizer = self._optimizer, False
+    def _encode_inner(self, value: Any, where: str, **replaced: Any) -> Any:
+        """Encode an estimator that is a part of another one, some values replaced."""
         state = self.encode_estimator(value, where, **replaced)
-        self._optimizer = before
         return {"$estimator": type(value).__name__, "state": state}
 
     @_encode.register(FrozenEstimator)
     def _(self, value: FrozenEstimator, where: str) -> Any:
         # What it was aligned to itself is not needed: a file would grow with each fit.
+        # It is not trained further.
+        before, self._optimizer = self._optimizer, False
         inner = f"{where}.estimator"
-        return {"$frozen": self._inner(value.estimator, inner, align_to=None)}
+        state = self._encode_inner(value.estimator, inner, align_to=None)
+        self._optimizer = before
+        return {"$frozen": state}
 
     @_encode.register(FittedModel)
     def _(self, value: FittedModel, where: str) -> Any:
         state = capture(value)
-        kept = state if self._optimizer else without_optimizer(state)
+        kept = state if self._optimizer else for_use_alone(state)
         return {"$model": self.encode(kept, where)}
 
     @_encode.register(Network)
@@ -287,6 +293,8 @@ class Decoder:
         What the file names and does not hold.
     format : int
         Of the file. What an older one holds is brought up to date.
+    is_trusted : bool
+        Whether the values are from an encoder for sure, as those of a pickle.
 
     Raises
     ------
@@ -295,10 +303,15 @@ class Decoder:
     """
 
     def __init__(
-        self, arrays: Mapping[str, Any], custom: Mapping[str, Any], format: int = FORMAT
+        self,
+        arrays: Mapping[str, Any],
+        custom: Mapping[str, Any],
+        format: int = FORMAT,
+        *,
+        is_trusted: bool = False,
     ) -> None:
         self._arrays, self._custom = dict(arrays), custom
-        self._is_old = format < FORMAT
+        self._is_old, self._is_trusted = format < FORMAT, is_trusted
         self._n_arrays = len(arrays)
         self._n_numbers = sum(array.size for array in arrays.values())
         self._depth = 0
@@ -356,13 +369,14 @@ class Decoder:
         today = upgraded_class(name) if self._is_old else name
         kind = _known(today, RECORDS, "a record")
         fields = self._checked(name, fields, field_types(kind))
-        check_types(name, kind, fields, RANGES.get(kind, {}))
+        if not self._is_trusted:
+            check_types(name, kind, fields, RANGES.get(kind, {}))
         return kind(**fields)
 
     def make_model(self, state: Any) -> FittedModel:
         """Make what a fit gave."""
         need(isinstance(state, ModelState), "something other than a fitted model")
-        return restore(state, trusted=False)
+        return restore(state, trusted=self._is_trusted)
 
     def _checked(self, kind: str, fields: Any, names: Collection[str]) -> Any:
         """Check the names of what a record or a network is made of."""
@@ -439,7 +453,8 @@ class Decoder:
     def _network(self, name: str, kind: Any, params: Any) -> Any:
         names = inspect.signature(kind).parameters
         params = self._checked(name, self.decode(params), names)
-        self._check_size(list(params.values()))
+        if not self._is_trusted:
+            self._check_size(list(params.values()))
         return kind(**params)
 
     def _check_size(self, value: Any) -> None:
@@ -475,7 +490,7 @@ class Decoder:
         kind, keywords = self.decode(value["$partial"]), self.decode(value["keywords"])
         if not (_is_optimizer(kind) and isinstance(keywords, dict)):
             raise ValueError(f"a partial of {shortened(kind)}")
-        if not is_plain(keywords):
+        if not (self._is_trusted or is_plain(keywords)):
             raise ValueError(f"a partial with {shortened(keywords)}")
         return partial(kind, **keywords)
 

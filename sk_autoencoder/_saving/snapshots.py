@@ -376,8 +376,7 @@ def _unnamed(callbacks: Any) -> list[Any]:
 def _is_finite(state: RunState) -> bool:
     """Whether all numbers of a run are; one that is about to fail has others."""
     net = state.net
-    moments = net.optimizer["state"]
-    left: list[Any] = [net.raw_weights or list(net.module.values()), moments]
+    left: list[Any] = [net.raw_weights or list(net.module.values()), net.optimizer]
     while left:
         value = left.pop()
         if isinstance(value, dict):
@@ -392,6 +391,7 @@ def _is_finite(state: RunState) -> bool:
 def _check_run(net: Any, state: RunState) -> None:
     """Refuse a run that a net cannot have had; the net is left as it is."""
     check_net(state.net)
+    need(state.net.optimizer is not None, "a run of a net that is for use alone")
     before = NetSnapshot(net)
     try:
         check_against(net, state.net)

@@ -4,28 +4,33 @@ A net is built again from its plan and these arrays. Nothing here knows a device
 what was trained on a GPU comes back on the CPU where there is none.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
+from sk_autoencoder._columns import least_size
 from sk_autoencoder._columns.likelihoods import PerColumnVariance
 from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_device
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._saving.checks import check_arrays, need
 from sk_autoencoder._saving.optimizer_checks import check_optimizer
 from sk_autoencoder._saving.records import ModelState
-from sk_autoencoder._saving.state_checks import check_model
+from sk_autoencoder._saving.state_checks import MOST_MADE, check_model
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.net_state import (
     NetState,
     capture_net,
     fill_net,
+    for_use,
     to_array,
-    without_moments,
 )
+from sk_autoencoder._utils.float64_buffers import exact_arrays
 from sk_autoencoder._utils.torch_compat import NormBase, torch_defaults
+
+# Of a module that decodes prefixes, the part that does.
+PREFIXES = "prefixes"
 
 
 def capture(fitted: FittedModel) -> ModelState:
@@ -81,11 +86,12 @@ def _restore(state: ModelState, trusted: bool) -> FittedModel:
     nets = {"net": build_net(plan)}
     if state.prefix_net is not None:
         nets["prefix_net"] = build_prefix_net(plan, nets["net"].module_)
+    states = _completed(state, {name: net.module_ for name, net in nets.items()})
     if not trusted:
         for name, net in nets.items():
-            check_against(net, state.nets[name])
+            check_against(net, states[name])
     for name, net in reversed(nets.items()):
-        fill_net(net, state.nets[name])
+        fill_net(net, states[name])
     return FittedModel(
         plan,
         nets["net"],
@@ -98,6 +104,27 @@ def _restore(state: ModelState, trusted: bool) -> FittedModel:
         pretrained=state.pretrained,
         alignment_error=state.alignment_error,
     )
+
+
+def _completed(
+    state: ModelState, modules: Mapping[str, torch.nn.Module]
+) -> dict[str, NetState]:
+    """Return the states of nets with what `for_use_alone` has left out of them."""
+    found = dict(state.nets)
+    if "prefix_net" in found and not found["prefix_net"].module:
+        own = f"{PREFIXES}."
+        decoder = {
+            f"decoder.{name.removeprefix(own)}": array
+            for name, array in found["net"].module.items()
+            if name.startswith(own)
+        }
+        found["prefix_net"] = replace(found["prefix_net"], module=decoder)
+    for name, net in found.items():
+        if net.optimizer is None:
+            known = modules[name].state_dict()
+            exact = {key: to_array(known[key]) for key in exact_arrays(modules[name])}
+            found[name] = replace(net, module={**exact, **net.module})
+    return found
 
 
 def check_against(net: AutoEncoderNet, state: NetState) -> None:
@@ -116,12 +143,15 @@ def check_against(net: AutoEncoderNet, state: NetState) -> None:
     for name, least in least_values(net.module_).items():
         need((state.module[name] >= least).all(), f"{name} below {least:g}")
     raw, given = net.average_.raw_weights(), state.raw_weights
+    if state.optimizer is None:
+        raw = raw[:0]
     need(len(given) == len(raw), "weights of another net")
     weights = {str(i): weight for i, weight in enumerate(raw)}
     check_arrays("weights", dict(zip(weights, given, strict=True)), weights)
     for array in given:
         need(np.isfinite(array).all(), "weights that are not finite")
-    check_optimizer(net.raw_optimizer_, state.optimizer)
+    if state.optimizer is not None:
+        check_optimizer(net.raw_optimizer_, state.optimizer)
 
 
 def check_numbers(name: str, array: np.ndarray, built: np.ndarray) -> None:
@@ -169,9 +199,26 @@ def least_values(module: torch.nn.Module) -> dict[str, float]:
     return least
 
 
-def without_optimizer(state: ModelState) -> ModelState:
-    """Leave what the optimizers remember out of a state."""
-    nets: dict[str, Any] = {
-        name: without_moments(net) for name, net in state.nets.items()
-    }
-    return replace(state, **nets)
+def for_use_alone(state: ModelState) -> ModelState:
+    """Leave what only further training needs out of a state.
+
+    So are arrays that a net of the plan has when it is built, which the plan has in
+    float64, and a decoder of prefixes, which the module has too.
+    """
+    plan = replace(state.plan, device="cpu")
+    with torch_defaults():
+        net = build_net(plan)
+        if state.prefix_net is not None:
+            build_prefix_net(plan, net.module_)
+    known, table = net.module_.state_dict(), plan.table
+    exact = {name: to_array(known[name]) for name in exact_arrays(net.module_)}
+    if table is not None and least_size(table) > MOST_MADE:
+        exact = {}  # nobody is to make so many numbers of a file of few
+    prefixes = state.prefix_net
+    return replace(
+        state,
+        net=for_use(state.net, exact),
+        prefix_net=None
+        if prefixes is None
+        else replace(for_use(prefixes, {}), module={}),
+    )

@@ -37,6 +37,7 @@ from sk_autoencoder._saving.checks import check_arrays, check_names, need
 from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.settings_checks import check_training
 from sk_autoencoder._training.net_state import NetState
+from sk_autoencoder._utils.float64_buffers import exact_arrays
 from sk_autoencoder._utils.random import check_generator_state
 from sk_autoencoder._utils.skeleton import Skeleton
 from sk_autoencoder._utils.values import shortened
@@ -50,6 +51,8 @@ DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d{1,3})?")
 DENSITIES = ("gaussian", "isotropic", "bernoulli")
 # Proportions add up to 1 to rounding.
 ROUNDING = 1e-6
+# Numbers that are made of the levels of a table: 60 MB, in float32 and in float64.
+MOST_MADE = 5_000_000
 # Tensors that are made for one that stays: a layer is first made without memory.
 MADE_FOR_ONE = 4
 
@@ -63,14 +66,23 @@ def check_model(state: ModelState) -> None:
         From a file; it and its records are what their annotations say.
     """
     plan = state.plan
-    _check_plan(plan, state.net.module)
+    arrays = state.net.module.values()
+    n_there = sum(a.size for a in arrays if isinstance(a, np.ndarray))
+    # Files for use leave out numbers that follow from a plan.
+    least = MOST_MADE if state.net.optimizer is None else 0
+    _check_plan(plan, max(n_there, least))
     _check_results(plan, state)
     need((state.prefix_net is not None) == plan.ordered, "a prefix net out of place")
     for net in state.nets.values():
         check_net(net)
     for name, module in _skeletons(plan, state.nets).items():
-        arrays = state.nets[name].module
-        check_arrays(f"{name}.module", arrays, module.state_dict())
+        net, expected = state.nets[name], module.state_dict()
+        if net.optimizer is None and name == "prefix_net" and not net.module:
+            continue  # the module has it
+        left_out = exact_arrays(module) if net.optimizer is None else {}
+        for key in left_out.keys() - net.module.keys():
+            del expected[key]
+        check_arrays(f"{name}.module", net.module, expected)
 
 
 def _skeletons(plan: Plan, nets: Mapping[str, NetState]) -> dict[str, torch.nn.Module]:
@@ -103,8 +115,12 @@ def check_net(net: NetState) -> None:
     n_epochs = len(net.history) + net.n_dropped
     need(net.history or net.n_dropped == 0, "dropped epochs before none")
     need(net.best_epoch <= n_epochs, "a best epoch that was none")
-    check_generator_state(net.order)
     need(net.device in ("cpu", "cuda", "mps", "xpu"), "a net on no known device")
+    if net.optimizer is None:
+        others = (net.order, net.noise, *net.raw_weights)
+        need(all(value is None for value in others), "training of what is for use")
+        return
+    check_generator_state(net.order)
     if net.device == "cpu":
         check_generator_state(net.noise)
     else:
@@ -125,7 +141,7 @@ def _check_history(rows: Sequence[Mapping[str, Any]]) -> None:
 # -- the plan -------------------------------------------------------------------------
 
 
-def _check_plan(plan: Plan, arrays: Mapping[str, Any]) -> None:
+def _check_plan(plan: Plan, n_there: int) -> None:
     """Check that the parts of a plan fit each other."""
     statistics, n_features = plan.statistics, plan.statistics.mean.size
     need(n_features > 0, "statistics of no columns")
@@ -169,7 +185,7 @@ def _check_plan(plan: Plan, arrays: Mapping[str, Any]) -> None:
     check_names("the parameters of a table", plan.table_parameters, TABLE_PARAMETERS)
     check_training(plan.training)
     if plan.table is not None:
-        _check_table(plan.table, n_features, arrays, is_masked=plan.is_masked)
+        _check_table(plan.table, n_features, n_there, is_masked=plan.is_masked)
     _check_code(plan)
     _check_block(plan)
     _check_axes(plan)
@@ -272,7 +288,7 @@ def _check_axes(plan: Plan) -> None:
 
 
 def _check_table(
-    table: Table, n_features: int, arrays: Mapping[str, Any], *, is_masked: bool
+    table: Table, n_features: int, n_there: int, *, is_masked: bool
 ) -> None:
     """Check that a table describes so many columns, and needs no more than is there."""
     names, dtypes = table.format.names, table.format.dtypes
@@ -307,7 +323,6 @@ def _check_table(
             _check_bins(column)
         elif isinstance(column, CategoryColumn):
             _check_categories(column)
-    n_there = sum(a.size for a in arrays.values() if isinstance(a, np.ndarray))
     needed = table_size(table) if is_masked else least_size(table)
     need(needed <= n_there, f"a table of {needed} numbers where {n_there} are")
 

@@ -71,6 +71,8 @@ class AutoEncoderNet(NeuralNet):
         What the order of the batches and the noise of training are drawn from.
     best_epoch_ : int
         Whose weights were kept, counted over all runs; 0 is before the first.
+    lacks_optimizer_ : bool
+        Whether it comes from a file that holds no more than use needs.
     n_dropped_ : int
         Epochs of the past whose rows are no longer in the history.
     run_ : TrainingRun or None
@@ -124,6 +126,7 @@ class AutoEncoderNet(NeuralNet):
         self.noise_ = make_generator(self.seeds.noise, self.device)
         self.module_.use_generator(self.noise_)
         self.best_epoch_ = self.n_dropped_ = 0
+        self.lacks_optimizer_ = False
         self.run_: TrainingRun | None = None
         self.last_run_: RunResult | None = None
         return self

@@ -1,6 +1,6 @@
 """A net as arrays: what a file, a pickle and a snapshot of a fit keep of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -19,12 +19,14 @@ class NetState:
     module : dict of str to ndarray
         Of the module, with the averaged weights.
     raw_weights : list of ndarray
-        Weights that the optimizer moves.
+        Weights that the optimizer moves; none where the averaged ones are to be.
     steps : int
         That the average has seen.
-    optimizer : dict
-        As its `state_dict` gives it, with arrays for tensors.
-    order, noise : ndarray of uint8
+    optimizer : dict or None
+        As its `state_dict` gives it, with arrays for tensors. None where the state is
+        for use alone: then there are no raw weights and no generators either, and
+        training goes on with fresh ones.
+    order, noise : ndarray of uint8 or None
         States of the generators of the batches and of the noise.
     device : str
         Kind of the device that the net was on.
@@ -37,7 +39,7 @@ class NetState:
     module: dict[str, Any]
     raw_weights: list[Any]
     steps: Annotated[int, Range(0)]
-    optimizer: dict[str, Any]
+    optimizer: dict[str, Any] | None
     order: Any
     noise: Any
     device: str
@@ -69,10 +71,12 @@ def fill_net(net: Any, state: NetState) -> None:
     net.module_.load_state_dict(map_tensors(state.module, to_tensor))
     raw = [weight.to(device) for weight in map_tensors(state.raw_weights, to_tensor)]
     net.average_.load_raw_weights(raw, state.steps)
-    net.raw_optimizer_.load_state_dict(map_tensors(state.optimizer, to_tensor))
-    net.order_.set_state(to_tensor(state.order))
-    if device.type == state.device:
-        net.noise_.set_state(to_tensor(state.noise))
+    net.lacks_optimizer_ = state.optimizer is None
+    if state.optimizer is not None:
+        net.raw_optimizer_.load_state_dict(map_tensors(state.optimizer, to_tensor))
+        net.order_.set_state(to_tensor(state.order))
+        if device.type == state.device:
+            net.noise_.set_state(to_tensor(state.noise))
     net.history[:] = state.history
     net.best_epoch_ = state.best_epoch
     net.n_dropped_ = state.n_dropped
@@ -81,7 +85,27 @@ def fill_net(net: Any, state: NetState) -> None:
 
 def without_moments(state: NetState) -> NetState:
     """Leave what the optimizer remembers out of a state."""
+    assert state.optimizer is not None
     return replace(state, optimizer={**state.optimizer, "state": {}})
+
+
+def for_use(state: NetState, exact: Mapping[str, np.ndarray]) -> NetState:
+    """Leave out of a state what only further training needs, and what is known.
+
+    Parameters
+    ----------
+    state : NetState
+    exact : mapping of str to ndarray
+        What the module of a net that was just built has, by name.
+    """
+    module = {
+        name: array
+        for name, array in state.module.items()
+        if name not in exact or not np.array_equal(exact[name], array)
+    }
+    return replace(
+        state, module=module, raw_weights=[], optimizer=None, order=None, noise=None
+    )
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:

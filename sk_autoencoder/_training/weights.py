@@ -229,10 +229,14 @@ class EMA:
         return [*self._weights, *self._average]
 
     def load_raw_weights(self, weights: list[Tensor], steps: int) -> None:
-        """Take up an average that the module has loaded, and raw weights beside it."""
+        """Take up an average that the module has loaded, and raw weights beside it.
+
+        Without any, the average is what training goes on from.
+        """
         self.steps = steps
         if self.decay is not None:
             foreach_copy_(self._average, self._weights)
-            foreach_copy_(self._weights, weights)
+            if weights:
+                foreach_copy_(self._weights, weights)
             self._applied = False
             self.apply()

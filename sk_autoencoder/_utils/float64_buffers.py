@@ -71,6 +71,21 @@ class Float64Buffers(nn.Module):
         return array.astype(dtype, copy=False)
 
 
+def exact_arrays(module: nn.Module) -> dict[str, np.ndarray]:
+    """Return what buffers were set to, by their names in the state of a module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    """
+    return {
+        f"{path}.{name}" if path else name: array
+        for path, part in module.named_modules()
+        if isinstance(part, Float64Buffers)
+        for name, array in part.exact.items()
+    }
+
+
 def in_dtype(module: M, dtype: torch.dtype) -> M:
     """Return a module in a dtype: itself, or a copy as precise as it can be.
 

@@ -152,7 +152,7 @@ def test_a_call_that_raises_has_told_nothing(tmp_path):
     with pytest.warns(UserWarning, match="got 'z'"):
         reducer.partial_fit(chunk("xyz"))
     # Whoever reads a file has not seen the warning.
-    reducer.save(tmp_path / "levels.skae")
+    reducer.save(tmp_path / "levels.skae", optimizer=True)
     for again in (load(tmp_path / "levels.skae"), pickle.loads(pickle.dumps(reducer))):
         with pytest.warns(UserWarning, match="got 'z'"):
             again.partial_fit(chunk("xyz"))

@@ -572,7 +572,7 @@ def test_only_a_masked_network_draws_cells():
 
 
 def test_a_file_gives_the_same_cells(fitted, tmp_path):
-    fitted.save(tmp_path / "table.ae")
+    fitted.save(tmp_path / "table.ae", optimizer=True)
     loaded = load(tmp_path / "table.ae")
     pd.testing.assert_frame_equal(loaded.transform(TABLE), fitted.transform(TABLE))
     pd.testing.assert_frame_equal(loaded.sample(5, 0), fitted.sample(5, 0))

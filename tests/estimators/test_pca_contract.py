@@ -17,6 +17,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder.exceptions import InconsistentVersionWarning
 from sk_autoencoder.networks import UserNetwork
 
 ROOT = Path(__file__).parents[2]
@@ -263,7 +264,8 @@ def test_files_of_an_older_version_have_what_they_can():
     folder = ROOT / "tests" / "saving" / "files_0_1_0"
     with np.load(folder / "inputs.npz") as arrays:
         data = arrays["X"]
-    model = sk_autoencoder.load(folder / "autoencoder.safetensors")
+    with pytest.warns(InconsistentVersionWarning):
+        model = sk_autoencoder.load(folder / "autoencoder.safetensors")
     assert model.components_.shape == (model.n_components_, data.shape[1])
     assert model.contributions(data).shape[2] == data.shape[1]
     assert model.noise_variance_ > 0

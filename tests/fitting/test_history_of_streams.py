@@ -58,7 +58,7 @@ def test_history_of_passes_has_a_bound(kind, monkeypatch):
 def test_copies_count_all_epochs(kind, how, tmp_path):
     reducer = streamed(kind, 6)
     if how == "file":
-        reducer.save(tmp_path / "model")
+        reducer.save(tmp_path / "model", optimizer=True)
         again = sk_autoencoder.load(tmp_path / "model")
     elif how == "pickle":
         again = pickle.loads(pickle.dumps(reducer))

@@ -358,7 +358,7 @@ def test_the_same_seed_gives_the_same_to_the_bit(kind, more):
 @pytest.mark.parametrize("kind", KINDS)
 def test_pretrained_estimator_is_pickled_and_saved(kind, tmp_path):
     fitted = make(kind).fit(X)
-    fitted.save(tmp_path / "model")
+    fitted.save(tmp_path / "model", optimizer=True)
     for again in (
         pickle.loads(pickle.dumps(fitted)),
         sk_autoencoder.load(tmp_path / "model"),

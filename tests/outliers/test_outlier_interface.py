@@ -27,6 +27,7 @@ from sk_autoencoder import (
     ExtraRowsTransformer,
     VAETransformer,
 )
+from sk_autoencoder.exceptions import InconsistentVersionWarning
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 2)) @ RNG.normal(size=(2, 5)) + 0.3 * RNG.normal(
@@ -497,7 +498,8 @@ def test_set_threshold_asks_for_a_fit_and_for_scores():
     with pytest.raises(ValueError, match="is not fitted yet"):
         DETECTOR().set_threshold(0.2)
     folder = Path(__file__).parents[1] / "saving" / "files_0_1_0"
-    old = sk_autoencoder.load(folder / "detector.safetensors")
+    with pytest.warns(InconsistentVersionWarning):
+        old = sk_autoencoder.load(folder / "detector.safetensors")
     assert old.get_params()["verbose"] == 0
     with raises(
         ValueError,

@@ -14,6 +14,7 @@ import pytest
 from torch import nn
 
 import sk_autoencoder
+from sk_autoencoder.exceptions import InconsistentVersionWarning
 
 FOLDER = Path(__file__).parent / "files_0_1_0"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -81,7 +82,8 @@ def check_frame(result, expected):
 def test_file_of_0_1_0_gives_what_it_gave(name, tmp_path):
     case = EXPECTED[name]
     path = FOLDER / f"{name}.safetensors"
-    estimator = sk_autoencoder.load(path, custom=CUSTOM.get(name))
+    with pytest.warns(InconsistentVersionWarning, match=r"sk_autoencoder 0\.1\.0 and"):
+        estimator = sk_autoencoder.load(path, custom=CUSTOM.get(name))
     assert type(estimator).__name__ == case["class"]
     estimator.save(tmp_path / "again")
     again = sk_autoencoder.load(tmp_path / "again", custom=CUSTOM.get(name))
@@ -101,7 +103,8 @@ def test_file_of_0_1_0_gives_what_it_gave(name, tmp_path):
     "name", ["autoencoder", "autoencoder_conv", "vae", "denoising_hidden"]
 )
 def test_file_of_0_1_0_trains_on(name):
-    estimator = sk_autoencoder.load(FOLDER / f"{name}.safetensors")
+    with pytest.warns(InconsistentVersionWarning):
+        estimator = sk_autoencoder.load(FOLDER / f"{name}.safetensors")
     n_iter = estimator.n_iter_
     estimator.partial_fit(samples("X"))
     assert estimator.n_iter_ == n_iter + 1

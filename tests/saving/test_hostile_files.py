@@ -71,14 +71,17 @@ def saved(tmp_path_factory):
     """Files by the names of their estimators, each written when it is asked for."""
     folder, files = tmp_path_factory.mktemp("saved"), {}
 
-    def get(name):
+    def get(asked):
+        name = asked.removesuffix(", for use")
         if name not in files:
             estimator, rows = ESTIMATORS[name]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a fit this short
-                estimator.fit(rows).save(folder / name)
+                estimator.fit(rows).save(folder / name, optimizer=True)
+                estimator.save(folder / f"{name}, for use")
+            files[f"{name}, for use"] = (folder / f"{name}, for use").read_bytes()
             files[name] = (folder / name).read_bytes()
-        return SavedFile(files[name])
+        return SavedFile(files[asked])
 
     return get
 
@@ -992,7 +995,8 @@ def fuzz(folder, seed, number):
 def folder(saved, tmp_path):
     """Files of today's format, and some of 0.1.0."""
     for name in ESTIMATORS:
-        (tmp_path / f"{name}.safetensors").write_bytes(saved(name).to_bytes())
+        for kind in (name, f"{name}, for use"):
+            (tmp_path / f"{kind}.safetensors").write_bytes(saved(kind).to_bytes())
     for name in FEW_OF_0_1_0:
         shutil.copy(FOLDER_0_1_0 / f"{name}.safetensors", tmp_path)
     return tmp_path

@@ -40,7 +40,7 @@ OPTIMIZERS = {
 
 
 def check_goes_on(estimator, tmp_path, custom=None):
-    estimator.fit(X).save(tmp_path / "model")
+    estimator.fit(X).save(tmp_path / "model", optimizer=True)
     loaded = sk_autoencoder.load(tmp_path / "model", custom=custom)
     for model in (estimator, loaded):
         model.partial_fit(X)
@@ -62,7 +62,7 @@ def test_what_a_scheduler_has_set_comes_back(optimizer, tmp_path):
     estimator = AutoEncoderTransformer(
         2, optimizer=optimizer, lr=0.01, callbacks=[scheduler], **SMALL
     )
-    estimator.fit(X).save(tmp_path / "model")
+    estimator.fit(X).save(tmp_path / "model", optimizer=True)
     loaded = sk_autoencoder.load(tmp_path / "model", custom={"LRScheduler": scheduler})
     groups = [
         model.net_.raw_optimizer_.param_groups[0] for model in (estimator, loaded)

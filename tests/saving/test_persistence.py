@@ -145,15 +145,9 @@ def test_saved_loaded_saved_loaded_is_the_same_to_the_bit(name, tmp_path):
 
 def test_training_goes_on_as_if_nothing_had_happened(tmp_path):
     first = PLAIN(3, warm_start=True, **SMALL).fit(X)
-    first.save(tmp_path / "model")
+    first.save(tmp_path / "model", optimizer=True)
     second = sk_autoencoder.load(tmp_path / "model")
     same(first.fit(X).transform(X), second.fit(X).transform(X))
-    bare = PLAIN(3, **SMALL).fit(X)
-    bare.save(tmp_path / "bare", optimizer=False)
-    assert (tmp_path / "bare").stat().st_size < (tmp_path / "model").stat().st_size
-    small = sk_autoencoder.load(tmp_path / "bare")
-    same(bare.transform(X), small.transform(X))
-    small.partial_fit(X)
 
 
 def test_names_in_a_frame_and_output_are_kept(tmp_path):
@@ -350,7 +344,9 @@ def test_a_file_of_a_later_format_is_refused(saved, tmp_path):
     path = tmp_path / "model"
     path.write_bytes(with_header(saved, lambda h, i: i.update(format=99)))
     with pytest.raises(
-        ValueError, match="expected a file of format 1 to 2, got format 99"
+        ValueError,
+        match=r"expected a file of format 1 to 2, which sk_autoencoder .* reads, got "
+        r"format 99, which sk_autoencoder .* wrote, in '.*'\. Read it with that",
     ):
         sk_autoencoder.load(path)
     with pytest.raises(FileNotFoundError):

@@ -262,7 +262,7 @@ def test_partial_optimizer_survives_clone_pickle_search_and_file(tmp_path):
     codes = fitted.transform(X)
     np.testing.assert_array_equal(clone(fitted).fit(X).transform(X), codes)
     again = pickle.loads(pickle.dumps(fitted))
-    fitted.save(tmp_path / "file")
+    fitted.save(tmp_path / "file", optimizer=True)
     loaded = sk_autoencoder.load(tmp_path / "file")
     assert loaded.optimizer.func is torch.optim.Adam
     assert loaded.optimizer.keywords == optimizer.keywords
