@@ -20,6 +20,9 @@ from sk_autoencoder._utils.variance import is_constant
 
 # Knots of a rank-gauss curve at most, as many as QuantileTransformer has.
 MOST_KNOTS = 1000
+# A column has few values where there are at most so many, each in this number of rows
+# on average; a spike is a value that one in `FEW_VALUES` rows has, and so many rows.
+FEW_VALUES, ROWS_A_VALUE = 32, 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class NumberColumn:
         Names of several codings; y is the first. Empty where there is one.
     others : tuple of NumberColumn
         The column in the other codings.
+    repeated : ndarray of shape (n_values,) or None
+        Values seen, in increasing order, of a column of few values or with spikes, to
+        which samples move; None for others, and where nothing is sampled.
     """
 
     name: Any
@@ -60,6 +66,7 @@ class NumberColumn:
     is_binary: bool = False
     codings: tuple[str, ...] = ()
     others: tuple["NumberColumn", ...] = ()
+    repeated: Annotated[np.ndarray | None, Range(shape="n")] = None
 
     @classmethod
     def of(
@@ -68,6 +75,7 @@ class NumberColumn:
         scaling: str,
         *,
         keeps_binary: bool = False,
+        keeps_values: bool = False,
         whole: ColumnStatistics | None = None,
     ) -> "NumberColumn":
         """Scale a column on the values seen; there must be some.
@@ -80,6 +88,8 @@ class NumberColumn:
         keeps_binary : bool
             Whether two values, such as 0 and 1, are measured in their distance where
             other numbers are standardized or ranked.
+        keeps_values : bool
+            Whether to find the values to which samples move.
         whole : ColumnStatistics or None
             Of the values seen, where the column has some of them only: a random sample,
             which is to say what is known of their ranks.
@@ -130,6 +140,7 @@ class NumberColumn:
             is_binary and not constant,
             codings if has_others else (),
             tuple(cls.of(column, name, whole=whole) for name in others * has_others),
+            _repeated(seen) if keeps_values else None,
         )
 
     @property
@@ -201,6 +212,16 @@ class NumberColumn:
             # Of halves: the distance of two values may be too large for a number.
             values = 2 * np.interp(values, self.knots[1], 0.5 * self.knots[0])
         return self.as_seen(values)
+
+    def nearest_seen(self, values: np.ndarray) -> np.ndarray:
+        """Return the nearest values seen, of a column of few values or with spikes."""
+        known = self.repeated
+        if known is None or self.is_constant:
+            return values
+        # Of halves: the sum may be too large for a number.
+        middles = 0.5 * known[:-1] + 0.5 * known[1:]
+        nearest: np.ndarray = known[np.searchsorted(middles, values)]
+        return nearest
 
     def as_seen(self, values: np.ndarray) -> np.ndarray:
         """Make numbers whole where only such were seen, and constant likewise."""
@@ -371,6 +392,19 @@ def _sorted(name: Any, levels: set[Any]) -> list[Any]:
             f"expected categories of one type, got X with column {shortened(name)} of "
             f"{' and '.join(kinds)}. Convert it, as with astype(str)."
         ) from None
+
+
+def _repeated(seen: np.ndarray) -> np.ndarray | None:
+    """Return the values of a column of few, or some with all spikes; None for others."""
+    values, counts = np.unique(seen, return_counts=True)
+    few = min(FEW_VALUES, len(seen) / ROWS_A_VALUE)
+    spikes = counts >= max(len(seen) / FEW_VALUES, ROWS_A_VALUE)
+    if len(values) <= few:
+        return values
+    if not spikes.any():
+        return None
+    some = np.linspace(0, len(values) - 1, MOST_KNOTS).round().astype(int)
+    return np.union1d(values[some], values[spikes])
 
 
 def _along(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -64,6 +64,7 @@ class Table:
         handle_unknown: str,
         more_to_come: bool = False,
         keeps_binary: bool = False,
+        keeps_values: bool = False,
         binned: bool = False,
         whole: Sequence[Whole] | None = None,
     ) -> "Table":
@@ -85,6 +86,8 @@ class Table:
         keeps_binary : bool
             Whether numbers of two values are measured in their range where others are
             standardized or ranked.
+        keeps_values : bool
+            Whether numbers know the values to which samples move.
         binned : bool
             Whether numbers have bins.
         whole : sequence of ColumnStatistics, Counter or None, one a column; or None
@@ -97,9 +100,10 @@ class Table:
         if scaling == "auto":
             mixed = any(column.is_category for column in there)
             scaling = "standard" if mixed else "none"
+        keeps = {"keeps_binary": keeps_binary, "keeps_values": keeps_values}
         known: Sequence[Whole] = [None] * len(raw) if whole is None else whole
         columns = tuple(
-            _fitted(column, scaling, more_to_come, keeps_binary, binned, of_all)
+            _fitted(column, scaling, more_to_come, binned, keeps, of_all)
             for column, of_all in zip(raw, known, strict=True)
         )
         # Categories are exact in float32, and so are numbers that came so.
@@ -245,10 +249,18 @@ class Table:
             return values
         return [
             np.where(np.isnan(own), found, own)
-            if isinstance(column, BinnedColumn)
+            if scale_of(column) is not None
             else found
             for column, own, found in zip(self.columns, given.T, values, strict=True)
         ]
+
+    def nearest_seen(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the values to which samples of numbers move, NaN where they do not."""
+        moved = np.full(matrix.shape, np.nan)
+        for i, column in enumerate(self.columns):
+            if isinstance(column, NumberColumn) and column.repeated is not None:
+                moved[:, i] = column.nearest_seen(column.decode(matrix[:, i]))
+        return moved
 
     def numbers(self, cells: np.ndarray, like: Any = None) -> Any:
         """Put a number for each cell under the names of the columns."""
@@ -311,8 +323,8 @@ def _fitted(
     column: ColumnData,
     scaling: str,
     declared: bool,
-    keeps_binary: bool,
     binned: bool,
+    keeps: dict[str, bool],
     whole: Whole,
 ) -> Column:
     """Find out how a column of the training samples becomes numbers."""
@@ -323,8 +335,8 @@ def _fitted(
         return CategoryColumn.of(column, declared=declared, whole=whole)
     assert not isinstance(whole, Counter)
     if binned:
-        return BinnedColumn.of(column, scaling, keeps_binary=keeps_binary)
-    return NumberColumn.of(column, scaling, keeps_binary=keeps_binary, whole=whole)
+        return BinnedColumn.of(column, scaling, keeps_binary=keeps["keeps_binary"])
+    return NumberColumn.of(column, scaling, **keeps, whole=whole)
 
 
 def scale_of(column: Column) -> NumberColumn | None:

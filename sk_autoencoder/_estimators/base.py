@@ -128,6 +128,10 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         """Whether numbers of two values keep their units beside standardized ones."""
         return False
 
+    def _keeps_values(self) -> bool:
+        """Whether numbers know the values to which samples move."""
+        return False
+
     def _uses_levels(self, X: Any) -> bool:
         """Whether a masked network of levels is to be fitted to X."""
         return False
@@ -375,6 +379,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             handle_unknown=self.handle_unknown,
             more_to_come=more_to_come,
             keeps_binary=self._keeps_binary(),
+            keeps_values=self._keeps_values(),
             binned=self._uses_levels(X),
             whole=whole,
         )

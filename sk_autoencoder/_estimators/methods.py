@@ -355,7 +355,9 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     # -- what is returned ------------------------------------------------------------
 
-    def _to_output(self, rows: np.ndarray, like: Any) -> Any:
+    def _to_output(
+        self, rows: np.ndarray, like: Any, given: np.ndarray | None = None
+    ) -> Any:
         """Return rows of numbers in the container that the caller expects.
 
         Parameters
@@ -363,12 +365,14 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         rows : ndarray of shape (n_samples, n_features)
         like : Any
             Argument of the call; a pandas frame lends its index.
+        given : ndarray of shape (n_samples, n_features) or None
+            Numbers of a table as they are to be, NaN elsewhere.
         """
         if self._table is None:
             return self._in_container(rows, like)
         if self._table.comes_as_frame:
-            return self._table.table(rows, like)
-        return self._in_container(self._table.array(rows), like)
+            return self._table.table(rows, like, given)
+        return self._in_container(self._table.array(rows, given), like)
 
     def _cells_to_output(self, cells: np.ndarray, like: Any) -> Any:
         """Return a number for each cell, under the names of the columns."""

@@ -65,6 +65,10 @@ class VAETransformer(BaseAutoEncoder):
     a sample unlike all that the network has learned has at least a hundredth of the
     density that PCA gives it.
 
+    For realistic rows of a table of numbers and categories, drawn or filled in, use
+    `DenoisingAutoEncoderTransformer(features="reconstruction")`: boosted trees tell its
+    samples from rows less often.
+
     `transform` and `score_samples` are not random. Each epoch is one pass over the
     samples. Memory, in addition to X, is needed for the weights, and for a float32 copy
     of X unless X is float32 in C order.
@@ -588,7 +592,9 @@ default="adamw"
 
         Codes are sampled from the prior and decoded. The noise of the density is part
         of a sample, as in `KernelDensity.sample`. Where probabilistic PCA is a
-        hundredth of the density, a hundredth of the samples are from it.
+        hundredth of the density, a hundredth of the samples are from it. In a table
+        with categories or missing cells, numbers of a column of few values, or with
+        values such as zero that many rows have, then move to the nearest value seen.
 
         Parameters
         ----------
@@ -598,8 +604,8 @@ default="adamw"
             Seed of the codes and the noise.
         noise : bool, default=True
             Whether to sample each cell from its density around the output of the
-            decoder. False returns the means, and the most probable categories, for the
-            same codes.
+            decoder. False returns the means, which are not moved, and the most probable
+            categories, for the same codes.
 
         Returns
         -------
@@ -631,8 +637,12 @@ default="adamw"
                 at = torch.nonzero(at < LINEAR_SHARE)[:, 0]
                 y = linear.sample(len(at), generator, noise=noise)
                 rows[at] = columns.decode(y.to(raw) + columns.offset)
-        given = rows.cpu().numpy().astype(self._input_dtype, copy=False)
-        return self._to_output(given, like=None)
+        found = rows.cpu().numpy().astype(self._input_dtype, copy=False)
+        moved = self._table.nearest_seen(found) if self._table and noise else None
+        return self._to_output(found, like=None, given=moved)
+
+    def _keeps_values(self) -> bool:
+        return True
 
     def _draw_codes(self, n_samples: int, generator: torch.Generator) -> Tensor:
         """Return random codes from the prior, in the units of the network."""

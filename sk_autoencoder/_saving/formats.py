@@ -107,8 +107,13 @@ ADDED: dict[str, dict[str, Any]] = {
     },
     # The history had no bound.
     "Net": {"n_dropped": 0},
-    # Columns of two values were standardized as all others.
-    "NumberColumn": {"codings": (), "is_binary": False, "others": ()},
+    # Columns of two values were standardized as all others, samples left as drawn.
+    "NumberColumn": {
+        "codings": (),
+        "is_binary": False,
+        "others": (),
+        "repeated": None,
+    },
     # A user's own network was standardized inside whatever its start.
     "Plan": {
         "block_variances": None,

@@ -334,6 +334,12 @@ def _check_numbers(column: NumberColumn) -> None:
         knots is None or (knots.size > 0 and (np.diff(knots) >= 0).all()),
         f"knots of {name} that do not rise",
     )
+    repeated = column.repeated
+    need(
+        repeated is None
+        or (repeated.size > 0 and bool((np.diff(repeated) > 0).all())),
+        f"values of {name} that do not rise",
+    )
     others = column.others
     need(
         len(column.codings) == (1 + len(others) if others else 0)

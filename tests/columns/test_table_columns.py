@@ -10,7 +10,7 @@ from sklearn.preprocessing import QuantileTransformer
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 from sk_autoencoder._columns import JoinedColumns, Table
 from sk_autoencoder._columns.codes import MOST_LOGITS, RandomCodeColumn
-from sk_autoencoder._columns.frames import read_columns
+from sk_autoencoder._columns.frames import ColumnData, read_columns
 from sk_autoencoder._columns.kinds import NumberColumn
 from sk_autoencoder._training.fast.fused import FusedStep, fast_step
 from sk_autoencoder._training.weights import FlatParameters
@@ -367,3 +367,34 @@ def test_a_column_without_a_cell_keeps_its_variance():
     (part,) = columns.groups
     assert part.running[0] == pytest.approx(0.25)
     assert part.running[1] != pytest.approx(0.25)
+
+
+def _kept(values):
+    raw = ColumnData("x", np.asarray(values, float), is_category=False)
+    return NumberColumn.of(raw, "standard", keeps_values=True)
+
+
+def test_samples_of_few_values_move_to_the_nearest():
+    column = _kept(np.repeat([0.0, 1.0, 4.0, 4.5], 10))
+    drawn = np.random.default_rng(0).normal(2, 3, size=200)
+    own = np.array([0.0, 1.0, 4.0, 4.5])
+    nearest = own[np.abs(drawn[:, None] - own).argmin(axis=1)]
+    np.testing.assert_array_equal(column.nearest_seen(drawn), nearest)
+
+
+def test_samples_of_a_column_with_a_spike_move_to_values_seen():
+    values = np.append(np.random.default_rng(0).random(5000), np.zeros(500))
+    column = _kept(values)
+    moved = column.nearest_seen(np.array([-3.0, 0.5, 7.0]))
+    assert set(moved) <= set(values)
+    assert (moved[0], moved[2]) == (0.0, values.max())
+    assert moved[1] == pytest.approx(0.5, abs=0.01)
+    assert len(column.repeated) <= 1000
+
+
+def test_samples_of_other_columns_stay():
+    column = _kept(np.random.default_rng(0).random(500))
+    assert column.repeated is None
+    np.testing.assert_array_equal(column.nearest_seen(np.arange(3.0)), np.arange(3.0))
+    raw = ColumnData("x", np.zeros(50), is_category=False)
+    assert NumberColumn.of(raw, "standard").repeated is None

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
-from sk_autoencoder import VAETransformer
+from sk_autoencoder import VAETransformer, load
 from sk_autoencoder._fitting.build import LINEAR_SHARE
 from sk_autoencoder._inference import density
 from sk_autoencoder._inference.density import LinearDensity, MixturePrior
@@ -460,3 +460,38 @@ def test_training_goes_on():
     on.set_params(max_epochs=60).fit(X)
     assert on.score(X) > before
     assert len(on.loss_curve_) > 8
+
+
+def _spiky_table(n, seed=0):
+    rng = np.random.default_rng(seed)
+    amount = np.where(rng.random(n) < 0.4, 0.0, rng.exponential(size=n)).clip(max=2.0)
+    return pd.DataFrame(
+        {
+            "amount": amount,
+            "half": rng.integers(0, 4, n) / 2,
+            "smooth": rng.normal(size=n),
+            "kind": pd.Categorical(np.where(amount > 0, "a", "b")),
+        }
+    )
+
+
+@pytest.mark.parametrize("scaling", ["auto", "rank_gauss"])
+def test_samples_of_a_table_move_to_values_that_were_seen(scaling):
+    X = _spiky_table(300)
+    vae = VAETransformer(2, numeric_scaling=scaling, max_epochs=2, random_state=0)
+    drawn = vae.fit(X).sample(300, random_state=0)
+    assert set(drawn["amount"]) <= set(X["amount"])
+    assert set(drawn["half"]) == {0.0, 0.5, 1.0, 1.5}
+    assert (drawn["amount"] == 0).mean() > 0.1
+    assert not set(drawn["smooth"]) & set(X["smooth"])
+    means = vae.sample(300, random_state=0, noise=False)
+    assert not set(means["half"]) <= {0.0, 0.5, 1.0, 1.5}
+    assert means["smooth"].nunique() > 290
+
+
+def test_moved_samples_are_saved(tmp_path):
+    X = _spiky_table(200)
+    vae = VAETransformer(2, max_epochs=1, random_state=0).fit(X)
+    vae.save(tmp_path / "vae.ae")
+    loaded = load(tmp_path / "vae.ae")
+    pd.testing.assert_frame_equal(loaded.sample(50, 1), vae.sample(50, 1))
