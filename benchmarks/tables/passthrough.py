@@ -67,7 +67,10 @@ BLOCKS: dict[str, Block] = {
     "encoded, activations alone": lambda table, seed: hidden(
         table.encoded, seed, beside=False
     ),
-    "encoded": lambda table, seed: hidden(table.encoded, seed),
+    "encoded, standard": lambda table, seed: hidden(
+        table.encoded, seed, numeric_scaling="standard"
+    ),
+    "encoded, both (default)": lambda table, seed: hidden(table.encoded, seed),
     "frame, standard": of_frame("standard"),
     "frame, rank_gauss": of_frame("rank_gauss"),
     "frame, both (default)": of_frame("auto"),

@@ -191,7 +191,8 @@ these, default="auto"
         stay 0 and 1, however rare. A tuple, for `features="hidden"` only, gives each
         number in several codings beside each other, the first of which
         `inverse_transform` decodes. ("standard", "rank_gauss") is what "auto" means for
-        hidden features of a table with categories, missing cells or `column_weights`.
+        hidden features, but for sparse matrices and losses other than the squared
+        error: then it is "standard".
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns that hold categories: names, positions or a boolean mask. "from_dtype"
         takes the columns of a frame whose dtype is categorical, string or boolean. None
@@ -288,7 +289,9 @@ one, default="auto"
         Whether to set a validation set aside, to stop when the loss on it no longer
         improves, and to keep the epoch that was best on it. With very few samples there
         is none. Without a validation set the model cannot fall back to PCA where it is
-        worse.
+        worse. A network that fills cells by the loss "cross_entropy" is trained to the
+        end of its schedule, which is kept, if `n_iter_no_change` and `lr_schedule` are
+        "auto".
     validation_fraction : float, default=0.1
         Fraction of the samples in the validation set, in (0, 1), chosen at random; not
         used if `fit` is given one as `X_val`.
@@ -558,8 +561,17 @@ one, default="auto"
         return len(shape) == 2 and uses_levels(shape[1], **params)
 
     def _reads_as_table(self, X: Any = None) -> bool:
-        named = isinstance(self.loss, str) and self.loss == "cross_entropy"
-        return named or super()._reads_as_table(X)
+        loss = self.loss if isinstance(self.loss, str) else None
+        # For numbers in two codings: only tables have ranks, and only dense ones.
+        has_ranks = (
+            self.features == "hidden"
+            and isinstance(self.numeric_scaling, str)
+            and self.numeric_scaling == "auto"
+            and loss in ("auto", "squared_error")
+            and not (X is None or sparse.issparse(X))
+        )
+        is_table = loss == "cross_entropy" or has_ranks
+        return is_table or super()._reads_as_table(X)
 
     def _likelihood(self) -> str:
         return likelihood_of(self.loss)

@@ -102,8 +102,8 @@ def check_table(estimator: BaseEstimator, X: Any, *, min_samples: int = 0) -> An
         if sparse.issparse(X):
             raise TypeError(
                 "expected a frame or a dense array for columns of categories, missing "
-                "cells, column_weights, numeric_scaling='rank_gauss' or "
-                "loss='cross_entropy', got a sparse matrix. Pass X.toarray()."
+                "cells, column_weights, loss='cross_entropy' or ranks, which hidden "
+                "features of a dense array have, got a sparse matrix. Pass X.toarray()."
             )
         if isinstance(X, list | tuple):
             # numpy would turn numbers beside text into text.

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import stats
+from scipy import sparse, stats
 
 from sk_autoencoder import DenoisingAutoEncoderTransformer, load
 from sk_autoencoder._utils.float64_buffers import in_dtype
@@ -126,6 +126,18 @@ def test_a_matrix_takes_several_codings():
     model = fit(X, numeric_scaling=BOTH, allow_missing=False, passthrough=True)
     assert model.transform(X).shape == (200, 8 + 6)
     assert np.isfinite(model.score(X))
+
+
+def test_a_matrix_has_two_codings_unless_it_is_sparse():
+    X = np.column_stack([np.exp(rng.normal(size=(200, 2))), rng.random(200) < 0.1])
+    model = fit(X, allow_missing=False, passthrough=True)
+    columns = model.transform(X)[:, 8:]
+    limits = np.array([-5, 5]) / np.sqrt(2)
+    expected = [*(both(x) / np.sqrt(2) for x in X.T[:2]), X[:, 2:]]
+    np.testing.assert_allclose(columns, np.hstack(expected).clip(*limits), 1e-6)
+    assert list(model.get_feature_names_out()[8:10]) == ["x0_standard", "x0_rank_gauss"]
+    assert fit(sparse.csr_matrix(X), allow_missing=False)._plan.scaling == "standard"
+    assert fit(X, allow_missing=False, loss="huber")._plan.scaling == "standard"
 
 
 def test_columns_beside_features_end_at_five_standard_deviations():

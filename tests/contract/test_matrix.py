@@ -394,8 +394,8 @@ REFUSED = {
         AUTO(numeric_scaling="rank_gauss"),
         DATA["sparse"].rows,
         "expected a frame or a dense array for columns of categories, missing cells, "
-        "column_weights, numeric_scaling='rank_gauss' or loss='cross_entropy', got a "
-        "sparse matrix. Pass X.toarray().",
+        "column_weights, loss='cross_entropy' or ranks, which hidden features of a "
+        "dense array have, got a sparse matrix. Pass X.toarray().",
     ),
     "missing cells, not allowed": (
         AUTO(),

@@ -56,7 +56,7 @@ def test_passthrough_is_off_by_default():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_columns_of_a_matrix_follow_the_block(dtype):
     samples = X.astype(dtype)
-    model = transformer().fit(samples)
+    model = transformer(numeric_scaling="standard").fit(samples)
     Z = model.transform(samples)
     assert Z.dtype == dtype
     assert Z.shape == (n, 21 + 4) == (n, model.n_components_)
@@ -96,9 +96,9 @@ def test_block_is_the_principal_components_of_the_activations(layers):
 
 def test_block_has_at_most_128_columns():
     model = transformer(hidden_layer_sizes=(100, 60), max_epochs=1).fit(X)
-    assert model.transform(X).shape[1] == 128 + 4
+    assert model.transform(X).shape[1] == 128 + 6
     few = transformer(hidden_layer_sizes=(100, 60), max_epochs=1).fit(X[:20])
-    assert few.transform(X).shape[1] == 19 + 4
+    assert few.transform(X).shape[1] == 19 + 6
 
 
 def test_columns_of_a_table_follow_the_block():
