@@ -1,5 +1,6 @@
 """The benchmark of the Porto Seguro recipe: its parts, and a run that is killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.porto import models, recipes, resume, run, tables
+from benchmarks.porto import beside, models, recipes, resume, run, tables
 from benchmarks.porto.look_alike import make_porto_seguro
 
 ROOT = Path(__file__).parents[2]
@@ -294,3 +295,32 @@ def test_a_killed_run_is_finished_by_the_same_command(tmp_path):
     # Gigabytes at full scale: they go once a model is finished.
     assert not list(home.glob("model-*/features*"))
     assert len(list(home.glob("model-2/fold-*.npz"))) == 5
+
+
+def test_features_beside_columns_are_compared_fold_by_fold(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    n = 200
+    frame = pd.DataFrame(
+        {
+            "veh_value": rng.random(n),
+            "veh_body": rng.choice(["SEDAN", "BUS"], n),
+            "clm": np.arange(n) % 2,
+        }
+    )
+    frame["veh_value"] += frame["clm"]
+    name = "australian_auto_datacar"
+    path = tmp_path / f"{name}.csv.gz"
+    frame.assign(numclaims=1, claimcst0=1.0).to_csv(path, index=False)
+    calls = ["beside", "--data", str(tmp_path), "--rows", "200", "--sets", name]
+    results, table = tmp_path / "lines.jsonl", tmp_path / "table.md"
+    calls += ["--results", str(results), "--write", str(table)]
+    monkeypatch.setattr("sys.argv", calls)
+    beside.main()
+    (line,) = (json.loads(row) for row in results.read_text().splitlines())
+    folds = [line["values"][f"{beside.WITHOUT} {i}"] for i in range(5)]
+    assert np.mean(folds) > 0.9
+    first = table.read_text()
+    assert f"| {name} | 200 | {np.mean(folds):.4f} |" in first
+    monkeypatch.setattr(beside, "measure", lambda *_: pytest.fail("measured again"))
+    beside.main()
+    assert table.read_text().splitlines()[2:] == first.splitlines()[2:]
