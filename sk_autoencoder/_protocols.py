@@ -501,11 +501,15 @@ class TrainableModule(torch.nn.Module, ABC):
         Combines the terms of the loss. A run sets that of each epoch.
     generator : torch.Generator
         Draws all noise; see `use_generator`.
+    keeps_last : bool
+        Whether the end of a schedule is kept where it is reached, whatever the loss on
+        validation samples is.
     """
 
     columns: InputColumns
     objective: Objective
     generator: torch.Generator
+    keeps_last = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

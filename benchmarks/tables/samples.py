@@ -7,12 +7,15 @@ Each method is fitted to some complete rows, and makes as many samples as there 
 other rows. Boosted trees are trained to tell the one from the other; the AUC is that of
 five folds, .5 where they cannot. *Nearest* is the median distance of a sample to the
 training row that is nearest to it, over that of the other rows: a method that copies
-rows is well below 1.
+rows is well below 1. *Margins* are distances in total variation between samples and
+the other rows, of a column's levels or tenths, and of those of two columns at once; of
+training rows they are what chance alone makes.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -38,12 +41,15 @@ from benchmarks._shared.report import (
 from benchmarks._shared.results import Line, Lines
 from benchmarks._shared.timing import load_note, timed
 from benchmarks.tables.impute import CARRIED, OPEN, WITH_DATA, load, prepared
-from benchmarks.tables.impute_methods import encoded
+from benchmarks.tables.impute_methods import encoded, is_number
 from sk_autoencoder import DenoisingAutoEncoderTransformer, VAETransformer
 
 OURS, VAE, APART = "masked network", "VAETransformer", "each column by itself"
 ROWS = "training rows"
 AUC, NEAREST, FIT, DRAW = "auc", "nearest", "fit", "draw"
+ONE, TWO = "one", "two"
+FLOOR = 1.2
+"""Times the margins of training rows that those of samples are to be at most."""
 
 Sampler = Callable[[int], pd.DataFrame]
 
@@ -107,6 +113,33 @@ def nearest(train: pd.DataFrame, real: pd.DataFrame, made: pd.DataFrame) -> floa
     return float(samples / rows) if rows else np.nan
 
 
+def margins(real: pd.DataFrame, made: pd.DataFrame) -> tuple[float, float]:
+    """Return the distances of margins of one and of two columns, in the mean."""
+    codes = []
+    for name in real:
+        if is_number(real[name]):
+            edges = np.unique(np.quantile(real[name], np.arange(1, 10) / 10))
+            pair = [np.searchsorted(edges, frame[name]) for frame in (real, made)]
+        else:
+            levels = real[name].cat.categories
+            pair = [pd.Categorical(f[name], levels).codes for f in (real, made)]
+        codes.append([np.asarray(own, np.int64) for own in pair])
+    ones = [distance(*pair) for pair in codes]
+    twos = [
+        distance(*(1000 * a + b for a, b in zip(first, second, strict=True)))
+        for first, second in itertools.combinations(codes, 2)
+    ]
+    return mean(ones), mean(twos) if twos else np.nan
+
+
+def distance(real: np.ndarray, made: np.ndarray) -> float:
+    """Return the distance in total variation of two samples of whole numbers."""
+    _, index = np.unique(np.append(real, made), return_inverse=True)
+    parts = index[: len(real)], index[len(real) :]
+    shares = [np.bincount(p, minlength=index.max() + 1) / len(p) for p in parts]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
 def measure(
     method: Callable[[pd.DataFrame, int], Sampler],
     train: pd.DataFrame,
@@ -117,7 +150,8 @@ def measure(
     fit, sampler = timed(time.process_time, method, train, seed)
     draw, made = timed(time.process_time, sampler, len(real))
     near = nearest(train, real, made)
-    return {AUC: separation(real, made), NEAREST: near, FIT: fit, DRAW: draw}
+    values = {AUC: separation(real, made), NEAREST: near, FIT: fit, DRAW: draw}
+    return values | dict(zip((ONE, TWO), margins(real, made), strict=True))
 
 
 def report(lines: list[Line], args: argparse.Namespace) -> list[str]:
@@ -126,12 +160,13 @@ def report(lines: list[Line], args: argparse.Namespace) -> list[str]:
         (
             line.name,
             line.run,
-            *(number(line.values[what]) for what in (AUC, NEAREST)),
+            *(number(line.values[what]) for what in (AUC, NEAREST, ONE, TWO)),
             *(number(line.values[what], 1) for what in (FIT, DRAW)),
         )
         for line in lines
     ]
-    header = ("table", "samples of", "AUC", "nearest", "fit, s", "samples, s")
+    margins = ("one margin", "two margins")
+    header = ("table", "samples of", "AUC", "nearest", *margins, "fit, s", "samples, s")
     aucs = [line.values[AUC] for line in lines if line.run == OURS]
     parts = [
         f"# Samples told from rows, {args.rows:,} training rows ({load_note()})",
@@ -145,10 +180,31 @@ def report(lines: list[Line], args: argparse.Namespace) -> list[str]:
                     verdict("AUC, mean over the tables", mean(aucs), "<=", 0.62),
                     verdict("AUC, highest", max(aucs), "<=", 0.70),
                     verdict("nearest, geometric mean", geometric_mean(near), ">=", 1),
+                    *over_floor(lines),
                 ]
             )
         )
     return parts
+
+
+def over_floor(lines: list[Line]) -> list[str]:
+    """Return how far margins of samples are, over those of training rows."""
+    by_run = {(line.name, line.run): line.values for line in lines}
+    pairs = [
+        (values, by_run[name, ROWS])
+        for (name, run), values in by_run.items()
+        if run == OURS and (name, ROWS) in by_run
+    ]
+    return [
+        verdict(
+            f"{title}, over training rows', geometric mean",
+            geometric_mean([own[what] / floor[what] for own, floor in pairs]),
+            "<=",
+            FLOOR,
+        )
+        for what, title in ((ONE, "one margin"), (TWO, "two margins"))
+        if pairs
+    ]
 
 
 def main() -> None:

@@ -26,8 +26,12 @@ N_BINS = 32
 WIDEST, N_NARROW_BINS = 0.25, 256
 # Training values a bin that are kept, to draw numbers that were seen.
 VALUES_KEPT = 1000
+# Values of a bin by which it is known how many of its rows lie below a number.
+KNOTS_A_BIN = 5
 # Standard deviations beyond which a bin's mean no longer moves the network's input.
 LARGEST_SCORE = 5.0
+# Least distance of a cell to the next bin's: in float32 it stays in its own.
+MARGIN = 2.0**-10
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,12 @@ class Bins:
         return len(self.means)
 
     @property
+    def are_wide(self) -> np.ndarray:
+        """Which bins hold more than one value, (n_bins,)."""
+        first, n_values = self._kept
+        return self.values[first] < self.values[first + n_values - 1]
+
+    @property
     def positions(self) -> np.ndarray:
         """Where each bin lies, (n_bins, 2): two numbers for a network.
 
@@ -129,6 +139,31 @@ class Bins:
         levels = np.searchsorted(self.edges, values, side="right")
         return np.where(np.isnan(values), -1, levels)
 
+    def cells(self, values: np.ndarray) -> np.ndarray:
+        """Return the bin of each value plus the fraction of its rows below; -1 if none.
+
+        The fraction is known to a few of the bin's values, and above 0 and below 1.
+        """
+        levels = self.encode(values)
+        # Of halves: the distance of two values may be too large for a number.
+        found = np.interp(0.5 * values, 0.5 * self.knots[0], self.knots[1])
+        found = np.clip(found, levels + MARGIN, levels + (1 - MARGIN))
+        return np.where(levels < 0, -1.0, found)
+
+    @cached_property
+    def knots(self) -> np.ndarray:
+        """Return values and their cells, (2, n_knots), both in increasing order."""
+        parts = []
+        for level, (start, n_own) in enumerate(zip(*self._kept, strict=True)):
+            own, counts = np.unique(
+                self.values[start : start + n_own], return_counts=True
+            )
+            middles = level + (np.cumsum(counts) - 0.5 * counts) / n_own
+            n_knots = min(KNOTS_A_BIN, len(own))
+            some = np.linspace(0, len(own) - 1, n_knots).round().astype(int)
+            parts.append(np.stack([own[some], middles[some]]))
+        return np.hstack(parts)
+
     def draw(self, levels: np.ndarray, u: np.ndarray) -> np.ndarray:
         """Return a training value of each level's bin, all of them equally likely.
 
@@ -152,7 +187,8 @@ class Bins:
         return np.cumsum(n_values) - n_values, n_values
 
     def __getstate__(self) -> dict[str, np.ndarray]:
-        return {name: v for name, v in self.__dict__.items() if name != "_kept"}
+        made = ("_kept", "knots")
+        return {name: v for name, v in self.__dict__.items() if name not in made}
 
 
 @dataclass(frozen=True)

@@ -395,7 +395,7 @@ def _sorted(name: Any, levels: set[Any]) -> list[Any]:
 
 
 def _repeated(seen: np.ndarray) -> np.ndarray | None:
-    """Return the values of a column of few, or some with all spikes; None for others."""
+    """Return the values of a column of few, or some and all spikes, or None."""
     values, counts = np.unique(seen, return_counts=True)
     few = min(FEW_VALUES, len(seen) / ROWS_A_VALUE)
     spikes = counts >= max(len(seen) / FEW_VALUES, ROWS_A_VALUE)

@@ -1,8 +1,10 @@
 """Columns of levels: categories, and the bins of numbers.
 
 A network that knows cells by their levels is trained on *levels*, (n, n_columns), of
-the columns that vary: numbers of levels, `HIDDEN` where a cell is missing. What users
-see are samples X (n, n_features) as `Table` gives them: numbers as they are, numbers of
+the columns that vary: numbers of levels, `HIDDEN` where a cell is missing. To that of a
+bin is added the fraction of the bin's rows that lie below a number, so that the network
+knows it more exactly than by its bin: such numbers are called *cells*. What users see
+are samples X (n, n_features) as `Table` gives them: numbers as they are, numbers of
 levels for categories, NaN where a cell is missing.
 """
 
@@ -126,33 +128,44 @@ class LevelColumns(InputColumns):
             dtype=np.float64,
         )
 
-    def levels(self, X: Tensor) -> Tensor:
-        """Turn samples into levels, whole numbers on the device of X."""
+    @property
+    def are_wide(self) -> list[np.ndarray | None]:
+        """Which bins of each column hold more than one value; None for categories."""
+        return [
+            kind.bins.are_wide if isinstance(kind, BinnedColumn) else None
+            for kind in self.kinds
+        ]
+
+    def cells(self, X: Tensor) -> Tensor:
+        """Turn samples into cells, in their dtype and on their device."""
         values = X.cpu().numpy()[:, self.index].astype(np.float64)
-        levels = np.empty(values.shape, np.int64)
         for i, kind in enumerate(self.kinds):
             if isinstance(kind, BinnedColumn):
-                levels[:, i] = kind.bins.encode(values[:, i])
+                values[:, i] = kind.bins.cells(values[:, i])
             else:
-                levels[:, i] = np.nan_to_num(values[:, i], nan=HIDDEN)
-        return torch.from_numpy(levels).to(X.device)
+                values[:, i] = np.nan_to_num(values[:, i], nan=HIDDEN)
+        return torch.from_numpy(values).to(X)
 
-    def draw(self, levels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return a training value of each number's level, and levels of categories.
+    def levels(self, X: Tensor) -> Tensor:
+        """Turn samples into levels, whole numbers on the device of X."""
+        return self.cells(X).long()
+
+    def values(self, cells: Tensor) -> Tensor:
+        """Return a training value for each number's cell, and levels of categories.
 
         **Shape**: (n, n_columns), to the same in float64.
         """
-        u = torch.rand(levels.shape, generator=generator, dtype=torch.float64).numpy()
-        own = levels.cpu().numpy()
-        values = own.astype(np.float64)
+        own = cells.double().cpu().numpy()
+        values = np.floor(own)
         for i, kind in enumerate(self.kinds):
             if isinstance(kind, BinnedColumn):
-                values[:, i] = kind.bins.draw(own[:, i], u[:, i])
+                levels = values[:, i].astype(np.int64)
+                values[:, i] = kind.bins.draw(levels, own[:, i] - levels)
         return torch.from_numpy(values)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Turn levels of a batch, floats, into whole numbers."""
-        return x.long()
+        """Return the cells of a batch as they are."""
+        return x
 
     def mask(self, x: Tensor, keep: Tensor) -> Tensor:
         """Hide cells where `keep` is false."""

@@ -272,9 +272,9 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return filled
         return imputation.applied(filled, rows, module.columns)
 
-    def _fillings(self, module: Any, levels: torch.Tensor) -> torch.Tensor:
-        """Return what each cell would be filled with, by levels of a masked network."""
-        found = CellPredictor(module, levels.dtype).fillings(levels.long())
+    def _fillings(self, module: Any, cells: torch.Tensor) -> torch.Tensor:
+        """Return what each cell would be filled with, by cells of a masked network."""
+        found = CellPredictor(module, cells.dtype).fillings(cells)
         imputation, columns = self._fitted.imputation, module.columns
         if imputation is None:
             return found

@@ -58,8 +58,10 @@ def build_masked(plan: Plan) -> MaskedModule:
     columns, dense = plan.level_columns(), plan.network.get_params()
     network = MaskedNetwork(
         columns=[
-            LevelColumn(*pair)
-            for pair in zip(columns.counts, columns.positions, strict=True)
+            LevelColumn(*column)
+            for column in zip(
+                columns.counts, columns.positions, columns.are_wide, strict=True
+            )
         ],
         hidden_layer_sizes=dense["hidden_layer_sizes"],
         dropout=dense["dropout"],

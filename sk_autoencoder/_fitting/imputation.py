@@ -106,7 +106,7 @@ def measure_imputation(
         model = Conditionals.of(module.network)
         for x, _ in net.validation_batches(valid):
             inputs = module.objective.validation_inputs(x, columns, module.generator)
-            true = columns.encode(x)
+            true = x.long()
             hidden = (inputs == HIDDEN) & (true != HIDDEN)
             means, likeliest = predict_cells(model, inputs, centers.nan_to_num(0.0))
             values = centers[first + true.clamp_min(0)]

@@ -58,17 +58,17 @@ def make_rows(plan: Plan, X: Any, X_val: Any = None) -> TrainingRows:
     if plan.is_masked:
         columns = plan.level_columns()
         where["mean"] = np.zeros(len(columns.index))
-        X = _levels(columns, X)
-        X_val = None if X_val is None else _levels(columns, X_val)
+        X = _cells(columns, X)
+        X_val = None if X_val is None else _cells(columns, X_val)
     validation = None if X_val is None else RowDataset(X_val, **where)
     if isinstance(X, RowStream):
         return X.placed(validation=validation, **where)
     return RowDataset(X, **where, validation=validation)
 
 
-def _levels(columns: LevelColumns, X: np.ndarray) -> np.ndarray:
-    """Return the levels of rows, as the batches bring them."""
-    return columns.levels(torch.from_numpy(X)).numpy().astype(np.float32)
+def _cells(columns: LevelColumns, X: np.ndarray) -> np.ndarray:
+    """Return the cells of rows, as the batches bring them."""
+    return columns.cells(torch.from_numpy(X)).numpy().astype(np.float32)
 
 
 def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: TrainingRows) -> Plan:

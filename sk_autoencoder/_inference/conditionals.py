@@ -1,7 +1,7 @@
 """What a masked network says of cells: fill them, draw them, predict each in its place.
 
-Cells are levels, `HIDDEN` where they are to be found. How a level becomes a value again
-is the columns' to say.
+Cells are levels, floats with the place in the bin, `HIDDEN` where they are to be found.
+How a cell becomes a value again is the columns' to say.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,8 @@ from sk_autoencoder.networks._masked import MaskedNetwork
 if TYPE_CHECKING:
     from sk_autoencoder._columns import LevelColumns
 
+# Least distance of a drawn place to the ends of its bin: rounding keeps it inside.
+MARGIN = 2.0**-10
 # Numbers of a chunk's widest array, rows by levels or by hidden units: what is made of
 # them stays in the cache of usual processors.
 CHUNK_SIZE = 1_000_000
@@ -96,7 +98,7 @@ class CellPredictor:
 
     def impute(self, X: Tensor) -> Tensor:
         """Return samples with their missing cells filled, but for empty columns."""
-        levels = self.columns.levels(X)
+        levels = self.columns.cells(X)
         own = X[:, self.columns.index]
         centers = self.columns.centers().to(X.device)
         return self._into(X, fill_cells(self._model, levels, own, centers))
@@ -111,7 +113,7 @@ class CellPredictor:
         A number by its mean, a category by its likeliest level.
         """
         columns, found = self.columns, []
-        for i, shares in leave_one_out(self._model, columns.levels(X)):
+        for i, shares in leave_one_out(self._model, columns.cells(X)):
             means = columns.means[i]
             if means is None:
                 found.append(shares.argmax(dim=1).to(X))
@@ -128,18 +130,18 @@ class CellPredictor:
         generator : torch.Generator
             On the CPU.
         """
-        levels = self.columns.levels(X)
-        drawn = draw_cells(self._model, levels, generator)
-        values = self.columns.draw(drawn, generator).to(X)
+        cells = self.columns.cells(X.float())
+        drawn = draw_cells(self._model, cells, generator)
+        values = self.columns.values(drawn).to(X)
         own = X[:, self.columns.index]
-        return self._into(X, torch.where(levels == HIDDEN, values, own))
+        return self._into(X, torch.where(cells == HIDDEN, values, own))
 
     def errors(self, X: Tensor) -> Tensor:
         """Return samples less what `reconstruct` predicts, (n, n_errors).
 
         Of categories by their probabilities.
         """
-        found = leave_one_out(self._model, self.columns.levels(X))
+        found = leave_one_out(self._model, self.columns.cells(X))
         return torch.cat([self.columns.error(i, X, s) for i, s in found], dim=1)
 
     def targets(self, X: Tensor) -> Tensor:
@@ -166,7 +168,7 @@ def predict_cells(
     Parameters
     ----------
     model : Conditionals
-    levels : Tensor of int of shape (n, n_columns)
+    levels : Tensor of shape (n, n_columns)
         `HIDDEN` where a cell is missing.
     centers : Tensor of shape (n_levels,)
         The number that each level stands for: the mean of a bin.
@@ -197,7 +199,7 @@ def fill_cells(
     Parameters
     ----------
     model : Conditionals
-    levels : Tensor of int of shape (n, n_columns)
+    levels : Tensor of shape (n, n_columns)
     values : Tensor of shape (n, n_columns)
         What is kept where a cell is seen.
     centers : Tensor of shape (n_levels,)
@@ -228,8 +230,9 @@ def draw_cells(
     Parameters
     ----------
     model : Conditionals
-    levels : Tensor of int of shape (n, n_columns)
-        `HIDDEN` where a cell is to be drawn: everywhere for a new sample.
+    levels : Tensor of shape (n, n_columns)
+        `HIDDEN` where a cell is to be drawn: everywhere for a new sample. Of floats, a
+        place in its bin is drawn with a level, all equally likely.
     generator : torch.Generator
         On the CPU. All is drawn from it at once, so that chunks change nothing.
     """
@@ -239,7 +242,7 @@ def draw_cells(
     draw = partial(torch.rand, levels.shape, generator=generator, dtype=torch.float32)
     order = draw().to(device)
     order = order.masked_fill_(~hidden, 2.0).argsort(dim=1)
-    u = draw().to(device)
+    u, places = draw().to(device), draw().clamp_(MARGIN, 1 - MARGIN).to(device)
     n_hidden = hidden.sum(dim=1)
     for rows in model.chunks(len(levels)):
         part = drawn[rows]
@@ -248,7 +251,8 @@ def draw_cells(
             column = order[rows][active, step]
             shares = _own_probabilities(model, part[active], column)
             chosen = levels_at(shares, u[rows][active, step])
-            part[active, column] = chosen
+            cells = chosen + places[rows][active, step]
+            part[active, column] = cells.to(part.dtype)
     return drawn
 
 
@@ -259,7 +263,7 @@ def leave_one_out(model: Conditionals, levels: Tensor) -> Iterator[tuple[int, Te
     Parameters
     ----------
     model : Conditionals
-    levels : Tensor of int of shape (n, n_columns)
+    levels : Tensor of shape (n, n_columns)
 
     Yields
     ------
@@ -284,7 +288,7 @@ def _own_probabilities(model: Conditionals, levels: Tensor, column: Tensor) -> T
     Parameters
     ----------
     model : Conditionals
-    levels : Tensor of int of shape (n, n_columns)
+    levels : Tensor of shape (n, n_columns)
     column : Tensor of int of shape (n,)
         Which cell.
     """

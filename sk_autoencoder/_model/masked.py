@@ -29,6 +29,11 @@ class MaskedModule(TrainableModule):
         Hides cells.
     """
 
+    # Its cross-entropy is best half way through the schedule, where the network is
+    # less sure; what it fills is nearest at the end
+    # (docs/development/decisions/0036-cells-of-numbers.md).
+    keeps_last = True
+
     def __init__(
         self, *, columns: InputColumns, network: nn.Module, objective: Objective
     ) -> None:

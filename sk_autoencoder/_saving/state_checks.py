@@ -336,8 +336,7 @@ def _check_numbers(column: NumberColumn) -> None:
     )
     repeated = column.repeated
     need(
-        repeated is None
-        or (repeated.size > 0 and bool((np.diff(repeated) > 0).all())),
+        repeated is None or (repeated.size > 0 and bool((np.diff(repeated) > 0).all())),
         f"values of {name} that do not rise",
     )
     others = column.others

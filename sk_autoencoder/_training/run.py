@@ -125,8 +125,13 @@ class TrainingRun:
             map(hooks_batches, callbacks)
         )
         self.gradient_fn = self._make_gradient_fn()
+        runs_out = (
+            self.module.keeps_last
+            and self.config.lr_schedule == BY_STEP
+            and (self.config.patience.n_iter_no_change or 0) >= epochs
+        )
         self.best = BestCheckpoint(
-            self.average.weights_in_module, valid is None, self.config.tol
+            self.average.weights_in_module, valid is None or runs_out, self.config.tol
         )
         self.fallback: PCAFallback | None = None
         # Beside PCA no sample is to decide alone; densities have losses below 0.

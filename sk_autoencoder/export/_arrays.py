@@ -247,6 +247,9 @@ def bag(t: Translator, weight: Operand, index: Operand, starts: Any, *how: Any) 
         raise Unsupported("embedding_bag but for sums of as many for each row")
     each = t.reshaped(index, (Rows(1), starts.step))
     found = t.op("Gather", weight, each, axis=0)
+    if len(how) > 3 and how[3] is not None:
+        shares = t.reshaped(how[3], (Rows(1), starts.step, 1))
+        found = t.op("Mul", found, shares)
     return t.op("ReduceSum", found, t.graph.ints([1]), keepdims=0)
 
 

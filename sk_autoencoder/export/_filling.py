@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from sk_autoencoder._columns import Table
-from sk_autoencoder._columns.bins import BinnedColumn
+from sk_autoencoder._columns.bins import MARGIN, BinnedColumn
 from sk_autoencoder.export._graph import Graph
 from sk_autoencoder.export._record import record
-from sk_autoencoder.export._tables import ML, add_cells, encoded_columns
+from sk_autoencoder.export._tables import ML, add_cells, encoded_columns, interpolated
 from sk_autoencoder.export._translator import Emitter, Translator
 
 Cell = tuple[str, np.dtype]
@@ -36,7 +36,7 @@ def add_filled(
     dtype : dtype
         Of the graph.
     example : ndarray
-        Rows of numbers that the module can be run on; of levels, where it is masked.
+        Rows of numbers that the module can be run on; of cells, where it is masked.
     emitters : dict of str to Emitter
     """
     table, is_masked = estimator._table, estimator._plan.is_masked
@@ -44,7 +44,7 @@ def add_filled(
     index = np.arange(len(columns))
     if is_masked:
         index = estimator.module_.columns.index
-        columns = [_level(graph, table, i, columns[i]) for i in index]
+        columns = [_cell(graph, table, i, columns[i]) for i in index]
     seen = graph.op("Concat", *columns, axis=1)
     recording = record(
         estimator._module_function("transform"),
@@ -77,15 +77,20 @@ def _places(index: np.ndarray, n_columns: int) -> list[int]:
     return places.tolist()
 
 
-def _level(graph: Graph, table: Table, i: int, numbers: str) -> str:
-    """Return a column's levels, -1 where a cell is missing."""
-    column, levels = table.columns[i], numbers
+def _cell(graph: Graph, table: Table, i: int, numbers: str) -> str:
+    """Return a column's levels and places in bins, -1 where a cell is missing."""
+    column, cells = table.columns[i], numbers
     if isinstance(column, BinnedColumn):
-        wide = graph.cast(numbers, np.float64)
-        found = graph.search_sorted(wide, column.bins.edges[None], right=True)
-        levels = graph.op("CastLike", found, numbers)
+        wide, bins = graph.cast(numbers, np.float64), column.bins
+        level = graph.search_sorted(wide, bins.edges[None], right=True)
+        level = graph.cast(level, np.float64)
+        found = interpolated(graph, wide, *bins.knots)
+        for kind, end in (("Max", MARGIN), ("Min", 1 - MARGIN)):
+            limit = graph.op("Add", level, graph.constant(end, np.float64))
+            found = graph.op(kind, found, limit)
+        cells = graph.op("CastLike", found, numbers)
     hidden = graph.op("CastLike", graph.constant(-1.0), numbers)
-    return graph.op("Where", graph.op("IsNaN", numbers), hidden, levels)
+    return graph.op("Where", graph.op("IsNaN", numbers), hidden, cells)
 
 
 def _where_missing(graph: Graph, cell: str, own: np.dtype, filled: str) -> str:

@@ -95,7 +95,7 @@ def _encoded(graph: Graph, column: Column, cells: str, dtype: np.dtype) -> str:
         return _level_numbers(graph, column, cells, dtype)
     values = graph.cast(cells, np.float64)
     if column.knots is not None:
-        values = _interpolated(graph, values, *column.knots)
+        values = interpolated(graph, values, *column.knots)
     centered = graph.op("Sub", values, graph.constant(column.origin, np.float64))
     return graph.op("Div", centered, graph.constant(column.unit, np.float64))
 
@@ -156,7 +156,7 @@ def _decoded(graph: Graph, column: Column, y: str, own: np.dtype) -> str:
         )
         values = graph.op("Add", graph.op("Mul", values, unit), origin)
         if column.knots is not None:
-            values = _interpolated(graph, values, *column.knots[::-1])
+            values = interpolated(graph, values, *column.knots[::-1])
         if column.is_integer:
             low, high = (
                 graph.constant(v, np.float64) for v in (column.low, column.high)
@@ -167,7 +167,7 @@ def _decoded(graph: Graph, column: Column, y: str, own: np.dtype) -> str:
     return graph.cast(values, own)
 
 
-def _interpolated(graph: Graph, x: str, knots: np.ndarray, values: np.ndarray) -> str:
+def interpolated(graph: Graph, x: str, knots: np.ndarray, values: np.ndarray) -> str:
     """Return what `numpy.interp` does, of x (n, 1)."""
     knots, first = np.unique(knots, return_index=True)
     values = values[first]

@@ -41,17 +41,36 @@ class LevelColumn:
     positions : ndarray of shape (n_levels, 2) or None
         Two numbers that say where a bin of a number lies; None for categories, which
         have no order.
+    is_wide : ndarray of bool of shape (n_levels,) or None
+        Which bins hold more than one value; None where none does.
     """
 
     counts: np.ndarray
     positions: np.ndarray | None = None
+    is_wide: np.ndarray | None = None
+
+    def neighbors(self, step: int) -> np.ndarray:
+        """Return the level beside each, `step` -1 or 1 from it; itself where none is.
+
+        Only wide bins are beside each other.
+        """
+        levels = np.arange(len(self.counts))
+        if self.is_wide is None:
+            return levels
+        beside = (levels + step).clip(0, len(levels) - 1)
+        return np.where(self.is_wide & self.is_wide[beside], beside, levels)
 
 
 class MaskedNetwork(nn.Module):
     """Logits of every level of every column, from the cells that are not hidden.
 
-    **Shape**: levels (n, n_columns), whole numbers, `HIDDEN` for what is not seen, to
-    logits (n, n_levels), the columns' levels one column after the other.
+    **Shape**: cells (n, n_columns), `HIDDEN` for what is not seen, to logits
+    (n, n_levels), the columns' levels one column after the other. A cell is a level,
+    plus a fraction that says where in its bin a number lies; whole numbers, not floats,
+    lie in the middle.
+
+    A cell adds to the trunk what its level does, mixed with what the next bin does, the
+    more the nearer it is: from one middle to the next is a line.
 
     Parameters
     ----------
@@ -70,9 +89,18 @@ class MaskedNetwork(nn.Module):
         Which column each level is of.
     membership : Tensor of shape (n_levels, n_columns)
         The same as ones and zeros.
+    below, above : Tensor of shape (n_levels + n_columns,)
+        The level beside each.
+
+    References
+    ----------
+    Gorishniy et al. (2022), On embeddings for numerical features in tabular deep
+    learning, NeurIPS: piecewise linear encodings.
     """
 
     offsets: Tensor
+    below: Tensor
+    above: Tensor
     column_index: Tensor
     membership: Tensor
 
@@ -99,6 +127,12 @@ class MaskedNetwork(nn.Module):
         self.register_buffer("column_index", torch.from_numpy(index))
         membership = F.one_hot(self.column_index, len(columns)).float()
         self.register_buffer("membership", membership)
+        starts = np.repeat(offsets[:-1].numpy(), n_levels)
+        hidden = len(index) + np.arange(len(columns))
+        for name, step in (("below", -1), ("above", 1)):
+            beside = np.concatenate([column.neighbors(step) for column in columns])
+            rows = torch.from_numpy(np.append(starts + beside, hidden))
+            self.register_buffer(name, rows, persistent=False)
         self.input = LevelEmbedding(columns, width, generator)
         self.blocks = nn.Sequential(
             *(ResidualBlock(width, dropout, generator) for _ in hidden_layer_sizes)
@@ -107,28 +141,35 @@ class MaskedNetwork(nn.Module):
         self.dropout = FastDropout(dropout)
         self.output = LevelOutput(columns, width, generator)
 
-    def forward(self, levels: Tensor) -> Tensor:
+    def forward(self, cells: Tensor) -> Tensor:
         """Return the logits of every cell's levels, seen or not."""
-        return F.linear(self.encode(levels, self.input()), *self.output())
+        return F.linear(self.encode(cells, self.input()), *self.output())
 
-    def encode(self, levels: Tensor, table: Tensor) -> Tensor:
+    def encode(self, cells: Tensor, table: Tensor) -> Tensor:
         """Return the last hidden layer, (n, width).
 
         Parameters
         ----------
-        levels : Tensor of shape (n, n_columns)
+        cells : Tensor of shape (n, n_columns)
         table : Tensor of shape (n_levels + n_columns, width)
             What `input` gives: it is the same for all rows.
         """
-        hidden = F.embedding_bag(self.places(levels), table, mode="sum")
+        rows, weights = self.places(cells)
+        hidden = F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
         last: Tensor = self.dropout(self.norm(self.blocks(hidden)))
         return last
 
-    def places(self, levels: Tensor) -> Tensor:
-        """Return which row of the table each cell adds, (n, n_columns)."""
-        n_columns = levels.shape[1]
-        unseen = self.offsets[-1] + torch.arange(n_columns, device=levels.device)
-        return torch.where(levels == HIDDEN, unseen, self.offsets[:-1] + levels)
+    def places(self, cells: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return which rows of the table cells add, and with which weights."""
+        n_columns, levels = cells.shape[1], cells.long()
+        unseen = self.offsets[-1] + torch.arange(n_columns, device=cells.device)
+        rows = torch.where(levels == HIDDEN, unseen, self.offsets[:-1] + levels)
+        if not cells.is_floating_point():
+            return rows, None
+        off = cells - levels - 0.5  # the middle; what it is of hidden cells is the same
+        beside = torch.where(off < 0, self.below[rows], self.above[rows])
+        share = off.abs()
+        return torch.cat([rows, beside], dim=1), torch.cat([1 - share, share], dim=1)
 
     def log_softmax(self, logits: Tensor) -> Tensor:
         """Return log probabilities: normalize the logits of each column's levels."""
@@ -166,12 +207,13 @@ class MaskedNetwork(nn.Module):
         ----------
         logits : Tensor of shape (n, n_levels)
         levels : Tensor of shape (n, n_columns)
-            The true ones. Cells that are missing in the data are not scored.
+            The true ones, or cells. Those that are missing in the data are not scored.
         scored : Tensor of bool of shape (n, n_columns)
             Cells that were hidden.
         weights : Tensor of shape (n_columns,) or None
             Of the columns in the mean; None is 1 for each.
         """
+        levels = levels.long()
         counts = (scored & (levels != HIDDEN)).to(logits)
         if weights is not None:
             counts = counts * weights

@@ -130,6 +130,43 @@ def test_samples_are_told_from_rows(script):
     assert abs(found[bench.ROWS]["auc"] - 0.5) < 0.1
     assert found[bench.ROWS]["nearest"] == 0
     assert found[bench.APART]["nearest"] > 1
+    apart, floor = found[bench.APART], found[bench.ROWS]
+    assert apart["one"] < 1.5 * floor["one"] < 0.3  # each column by itself is right
+    assert apart["two"] > 2 * floor["two"]
+    assert bench.margins(real, real) == (0, 0)
+    one, two = bench.margins(real, real[real["a"] < real["a"].median()])
+    assert one == pytest.approx(0.5, abs=0.05)
+    assert two == pytest.approx(0.5, abs=0.05)
+
+
+def test_intervals_of_imputations_are_counted(script):
+    pd = pytest.importorskip("pandas")
+    bench = script("tables.intervals")
+    rng = np.random.default_rng(0)
+    n, m = 2000, bench.DRAWS
+    truth = pd.DataFrame(
+        {
+            "x": rng.normal(size=n),
+            "kind": pd.Categorical(rng.choice(list("ab"), n, p=[0.8, 0.2])),
+        }
+    )
+    mask = np.ones(truth.shape, bool)
+    drawn = [
+        pd.DataFrame(
+            {"x": rng.normal(size=n), "kind": rng.choice(["a", "b"], n, p=[0.8, 0.2])}
+        )
+        for _ in range(m)
+    ]
+    found = bench.figures(truth, drawn, mask)
+    assert found["covered"] == pytest.approx(0.9, abs=0.03)
+    assert found["sure"] == pytest.approx(0.8, abs=0.03)
+    assert found["right"] == pytest.approx(0.8, abs=0.03)
+    assert found["off"] < 0.03
+    wrong = [frame.assign(x=0.1 * frame["x"], kind="b") for frame in drawn]
+    found = bench.figures(truth, wrong, mask)
+    assert found["covered"] < 0.3
+    assert found["sure"] == 1
+    assert found["off"] == pytest.approx(0.8, abs=0.03)
 
 
 def test_constants_that_are_varied_have_the_value_in_use(script):

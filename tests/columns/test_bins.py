@@ -187,3 +187,40 @@ def test_bins_hold_arrays_of_float64_alone():
     # What a file can hold of them.
     bins = Bins.of(np.arange(100, dtype=np.float32))
     assert {array.dtype for array in vars(bins).values()} == {np.dtype(np.float64)}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_cells_say_where_in_its_bin_a_number_lies(dtype):
+    rng = np.random.default_rng(0)
+    values = np.append(rng.exponential(size=4000), np.zeros(900))
+    bins = Bins.of(values)
+    cells = bins.cells(np.sort(values)).astype(dtype)
+    np.testing.assert_array_equal(np.floor(cells), bins.encode(np.sort(values)))
+    assert (np.diff(cells) >= 0).all()
+    np.testing.assert_array_equal(cells[:900], 0.5)  # a spike
+    # The fraction of a bin's rows below, to a few of its values.
+    for level in np.unique(np.floor(cells))[1:]:
+        own = cells[np.floor(cells) == level] - level
+        ranks = (np.arange(len(own)) + 0.5) / len(own)
+        np.testing.assert_allclose(own, ranks, atol=0.15)
+    beyond = bins.cells(np.array([-1.0, np.nan, 1e308, -1e308])).tolist()
+    assert beyond == [0.5, -1.0, bins.cells(values.max(keepdims=True))[0], 0.5]
+
+
+def test_cells_of_drawn_values_are_those_they_were_drawn_for():
+    rng = np.random.default_rng(0)
+    bins = Bins.of(np.append(rng.normal(size=3000), np.round(rng.normal(size=3000))))
+    levels = rng.integers(0, bins.n_bins, 500)
+    u = rng.random(500)
+    found = bins.cells(bins.draw(levels, u))
+    np.testing.assert_array_equal(np.floor(found), levels)
+    wide = bins.are_wide[levels]
+    assert np.abs(found - levels - u)[wide].mean() < 0.1
+    np.testing.assert_array_equal(found[~wide], levels[~wide] + 0.5)
+
+
+def test_cells_of_few_values_are_the_middles_of_bins():
+    bins = Bins.of(np.random.default_rng(0).integers(0, 9, 200).astype(float))
+    assert not bins.are_wide.any()
+    np.testing.assert_array_equal(bins.cells(np.arange(9.0)), np.arange(9) + 0.5)
+    assert np.floor(bins.cells(np.array([2.4, 2.5]))).tolist() == [2, 3]

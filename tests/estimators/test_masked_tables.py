@@ -63,8 +63,8 @@ def fitted():
     return masked().fit(TABLE)
 
 
-def levels_by_hand(estimator, frame):
-    """Return the levels of a frame's columns, -1 where missing, by slow loops."""
+def cells_by_hand(estimator, frame):
+    """Return the cells of a frame's columns, -1 where missing, by slow loops."""
     rows = []
     for i in range(len(frame)):
         row = []
@@ -77,9 +77,11 @@ def levels_by_hand(estimator, frame):
             elif hasattr(column, "levels"):
                 row.append(column.levels.index(value))
             else:
-                row.append(int((column.bins.edges <= value).sum()))
+                (cell,) = column.bins.cells(np.array([value], float))
+                assert int(cell) == (column.bins.edges <= value).sum()
+                row.append(cell)
         rows.append(row)
-    return torch.tensor(rows)
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def distributions(estimator, levels):
@@ -107,7 +109,7 @@ def predicted(column, shares):
 
 def test_missing_cells_are_the_mean_of_the_bins_or_the_likeliest_level(fitted):
     filled = fitted.transform(TABLE)
-    found = distributions(fitted, levels_by_hand(fitted, TABLE))
+    found = distributions(fitted, cells_by_hand(fitted, TABLE))
     for column, shares in zip(varying(fitted), found, strict=True):
         expected = pd.Series(predicted(column, shares))
         kept = fitted.imputation_report_[column.name]["kept"]
@@ -128,11 +130,21 @@ def test_missing_cells_are_the_mean_of_the_bins_or_the_likeliest_level(fitted):
 
 def left_out(estimator, frame):
     """Return each column's probabilities, given the other columns."""
-    levels = levels_by_hand(estimator, frame)
+    levels = cells_by_hand(estimator, frame)
     for i in range(levels.shape[1]):
         others = levels.clone()
         others[:, i] = -1
         yield distributions(estimator, others)[i]
+
+
+def test_the_end_of_the_schedule_is_kept_and_else_the_best_epoch():
+    settings = {"max_epochs": 60, "lr": 0.05, "dropout": 0.0}
+    own = masked(**settings).fit(TABLE)
+    best = np.argmin(own.validation_loss_curve_) + 1
+    assert own.best_epoch_ == own.n_iter_ == 60 > best
+    for params in ({"n_iter_no_change": 59}, {"lr_schedule": None}):
+        other = masked(**settings, **params).fit(TABLE)
+        assert other.best_epoch_ == np.argmin(other.validation_loss_curve_) + 1 < 60
 
 
 def test_reconstructions_predict_each_cell_from_the_others(fitted):

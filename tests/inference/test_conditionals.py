@@ -104,6 +104,20 @@ def test_draws_keep_seen_cells_and_do_not_depend_on_chunks(model, monkeypatch):
     assert given.eq(HIDDEN).equal(hidden)  # what is given is not written to
 
 
+def test_cells_are_drawn_with_a_place_in_their_bin(model):
+    levels = every_row().repeat(20, 1)
+    hidden = torch.rand(levels.shape, generator=make_generator(0)) < 0.5
+    given = (levels + 0.5).double().masked_fill(hidden, HIDDEN)
+    drawn = draw_cells(model, given, make_generator(1))
+    assert torch.equal(drawn[~hidden], given[~hidden])
+    whole = levels.masked_fill(hidden, HIDDEN)
+    # No bin of this network is wide: places in them say nothing.
+    assert torch.equal(drawn.long(), draw_cells(model, whole, make_generator(1)))
+    places = (drawn - drawn.floor())[hidden].float()
+    assert stats.kstest(places.numpy(), "uniform").pvalue > 1e-3
+    assert 0 < places.min() < places.max() < 1
+
+
 def test_levels_without_a_probability_are_never_drawn():
     shares = torch.tensor([[0.0, 0.5, 0.0, 0.5 - 1e-6, 0.0]]).repeat(3, 1)
     u = torch.tensor([0.0, 0.5, 1 - 1e-12], dtype=torch.float64)

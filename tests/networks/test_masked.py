@@ -94,8 +94,38 @@ def test_input_is_the_sum_of_what_seen_levels_and_hidden_cells_add():
             for row in levels
         ]
     )
-    found = F.embedding_bag(network.places(levels), network.input(), mode="sum")
+    own, weights = network.places(levels)
+    assert weights is None
+    found = F.embedding_bag(own, network.input(), mode="sum")
     torch.testing.assert_close(found, expected)
+
+
+def test_a_cell_mixes_what_its_bin_and_the_next_wide_one_add():
+    # Bins 1 to 3 of the number hold several values, 0 and 4 a single one each.
+    is_wide = np.array([False, True, True, True, False])
+    number = LevelColumn(np.full(5, 9.0), np.zeros((5, 2)), is_wide)
+    category = LevelColumn(np.ones(2))
+    network = trained_looking(made_network([number, category]))
+    table = network.input().detach()
+    expected = {
+        0.2: table[0],
+        1.2: table[1],
+        1.9: 0.6 * table[1] + 0.4 * table[2],
+        2.5: table[2],
+        2.25: 0.75 * table[2] + 0.25 * table[1],
+        3.9: table[3],
+        4.9: table[4],
+        HIDDEN: table[7],
+    }
+    cells = torch.tensor([[cell, 1.0] for cell in expected])
+    own, weights = network.places(cells)
+    assert own.shape == (8, 4)
+    found = F.embedding_bag(own, table, mode="sum", per_sample_weights=weights)
+    whole = torch.stack([row + table[6] for row in expected.values()])
+    torch.testing.assert_close(found, whole)
+    # Whole numbers lie in the middle of their bins.
+    middle = torch.tensor([[2, 1]])
+    torch.testing.assert_close(network(middle), network(middle + 0.5))
 
 
 def test_logits_are_of_each_level_and_hidden_values_do_not_reach_them():
