@@ -1,15 +1,21 @@
 """A transformer fitted on further rows beside those of the pipeline."""
 
 import copy
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.base import MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from sk_autoencoder._columns.joining import join_rows
+from sk_autoencoder._saving.checks import need
+from sk_autoencoder._saving.files import write
+from sk_autoencoder._saving.pipelines import is_ours, widths_of
+from sk_autoencoder._saving.registry import loadable
+from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._utils.sklearn_compat import (
     HasMethods,
     _safe_set_output,
@@ -27,8 +33,9 @@ def _transformer_has(name: str) -> Callable[[Any], bool]:
     return check
 
 
+@loadable()
 class ExtraRowsTransformer(  # type: ignore[call-arg]
-    MetaEstimatorMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    MetaEstimatorMixin, TransformerMixin, Saveable, auto_wrap_output_keys=None
 ):
     """A transformer that is fitted to further samples beside those given to `fit`.
 
@@ -87,6 +94,7 @@ None, default=None
     1797
     """
 
+    _kept: ClassVar[tuple[str, ...]] = ("transformer_",)
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "transformer": [HasMethods(["fit", "transform"])],
         "extra_rows": ["array-like", "sparse matrix", None],
@@ -202,8 +210,39 @@ None, default=None
                 _safe_set_output(transformer, transform=transform)
         return self
 
+    def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
+        """Write the fitted transformer to one file, without pickle.
+
+        `sk_autoencoder.load` reads it. The file does not hold `extra_rows`: what is
+        loaded has `extra_rows=None`.
+
+        Parameters
+        ----------
+        path : path-like
+            An existing file is replaced once the new one is complete.
+        optimizer : bool, default=False
+            Whether to include what only further training of the transformer needs.
+
+        Raises
+        ------
+        TypeError
+            If the transformer is neither of this package nor a pipeline of one with
+            StandardScaler, MinMaxScaler or PCA, or cannot be saved itself: dump it
+            with skops or joblib.
+        """
+        check_is_fitted(self)
+        write(path, self, optimizer=optimizer)
+
+    def _to_state(self) -> dict[str, Any]:
+        return {**super()._to_state(), "extra_rows": None}
+
+    def _check_kept(self) -> None:
+        need(self.extra_rows is None, "extra rows")
+        good = is_ours(self.transformer_) and widths_of(self.transformer_)[0] > 0
+        need(good, "a transformer that is not fitted")
+
     @property
-    def n_features_in_(self) -> int:
+    def n_features_in_(self) -> int:  # type: ignore[override]
         """Number of features seen in `fit`."""
         n_features: int = self.transformer_.n_features_in_
         return n_features

@@ -101,7 +101,7 @@ class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
         encode categories before the detector. It gets missing cells too, if it says
         by its tags that it takes them, or, of a pipeline, the steps up to an imputer
         do; where its inverse does not bring back numbers, as behind an imputer,
-        measure="likelihood" remains. It cannot be saved but by pickle.
+        measure="likelihood" remains. `save` takes no other than pipelines of ours.
     measure : {"combined", "reconstruction", "latent", "likelihood"}, \
 default="combined"
         What `score_samples` measures. "combined" is the sum of the three distances
@@ -630,9 +630,10 @@ default="combined"
         TypeError
             If `estimator`, one of its parameters or a category is of a kind that
             cannot be saved. A detector of another transformer than those of this
-            package is one: pickle it. What is your own is only named in the file, for
-            `load` to ask for again: functions and classes under their own names,
-            objects under those of their classes, a module or a `functools.partial`
+            package, or a pipeline of one with StandardScaler, MinMaxScaler or PCA, is
+            one: dump it with skops or joblib. What is your own is only named in the
+            file, for `load` to ask for again: functions and classes under their own
+            names, objects under those of their classes, a module or a `partial`
             under the name of its parameter, as in
             ``load(path, custom={"noise": ...})``.
         """

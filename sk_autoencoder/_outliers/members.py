@@ -24,6 +24,7 @@ from sk_autoencoder._inference.errors import squared_errors
 from sk_autoencoder._outliers.robust import RobustScales
 from sk_autoencoder._outliers.rows import level_shares, numbers_of
 from sk_autoencoder._saving.checks import need
+from sk_autoencoder._saving.pipelines import is_ours, widths_of
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.values import first_line, shortened
 
@@ -103,8 +104,7 @@ class Members:
         need(self.estimators, "no estimators of a detector")
         for estimator in self.estimators:
             need(
-                isinstance(estimator, BaseAutoEncoder)
-                and getattr(estimator, "n_features_in_", 0) == n_features,
+                is_ours(estimator) and widths_of(estimator)[0] == n_features,
                 f"an estimator that is not fitted to {n_features} columns",
             )
         n_levels = [0 if share is None else len(share) for share in self.level_shares]

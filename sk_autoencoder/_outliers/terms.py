@@ -31,6 +31,7 @@ from sk_autoencoder._outliers.robust import (
     robust_scale,
 )
 from sk_autoencoder._saving.checks import Range, need
+from sk_autoencoder._saving.pipelines import widths_of
 from sk_autoencoder._saving.registry import loadable
 
 
@@ -240,7 +241,7 @@ class Latent(Term):
 
     def check(self, members: Members) -> None:
         """Refuse scales of other codes."""
-        shapes = [(2, estimator.n_components_) for estimator in members.estimators]
+        shapes = [(2, widths_of(estimator)[1]) for estimator in members.estimators]
         need([a.shape for a in self.code_scales] == shapes, "scales of other codes")
 
 

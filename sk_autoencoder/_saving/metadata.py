@@ -76,15 +76,16 @@ def read_metadata(path: Path) -> dict[str, Any]:
     header = read_header(path, ESTIMATORS)
     try:
         state = _plain(header["state"])
-        if not isinstance(state["n_features_in_"], int):
+        n_features = _first("n_features_in_", header["state"])
+        if not isinstance(n_features, int):
             raise TypeError("a number of features that is none")
         return {
             "class": header["class"],
             "versions": {PACKAGE: written_by(header), **header["versions"]},
             "format": header["format"],
             "parameters": _parameters(header["class"], state),
-            "n_features": state["n_features_in_"],
-            "columns": _columns(header["state"], state),
+            "n_features": n_features,
+            "columns": _columns(header["state"]),
         }
     except NOT_AS_WRITTEN as error:
         raise corrupt_file_error(path, first_line(error)) from error
@@ -102,7 +103,21 @@ def _parameters(name: str, state: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def _columns(json: Any, state: Mapping[Any, Any]) -> dict[str, str | None]:
+def _first(name: str, json: Any) -> Any:
+    """Return the first value of a name in the state of an estimator, or None."""
+    left = [json]
+    while left:
+        item = left.pop()
+        if isinstance(item, list):
+            if len(item) == 2 and item[0] == name:
+                return _plain(item[1])
+            left += reversed(item)
+        elif isinstance(item, dict):
+            left += reversed(item.values())
+    return None
+
+
+def _columns(json: Any) -> dict[str, str | None]:
     """Return the names of columns, with their dtypes where a table has them."""
     left = [json]
     while left:
@@ -116,7 +131,7 @@ def _columns(json: Any, state: Mapping[Any, Any]) -> dict[str, str | None]:
                     break
                 return dict(zip(table["names"], table["dtypes"], strict=True))
             left += item.values()
-    return dict.fromkeys(state.get("feature_names_in_", ()))
+    return dict.fromkeys(_first("feature_names_in_", json) or ())
 
 
 def _plain(value: Any) -> Any:
@@ -154,6 +169,11 @@ PLAIN: dict[str, Callable[..., Any]] = {
         **_parameters(name, _plain(state)),
     },
     "$frozen": lambda inner: _plain(inner),
+    "$listed": lambda name, state, steps: {
+        "class": name,
+        **_plain(state)["params"],
+        **({} if steps is None else {"steps": [tuple(s) for s in _plain(steps)]}),
+    },
     "$network": _of_class,
     "$objects": _plain,
     "$optimizer": lambda name: name,

@@ -26,6 +26,7 @@ from sk_autoencoder._saving.formats import (
     upgraded_class,
     upgraded_state,
 )
+from sk_autoencoder._saving.pipelines import is_ours, known_class, make, state_of
 from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.registry import ESTIMATORS, NETWORKS, RANGES, RECORDS
 from sk_autoencoder._saving.state import capture, for_use_alone, restore
@@ -43,6 +44,7 @@ NAMES: dict[Any, tuple[str, ...]] = {
     "$dtype": (),
     "$estimator": ("state",),
     "$frozen": (),
+    "$listed": ("state", "steps"),
     "$model": (),
     "$network": ("params",),
     "$objects": (),
@@ -93,9 +95,10 @@ class Encoder:
             name = f"{_parameter(where)}=" if where else ""
             what = "the estimator around it" if where else "it"
             raise TypeError(
-                "expected an estimator of a class of sk_autoencoder, got "
+                "expected an estimator of a class of sk_autoencoder, or a pipeline of "
+                "one with StandardScaler, MinMaxScaler or PCA, got "
                 f"{name}{kind.__qualname__} of {kind.__module__}, which load does not "
-                f"know. Pickle {what} instead."
+                f"know. Dump {what} with skops or joblib instead."
             )
         state = {**estimator._to_state(), **replaced}
         return self.encode(state, f"{where}.state" if where else "state")
@@ -179,8 +182,28 @@ class Encoder:
 
     def _encode_inner(self, value: Any, where: str, **replaced: Any) -> Any:
         """Encode an estimator that is a part of another one, some values replaced."""
+        if is_ours(value) and known_class(value):
+            return self._encode_listed(value, where)
         state = self.encode_estimator(value, where, **replaced)
         return {"$estimator": type(value).__name__, "state": state}
+
+    def _encode_listed(self, value: Any, where: str) -> Any:
+        """Encode a pipeline, or a step of one that is scikit-learn's."""
+        state = state_of(value)
+        steps = state["params"].pop("steps", None)
+        encoded = self.encode(state, where)
+        found = {"$listed": type(value).__name__, "state": encoded, "steps": None}
+        if steps is not None:
+            found["steps"] = [
+                [
+                    name,
+                    self._encode_listed(step, f"{where}__{name}")
+                    if known_class(step)
+                    else self._encode_inner(step, f"{where}__{name}"),
+                ]
+                for name, step in steps
+            ]
+        return found
 
     @_encode.register(FrozenEstimator)
     def _(self, value: FrozenEstimator, where: str) -> Any:
@@ -432,6 +455,12 @@ class Decoder:
         inner = self.decode(value["$frozen"])
         need(isinstance(inner, tuple(ESTIMATORS.values())), "nothing that is frozen")
         return FrozenEstimator(inner)
+
+    def _decode_listed(self, value: dict[str, Any]) -> Any:
+        state, steps = self.decode(value["state"]), value["steps"]
+        if steps is not None:
+            state["params"]["steps"] = [tuple(step) for step in self._items(steps)]
+        return make(value["$listed"], state)
 
     def _decode_model(self, value: dict[str, Any]) -> Any:
         return self.make_model(self.decode(value["$model"]))

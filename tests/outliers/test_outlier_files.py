@@ -78,9 +78,10 @@ def test_what_cannot_be_saved_is_refused(tmp_path):
     with pytest.raises(TypeError) as caught:
         own.save(tmp_path / "model")
     assert str(caught.value) == (
-        "expected an estimator of a class of sk_autoencoder, got estimator=Own of "
-        f"{Own.__module__}, which load does not know. Pickle the estimator "
-        "around it instead."
+        "expected an estimator of a class of sk_autoencoder, or a pipeline of one with "
+        "StandardScaler, MinMaxScaler or PCA, got estimator=Own of "
+        f"{Own.__module__}, which load does not know. Dump the estimator around it "
+        "with skops or joblib instead."
     )
     assert list(tmp_path.iterdir()) == []
 

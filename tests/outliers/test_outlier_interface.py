@@ -412,9 +412,10 @@ def test_save_of_another_transformer_is_refused(tmp_path):
     detector = DETECTOR(PCA(2)).fit(X)
     with raises(
         TypeError,
-        "expected an estimator of a class of sk_autoencoder, got estimator=PCA of "
-        "sklearn.decomposition._pca, which load does not know. Pickle the estimator "
-        "around it instead.",
+        "expected an estimator of a class of sk_autoencoder, or a pipeline of one with "
+        "StandardScaler, MinMaxScaler or PCA, got estimator=PCA of "
+        "sklearn.decomposition._pca, which load does not know. Dump the estimator "
+        "around it with skops or joblib instead.",
     ):
         detector.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

@@ -398,8 +398,10 @@ class OwnDetector(AutoEncoderOutlierDetector):
 def test_classes_of_ones_own_are_refused(kind, tmp_path):
     estimator = kind(2, **SMALL) if kind is Own else kind()
     assert refusal(estimator, tmp_path) == (
-        f"expected an estimator of a class of sk_autoencoder, got {kind.__name__} of "
-        f"{kind.__module__}, which load does not know. Pickle it instead."
+        "expected an estimator of a class of sk_autoencoder, or a pipeline of one with "
+        f"StandardScaler, MinMaxScaler or PCA, got {kind.__name__} of "
+        f"{kind.__module__}, which load does not know. Dump it with skops or joblib "
+        "instead."
     )
 
 
