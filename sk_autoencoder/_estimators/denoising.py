@@ -262,8 +262,8 @@ one, default="auto"
         `network=None`. Pass further arguments of a class as
         `functools.partial(torch.optim.SGD, momentum=0.9)`.
     lr : float or "auto", default="auto"
-        Learning rate. "auto" is 0.002 for "adam" and "adamw", 0.3 for "sgd", and the
-        default of a class.
+        Learning rate. "auto" is 0.002 for "adam" and "adamw", 0.3 for "sgd" (0.6 with
+        SiLU after dense layers), and the default of a class.
     weight_decay : float or "auto", default="auto"
         Weight decay. "auto" is 0.1 for "adamw" (0.01 with `init="pca"` and with the
         loss "cross_entropy"), 0 for "adam" and "sgd", and the default of a class.

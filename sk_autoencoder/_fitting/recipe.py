@@ -15,6 +15,9 @@ OPTIMIZERS = {
     "sgd": torch.optim.SGD,
 }
 LEARNING_RATES = {"adam": 2e-3, "adamw": 2e-3, "sgd": 0.3}
+# Times the learning rate of "sgd" with SiLU after dense layers: beside PCA curvature is
+# learned first, and its is .63 of GELU's (docs/development/decisions/0035-silu.md).
+SILU_SGD_SCALE = 2.0
 # Decoupled decay only: the same number inside Adam's or SGD's gradient would pull
 # the weights to zero.
 WEIGHT_DECAYS = {"adam": 0.0, "adamw": 0.1, "sgd": 0.0}

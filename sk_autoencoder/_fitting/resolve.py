@@ -34,6 +34,7 @@ from sk_autoencoder._fitting.recipe import (
     MASKED_DROPOUT,
     MASKED_LAYERS,
     ROOT_FALLBACK_MARGIN,
+    SILU_SGD_SCALE,
     automatic_batch_size,
     automatic_epochs,
     feature_epochs,
@@ -404,7 +405,7 @@ def _training_config(
         lr=settings.lr,
         weight_decay=weight_decay,
         device=device,
-        lr_scale=settings.specification.lr_scale,
+        lr_scale=_lr_scale(settings),
     )
     if masked and settings.optimizer == "adamw":
         optimizer["optimizer_args"]["betas"] = MASKED_BETAS
@@ -424,6 +425,14 @@ def _training_config(
     )
     loss = "likelihood" if settings.objective.is_variational else "loss"
     return with_net_params(config, settings.net_params, loss=loss)
+
+
+def _lr_scale(settings: FitSettings) -> float:
+    """Return the factor of the network on a learning rate that is "auto"."""
+    network = settings.specification
+    if type(network) is MLP and network.activation == "silu":
+        return SILU_SGD_SCALE if settings.optimizer == "sgd" else 1.0
+    return network.lr_scale
 
 
 def _fallback_margin(settings: FitSettings) -> float:

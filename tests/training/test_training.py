@@ -350,7 +350,7 @@ def test_a_checkpoint_saves_what_the_fit_will_give(tmp_path):
         dirname=str(tmp_path), monitor="valid_loss_best", f_pickle=None
     )
     reducer = AutoEncoderTransformer(
-        5, callbacks=[checkpoint], max_epochs=5, **SMALL
+        5, callbacks=[checkpoint], max_epochs=5, lr=0.02, **SMALL
     ).fit(X)
     saved = torch.load(tmp_path / "params.pt", weights_only=True)
     for name, value in reducer.module_.state_dict().items():
@@ -441,7 +441,7 @@ def test_an_interrupt_keeps_the_best_state_and_goes_on_to_the_caller(early_stopp
         max_epochs=50,
         early_stopping=early_stopping,
         warm_start=True,
-        lr=0.01,  # three epochs are then better than PCA beyond chance
+        lr=0.02,  # three epochs are then better than PCA beyond chance
         **SMALL,
     )
     message = (
@@ -454,7 +454,7 @@ def test_an_interrupt_keeps_the_best_state_and_goes_on_to_the_caller(early_stopp
     assert reducer.n_iter_ == reducer.best_epoch_ == 3
     assert np.isfinite(reducer.transform(X)).all()
     whole = AutoEncoderTransformer(
-        5, max_epochs=3, early_stopping=early_stopping, lr=0.01, **SMALL
+        5, max_epochs=3, early_stopping=early_stopping, lr=0.02, **SMALL
     ).fit(X)
     np.testing.assert_allclose(reducer.transform(X), whole.transform(X), rtol=1e-6)
     reducer.callbacks[0].epoch = None
@@ -469,7 +469,7 @@ def test_a_loss_that_explodes_keeps_the_last_finite_state(early_stopping):
 
     reducer = AutoEncoderTransformer(
         5,
-        lr=0.01,
+        lr=0.02,
         lr_schedule=explode,
         max_epochs=9,
         early_stopping=early_stopping,
