@@ -4,15 +4,18 @@
     python -m benchmarks.quality.ordered --data DIR --k 10 --prefixes 2 5
 
 Squared error of `AutoEncoderTransformer(k, ordered=True)` on a quarter of the rows that
-no fit has seen: of the whole code over that without an order, which is the same fit
-unless the order had PCA kept; of the best and the worst prefix over PCA's with as many
-components; and of some prefixes over an autoencoder fitted with so few. The sets are
-those that defaults may be tuned on.
+no fit has seen: of the whole code over that without an order, which is the same fit;
+of the best and the worst prefix over PCA's with as many components; and of some
+prefixes over an autoencoder fitted with so few. *Overstated* is by how much the first
+values of `explained_variance_ratio_` sum to more than the same prefix explains of the
+training rows, at most and on average. Seconds are of the processor. The sets are those
+that defaults may be tuned on.
 """
 
 import time
 
 import numpy as np
+from scipy.stats import gmean
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
@@ -59,8 +62,8 @@ def measure(X: np.ndarray, k: int, prefixes: list[int]) -> dict[str, float]:
         reducer = AutoEncoderTransformer(size, random_state=0, device="cpu", **params)
         return reducer.fit(train)
 
-    without, plain = timed(time.perf_counter, fitted, k)
-    seconds, ordered = timed(time.perf_counter, lambda: fitted(k, ordered=True))
+    without, plain = timed(time.process_time, fitted, k)
+    seconds, ordered = timed(time.process_time, lambda: fitted(k, ordered=True))
     codes = ordered.transform(test)
     lengths = range(1, k + 1)
     errors = [
@@ -72,9 +75,16 @@ def measure(X: np.ndarray, k: int, prefixes: list[int]) -> dict[str, float]:
         "pca": float(ordered.fell_back_to_pca_),
         "whole": errors[-1] / squared_error(test, plain.reconstruct(test)),
         "best": over_pca[:-1].min(),
-        "worst": over_pca.max(),
+        "worst": over_pca[:-1].max(),
         "seconds": seconds / without,
     }
+    codes, total = ordered.transform(train), np.square(train - train.mean(axis=0)).sum()
+    found = [
+        1 - np.square(train - ordered.inverse_transform(codes[:, :j])).sum() / total
+        for j in lengths
+    ]
+    gaps = np.cumsum(ordered.explained_variance_ratio_) - found
+    results |= {"most": gaps.max(), "overstated": gaps.mean()}
     for j in prefixes:
         own = squared_error(test, fitted(j).reconstruct(test))
         results[str(j)] = errors[j - 1] / own
@@ -87,10 +97,12 @@ def main() -> None:
     add = parser.add_argument
     add("--k", type=int, default=10, help="components (default 10)")
     add("--prefixes", type=int, nargs="+", default=[2, 5], help="default 2 5")
+    add("--sets", nargs="+", help="names of some of them (default all)")
     add("--rows", type=int, default=6_000, help="at most, at random (default 6,000)")
     args = parse(parser)
-    names, missing = split_missing(WITH_DATA if args.data else CARRIED, args.data)
-    rows, worst, own = [], [], []
+    names = args.sets or (WITH_DATA if args.data else CARRIED)
+    names, missing = split_missing(names, args.data)
+    rows, worst, own, seconds = [], [], [], []
     for name in tqdm(names):
         X = some_rows(SETS[name].load(args.data), args.rows)
         if SETS[name].units[0] == "standard":
@@ -100,10 +112,11 @@ def main() -> None:
         results = measure(X, k, prefixes)
         worst.append(results["worst"])
         own += [results[str(j)] for j in prefixes]
+        seconds.append(results["seconds"])
         kept = "yes" if results["pca"] else "no"
         cells = [results["whole"], results["best"], results["worst"]]
         cells += [results.get(str(j), np.nan) for j in args.prefixes]
-        cells.append(results["seconds"])
+        cells += [results[name] for name in ("most", "overstated", "seconds")]
         rows.append((name, str(k), kept, *(number(float(cell)) for cell in cells)))
     header = (
         "set",
@@ -113,6 +126,8 @@ def main() -> None:
         "best prefix over PCA",
         "worst prefix over PCA",
         *(f"first {j} over own fit" for j in args.prefixes),
+        "overstated at most",
+        "on average",
         "seconds over unordered",
     )
     publish(
@@ -121,7 +136,8 @@ def main() -> None:
         markdown_table(header, rows),
         verdict("worst prefix of all over PCA's", max(worst), "<=", MOST, ".3f"),
         f"- {sum(w <= MOST for w in worst)} of {len(worst)} sets have no worse one",
-        verdict("median over an own fit", median(own), "<=", 1.1, ".3f"),
+        verdict("geometric mean over an own fit", gmean(own), "<=", 1.25, ".3f"),
+        verdict("median of seconds", median(seconds), "<=", 1.6, ".2f"),
         *missing_files(missing),
     )
 

@@ -120,10 +120,11 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
     ordered : bool, default=False
         Whether each prefix of a code is a code by itself: `inverse_transform` takes the
         first j columns, `truncate` keeps them, and `explained_variance_ratio_` is what
-        each component adds. A second decoder learns this after the first, in about the
-        same time; the whole code is as good as without it. If a prefix is worse than
-        PCA's by more than 5 % on the validation set, PCA is kept, for the whole code
-        too. Needs `init="pca"`.
+        each component adds. After training, an invertible network turns the code into
+        one whose components are in order, and a second decoder learns to reconstruct
+        from the first j. The whole code reconstructs what it does without an order.
+        Where validation samples gain nothing, the order is the best linear one. Needs
+        `init="pca"`.
     whiten : bool, default=False
         Whether to return codes that are uncorrelated and have unit variance on the
         training samples. `inverse_transform` undoes it.
@@ -347,9 +348,11 @@ one, default="auto"
     explained_variance_ratio_ : ndarray of shape (n_components,)
         The sum is the fraction of the variance of the training samples that the code
         explains, as in PCA; with `passthrough=True` the values are those of the block.
-        With `ordered=True` the first j values sum to what the first j components
-        explain; otherwise the sum is divided among the components in proportion to
-        their variances. There is none with the loss "cross_entropy", which has no code.
+        With `ordered=True` each value is what the component adds to those before it,
+        and where that would rise, the mean of some: the values do not rise, and the
+        first j may sum to a few hundredths more than the first j components explain.
+        Otherwise the sum is divided among the components in proportion to their
+        variances. There is none with the loss "cross_entropy", which has no code.
     components_ : ndarray of shape (n_components, n_encoded_features)
         How the reconstruction changes with each component at `mean_code_`: PCA's where
         the model is PCA. In the units of X; of a table with categories in those in

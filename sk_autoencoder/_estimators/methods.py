@@ -95,6 +95,17 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         codes = self._transform(rows, check=check, out=flat)
         return codes if out is None else out
 
+    @property
+    def _explained_by_prefix(self) -> np.ndarray:
+        """What the first 1, 2, ... components explain of the training samples, (k,)."""
+        fitted = self._fitted
+        gains: Any = fitted.explained_variance_ratio
+        if fitted.prefix_errors is not None:  # as they are, not put into order
+            gains = fitted.moments.explained_by_prefix(fitted.prefix_errors)
+            gains = gains[: fitted.plan.n_kept]
+        found: np.ndarray = np.cumsum(gains)
+        return found
+
     def _transform(
         self, rows: Any, *, check: Check = None, out: np.ndarray | None = None
     ) -> np.ndarray:

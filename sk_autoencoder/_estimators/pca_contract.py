@@ -84,6 +84,7 @@ class PCAContract(FittedMethods):
         wide = self._wide_module()
         with torch.no_grad():
             code = wide.objective.mode(wide.encoder(wide.columns.mean_inputs()[None]))
+            code = wide.recoded(code)
         return self._plain_jacobians(wide, code)[0].cpu().numpy()
 
     @property

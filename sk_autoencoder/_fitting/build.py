@@ -9,6 +9,7 @@ import torch
 from sk_autoencoder._columns import PassedColumns
 from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._fitting.recipe import COUPLING_LAYERS, nested_config
 from sk_autoencoder._model.masked import MaskedModule
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.nested_decoder import NestedDecoder, NestedModule
@@ -18,12 +19,14 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualPosterior,
 )
 from sk_autoencoder._model.places import GatherOutput, ScatterInput
+from sk_autoencoder._model.recoder import Recoder, blocks
 from sk_autoencoder._model.swap_detector import SwapDetectingModule
 from sk_autoencoder._protocols import Columns, TrainableModule
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.values import first_line
 from sk_autoencoder._utils.variance import unit_or_one
+from sk_autoencoder.networks._layers import hidden_layers, linear
 from sk_autoencoder.networks._masked import LevelColumn, MaskedNetwork
 from sk_autoencoder.networks.mlp import FeatureStack
 
@@ -222,17 +225,21 @@ def _set_prefix_axes(plan: Plan, module: AutoEncoderModule, prefixes: Any) -> No
     """Write the principal axes of a plan into a prefix decoder."""
     assert plan.axes is not None
     k, decoder = plan.n_components, _pca_decoder(module)
-    units = np.ones(k)
+    axes, units = decoder.exact["axes"], np.ones(k)
+    residual = np.array([plan.axes.residual(j + 1) for j in range(k)])
+    if plan.recoding is not None:
+        axes = plan.recoding.weights @ axes
+        explained = np.square(plan.recoding.weights * plan.axes.std[:k]).sum(axis=1)
+        residual = plan.axes.total - np.cumsum(explained)
     if module.columns.is_squared_error:
-        residual = np.array([plan.axes.residual(j + 1) for j in range(k)])
         # No less than float32 can tell from 0, because losses are divided by it.
         residual = np.maximum(residual, EXACT * plan.axes.total or 1.0)
         units = np.sqrt(residual / len(decoder.offset))
-    prefixes.set_axes(decoder.exact["axes"], decoder.exact["offset"], units)
+    prefixes.set_axes(axes, decoder.exact["offset"], units)
 
 
 def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> NestedModule:
-    """Build what a prefix decoder is trained in, and give the decoder to a module.
+    """Build what codes are put in order by, and give its parts to a module.
 
     Parameters
     ----------
@@ -242,18 +249,40 @@ def build_prefix_module(plan: Plan, module: AutoEncoderModule) -> NestedModule:
     """
     k, columns = plan.n_components, module.columns
     _, network = _build_networks(plan, columns, n_encoder_outputs=k, n_components=2 * k)
-    decoder = NestedDecoder(network, link=columns.link, n_components=k)
+    decoder = NestedDecoder(
+        network,
+        link=columns.link,
+        n_components=k,
+        is_recoded=plan.recoding is not None,
+    )
     decoder.to(columns.mean.device)
     _set_prefix_axes(plan, module, decoder)
+    module.recoder = None
+    if plan.recoding is not None:
+        module.recoder = _build_recoder(plan).to(columns.mean.device)
     module.prefixes = decoder  # last: an interrupt leaves none that is half made
     return NestedModule(module, decoder)
 
 
+def _build_recoder(plan: Plan) -> Recoder:
+    """Build the recoder of a plan, with fresh weights: the linear part alone."""
+    assert plan.recoding is not None
+    k, generator = plan.n_components, make_generator(plan.seeds.weights)
+    networks = []
+    for first, last in blocks(k):
+        n_changed = last - first
+        sizes = (k - n_changed, *COUPLING_LAYERS)
+        layers = hidden_layers(sizes, "silu", generator)
+        layers.append(linear(sizes[-1], 2 * n_changed, generator))
+        networks.append(torch.nn.Sequential(*layers))
+    return Recoder(plan.recoding, networks)
+
+
 def build_prefix_net(plan: Plan, module: AutoEncoderModule) -> AutoEncoderNet:
-    """Build the net that trains a prefix decoder; see `build_prefix_module`."""
+    """Build the net that trains these parts; see `build_prefix_module`."""
     net = AutoEncoderNet(
         build_prefix_module(plan, module),
-        plan.training.without_callbacks(),
+        nested_config(plan.training, plan.training.max_epochs),
         seeds=plan.seeds,
         device=plan.device,
     )

@@ -155,7 +155,7 @@ def _explained_in_validation(net: AutoEncoderNet, rows: TrainingRows) -> float:
     _, held_out = net.get_split_datasets(rows)
     every = net.get_iterator(rows if held_out is None else held_out)
     return explained_by(
-        module, ((module.decoder(module.network_code(x)), x) for x, _ in every)
+        module, ((module.raw(module.network_code(x)), x) for x, _ in every)
     )
 
 

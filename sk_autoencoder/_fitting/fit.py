@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from sk_autoencoder._columns import ColumnStatistics, Table
-from sk_autoencoder._fitting.build import (
-    build_net,
-    build_prefix_net,
-)
+from sk_autoencoder._fitting.build import build_net, build_prefix_net, install_pca
 from sk_autoencoder._fitting.compatibility import check_components, check_statistics
 from sk_autoencoder._fitting.component_search import fit_fewest
 from sk_autoencoder._fitting.imputation import Imputation, measure_imputation
-from sk_autoencoder._fitting.nested import stay_pca, train_prefixes, worse_than_pca
+from sk_autoencoder._fitting.nested import (
+    learns_prefixes,
+    train_prefixes,
+    with_recoding,
+)
 from sk_autoencoder._fitting.passthrough import with_block
 from sk_autoencoder._fitting.pca_init import with_more_rows
 from sk_autoencoder._fitting.plan import Plan
@@ -27,6 +28,7 @@ from sk_autoencoder._fitting.rotation import aligned, moves, simplified, slopes
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import (
     make_rows,
+    moments_of,
     train,
     validation_errors,
     with_pca_loss,
@@ -43,7 +45,7 @@ from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
-from sk_autoencoder._utils.variance import variance_fractions
+from sk_autoencoder._utils.variance import falling, variance_fractions
 
 # Names of the losses that have no unit but what PCA makes of the training rows.
 MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
@@ -205,7 +207,8 @@ class FittedModel:
             if shown is not None:
                 return shares[list(shown)]
             return shares if self.order is None else shares[self.order]
-        return self.moments.explained_by_prefix(self.prefix_errors)[: self.plan.n_kept]
+        gains = self.moments.explained_by_prefix(self.prefix_errors)
+        return falling(gains[: self.plan.n_kept])
 
     def _explained_by_turned(self) -> np.ndarray:
         """Divide what is explained by how much each turned component moves samples."""
@@ -252,7 +255,8 @@ class Fitting:
 
     def __post_init__(self) -> None:
         self._prefix_net = None if self.before is None else self.before.prefix_net
-        self._stays_pca = False
+        # Of a search, where the moments are known, the net has trained in this fit.
+        self._n_before = self.net.n_epochs_ if self.moments is None else 0
         if self.moments is None:
             write_plan(self.net, self.plan)
 
@@ -313,39 +317,51 @@ class Fitting:
             moments = moments.without_products()
         if before is None:
             return FittedModel(plan, net, moments, pretrained=pretrained)
-        errors = None
-        if before.moments.scatter.ndim == 1 and not plan.whiten:
-            moments = moments.without_products()  # those of 0.1.0 have none
-        if self.is_pass and moments.scatter.ndim == before.moments.scatter.ndim:
-            moments, errors = before.moments.joined(moments), before.prefix_errors
+        joined = self._joined(moments)
+        errors = before.prefix_errors if joined.n_rows > moments.n_rows else None
         return replace(
-            before, plan=plan, moments=moments, prefix_errors=errors, imputation=None
+            before, plan=plan, moments=joined, prefix_errors=errors, imputation=None
         )
 
+    def _joined(self, moments: LatentMoments) -> LatentMoments:
+        """Join moments with those of the passes before, where there are any."""
+        if self.before is None:
+            return moments
+        others = self.before.moments
+        if others.scatter.ndim == 1 and not self.plan.whiten:
+            moments = moments.without_products()  # those of 0.1.0 have none
+        is_alike = moments.scatter.ndim == others.scatter.ndim
+        return others.joined(moments) if self.is_pass and is_alike else moments
+
     def _with_prefixes(self, fitted: FittedModel) -> FittedModel:
-        """Train what decodes prefixes."""
-        plan, net, rows = self.plan, self.net, self.rows
-        if self._prefix_net is None:
-            self._prefix_net = build_prefix_net(plan, net.module_)
+        """Put the codes in order, and train what decodes prefixes."""
+        net, rows, prefix_net = self.net, self.rows, self._prefix_net
+        if prefix_net is None or not learns_prefixes(self.plan, prefix_net):
+            if self.plan.n_components > 1 and not fitted.is_pca:
+                self.plan = with_recoding(self.plan, net, rows)
+            prefix_net = self._prefix_net = build_prefix_net(self.plan, net.module_)
+            install_pca(net.module_, self.plan)
         errors = train_prefixes(
-            plan,
+            self.plan,
             net,
-            self._prefix_net,
+            prefix_net,
             rows,
-            interrupts=self.interrupts,
+            n_epochs=net.n_epochs_ - self._n_before,
             is_pass=self.is_pass,
+            interrupts=self.interrupts,
             keeper=self.keeper,
         )
         if fitted.prefix_errors is not None:
             errors = fitted.prefix_errors + errors
         moments = fitted.moments
-        is_first = self.before is None and not self.is_pass
-        # Once decided it stays so: an interrupt may come in the midst of it.
-        self._stays_pca = self._stays_pca or (is_first and worse_than_pca(net, rows))
-        if self._stays_pca:
-            moments, errors = stay_pca(plan, net, rows)
+        if self.plan.recoding is not None:
+            moments = self._joined(moments_of(net, self.plan, rows))
         return replace(
-            fitted, moments=moments, prefix_net=self._prefix_net, prefix_errors=errors
+            fitted,
+            plan=self.plan,
+            moments=moments,
+            prefix_net=prefix_net,
+            prefix_errors=errors,
         )
 
 
@@ -411,7 +427,6 @@ def prepare_fit(
             before.plan,
             net,
             X.shape,
-            prefix_net=before.prefix_net,
             validates=validates,
         )
         _warn_of_fresh_optimizer(before.nets)

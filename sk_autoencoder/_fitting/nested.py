@@ -1,29 +1,54 @@
 """Ordered codes: the second training run, and what each prefix explains."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from sk_autoencoder._fitting.pca_init import with_axes
 from sk_autoencoder._fitting.plan import Plan
-from sk_autoencoder._fitting.recipe import FALLBACK_MARGIN
-from sk_autoencoder._fitting.train import moments_of, warn_about_run
-from sk_autoencoder._inference.moments import LatentMoments
-from sk_autoencoder._model.module import AutoEncoderModule
-from sk_autoencoder._model.pca_residual import zero_last_layer
+from sk_autoencoder._fitting.recipe import nested_config
+from sk_autoencoder._fitting.train import warn_about_run
+from sk_autoencoder._model.recoder import Recoding
 from sk_autoencoder._training.batches import TrainingRows
-from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
-from sk_autoencoder._training.selection import beyond_chance
+from sk_autoencoder._training.selection import roots
+from sk_autoencoder._training.settings import update_config
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.threads import threads_for
 
-# Fraction of PCA's error by which a prefix may be worse: where the encoder moves codes
-# far from principal scores, the whole code gains many times what a short prefix loses.
-TOLERANCE = 0.05
-WORSE = "A prefix of the codes is worse than PCA's in validation: PCA is kept."
+
+def with_recoding(plan: Plan, net: AutoEncoderNet, rows: TrainingRows) -> Plan:
+    """Add the linear part of a recoding to a plan: codes whose prefixes explain most.
+
+    Parameters
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan, trained.
+    rows : TrainingRows
+        That it was trained on.
+    """
+    module: Any = net.module_
+    k = plan.n_components
+    # Sums of codes and scores, and of their products: both have about unit variance.
+    n, sums, products = 0, np.zeros(2 * k), np.zeros((2 * k, 2 * k))
+    work = threads_for(min(net.batch_size, len(rows)) * module.n_weights())
+    with torch.inference_mode(), work:
+        for x, _ in net.get_iterator(rows, training=False):
+            inputs = module.columns.encode(x)
+            both = [module.encoder(inputs), module.encoder.linear(inputs)]
+            each = torch.cat(both, dim=1).double().cpu().numpy()
+            n += len(each)
+            sums += each.sum(axis=0)
+            products += each.T @ each
+    assert plan.axes is not None
+    mean = sums / n
+    covariance = products / n - np.outer(mean, mean)
+    found = Recoding.of(mean[:k], covariance[:k], plan.axes.std[:k])
+    return with_axes(replace(plan, recoding=found), plan.axes)
 
 
 def train_prefixes(
@@ -32,11 +57,12 @@ def train_prefixes(
     prefix_net: AutoEncoderNet,
     rows: TrainingRows,
     *,
+    n_epochs: int,
     is_pass: bool = False,
     interrupts: Interrupts,
     keeper: RunKeeper | None = None,
 ) -> np.ndarray:
-    """Train a prefix decoder on the codes of a trained net, unless interrupted.
+    """Train a recoder and a decoder of prefixes, unless interrupted.
 
     Parameters
     ----------
@@ -47,6 +73,8 @@ def train_prefixes(
         Of the net's prefix decoder.
     rows : TrainingRows
         That the net was trained on.
+    n_epochs : int
+        That the net has trained for in this fit.
     is_pass : bool
         Whether this is one pass over some of many rows.
     interrupts : Interrupts
@@ -60,127 +88,81 @@ def train_prefixes(
         Squared error of all rows from the first 1, 2, ... components, in the caller's
         units, summed.
     """
-    module = net.module_
+    module: Any = net.module_
     work = min(net.batch_size, len(rows)) * prefix_net.module_.n_weights()
     with threads_for(work):
-        if plan.n_components > 1:  # one component has no prefix
+        if learns_prefixes(plan, prefix_net):
+            update_config(prefix_net, nested_config(plan.training, n_epochs))
             prefix_net.partial_fit(
                 rows, is_pass=is_pass, interrupts=interrupts, keeper=keeper
             )
             warn_about_run(prefix_net)
-            _set_gates(net, prefix_net.module_.decoder, rows)
+            _set_gates(net, rows)
+        else:
+            module.prefixes.gate.fill_(0)
         prefix_net.module_.eval()
-        return _errors(module, net.get_iterator(rows, training=False))
+        return _errors(net, net.get_iterator(rows, training=False))
 
 
-def _set_gates(net: AutoEncoderNet, prefixes: Any, rows: TrainingRows) -> None:
-    """Use the network only at lengths where it lowers the loss of held-out samples."""
+def learns_prefixes(plan: Plan, prefix_net: AutoEncoderNet) -> bool:
+    """Whether prefixes are decoded otherwise than by PCA.
+
+    Not where the whole code is PCA's. A net of a file of 0.1.0 has no recoding.
+    """
+    return plan.recoding is not None or prefix_net.n_epochs_ > 0
+
+
+def _set_gates(net: AutoEncoderNet, rows: TrainingRows) -> None:
+    """Use the network only at lengths where held-out samples have smaller errors.
+
+    Root errors, since single samples may be far off
+    (docs/development/decisions/0031-root-errors.md).
+    """
+    module: Any = net.module_
+    prefixes = module.prefixes
     prefixes.gate.fill_(1)
     _, held_out = net.get_split_datasets(rows)
     if held_out is None or net.config.fallback_margin is None:
         return
-    module, gains = net.module_, []
-    every = net.validation_batches(held_out)
-    n_draws = net.n_validation_draws(every)
+    gains: Any = 0.0
+    objective, columns = module.objective, module.columns
     prefixes.eval()
     with torch.inference_mode(), net.validation_noise():
-        for x, _ in every:
-            code, _ = _validation_code(module, x)
-            parts = [code[:, :j] for j in range(1, code.shape[1])]
-            each = [
-                module.columns.per_sample_loss(prefixes.linear(part), x)
-                - module.columns.per_sample_loss(prefixes(part), x)
-                for part in parts
-            ]
-            gains.append(torch.stack(each))
-    for j, gain in enumerate(torch.cat(gains, dim=1)):
-        gain = gain.view(n_draws, -1).mean(dim=0)
-        prefixes.gate[j] = float(beyond_chance(gain, FALLBACK_MARGIN))
-
-
-def worse_than_pca(net: AutoEncoderNet, rows: TrainingRows) -> bool:
-    """Whether any prefix of the validation samples' codes is worse than PCA's.
-
-    A denoiser's are of corrupted samples, as in the comparison of the whole codes.
-
-    As a rule it is not: what a network adds to principal scores is little beside them,
-    so that decoded by PCA alone they are as good as PCA's. False where there are no
-    validation samples.
-    """
-    _, held_out = net.get_split_datasets(rows)
-    if held_out is None or net.best_epoch_ == 0:
-        return False
-    module: Any = net.module_
-    own: Any = 0.0
-    pca: Any = 0.0
-    work = threads_for(len(held_out) * module.n_weights())
-    with torch.inference_mode(), work, net.validation_noise():
         for x, _ in net.validation_batches(held_out):
-            code, inputs = _validation_code(module, x)
-            raws = _prefixes(module, code)
-            own = own + _losses(module, raws, x)
-            scores = module.encoder.linear(inputs)
-            raws = [
-                module.decoder.linear(scores[:, :j])
-                for j in range(1, scores.shape[1] + 1)
-            ]
-            pca = pca + _losses(module, raws, x)
-    # A loss of the user's own may be below zero.
-    return bool(np.any(own > pca + TOLERANCE * np.abs(pca)))
+            inputs = objective.validation_inputs(x, columns, module.generator)
+            code = module.recoded(objective.mode(module.encoder(inputs)))
+            parts = [code[:, :j] for j in range(1, code.shape[1])]
+            linear, learned = (
+                np.array(
+                    [
+                        _size(columns, columns.per_sample_loss(decode(part), x))
+                        for part in parts
+                    ]
+                )
+                for decode in (prefixes.linear, prefixes)
+            )
+            gains = gains + linear - learned
+    for j, gain in enumerate(gains):
+        prefixes.gate[j] = float(gain > 0)
 
 
-def _validation_code(module: AutoEncoderModule, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return codes of samples as states are compared on them, and the inputs."""
-    inputs = module.objective.validation_inputs(x, module.columns, module.generator)
-    return module.objective.mode(module.encoder(inputs)), inputs
+def _size(columns: Any, losses: torch.Tensor) -> float:
+    """Sum the roots of losses; a loss of the user's own may be below 0."""
+    return float((losses if columns.is_own_loss else roots(losses)).sum())
 
 
-def stay_pca(
-    plan: Plan, net: AutoEncoderNet, rows: TrainingRows
-) -> tuple[LatentMoments, np.ndarray]:
-    """Make a module with prefixes PCA again; return the moments and errors of the rows.
-
-    Parameters
-    ----------
-    plan : Plan
-    net : AutoEncoderNet
-        Of the plan.
-    rows : TrainingRows
-        That the net was trained on.
-    """
-    module: Any = net.module_
-    for part in (module.encoder, module.decoder, module.prefixes):
-        zero_last_layer(part.network)
-    net.start_from(module.state_dict())
-    print_message(net.callbacks_, WORSE)
-    every = net.get_iterator(rows, training=False)
-    with threads_for(min(net.batch_size, len(rows)) * module.n_weights()):
-        return moments_of(net, plan, rows), _errors(module, every)
-
-
-def _errors(module: AutoEncoderModule, batches: Any) -> np.ndarray:
+def _errors(net: AutoEncoderNet, batches: Any) -> np.ndarray:
     """Sum the squared errors of every prefix, (n_components,)."""
+    module: Any = net.module_
     total: Any = 0.0
     with torch.inference_mode():
         for x, _ in batches:
+            plain = module.plain_code(x)
+            code = module.recoded(plain)
+            raws = [module.prefixes(code[:, :j]) for j in range(1, code.shape[1])]
             errors = [
                 module.columns.errors(raw, x).double().square().sum().item()
-                for raw in _prefixes(module, module.network_code(x))
+                for raw in [*raws, module.decoder(plain)]
             ]
             total = total + np.array(errors)
     return np.asarray(total)
-
-
-def _prefixes(module: AutoEncoderModule, code: Tensor) -> list[Tensor]:
-    """Decode the first 1, 2, ... components of codes, and all of them."""
-    prefixes: Any = module.prefixes
-    raws = [prefixes(code[:, :j]) for j in range(1, code.shape[1])]
-    return [*raws, module.decoder(code)]
-
-
-def _losses(module: AutoEncoderModule, raws: list[Tensor], x: Tensor) -> np.ndarray:
-    """Sum the losses of centered rows, one sum for each of the decoder's outputs."""
-    losses = [
-        module.columns.per_sample_loss(raw, x).double().sum().item() for raw in raws
-    ]
-    return np.array(losses)

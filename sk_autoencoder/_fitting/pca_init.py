@@ -71,6 +71,8 @@ def with_axes(plan: Plan, axes: PrincipalAxes) -> Plan:
     least = np.min(std, where=std > 0, initial=np.inf)
     filled = np.where(std > 0, std, least if least < np.inf else 1.0)
     units = filled * unit
+    if plan.recoding is not None:
+        units = units * plan.recoding.scale
     latent_map = (
         plan.latent_map if plan.whiten and plan.latent_map else LatentMap.scaling(units)
     )

@@ -15,6 +15,7 @@ from sk_autoencoder._columns import (
     make_columns,
 )
 from sk_autoencoder._model.latent_map import LatentMap
+from sk_autoencoder._model.recoder import Recoding
 from sk_autoencoder._protocols import Columns, Network, Objective
 from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._utils.pca import PrincipalAxes
@@ -58,6 +59,8 @@ class Plan:
         fit.
     ordered : bool
         Whether every prefix of a code is decoded too.
+    recoding : Recoding or None
+        The linear part of what puts codes in order.
     n_kept : int or None
         Components that users see; None is all.
     output_index : tuple of int or None
@@ -122,6 +125,7 @@ class Plan:
     indicators: tuple[int, ...] = ()
     block_variances: Annotated[np.ndarray | None, Range(0, shape="m")] = None
     rotation: str | None = None
+    recoding: Recoding | None = None
 
     @property
     def as_given(self) -> bool:

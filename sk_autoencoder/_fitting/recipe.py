@@ -2,12 +2,15 @@
 
 import inspect
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 
+from sk_autoencoder._training.config import Patience, TrainingConfig
 from sk_autoencoder._training.params import refuse_unknown_arguments
+from sk_autoencoder._utils.schedules import BY_STEP
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -50,6 +53,12 @@ MASKED_LAYERS, MASKED_DROPOUT = (256, 256), 0.2
 MASKED_BATCH, MASKED_BETAS, MASKED_DECAY = 256, (0.9, 0.99), 0.01
 
 
+# Of the run that puts codes in order: epochs over those of the net's, and its learning
+# rate, which falls to the end (docs/development/decisions/0037-recoded-components.md).
+NESTED_EPOCHS, NESTED_LR = 0.6, 8e-3
+# Units in the hidden layers of each coupling.
+COUPLING_LAYERS = (64, 64)
+
 # For hidden features: samples in a step at most, epochs, and the steps that these are
 # at least and at most.
 FEATURE_BATCH, FEATURE_EPOCHS = 128, 30
@@ -88,6 +97,33 @@ def feature_epochs(n_rows: int, batch_size: int) -> int:
     least = min(LEAST_FEATURE_STEPS, max(300, 15 * n_rows)) / steps_an_epoch
     most = MOST_FEATURE_STEPS / steps_an_epoch
     return math.ceil(min(max(FEATURE_EPOCHS, least), most))
+
+
+def nested_config(config: TrainingConfig, n_epochs: int) -> TrainingConfig:
+    """Return how codes are put in order, after a net that has trained for a while.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Of that net.
+    n_epochs : int
+        That it took.
+    """
+    n_epochs = math.ceil(NESTED_EPOCHS * n_epochs)
+    fused = {k: v for k, v in config.optimizer_args.items() if k == "fused"}
+    return replace(
+        config.without_callbacks(),
+        optimizer=torch.optim.AdamW,
+        lr=NESTED_LR,
+        optimizer_args={**fused, "weight_decay": WEIGHT_DECAYS["adamw"]},
+        flatten=True,
+        max_epochs=n_epochs,
+        patience=Patience(n_iter_no_change=max(1, n_epochs)),
+        gradient_clip=1.0,
+        weight_average=TrainingConfig.weight_average,
+        precision="float32",
+        lr_schedule=BY_STEP,
+    )
 
 
 def optimizer_settings(

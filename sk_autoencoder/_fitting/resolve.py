@@ -254,7 +254,6 @@ def plan_continuation(
     net: AutoEncoderNet,
     shape: tuple[int, int],
     *,
-    prefix_net: AutoEncoderNet | None = None,
     validates: bool = False,
 ) -> Plan:
     """Bring the plan of a fit up to date, to train it further.
@@ -272,8 +271,6 @@ def plan_continuation(
         Its net, which is brought up to date too.
     shape : tuple of int
         Of the training rows.
-    prefix_net : AutoEncoderNet or None
-        What trains the decoder of prefixes, brought up to date likewise.
     validates : bool
         Whether there is a validation set beside them.
     """
@@ -294,8 +291,6 @@ def plan_continuation(
     )
     refuse_changes(_what_weights_depend_on(plan, new))
     training = update_config(net, new.training)
-    if prefix_net is not None:
-        update_config(prefix_net, new.training.without_callbacks())
     net.module_.objective = new.objective
     natural = None if plan.units is None else LatentMap.scaling(plan.units)
     return replace(

@@ -60,6 +60,7 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     mean = columns.get_tensor("mean", dtype)
     weight = columns.get_tensor("input_weight", dtype)
     has_map, buffer, codes = latent_map.map is not None, _Buffer(), _Buffer()
+    recoder = None if module.recoder is None else in_dtype(module.recoder, dtype)
     if has_map:
         offset = latent_map.get_tensor("offset", dtype)
         matrix = latent_map.get_tensor("matrix", dtype)
@@ -67,6 +68,7 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     def encode(X: Tensor) -> Tensor:
         inputs = torch.sub(X, mean, out=buffer.like(X)).mul_(weight)
         code = mode(encoder(inputs))
+        code = code if recoder is None else recoder(code)
         if has_map:
             code = torch.sub(code, offset, out=codes.like(code))
             code = code.mul_(matrix) if matrix.ndim == 1 else code @ matrix

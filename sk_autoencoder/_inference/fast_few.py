@@ -54,6 +54,7 @@ def numpy_encode(module: AutoEncoderModule, x: np.ndarray) -> np.ndarray:
     if (
         not columns.is_affine
         or module.output_index is not None
+        or module.recoder is not None
         or module.passed is not None
     ):
         raise Unsupported
@@ -73,7 +74,7 @@ def numpy_decode(module: AutoEncoderModule, code: np.ndarray) -> np.ndarray:
     """Turn codes (n, n_components) into rows (n, n_features): see `numpy_encode`."""
     columns: Any = module.columns
     latent_map = module.latent_map
-    is_known = columns.is_affine and module.passed is None
+    is_known = columns.is_affine and module.passed is None and module.recoder is None
     if not is_known or not _is_identity(columns.likelihood):
         raise Unsupported
     if latent_map.map is not None:

@@ -74,7 +74,7 @@ def code_of_inputs(module: AutoEncoderModule, inputs: Tensor) -> Tensor:
     """Turn the encoder's inputs (n, n_inputs) into the components that users see."""
     # A copy, because a module of the user's own may write to its input.
     code = module.objective.mode(module.encoder(inputs.clone()))
-    return module.latent_map.to_users(code)[:, : module.n_kept]
+    return module.latent_map.to_users(module.recoded(code))[:, : module.n_kept]
 
 
 def mean_code(module: AutoEncoderModule) -> Tensor:
@@ -85,9 +85,7 @@ def mean_code(module: AutoEncoderModule) -> Tensor:
 
 def decoded_errors(module: AutoEncoderModule, code: Tensor, x: Tensor) -> Tensor:
     """Return centered samples less what network codes (n, j) are decoded to."""
-    is_prefix = module.n_kept is not None and module.n_kept < module.latent_map.width
-    decoder = (module.prefixes if is_prefix else None) or module.decoder
-    return module.columns.errors(decoder(code.clone()), x)
+    return module.columns.errors(module.raw(code.clone()), x)
 
 
 def decoder_jacobians(module: AutoEncoderModule, code: Tensor) -> Tensor:

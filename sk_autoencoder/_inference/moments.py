@@ -66,8 +66,9 @@ class LatentMoments:
     def _of_batch(
         cls, module: AutoEncoderModule, x: Tensor, full_covariance: bool
     ) -> "LatentMoments":
-        code = module.network_code(x)
+        code = module.plain_code(x)
         errors = module.columns.errors(module.decoder(code), x)
+        code = module.recoded(code)
         error = errors.double().square().sum().item()
         total = module.columns.centered_targets(x).double().square().sum().item()
         return cls._of_codes(code, full_covariance, error, total)

@@ -131,6 +131,17 @@ class LatentMap:
         return cls(mean, matrix, inverse)
 
 
+def whitening_factors(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a matrix that decorrelates codes of a covariance, and its inverse.
+
+    Directions in which they do not vary keep their unit.
+    """
+    variances, vectors = linalg.eigh(covariance)
+    least = max(variances.max(), 0.0) * len(variances) * np.finfo(np.float32).eps
+    roots = np.sqrt(np.where(variances > least, variances, 1.0))
+    return vectors / roots, (vectors * roots).T
+
+
 def varimax(loadings: np.ndarray) -> np.ndarray:
     """Find the rotation (k, k) of loadings (d, k) whose squares vary most, by column.
 

@@ -1,5 +1,7 @@
 """The forward pass: in training, and from a user's samples to codes and back."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,8 @@ class AutoEncoderModule(TrainableModule):
     ----------
     loss_unit : float
         What the reconstruction's loss is divided by.
+    recoder : torch.nn.Module or None
+        Turns the encoder's codes into ordered ones; `inverse` turns them back.
     prefixes : torch.nn.Module or None
         Decodes the first j components of codes, (n, j).
     n_kept : int or None
@@ -61,6 +65,7 @@ class AutoEncoderModule(TrainableModule):
         self.objective = objective
         self.latent_map = LatentMapLayer(latent_map)
         self.loss_unit = 1.0
+        self.recoder: Any = None
         self.prefixes: nn.Module | None = None
         self.n_kept: int | None = None
         self.passed = None
@@ -124,14 +129,18 @@ class AutoEncoderModule(TrainableModule):
 
     def reconstruct(self, X: Tensor) -> Tensor:
         """Encode samples and decode all components of their codes."""
-        return self.columns.decode(
-            self.decoder_output(self.code(X - self.columns.mean))
-        )
+        return self.columns.decode(self._reconstructed(X - self.columns.mean))
 
     def errors(self, X: Tensor) -> Tensor:
         """Return samples less their reconstruction: see `Columns.errors`."""
         x = X - self.columns.mean
-        return self.columns.errors(self.decoder_output(self.code(x)), x)
+        return self.columns.errors(self._reconstructed(x), x)
+
+    def _reconstructed(self, x: Tensor) -> Tensor:
+        """Run the decoder on the codes of centered samples."""
+        if self.recoder is None or self.n_kept is not None:
+            return self.decoder_output(self.code(x))
+        return self.decoder(self.plain_code(x))  # not there and back
 
     def targets(self, X: Tensor) -> Tensor:
         """Return samples less their mean, in the units of `errors`."""
@@ -143,12 +152,26 @@ class AutoEncoderModule(TrainableModule):
 
     def decoder_output(self, Z: Tensor) -> Tensor:
         """Run the decoder on codes, or on the first components of ordered ones."""
-        is_prefix = Z.shape[1] < self.latent_map.width
-        decoder = (self.prefixes if is_prefix else None) or self.decoder
-        return decoder(self.latent_map.to_network(Z))
+        return self.raw(self.latent_map.to_network(Z))
+
+    def raw(self, code: Tensor) -> Tensor:
+        """Run the decoder on network codes, or on the first components, (n, j)."""
+        if self.prefixes is not None and code.shape[1] < self.latent_map.width:
+            return self.prefixes(code)
+        return self.decoder(
+            code if self.recoder is None else self.recoder.inverse(code)
+        )
 
     def network_code(self, x: Tensor) -> Tensor:
-        """Turn centered rows into the network's own codes."""
+        """Turn centered rows into the network's own codes, ordered where they are."""
+        return self.recoded(self.plain_code(x))
+
+    def recoded(self, code: Tensor) -> Tensor:
+        """Put the encoder's codes in order, where that is learned."""
+        return code if self.recoder is None else self.recoder(code)
+
+    def plain_code(self, x: Tensor) -> Tensor:
+        """Turn centered rows into the encoder's codes."""
         return self.objective.mode(self.encoder_output(x))
 
     def encoder_output(self, x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Ordered codes: rows from the first j components alone, for every j.
+"""Ordered codes: samples from the first j components alone, for every j.
 
-The network is trained as ever, and stays as it is. A second decoder then learns to
-reconstruct rows from prefixes of their codes. It is told how long a prefix is, and
-starts at what PCA's decoder makes of it.
+The network is trained as ever, and stays as it is. A recoder then turns its codes into
+others, whose prefixes a second decoder reconstructs samples from. It is told how long a
+prefix is, and starts at what follows linearly.
 
 References
 ----------
@@ -18,15 +18,16 @@ from torch import Tensor, nn
 
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._model.pca_residual import exact_product, zero_last_layer
+from sk_autoencoder._model.recoder import bounded
 from sk_autoencoder._protocols import Columns, Objective, TrainableModule
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 
-# NOTE[DIFF] Nested dropout trains encoder and decoder on prefixes at once. Here the
-# encoder is left alone: the whole code then reconstructs as well as without an order.
+# NOTE[DIFF] Nested dropout trains encoder and decoder on prefixes at once. Here both
+# are left alone, and a recoder can be undone: the whole code reconstructs what it did.
 
 
 class NestedDecoder(Float64Buffers):
-    """Rows from prefixes of codes.
+    """Samples from prefixes of codes.
 
     **Shape**: codes (n, j) for any j up to n_components, to (n, n_outputs).
 
@@ -38,6 +39,8 @@ class NestedDecoder(Float64Buffers):
     link : callable
         From the units of the score to what the likelihood takes from a decoder.
     n_components : int
+    is_recoded : bool
+        Whether codes are a recoder's; 0.1.0 had none.
 
     Attributes
     ----------
@@ -56,8 +59,10 @@ class NestedDecoder(Float64Buffers):
         *,
         link: Callable[[Tensor], Tensor],
         n_components: int,
+        is_recoded: bool = True,
     ) -> None:
         super().__init__()
+        self.is_recoded = is_recoded
         self.network = zero_last_layer(network)
         self.link = link
         self.register_buffer("gate", torch.ones(n_components, dtype=torch.float32))
@@ -68,7 +73,6 @@ class NestedDecoder(Float64Buffers):
         Parameters
         ----------
         axes : ndarray of shape (n_components, n_outputs)
-            Of the decoder that starts as PCA.
         offset : ndarray of shape (n_outputs,)
         units : ndarray of shape (n_components,)
             Of what the network adds to prefixes of length 1, 2, and so on.
@@ -86,7 +90,7 @@ class NestedDecoder(Float64Buffers):
         return self.decode(nn.functional.pad(code, (0, len(self.axes) - j)), lengths)
 
     def linear(self, code: Tensor) -> Tensor:
-        """Decode the first components (n, j) of codes as PCA does."""
+        """Decode the first components (n, j) of codes by the linear part."""
         axes = self.axes[: code.shape[1]]
         return self.link(exact_product(self.offset, code, axes))
 
@@ -95,21 +99,22 @@ class NestedDecoder(Float64Buffers):
         positions = torch.arange(code.shape[1], device=code.device)
         mask = (positions < lengths.unsqueeze(1)).to(code)
         prefix = code * mask
-        learned = self.network(torch.cat([prefix, mask], dim=1))
+        seen = bounded(prefix) if self.is_recoded else prefix
+        learned = self.network(torch.cat([seen, mask], dim=1))
         return self.linear(prefix) + learned * self.units[lengths - 1].unsqueeze(1)
 
 
 class NestedModule(TrainableModule):
-    """Training of a prefix decoder on the codes of a trained module.
+    """Training of a recoder and a decoder of prefixes on a trained module's codes.
 
-    It stands where an `AutoEncoderModule` stands to the net. Each row is reconstructed
-    from a prefix of random length, and its error is divided by what PCA makes on
-    average with as many components: long prefixes count as much as short ones.
+    It stands where an `AutoEncoderModule` stands to the net. Each sample is
+    reconstructed from a prefix of random length, and its error is divided by what the
+    linear part leaves on average: long prefixes count as much as short ones.
 
     Parameters
     ----------
     trained : AutoEncoderModule
-        In evaluation mode; not changed, and no part of this module.
+        In evaluation mode; not changed, and no part of this module but for its recoder.
     decoder : NestedDecoder
     """
 
@@ -120,25 +125,33 @@ class NestedModule(TrainableModule):
         # In a tuple and in `__dict__` they are no parts of this module.
         self._trained = (trained,)
         self.__dict__["columns"] = trained.columns
+        self.recoder = trained.recoder
         self.decoder = decoder
         self.objective = Objective()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run centered rows through; return raw rows and the prefixes' lengths."""
+        code, lengths = self.draw(x)
+        return self.decoder.decode(self._trained[0].recoded(code), lengths), lengths
+
+    def draw(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the trained module's codes of centered rows, and random lengths."""
         trained = self._trained[0]
         objective, columns = trained.objective, trained.columns
         prepare = objective.corrupt if self.training else objective.validation_inputs
         with torch.no_grad():
             inputs = prepare(x, columns, self.generator)
             code = objective.mode(trained.encoder(inputs))
-        lengths = torch.randint(
-            1,
-            code.shape[1],
-            (len(code),),
-            generator=self.generator,
-            device=code.device,
+        return code, self._lengths(len(code), code.shape[1]).to(code.device)
+
+    def _lengths(self, n: int, k: int) -> Tensor:
+        """Draw lengths from 1 up to less than k, half of them of equal logarithms."""
+        draws = torch.rand(
+            (2, n), generator=self.generator, device=self.generator.device
         )
-        return self.decoder.decode(code, lengths), lengths
+        even, short = draws[0] * (k - 1) + 1, k ** draws[0]
+        lengths = torch.where(draws[1] < 0.5, even, short).long()
+        return lengths.clamp(max=k - 1)  # where rounding reaches k
 
     def loss_terms(self, output: tuple[Tensor, ...], x: Tensor) -> dict[str, Tensor]:
         """Return the one term of the loss, a mean over the rows."""

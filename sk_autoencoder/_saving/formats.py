@@ -124,6 +124,7 @@ ADDED: dict[str, dict[str, Any]] = {
         "loss": None,
         "passthrough": False,
         "pca_loss": None,
+        "recoding": None,
         "rotation": None,
     },
     # A wild cell's contribution was its own distance alone.

@@ -18,6 +18,7 @@ from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
+from sk_autoencoder._model.recoder import Recoding
 from sk_autoencoder._objectives import Denoise, Reconstruct, Variational
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._saving.checks import Range
@@ -50,6 +51,7 @@ RECORDS: dict[str, type] = {
         Patience,
         Plan,
         PrincipalAxes,
+        Recoding,
         Reconstruct,
         RunState,
         Seeds,

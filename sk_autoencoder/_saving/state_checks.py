@@ -230,6 +230,18 @@ def _check_code(plan: Plan) -> None:
     )
     is_stack = isinstance(plan.network, FeatureStack)
     need(not plan.detects_swaps or (plan.stacked and is_stack), "a head of no stack")
+    recoding = plan.recoding
+    need(
+        recoding is None
+        or (
+            plan.ordered
+            and k > 1
+            and len(recoding.scale) == k == len(recoding.latent_map.offset)
+            and recoding.latent_map.matrix.shape == (k, k)
+            and recoding.latent_map.inverse.shape == (k, k)
+        ),
+        "an order of other components",
+    )
     units, latent_map = plan.units, plan.latent_map
     need(units is None or len(units) == k, "units of other components")
     is_turned = plan.rotation is not None

@@ -54,3 +54,19 @@ def unit_or_one(unit: Any) -> Any:
     caller's.
     """
     return np.where(unit > 0, unit, 1.0)
+
+
+def falling(values: np.ndarray) -> np.ndarray:
+    """Return the numbers nearest to others that do not rise, of the same sum.
+
+    References
+    ----------
+    Barlow, Bartholomew, Bremner and Brunk (1972), Statistical inference under order
+    restrictions, Wiley: pool adjacent violators.
+    """
+    pools: list[list[float]] = []
+    for value in values:
+        pools.append([float(value)])
+        while len(pools) > 1 and np.mean(pools[-2]) < np.mean(pools[-1]):
+            pools[-2:] = [pools[-2] + pools[-1]]
+    return np.concatenate([np.full(len(pool), np.mean(pool)) for pool in pools])

@@ -43,12 +43,7 @@ def explained_of_table(
     def squares(module: Any, x: Tensor) -> Tensor:
         x = x - module.columns.mean
         code = module.network_code(x)
-        raws = [
-            module.prefixes(code[:, :size])
-            if size < plan.n_components
-            else module.decoder(code)
-            for size in sizes
-        ]
+        raws = [module.raw(code[:, :size]) for size in sizes]
         if has_pca:
             scores = module.encoder.linear(module.columns.encode(x))
             raws += [module.decoder.linear(scores[:, :j]) for j in range(1, k + 1)]

@@ -293,7 +293,7 @@ def _explained_in_training(
     estimator: BaseAutoEncoder, sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return what codes explain of the training rows, and PCA's curve."""
-    explained = np.cumsum(estimator.explained_variance_ratio_)[sizes - 1]
+    explained = estimator._explained_by_prefix[sizes - 1]
     return explained, _pca_in_training(estimator._plan, estimator.n_components_)
 
 

@@ -134,6 +134,17 @@ def any_kind(request):
     return clone(ESTIMATORS[request.param]).fit(X)
 
 
+class Undoing(nn.Module):
+    """The inverse of a module, as a module."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, code):
+        return self.module.inverse(code)
+
+
 def by_module(estimator, rows, method):
     """What the torch module itself gives, in float64 but for its rounded statistics."""
     module = copy.deepcopy(estimator.module_).double()
@@ -150,6 +161,8 @@ def by_module(estimator, rows, method):
                 )
             return code[:, : module.n_kept]
         decoder = module.decoder
+        if module.recoder is not None:
+            decoder = nn.Sequential(Undoing(module.recoder), module.decoder)
         if latent_map.map is not None:
             j, back = x.shape[1], latent_map.inverse
             decoder = module.prefixes if j < latent_map.width else decoder

@@ -523,7 +523,8 @@ def test_wrong_settings_of_adam_are_refused():
 
 def test_neither_the_import_nor_a_default_fit_loads_much():
     script = (
-        "import sys, torch, skorch.callbacks, sklearn.base, sklearn.utils.validation\n"
+        "import sys, torch, skorch.callbacks, sklearn.base, sklearn.frozen\n"
+        "import sklearn.utils.validation\n"
         "before = set(sys.modules); from sk_autoencoder import *\n"
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})\n"
         "import numpy as np; X = np.random.default_rng(0).normal(size=(60, 4))\n"

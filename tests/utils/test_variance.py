@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.isotonic import isotonic_regression
 
 from sk_autoencoder._utils.variance import (
     explained_variance,
+    falling,
     is_constant,
     unit_or_one,
     variance_fractions,
@@ -52,3 +54,12 @@ def test_only_a_unit_of_zero_becomes_one():
     np.testing.assert_array_equal(
         unit_or_one(np.array([0.0, 1e-300, 2])), [1, 1e-300, 2]
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_falling_is_isotonic_regression(seed):
+    values = np.random.default_rng(seed).normal(size=12) - np.linspace(0, 2, 12)
+    expected = isotonic_regression(values, increasing=False)
+    np.testing.assert_allclose(falling(values), expected, atol=1e-12)
+    assert falling(values).sum() == pytest.approx(values.sum())
+    assert falling(values[:1]).tolist() == values[:1].tolist()

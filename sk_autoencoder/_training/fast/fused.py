@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._model.nested_decoder import NestedModule
 from sk_autoencoder._model.pca_residual import (
     PCAResidualDecoder,
     PCAResidualEncoder,
@@ -31,6 +32,7 @@ from sk_autoencoder._model.pca_residual import (
 )
 from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
 from sk_autoencoder._training.fast.dense import DenseBackprop, DenseLayer, dense_layers
+from sk_autoencoder._training.fast.recoding import RecodingStep, recoding_step
 from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import IDENTITY
 from sk_autoencoder._utils.torch_compat import has_hooks
@@ -40,7 +42,7 @@ Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
 
 def fast_step(
     module: nn.Module, flat: FlatParameters, precision: str
-) -> "FusedStep | CudaGraphStep | None":
+) -> "FusedStep | RecodingStep | CudaGraphStep | None":
     """Find a way to a batch's gradient that is faster than autograd on its own.
 
     Parameters
@@ -52,12 +54,15 @@ def fast_step(
 
     Returns
     -------
-    step : FusedStep, CudaGraphStep or None
+    step : FusedStep, RecodingStep, CudaGraphStep or None
         None where there is none.
     """
+    kind = flat.vector.device.type
+    if isinstance(module, NestedModule):
+        is_plain = (kind, precision) == ("cpu", "float32") and not has_hooks(module)
+        return recoding_step(module, flat) if is_plain else None
     if not isinstance(module, AutoEncoderModule):
         return None
-    kind = flat.vector.device.type
     if kind == "cuda":
         if module.columns.is_own_loss:
             return None  # it may compute otherwise at every call
