@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.stats import norm
+from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
 from sk_autoencoder import (
@@ -198,19 +199,21 @@ def test_default_is_a_few_sizes_and_fewer_components_than_features():
 
 
 def test_held_out_threshold_does_not_flatter_training_rows():
-    rng = np.random.default_rng(0)
-    train, new = rng.standard_normal((40, 12)), rng.standard_normal((2000, 12))
-    shares = {}
-    for threshold in ("train", "held_out"):
-        detector = AutoEncoderOutlierDetector(
-            AutoEncoderTransformer(6, hidden_layer_sizes=(64,), init="random"),
-            measure="reconstruction",
-            contamination=0.2,
-            threshold=threshold,
-            random_state=0,
-        ).fit(train)
-        shares[threshold] = (detector.predict(new) == -1).mean()
-    assert abs(shares["held_out"] - 0.2) < abs(shares["train"] - 0.2) - 0.1
+    shares = {"train": [], "held_out": []}
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        train, new = rng.standard_normal((40, 12)), rng.standard_normal((2000, 12))
+        for threshold, found in shares.items():
+            detector = AutoEncoderOutlierDetector(
+                PCA(9),
+                measure="reconstruction",
+                contamination=0.2,
+                threshold=threshold,
+                random_state=0,
+            ).fit(train)
+            found.append((detector.predict(new) == -1).mean())
+    off = {name: abs(np.mean(found) - 0.2) for name, found in shares.items()}
+    assert off["held_out"] < off["train"] - 0.1
 
 
 def test_held_out_folds_leave_the_fit_alone():
