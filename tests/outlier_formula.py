@@ -46,5 +46,6 @@ def combined(X, error, trimmed=0.1):
     order = np.argsort(rarity / usual(rarity) + error / usual(error), kind="stable")
     kept = order[: int(np.ceil((1 - trimmed) * len(X)))]
     near = neighbors(z, z[kept])
-    parts = rarity / usual(rarity) + error / usual(error) + 2 * near / usual(near)
-    return -parts / 4
+    weight = 2 if trimmed else 8
+    parts = rarity / usual(rarity) + error / usual(error) + weight * near / usual(near)
+    return -parts / (2 + weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks._shared.data import SETS, array_labels, some_rows
-from sk_autoencoder import AutoEncoderOutlierDetector
+from sk_autoencoder import AutoEncoderOutlierDetector, DenoisingAutoEncoderTransformer
 
 OURS = "ours"
 FOREST = "IsolationForest"
@@ -112,6 +113,32 @@ def _ours(
     return fit
 
 
+def _conditionals(measure: str) -> Callable[[Rows, int, bool], Scores]:
+    """Make a detector of a small network that predicts each cell from the others."""
+
+    def fit(X: Rows, seed: int, clean: bool) -> Scores:
+        batch = 128
+        steps = min(300, len(X) // 2)
+        network = DenoisingAutoEncoderTransformer(
+            features="reconstruction",
+            hidden_layer_sizes=(64,),
+            lr=0.004,
+            batch_size=batch,
+            max_epochs=max(1, round(steps / math.ceil(len(X) / batch))),
+            early_stopping=False,
+        )
+        detector = AutoEncoderOutlierDetector(
+            network,
+            measure=measure,
+            novelty=clean,
+            threshold="train",
+            random_state=seed,
+        ).fit(X)
+        return lambda rows: -detector.score_samples(rows)
+
+    return fit
+
+
 def _forest(X: Rows, seed: int, _clean: bool) -> Scores:
     # With a share of outliers given, fit scores the rows, as all others do.
     forest = IsolationForest(contamination=0.1, random_state=seed).fit(X)
@@ -172,6 +199,8 @@ DETECTORS = {
     # Of all cells the error is 0.
     "ours, ranks alone": Detector(_ours("combined", lambda _: StandardScaler())),
     "ours, PCA": Detector(_ours("combined", _quarter)),
+    "ours, conditionals": Detector(_conditionals("combined")),
+    "ours, conditionals alone": Detector(_conditionals("reconstruction")),
     PYOD_AUTOENCODER: Detector(
         _pyod("auto_encoder", "AutoEncoder", **QUIET), package="pyod"
     ),

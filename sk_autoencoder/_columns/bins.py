@@ -126,6 +126,11 @@ class Bins:
         return np.stack([ranks, scores.clip(-LARGEST_SCORE, LARGEST_SCORE)], axis=1)
 
     @property
+    def deviation(self) -> float:
+        """Standard deviation of the training values, each the mean of its bin."""
+        return _deviation(self.means, self.counts)
+
+    @property
     def median(self) -> float:
         """Median of the training values, to one of those that are kept."""
         total = np.cumsum(self.counts)

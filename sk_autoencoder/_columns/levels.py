@@ -18,6 +18,9 @@ from sk_autoencoder._columns.kinds import CategoryColumn
 from sk_autoencoder._columns.table import Column, Table
 from sk_autoencoder._protocols import HIDDEN, InputColumns
 
+# A standard deviation may be too small for a number.
+TINY = float(np.finfo(np.float64).tiny)
+
 
 def levels_of(column: Column) -> int:
     """Return how many levels a column has, 0 for one that has none."""
@@ -149,6 +152,21 @@ class LevelColumns(InputColumns):
     def levels(self, X: Tensor) -> Tensor:
         """Turn samples into levels, whole numbers on the device of X."""
         return self.cells(X).long()
+
+    def beyond(self, rows: np.ndarray) -> np.ndarray:
+        """Return how far numbers are beyond the training values, of shape of rows.
+
+        In standard deviations; 0 for others, and where a cell is missing.
+        """
+        found = np.zeros(rows.shape)
+        for i, kind in zip(self.index, self.kinds, strict=True):
+            if isinstance(kind, BinnedColumn):
+                low, high = kind.bins.values[[0, -1]]
+                cells = rows[:, i].astype(np.float64)
+                with np.errstate(over="ignore"):
+                    gap = np.fmax(cells - high, 0.0) + np.fmax(low - cells, 0.0)
+                    found[:, i] = gap / max(kind.bins.deviation, TINY)
+        return found
 
     def values(self, cells: Tensor) -> Tensor:
         """Return a training value for each number's cell, and levels of categories.

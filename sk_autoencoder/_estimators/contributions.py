@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from sk_autoencoder._estimators.pca_contract import PCAContract, has_codes
@@ -11,6 +10,7 @@ from sk_autoencoder._estimators.validation import validate_out
 from sk_autoencoder._inference.chunks import apply_to_rows
 from sk_autoencoder._inference.jacobians import attributions
 from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._utils.sklearn_compat import available_if
 
 # Of the root mean square of the codes: what errors of contributions are measured by
 # where a code is hardly off the mean sample's.

@@ -12,7 +12,6 @@ import torch
 from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state, check_scalar
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_autoencoder._columns import Table, given_cells, passed_names
@@ -36,10 +35,15 @@ from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._training.config import Precision
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.schedules import Schedule
-from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions, feature_names_in
+from sk_autoencoder._utils.sklearn_compat import (
+    Interval,
+    StrOptions,
+    available_if,
+    feature_names_in,
+)
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder._utils.torch_compat import torch_defaults
-from sk_autoencoder._utils.values import listed
+from sk_autoencoder._utils.values import listed, shortened
 from sk_autoencoder.networks._checks import AUTO
 
 # Where it is not given: as the first place of Porto Seguro's competition has it.
@@ -47,10 +51,20 @@ NOISE_LEVEL = 0.15
 
 
 def _draws_cells(estimator: Any) -> bool:
-    """Whether a masked network is fitted, or would be to a table."""
+    """Whether a masked network is fitted, or would be to a table; raises if not."""
     if "_fitted" in vars(estimator):
-        return bool(estimator._plan.is_masked)
-    return uses_levels(1, **estimator.get_params(deep=False))
+        found = bool(estimator._plan.is_masked)
+    else:
+        found = uses_levels(1, **estimator.get_params(deep=False))
+    if not found:
+        raise AttributeError(
+            "expected a model of the cells of a table, got "
+            f"features={estimator.features!r}, loss={estimator.loss!r}, "
+            f"noise={estimator.noise!r} and network={shortened(estimator.network)}. "
+            "Fit with features='reconstruction', loss='cross_entropy', noise='auto' "
+            "and network=None."
+        )
+    return True
 
 
 def _generator(random_state: Any) -> torch.Generator:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 
 from sklearn.base import MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.utils import Tags, get_tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from sk_autoencoder._columns.joining import join_rows
@@ -19,6 +18,7 @@ from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._utils.sklearn_compat import (
     HasMethods,
     _safe_set_output,
+    available_if,
     fit_context,
 )
 

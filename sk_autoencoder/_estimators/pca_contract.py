@@ -5,7 +5,6 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from scipy import linalg
-from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from sk_autoencoder._columns import encoded_names
@@ -18,7 +17,7 @@ from sk_autoencoder._inference.jacobians import (
 )
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._utils.float64_buffers import in_dtype
-from sk_autoencoder._utils.sklearn_compat import feature_names_in
+from sk_autoencoder._utils.sklearn_compat import available_if, feature_names_in
 
 
 def has_codes(estimator: Any) -> bool:

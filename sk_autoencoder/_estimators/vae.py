@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
@@ -40,7 +39,7 @@ from sk_autoencoder._training.config import Precision
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.random import make_generator
 from sk_autoencoder._utils.schedules import Schedule
-from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions
+from sk_autoencoder._utils.sklearn_compat import Interval, StrOptions, available_if
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.torch_compat import torch_defaults
 

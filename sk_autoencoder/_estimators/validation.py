@@ -123,7 +123,9 @@ def check_table(estimator: BaseEstimator, X: Any, *, min_samples: int = 0) -> An
     return X
 
 
-def named_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
+def named_rows(
+    estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int = 1
+) -> Any:
     """Validate the names and the number of columns of a table, and that it has rows.
 
     Parameters
@@ -132,10 +134,11 @@ def named_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         Keeps the names if they are to be reset, else compares.
     X : object
     reset : bool
+    min_samples : int
     """
     X = check_table(estimator, X)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
-    return check_table(estimator, X, min_samples=1)
+    return check_table(estimator, X, min_samples=min_samples)
 
 
 def table_rows(

@@ -28,6 +28,8 @@ MARGIN = 2.0**-10
 # Numbers of a chunk's widest array, rows by levels or by hidden units: what is made of
 # them stays in the cache of usual processors.
 CHUNK_SIZE = 1_000_000
+# A probability below this one is rounding: no cell is over six standard deviations off.
+LEAST_TAIL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,32 @@ class CellPredictor:
         """
         found = leave_one_out(self._model, self.columns.cells(X))
         return torch.cat([self.columns.error(i, X, s) for i, s in found], dim=1)
+
+    def surprises(self, X: Tensor) -> Tensor:
+        """Return how improbable each cell is, given the other cells of its sample.
+
+        As a standard normal number of that size would be: a cell in the middle of its
+        distribution has 0. The levels of a category have no middle: those that are no
+        likelier stand for the tails. 0 where a cell is missing.
+
+        **Shape**: (n, n_features), to the same in float64.
+        """
+        cells = self.columns.cells(X)
+        levels = cells.long()
+        found = torch.zeros_like(levels, dtype=torch.float64)
+        for i, shares in leave_one_out(self._model, cells):
+            shares = shares.double()
+            own = levels[:, i : i + 1]
+            share = shares.gather(1, own.clamp_min(0))
+            if self.columns.means[i] is None:
+                tail = (shares * (shares < share)).sum(dim=1, keepdim=True)
+                tail = (tail + share / 2) / 2
+            else:
+                up_to = shares.cumsum(dim=1).gather(1, own.clamp_min(0)) - share / 2
+                tail = torch.minimum(up_to, 1 - up_to)
+            sizes = -torch.special.ndtri(tail.clamp(LEAST_TAIL, 0.5))
+            found[:, i] = torch.where(own == HIDDEN, 0.0, sizes).squeeze(1)
+        return self._into(X.double(), found)
 
     def targets(self, X: Tensor) -> Tensor:
         """Return samples less their mean, in the units of `errors`."""

@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import KFold
 from sklearn.utils import Tags, check_random_state, get_tags, metadata_routing
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_autoencoder._columns import is_frame
@@ -60,6 +59,7 @@ from sk_autoencoder._utils.sklearn_compat import (
     Interval,
     StrOptions,
     _safe_indexing,
+    available_if,
     fit_context,
     validate_parameter_constraints,
 )
@@ -96,7 +96,9 @@ class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
         eighth, a quarter and a half of the features, 64 at most. None takes missing
         cells, in `fit` and later on, and categories in a frame, by their dtype. An
         :class:`AutoEncoderTransformer`, :class:`DenoisingAutoEncoderTransformer` or
-        :class:`VAETransformer` takes what its parameters allow. Any other transformer,
+        :class:`VAETransformer` takes what its parameters allow. Of a denoising one with
+        `features="reconstruction"` and the loss "cross_entropy" an error is how
+        improbable a cell is, given the others of its row. Any other transformer,
         such as PCA or a pipeline, a pipeline of ours too, gets a matrix of numbers:
         encode categories before the detector. It gets missing cells too, if it says
         by its tags that it takes them, or, of a pipeline, the steps up to an imputer
@@ -105,21 +107,22 @@ class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
     measure : {"combined", "reconstruction", "latent", "likelihood"}, \
 default="combined"
         What `score_samples` measures. "combined" is the sum of the three distances
-        above, the neighbors' counted twice; "reconstruction" is the second alone, for
-        rows that are unusual in how features go together; "latent" adds to that the
-        distance of the code from the median code, in robust units; "likelihood" is the
-        log density of a :class:`VAETransformer`, in nats, or what another transformer's
-        `score_samples` returns.
+        above, of which the neighbors' counts most; "reconstruction" is the second
+        alone, for rows that are unusual in how features go together; "latent" adds to
+        that the distance of the code from the median code, in robust units;
+        "likelihood" is the log density of a :class:`VAETransformer`, in nats, or what
+        another transformer's `score_samples` returns.
     novelty : bool, default=False
         Whether the rows of `fit` are clean. False: they may hold outliers. Those that
         are least usual are not trained on and not compared with. True: they are all as
-        rows should be, and none is left out; the threshold is that of held-out rows,
-        and `fit_predict` is not available.
+        rows should be, and none is left out; neighbors count eight times in place of
+        twice; the threshold is that of held-out rows, and `fit_predict` is not
+        available.
     support_fraction : float, default=0.8
         Fraction of the rows that autoencoders are trained on, in (0, 1]: those whose
         numbers are nearest to the medians, and for each category a row at least. Units
         and ranks are measured on all rows. With 1 no row is left out of the neighbors
-        either. No effect with `novelty=True`.
+        either, which count as with `novelty=True`. No effect with `novelty=True`.
     contamination : float, default=0.1
         Fraction of outliers in the training rows, in (0, 0.5]: `offset_` is so chosen.
         Where no fraction is known, `outliers` needs none.
@@ -171,9 +174,9 @@ default="combined"
 
     Notes
     -----
-    With "combined" the score is -(V / v + E / e + 2 N / n) / 4, where v, e and n are
-    the means of the lowest nine tenths of V, E and N over the training rows. So a
-    typical row scores about -1.
+    With "combined" the score is -(V / v + E / e + w N / n) / (2 + w), where v, e and n
+    are the means of the lowest nine tenths of V, E and N over the training rows; w is
+    2, and 8 if no row is left out. So a typical row scores about -1.
 
     V is the mean of the squared normal scores of the cells: the standard normal
     quantile of a cell's mid-rank among the training cells, at least half a rank from
@@ -194,7 +197,9 @@ default="combined"
     the unit of the column itself, which is measured by how rare its other cells are; of
     a category it is that of the one-hots. Errors are squared up to three units, and
     grow in proportion farther off (Huber). A missing cell counts for nothing, in all
-    three.
+    three. Of a network that gives a distribution of each cell given the others, the
+    error is the size of the cell's normal score in that distribution, plus how far it
+    is beyond the training values, in standard deviations; the unit is 1.
 
     Networks see a number at most ten thousand units from the median; how far off it is
     beyond, its own error tells. So every score is finite, whatever the cells are.
@@ -391,10 +396,10 @@ default="combined"
         """Whether the threshold comes from the training rows; say why not."""
         if self._is_held_out:
             raise AttributeError(
-                "fit_predict is not available where the threshold comes from held-out "
-                f"rows, as with novelty={self.novelty!r} and "
-                f"threshold={self.threshold!r}. Pass threshold='train', or use fit(X) "
-                "and predict(X)."
+                "expected a threshold from the training rows, got "
+                f"novelty={self.novelty!r} and threshold={self.threshold!r}, where it "
+                "comes from held-out ones. Pass threshold='train', or use fit(X) and "
+                "predict(X)."
             )
         return True
 
@@ -677,7 +682,7 @@ default="combined"
             refuse_categories(X, reader)
             return self._numbers(X, reset=True), None
         if reader._reads_as_table(X):
-            X = named_rows(self, X, reset=True)
+            X = named_rows(self, X, reset=True, min_samples=2)
             missing = self.estimator is None and has_missing(X)
         else:
             X = self._numbers(X, reset=True)

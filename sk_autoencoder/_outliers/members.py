@@ -20,6 +20,7 @@ from sk_autoencoder._columns import Table
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.vae import VAETransformer
 from sk_autoencoder._inference.chunks import apply_to_rows
+from sk_autoencoder._inference.conditionals import CellPredictor
 from sk_autoencoder._inference.errors import squared_errors
 from sk_autoencoder._outliers.robust import RobustScales
 from sk_autoencoder._outliers.rows import level_shares, numbers_of
@@ -133,6 +134,14 @@ def reading_as(estimator: Any, table: Table | None) -> Iterator[None]:
         del own["_read_table"]
 
 
+def knows_conditionals(estimator: Any) -> bool:
+    """Whether a fitted transformer gives a distribution of each cell, given the others.
+
+    Its errors are then how improbable a cell is, as standard normal numbers.
+    """
+    return isinstance(estimator, BaseAutoEncoder) and estimator._plan.is_masked
+
+
 def allows_nan(estimator: Any) -> bool:
     """Whether a transformer takes missing cells; a pipeline if all steps that meet any.
 
@@ -227,6 +236,8 @@ def cell_errors(
     errors : ndarray of shape (n_samples, n_features)
         NaN where a cell is missing; `MAX_ERROR` where there is no reconstruction.
     """
+    if knows_conditionals(estimator):
+        return _surprises(estimator, rows, seen)
     with np.errstate(over="ignore", invalid="ignore"):
         errors = np.abs(rows - _reconstructed(estimator, seen)).astype(np.float64)
     errors[np.isnan(errors) & ~np.isnan(rows)] = MAX_ERROR
@@ -241,6 +252,17 @@ def cell_errors(
         )
         errors[:, is_category] = np.sqrt(squares[:, is_category])
     return errors
+
+
+def _surprises(estimator: Any, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Compute how improbable cells are; farther off where no training cell was."""
+    module = estimator.net_.module_
+    sizes = apply_to_rows(
+        CellPredictor.surprises, module, seen, dtype=np.dtype(np.float64)
+    )
+    sizes = np.minimum(sizes + module.columns.beyond(rows), MAX_ERROR)
+    sizes[np.isnan(rows)] = np.nan
+    return sizes
 
 
 def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:

@@ -229,10 +229,16 @@ class Exemplars:
             How many more that are the same are not, for each row.
         """
         left_out = np.broadcast_to(left_out, len(scores)).astype(np.intp)
+        # Once for all chunks: of wide rows these are of a few rows each.
+        others = self.scores
+        if self.levels is not None:
+            others = others[:, ~is_category]
+        squares = others**2
+        products = others, squares, squares.sum(axis=1)
         n_cells = max(len(self.scores), 3 * N_CANDIDATES * scores.shape[1])
         chunks = row_chunks(len(scores), n_cells, CHUNK_CELLS)
         parts = [
-            self._distances(scores[c], rows[c], is_category, left_out[c])
+            self._distances(scores[c], rows[c], is_category, left_out[c], products)
             for c in chunks
         ]
         return np.concatenate(parts)
@@ -243,8 +249,9 @@ class Exemplars:
         rows: np.ndarray,
         is_category: np.ndarray,
         left_out: np.ndarray,
+        products: tuple[np.ndarray, np.ndarray, np.ndarray],
     ) -> np.ndarray:
-        near = self._nearest(scores, rows, is_category)
+        near = self._nearest(scores, rows, is_category, products)
         parts = self._squares(
             scores[:, np.newaxis], rows[:, np.newaxis], near, is_category
         )
@@ -260,14 +267,17 @@ class Exemplars:
         return means
 
     def _nearest(
-        self, scores: np.ndarray, rows: np.ndarray, is_category: np.ndarray
+        self,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        is_category: np.ndarray,
+        products: tuple[np.ndarray, np.ndarray, np.ndarray],
     ) -> np.ndarray:
         """Return which exemplars are nearest, (n_samples, N_CANDIDATES at most)."""
-        numbers = ~is_category
-        known, others = scores[:, numbers], self.scores[:, numbers]
+        others, squares, norms = products
+        known = scores if self.levels is None else scores[:, ~is_category]
         missing = np.isnan(known)
-        squares = others**2
-        sizes = squares.sum(axis=1) - 2.0 * np.nan_to_num(known) @ others.T
+        sizes = norms - 2.0 * np.nan_to_num(known) @ others.T
         if missing.any():
             sizes -= missing.astype(np.float64) @ squares.T
         if self.levels is not None:

@@ -16,6 +16,7 @@ from sk_autoencoder._outliers.members import (
     cell_errors,
     codes_of,
     has_density,
+    knows_conditionals,
     log_density,
 )
 from sk_autoencoder._outliers.ranks import (
@@ -33,6 +34,11 @@ from sk_autoencoder._outliers.robust import (
 from sk_autoencoder._saving.checks import Range, need
 from sk_autoencoder._saving.pipelines import widths_of
 from sk_autoencoder._saving.registry import loadable
+
+# How much neighbors count beside each of the other two distances; more where all
+# training rows are clean, since a row that is near to one of them is then as usual as
+# that is: see docs/development/decisions/0037-neighbors-of-clean-samples.md.
+NEIGHBOR_WEIGHT, CLEAN_NEIGHBOR_WEIGHT = 2.0, 8.0
 
 
 class Term:
@@ -90,8 +96,9 @@ class Reconstruction(Term):
         least = min_error_scales(scales, rows, members.level_shares)
         errors = members.checked_errors(rows)
         found = np.stack([robust_scale(sizes, least) for sizes in errors])
-        found[:, scales.scale == 0] = 0.0
         found[:, scales.is_category] = least[scales.is_category]
+        found[list(map(knows_conditionals, members.estimators))] = 1.0
+        found[:, (scales.scale == 0) & ~scales.is_category] = 0.0
         means = [
             distance(sizes, scale).mean(axis=1)
             for sizes, scale in zip(errors, found, strict=True)
@@ -133,7 +140,7 @@ class Marginal(Term):
         return members.scales.distances(rows)
 
 
-@loadable(usual=Range(0, above=True, shape="2"))
+@loadable(usual=Range(0, above=True, shape="2"), neighbor_weight=Range(0, above=True))
 @dataclass(frozen=True)
 class Ranks(Term):
     """How rare cells are in their columns, and how far rows are from their neighbors.
@@ -144,11 +151,14 @@ class Ranks(Term):
     exemplars : Exemplars
     usual : ndarray of shape (2,)
         Usual sizes of the two distances.
+    neighbor_weight : float
+        How much the second counts beside the first.
     """
 
     normal_scores: NormalScores
     exemplars: Exemplars
     usual: np.ndarray
+    neighbor_weight: float = NEIGHBOR_WEIGHT
 
     @classmethod
     def measure(
@@ -168,7 +178,8 @@ class Ranks(Term):
         errors : ndarray of shape (n_samples,)
             What the members make of each row, in usual sizes.
         trimmed : float
-            Fraction of the rows, the least usual ones, that are no exemplars.
+            Fraction of the rows, the least usual ones, that are no exemplars. With 0
+            neighbors count more.
         generator : numpy Generator
             Draws them.
 
@@ -192,16 +203,22 @@ class Ranks(Term):
         is_exemplar = np.isin(np.arange(len(rows)), chosen)
         far = exemplars.distances(scores, rows, of, left_out=is_exemplar).mean(axis=1)
         usual = np.array([usual_rarity, usual_size(far)])
-        term = cls(normal_scores, exemplars, usual)
-        return term, -(rarity / usual[0] + 2.0 * far / usual[1]) / 3.0
+        weight = NEIGHBOR_WEIGHT if trimmed else CLEAN_NEIGHBOR_WEIGHT
+        term = cls(normal_scores, exemplars, usual, weight)
+        return term, -term._sum(rarity, far)
 
     def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
         """Return how far off each cell is, of shape of rows."""
         scales = members.scales
         scores = self.normal_scores(rows, scales.level_distances)
-        rarity = np.nan_to_num(scores**2) / self.usual[0]
         near = self.exemplars.distances(scores, rows, scales.is_category)
-        return (rarity + 2.0 * near / self.usual[1]) / 3.0
+        return self._sum(np.nan_to_num(scores**2), near)
+
+    def _sum(self, rarity: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """Weigh the two distances: about 1 for a typical row."""
+        weight = self.neighbor_weight
+        found: np.ndarray = rarity / self.usual[0] + weight * near / self.usual[1]
+        return found / (1.0 + weight)
 
     def check(self, members: Members) -> None:
         """Refuse ranks or exemplars of other features."""
@@ -276,8 +293,6 @@ TERMS: dict[str, tuple[type[Term], ...]] = {
 MEASURES = tuple(TERMS)
 # Of the default measure in files of 0.1.0.
 OLD_TERMS = (Reconstruction, Marginal)
-# How much the errors weigh beside the ranks: each term counts once, neighbors twice.
-ERROR_WEIGHT = 0.25
 # Where reconstructions are exact, the usual error is rounding, and no unit for others.
 LEAST_ERROR = 1e-6
 
@@ -308,7 +323,8 @@ def fit_combined(
     errors = -scores.mean(axis=1)
     usual = max(usual_size(errors), LEAST_ERROR)
     ranks, others = Ranks.measure(members, rows, errors / usual, trimmed, generator)
-    weights = (ERROR_WEIGHT / usual, 1.0 - ERROR_WEIGHT)
+    share = 1.0 / (2.0 + ranks.neighbor_weight)
+    weights = (share / usual, 1.0 - share)
     scores = weights[0] * scores + weights[1] * others[:, np.newaxis]
     return (reconstruction, ranks), weights, scores
 

@@ -8,12 +8,13 @@ Estimators also call or override `_validate_params` and `_get_param_names` of
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import _safe_indexing
+from sklearn.utils._available_if import _AvailableIfDescriptor
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -38,6 +39,7 @@ __all__ = [
     "StrOptions",
     "_safe_indexing",
     "_safe_set_output",
+    "available_if",
     "feature_names_in",
     "fit_context",
     "in_output_container",
@@ -53,6 +55,37 @@ OUTPUT_CONFIG = "_sklearn_output_config"
 REQUESTS = "_metadata_request"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class _AvailableIf(_AvailableIfDescriptor):
+    """A method that is hidden unless a check passes, with the reason in the message.
+
+    scikit-learn's own leaves the reason to the cause of the error.
+    """
+
+    def _check(self, obj: Any, owner: type) -> None:
+        try:
+            super()._check(obj, owner)
+        except AttributeError as error:
+            reason = error.__cause__
+            if reason is None:
+                raise
+            raise AttributeError(f"{error}: {reason}") from reason
+
+
+def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Return the decorator of a method that only some estimators have.
+
+    Parameters
+    ----------
+    check : callable
+        Of an estimator: returns True, or raises an AttributeError with the reason.
+    """
+
+    def decorate(method: Method) -> Method:
+        return cast("Method", _AvailableIf(method, check, method.__name__))
+
+    return decorate
 
 
 def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:

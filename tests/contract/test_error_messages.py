@@ -7,6 +7,7 @@ import traceback
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
@@ -14,6 +15,7 @@ from sk_autoencoder import (
     AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
+    ExtraRowsTransformer,
     VAETransformer,
 )
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
@@ -322,3 +324,44 @@ def test_a_network_and_its_parameters_are_set_in_one_call():
         reducer.set_params(network__wings=2)
     with pytest.raises(ValueError, match="Invalid parameter 'wings' for estimator"):
         reducer.set_params(wings__n=2)
+
+
+# -- methods that only some estimators have --------------------------------------------
+
+
+class Cuts(BaseEstimator, TransformerMixin):
+    """Has no inverse."""
+
+
+REASONS = [
+    (
+        DENOISING(),
+        "sample_missing",
+        "expected a model of the cells of a table, got features='bottleneck', "
+        "loss='auto', noise='auto' and network=None. Fit with "
+        "features='reconstruction', loss='cross_entropy', noise='auto' and "
+        "network=None.",
+    ),
+    (
+        DENOISING(features="hidden"),
+        "contributions",
+        "expected a code of a few components for what PCA has, got features='hidden', "
+        "where it means nothing. Fit with features='bottleneck'.",
+    ),
+    (
+        ExtraRowsTransformer(Cuts(), X),
+        "inverse_transform",
+        "'Cuts' object has no attribute 'inverse_transform'",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name", "reason"), REASONS, ids=[name for _, name, _ in REASONS]
+)
+def test_a_hidden_method_says_why(estimator, name, reason):
+    assert not hasattr(estimator, name)
+    kind = type(estimator).__name__
+    message = f"This {kind!r} has no attribute {name!r}: {reason}"
+    with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
+        getattr(estimator, name)

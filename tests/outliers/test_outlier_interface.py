@@ -263,8 +263,19 @@ def test_any_transformer_with_an_inverse_is_scored_by_the_formula(name):
 def test_rounding_of_an_exact_reconstruction_is_no_error():
     detector = DETECTOR(StandardScaler(), support_fraction=1.0).fit(X)
     expected = by_hand.combined(X, np.full(len(X), 1e-20), trimmed=0.0)
-    # Without the error's quarter.
-    np.testing.assert_allclose(detector.score_samples(X), expected + 0.25)
+    # Without the error's tenth.
+    np.testing.assert_allclose(detector.score_samples(X), expected + 0.1)
+
+
+@pytest.mark.parametrize("estimator", [None, VAETransformer(1)])
+def test_one_row_of_a_table_is_refused_by_the_detector(estimator):
+    frame = pd.DataFrame({"a": [1.0], "b": ["x"]})
+    message = (
+        "Found array with 1 sample(s) (shape=(1, 2)) while a minimum of 2 is required "
+        "by AutoEncoderOutlierDetector."
+    )
+    with raises(ValueError, message):
+        DETECTOR(estimator).fit(frame)
 
 
 @pytest.mark.parametrize("name", OTHERS)
