@@ -17,6 +17,7 @@ from sk_autoencoder._columns import (
     with_flags,
     without_flags,
 )
+from sk_autoencoder._estimators.summary import summarize
 from sk_autoencoder._estimators.validation import (
     DTYPES,
     check_finite,
@@ -232,6 +233,24 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         self._check_is_fitted()
         return self._explained_variance(*self._validate_rows(X))
+
+    def summary(self) -> str:
+        """Describe the fit: data, network, explained variance, training and result.
+
+        Returns
+        -------
+        text : str
+            A line for each subject: how many samples and columns of which kind; layers
+            and weights; the explained variance of the training samples beside that of
+            PCA with as many components, where the loss is a squared error; the loss on
+            the validation samples; epochs, the best of them, why training stopped, and
+            its seconds; what is kept, PCA or the weights of an epoch; the device. Its
+            wording may change in any release.
+        """
+        self._check_is_fitted()
+        return summarize(
+            type(self).__name__, self._fitted, n_components=self._n_features_out
+        )
 
     def _table_score(self, X: Any) -> float | None:
         """Return what `reconstruction_scorer` scores, where it has to be asked for.

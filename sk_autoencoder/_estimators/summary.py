@@ -1,0 +1,137 @@
+"""What a fit has seen, made and found out, in one text."""
+
+from collections import Counter
+
+import numpy as np
+from torch import nn
+
+from sk_autoencoder._columns import ColumnStatistics, Table
+from sk_autoencoder._fitting.fit import FittedModel
+from sk_autoencoder._fitting.plan import Plan
+
+
+def summarize(name: str, fitted: FittedModel, *, n_components: int) -> str:
+    """Describe a fitted model, a line for each subject.
+
+    Parameters
+    ----------
+    name : str
+        Of the estimator's class.
+    fitted : FittedModel
+    n_components : int
+        Columns that `transform` gives.
+    """
+    plan, net = fitted.plan, fitted.net
+    n_features = plan.statistics.mean.size
+    lines = {
+        "Data": f"{plan.statistics.n_rows:,} samples; {_columns(plan)}",
+        "Network": _network(net.module_),
+        "Weights": f"{sum(p.numel() for p in net.module_.parameters()):,}",
+        **_explained(fitted),
+        **_validation(fitted),
+        "Training": _training(fitted),
+        "Result": _result(fitted),
+        "Device": str(net.device),
+    }
+    width = max(map(len, lines)) + 2
+    head = f"{name}: {n_features:,} features -> {n_components:,}"
+    return "\n".join([head, *(f"  {key:<{width}}{lines[key]}" for key in lines)])
+
+
+def _columns(plan: Plan) -> str:
+    """Count the columns by their kinds."""
+    if plan.table is None:
+        kinds = _kinds_of_numbers(plan.statistics)
+    else:
+        kinds = _kinds_of_columns(plan.table)
+    return ", ".join(f"{kind}: {number:,}" for kind, number in kinds.items() if number)
+
+
+def _kinds_of_numbers(statistics: ColumnStatistics) -> dict[str, int]:
+    n_varied = int(np.count_nonzero(statistics.varies))
+    return {"numbers": n_varied, "constant": len(statistics.varies) - n_varied}
+
+
+def _kinds_of_columns(table: Table) -> dict[str, int]:
+    kinds: Counter[str] = Counter()
+    for column, is_empty in zip(table.columns, table.is_empty, strict=True):
+        levels = getattr(column, "levels", None)
+        n_levels = 0 if levels is None else len(levels)
+        kind = "numbers" if levels is None else f"categories of {n_levels:,} levels"
+        kinds["without values" if is_empty else kind] += 1
+    return dict(kinds)
+
+
+def _network(module: nn.Module) -> str:
+    """Describe the layers that have weights, in their order."""
+    parts = []
+    for path, layer in module.named_modules():
+        if any(True for _ in layer.children()) or not any(
+            True for _ in layer.parameters()
+        ):
+            continue
+        part = path.partition(".")[0]
+        shape = ""
+        if isinstance(layer, nn.Linear):
+            shape = f" {layer.in_features}-{layer.out_features}"
+        kind = type(layer).__name__
+        parts.append((part, f"{kind}{shape}"))
+    found: dict[str, list[str]] = {}
+    for part, layer in parts:
+        found.setdefault(part, []).append(layer)
+    return "; ".join(f"{part}: {', '.join(layers)}" for part, layers in found.items())
+
+
+def _explained(fitted: FittedModel) -> dict[str, str]:
+    """Return the explained variance of the training samples, beside PCA's."""
+    plan, moments = fitted.plan, fitted.moments
+    axes, k = plan.axes, plan.n_kept or plan.n_components
+    if axes is None or plan.objective.is_variational or not axes.total > 0:
+        return {}
+    if plan.table is None and plan.likelihood != "squared_error":
+        return {}
+    linear = 1 - axes.residual(k) / axes.total
+    own, ratios = moments.explained, fitted.explained_variance_ratio
+    if plan.ordered and ratios is not None:
+        own = float(ratios.sum())
+    text = f"explains {own:.3f} of the training samples', PCA {linear:.3f}"
+    return {"Variance": text}
+
+
+def _validation(fitted: FittedModel) -> dict[str, str]:
+    """Return the loss on validation samples, where there were any."""
+    losses = {int(row["epoch"]): row.get("valid_loss") for row in fitted.history}
+    found = [loss for loss in losses.values() if loss is not None]
+    if not found:
+        return {"Validation": "none"}
+    unit = " (1: PCA's on the training samples)" if fitted.plan.axes is not None else ""
+    return {"Validation": f"least loss {min(found):.4g}, last {found[-1]:.4g}{unit}"}
+
+
+def _training(fitted: FittedModel) -> str:
+    """Say how long a fit took, and why it stopped."""
+    n_epochs, config = fitted.n_epochs, fitted.plan.training
+    best = len(fitted.pretrained) + fitted.net.best_epoch_
+    if not n_epochs:
+        return "none"
+    seconds = sum(row.get("dur") or 0.0 for row in fitted.history)
+    why = f"all of max_epochs={config.max_epochs}"
+    if n_epochs < config.max_epochs:
+        why = f"stopped {n_epochs - best:,} epochs after the best"
+    return (
+        f"{n_epochs:,} epochs in {seconds:.1f} s, best {best:,}; {why}; "
+        f"batches of {config.batch_size:,}, {config.optimizer.__name__}, "
+        f"lr {config.lr:g}"
+    )
+
+
+def _result(fitted: FittedModel) -> str:
+    """Say what is kept of a fit."""
+    best = len(fitted.pretrained) + fitted.net.best_epoch_
+    if fitted.is_pca:
+        if not fitted.n_epochs:
+            return "PCA: nothing was trained"
+        return "PCA: no epoch was better on the validation samples, beyond chance"
+    if best == fitted.n_epochs == fitted.plan.training.max_epochs:
+        return f"epoch {best:,}, the last: it may gain by a larger max_epochs"
+    return f"epoch {best:,}"

@@ -1,0 +1,123 @@
+"""One text that tells of a fit."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+import sk_autoencoder
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder.networks import ConvNet, RecurrentNet
+
+X = load_digits().data[:300]
+SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+
+
+def lines_of(estimator):
+    head, *lines = estimator.summary().splitlines()
+    return {
+        "": head,
+        **dict(re.split(r"  +", line.strip(), maxsplit=1) for line in lines),
+    }
+
+
+def test_summary_tells_what_the_attributes_are():
+    reducer = AutoEncoderTransformer(5, **SMALL).fit(X)
+    lines = lines_of(reducer)
+    assert list(lines) == [
+        "",
+        "Data",
+        "Network",
+        "Weights",
+        "Variance",
+        "Validation",
+        "Training",
+        "Result",
+        "Device",
+    ]
+    n_varied = int((X.std(axis=0) > 0).sum())
+    assert lines[""] == "AutoEncoderTransformer: 64 features -> 5"
+    expected = f"300 samples; numbers: {n_varied}, constant: {64 - n_varied}"
+    assert lines["Data"] == expected
+    assert lines["Network"].startswith("encoder: Linear 64-8, Linear 8-5; decoder: ")
+    n_weights = sum(p.numel() for p in reducer.module_.parameters())
+    assert lines["Weights"] == f"{n_weights:,}"
+    linear = PCA(5).fit(X).explained_variance_ratio_.sum()
+    own = reducer.explained_variance_ratio_.sum()
+    told = f"explains {own:.3f} of the training samples', PCA {linear:.3f}"
+    assert lines["Variance"] == told
+    least = min(reducer.validation_loss_curve_)
+    assert f"least loss {least:.4g}, " in lines["Validation"]
+    assert re.match(r"3 epochs in \d+\.\d s, best \d; ", lines["Training"])
+    assert lines["Device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("params", "result"),
+    [
+        ({"max_epochs": 0}, "PCA: nothing was trained"),
+        ({"lr": 1e-9}, "PCA: no epoch was better on the validation samples, beyond"),
+        ({"init": "random"}, "epoch 3, the last: it may gain by a larger max_epochs"),
+    ],
+)
+def test_summary_tells_what_is_kept(params, result):
+    reducer = AutoEncoderTransformer(5, **{**SMALL, **params}).fit(X)
+    assert lines_of(reducer)["Result"].startswith(result)
+    assert reducer.fell_back_to_pca_ == result.startswith("PCA")
+
+
+def test_early_stop_is_told():
+    reducer = AutoEncoderTransformer(
+        5, hidden_layer_sizes=(8,), max_epochs=200, n_iter_no_change=2, random_state=0
+    ).fit(X)
+    n_more = reducer.n_iter_ - reducer.best_epoch_
+    assert (
+        f"; stopped {n_more} epochs after the best; " in lines_of(reducer)["Training"]
+    )
+
+
+@pytest.mark.filterwarnings("ignore:expected at least half of n_components:UserWarning")
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AutoEncoderTransformer(5, ordered=True, **SMALL),
+        AutoEncoderTransformer(5, early_stopping=False, **SMALL),
+        AutoEncoderTransformer(3, network=ConvNet(channels=(2,)), max_epochs=1),
+        AutoEncoderTransformer(3, network=RecurrentNet(hidden_size=3), max_epochs=1),
+        AutoEncoderTransformer(
+            3, loss="binary_cross_entropy", numeric_scaling="minmax", **SMALL
+        ),
+        DenoisingAutoEncoderTransformer(features="hidden", **SMALL),
+        DenoisingAutoEncoderTransformer(features="reconstruction", **SMALL),
+        VAETransformer(3, **SMALL),
+    ],
+    ids=str,
+)
+def test_summary_of_any_estimator_is_the_same_from_a_file(estimator, tmp_path):
+    estimator.fit(X[:, 20:36]).save(tmp_path / "model")
+    assert sk_autoencoder.load(tmp_path / "model").summary() == estimator.summary()
+
+
+def test_columns_are_counted_by_kind():
+    frame = pd.DataFrame({"x": X[:, 20], "gone": np.full(300, np.nan)})
+    frame["two"] = np.resize(["a", "b"], 300)
+    frame["few"] = np.resize(list("abc"), 300)
+    reducer = AutoEncoderTransformer(2, allow_missing=True, **SMALL)
+    with pytest.warns(UserWarning, match="gone"):
+        reducer.fit(frame)
+    assert lines_of(reducer)["Data"] == (
+        "300 samples; numbers: 1, without values: 1, categories of 2 levels: 1, "
+        "categories of 3 levels: 1"
+    )
+
+
+def test_summary_asks_for_a_fit():
+    with pytest.raises(ValueError, match="is not fitted yet"):
+        AutoEncoderTransformer().summary()
