@@ -127,10 +127,16 @@ class SquaredError(Likelihood):
         self, raw: Tensor, y: Tensor, unit: float
     ) -> tuple[float, Tensor]:
         """Score a batch, and return the gradient by `raw`."""
-        weight = 1 / (raw.numel() * unit)
-        error = raw.sub_(y)
-        flat = error.view(-1)
-        return torch.dot(flat, flat).item() * weight, error.mul_(2 * weight)
+        return mean_square(raw.sub_(y), unit)
+
+
+def mean_square(errors: Tensor, unit: float) -> tuple[float, Tensor]:
+    """Return the mean of squared errors, and its gradient, both divided by `unit`.
+
+    On the CPU; `errors` is overwritten.
+    """
+    weight, flat = 1 / (errors.numel() * unit), errors.view(-1)
+    return torch.dot(flat, flat).item() * weight, errors.mul_(2 * weight)
 
 
 class MeasuredLoss(Float64Buffers, Likelihood):

@@ -20,6 +20,7 @@ from sk_autoencoder._columns.likelihoods import (
     MeasuredLoss,
     OwnLoss,
     PerColumnVariance,
+    mean_square,
     normal_like,
 )
 from sk_autoencoder._columns.statistics import ColumnStatistics
@@ -275,6 +276,10 @@ class NumericColumns(Columns):
         self, raw: Tensor, x: Tensor, unit: float
     ) -> tuple[float, Tensor]:
         """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
+        if self.likelihood.is_squared_error and not self._has_offset:
+            # In the memory of `raw`, because wide rows are many numbers.
+            errors = raw.addcdiv_(x, self.loss_scale, value=-1)
+            return mean_square(errors, unit)
         return self.likelihood.loss_and_gradient(raw, self.target(x), unit)
 
     def check_loss(self, raw: Tensor, x: Tensor) -> None:

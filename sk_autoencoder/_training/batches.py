@@ -8,7 +8,7 @@ one copy on the device, and a sparse matrix is made dense a batch at a time.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,34 @@ from scipy import sparse
 from torch import Tensor
 
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
+
+# Columns from which on the inputs of sparse rows are given by their filled columns, and
+# stored cells of a column in a batch, on average, up to which: with one, at most two
+# thirds of the columns are filled.
+THIN_COLUMNS, MOST_FILLED = 1000, 1.0
+
+
+class ThinBatch(NamedTuple):
+    """A batch of sparse rows most of whose columns are empty, for a first layer.
+
+    Attributes
+    ----------
+    columns : Tensor of shape (m,)
+        Those with a stored cell.
+    cells : Tensor of shape (n, m)
+        What stands there, 0 where nothing is stored.
+    empty : Tensor of shape (n_features,)
+        What a row in which nothing is stored is when it is centered.
+    """
+
+    columns: Tensor
+    cells: Tensor
+    empty: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and features of the batch."""
+        return self.cells.shape[0], self.empty.shape[0]
 
 
 class TrainingRows(torch.utils.data.Dataset[Any], ABC):
@@ -79,7 +107,9 @@ class RowDataset(TrainingRows):
         self._mean = torch.from_numpy(mean.astype(np.float32))
         self._sparse = sparse.issparse(X)
         self._centered = not self._sparse and (X.dtype != np.float32 or resident)
+        self.density = 1.0
         if self._sparse:
+            self.density = X.nnz / max(1, X.shape[0] * X.shape[1])
             # As dense rows of the same dtype, to the bit.
             mean = mean.astype(X.dtype)
             self._empty = (0 - mean).astype(np.float32)
@@ -125,13 +155,29 @@ class RowDataset(TrainingRows):
         if isinstance(self._array, Tensor):
             return self._array.index_select(0, torch.as_tensor(indices).to(self.device))
         if self._sparse:
-            stored = self._array[indices]
-            dense = np.tile(self._empty, (stored.shape[0], 1))
-            of_row = np.repeat(np.arange(len(dense)), np.diff(stored.indptr))
-            dense[of_row, stored.indices] = stored.data
-            return torch.from_numpy(dense).to(self.device)
+            return self._dense(self._array[indices])
         rows = torch.from_numpy(self._array.take(indices, axis=0))
         return rows if self._centered else rows.sub_(self._mean)
+
+    def gather_thin(self, indices: Any) -> tuple[Tensor, ThinBatch]:
+        """Gather rows of a sparse matrix on the CPU: as `gather` does, and thin."""
+        stored = self._array[indices]
+        columns, place = np.unique(stored.indices, return_inverse=True)
+        cells = np.zeros((stored.shape[0], len(columns)), dtype=np.float32)
+        cells[_row_of_each(stored), place] = stored.data - self._empty[stored.indices]
+        parts = columns.astype(np.int64), cells, self._empty
+        return self._dense(stored), ThinBatch(*map(torch.from_numpy, parts))
+
+    def _dense(self, stored: Any) -> Tensor:
+        """Make some of the centered sparse rows dense."""
+        dense = np.tile(self._empty, (stored.shape[0], 1))
+        dense[_row_of_each(stored), stored.indices] = stored.data
+        return torch.from_numpy(dense).to(self.device)
+
+
+def _row_of_each(stored: Any) -> np.ndarray:
+    """Return the row of each stored cell."""
+    return np.repeat(np.arange(stored.shape[0]), np.diff(stored.indptr))
 
 
 def _centered_copy(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -165,6 +211,8 @@ class Batches:
     ----------
     n_draws : int
         How many times all of them come, one time after the other.
+    gives_thin : bool
+        Whether the first x of a batch is a `ThinBatch`.
     """
 
     def __init__(
@@ -179,6 +227,15 @@ class Batches:
         self.batch_size, self.generator = batch_size, generator
         self.n_drawn = len(indices) if n_drawn is None else n_drawn
         self.n_draws = 1
+        self.gives_thin = False
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether most columns of a batch are empty, and they are many."""
+        return (
+            self.rows.n_features >= THIN_COLUMNS
+            and self.rows.density * self.batch_size <= MOST_FILLED
+        )
 
     def __len__(self) -> int:
         return self.n_draws * self._n_batches
@@ -190,7 +247,7 @@ class Batches:
         count = -(-n // size)
         return count - 1 if count > 1 and size > 1 and n % size == 1 else count
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         indices = self.indices
         if self.generator is not None:
             order = torch.randperm(len(indices), generator=self.generator)
@@ -203,8 +260,12 @@ class Batches:
             start = i % count * self.batch_size
             is_last = i % count == count - 1
             stop = len(indices) if is_last else start + self.batch_size
-            x = self.rows.gather(placed[start:stop])
-            yield x, x
+            if self.gives_thin:
+                x, thin = self.rows.gather_thin(placed[start:stop])
+                yield thin, x
+            else:
+                x = self.rows.gather(placed[start:stop])
+                yield x, x
 
 
 def split_rows(

@@ -32,8 +32,8 @@ from sk_autoencoder._utils.skorch_compat import register_optimizer
 
 # Samples in a batch that is not trained on, where batches are smaller: fewer calls, and
 # a hidden layer of a thousand units is still no more than 4 MB. Of wide samples there
-# are fewer, in 8 MB.
-VALIDATION_BATCH, VALIDATION_CELLS = 1024, 2**21
+# are fewer: 4 MB, of which about six copies are made.
+VALIDATION_BATCH, VALIDATION_CELLS, LEAST_VALIDATION_BATCH = 1024, 2**20, 32
 
 # The average of the weights is behind by a 10th of the steps at first. A run of few
 # epochs loses as much as those steps would give: a network of sigmoids .015 of the
@@ -213,8 +213,8 @@ class AutoEncoderNet(NeuralNet):
         if training:
             n_drawn = len(rows) if self.as_given else None
             return Batches(rows, indices, size, self.order_, n_drawn)
-        most = VALIDATION_CELLS // rows.n_features
-        return Batches(rows, indices, max(self.batch_size, min(size, most)))
+        most = max(LEAST_VALIDATION_BATCH, VALIDATION_CELLS // rows.n_features)
+        return Batches(rows, indices, min(size, most))
 
     # -- copies ------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.callbacks import ProgressBar as BatchBar
 from torch import Tensor
 
+from sk_autoencoder._training.batches import Batches
 from sk_autoencoder._training.callbacks import hooks_batches
 from sk_autoencoder._training.config import GradientFn, TrainingConfig, detached
 from sk_autoencoder._training.fast.fused import fast_step
@@ -125,6 +126,9 @@ class TrainingRun:
             map(hooks_batches, callbacks)
         )
         self.gradient_fn = self._make_gradient_fn()
+        if isinstance(self.batches, Batches) and not self.on_skorchs_loop:
+            takes_thin = getattr(self.gradient_fn, "takes_thin", False)
+            self.batches.gives_thin = takes_thin and self.batches.is_thin
         runs_out = (
             self.module.keeps_last
             and self.config.lr_schedule == BY_STEP

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sk_autoencoder._training.fast.thin import ThinInputs
 from sk_autoencoder._utils.activations import IDENTITY, Activation, activation_of
 
 
@@ -91,9 +92,9 @@ class DenseBackprop:
     ) -> None:
         self._layers = [_BufferedLayer(layer, views, n_rows) for layer in layers]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | ThinInputs) -> Tensor:
         """Run a batch (n_rows, n_in) through; the result lives until the next one."""
-        rows = x.numpy()
+        rows: Any = x if isinstance(x, ThinInputs) else x.numpy()
         for layer in self._layers:
             rows = layer.forward(rows)
         return self._layers[-1].output
@@ -125,6 +126,7 @@ class _BufferedLayer:
         n_rows: int,
     ) -> None:
         weight, weight_gradient = views[layer.linear.weight]
+        self._weights, self._gradients = weight, weight_gradient
         self._bias, bias_gradient = views[layer.linear.bias]
         self._weight, self._weight_gradient = weight.numpy(), weight_gradient.numpy()
         self._bias_gradient = bias_gradient.numpy()
@@ -142,12 +144,15 @@ class _BufferedLayer:
         # The same memory, for numpy.
         self._product, self._result = self._before.numpy(), self.output.numpy()
         self._product_back = self.to_inputs.numpy()
-        self._x = self._product_back
+        self._x: Any = self._product_back
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | ThinInputs) -> np.ndarray:
         self._x = x
-        np.dot(x, self._weight.T, out=self._product)
-        self._before.add_(self._bias)
+        if isinstance(x, ThinInputs):
+            x.times(self._weights, self._bias, out=self._before)
+        else:
+            np.dot(x, self._weight.T, out=self._product)
+            self._before.add_(self._bias)
         if self._out is None:
             self._in_place(self._before)
         else:
@@ -156,8 +161,11 @@ class _BufferedLayer:
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> None:
         self._multiply_by_derivative(gradient, self._before)
-        rows = gradient.numpy()
-        np.dot(rows.T, self._x, out=self._weight_gradient)
+        rows, x = gradient.numpy(), self._x
         np.dot(self._ones, rows, out=self._bias_gradient)
+        if isinstance(x, ThinInputs):
+            x.transposed_times(gradient, out=self._gradients)
+        else:
+            np.dot(rows.T, x, out=self._weight_gradient)
         if to_inputs:
             np.dot(rows, self._weight, out=self._product_back)

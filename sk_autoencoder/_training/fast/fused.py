@@ -18,7 +18,7 @@ training take the same steps, to rounding.
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,12 @@ from sk_autoencoder._model.pca_residual import (
     PCAResidualEncoder,
     PCAResidualPosterior,
 )
+from sk_autoencoder._protocols import Objective
+from sk_autoencoder._training.batches import ThinBatch
 from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
 from sk_autoencoder._training.fast.dense import DenseBackprop, DenseLayer, dense_layers
 from sk_autoencoder._training.fast.recoding import RecodingStep, recoding_step
+from sk_autoencoder._training.fast.thin import ThinInputs
 from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import IDENTITY
 from sk_autoencoder._utils.torch_compat import has_hooks
@@ -141,13 +144,22 @@ class FusedStep:
         )
         self._passes: dict[int, tuple[DenseBackprop, DenseBackprop]] = {}
 
-    def __call__(self, x: Tensor, target: Tensor) -> tuple[float, dict[str, float]]:
+    @property
+    def takes_thin(self) -> bool:
+        """Whether the first x of a batch may be a `ThinBatch`."""
+        is_clean = type(self._module.objective).corrupt is Objective.corrupt
+        return is_clean and self._columns.is_affine
+
+    def __call__(
+        self, x: Tensor | ThinBatch, target: Tensor
+    ) -> tuple[float, dict[str, float]]:
         """Write the gradient of the mean loss of centered rows; return that loss.
 
         Parameters
         ----------
-        x, target : Tensor of shape (n, n_features)
-            Often one tensor.
+        x : Tensor of shape (n, n_features) or ThinBatch
+        target : Tensor of shape (n, n_features)
+            Often the same tensor.
 
         Returns
         -------
@@ -155,38 +167,57 @@ class FusedStep:
         terms : dict
             Empty where the loss is the only one.
         """
-        module = self._module
-        inputs = module.objective.corrupt(x, module.columns, module.generator)
-        inputs = inputs.detach()  # a user's noise may come with a graph
+        inputs = self._inputs(x)
         if self._networks.pca is not None:
             return self._with_pca(*self._networks.pca, inputs, target)
-        encoder, decoder = self._buffered(x.shape[0])
+        encoder, decoder = self._buffered(target.shape[0])
         code, back = self._draw(encoder.forward(inputs))
         loss, gradient = self._score(decoder.forward(code), target)
         to_code = decoder.backward(gradient, to_inputs=True)
         assert to_code is not None
         return self._end(encoder, loss, to_code, back)
 
+    def _inputs(self, x: Tensor | ThinBatch) -> Tensor | ThinInputs:
+        """Return what the encoder is given."""
+        module = self._module
+        if isinstance(x, ThinBatch):
+            weight: Any = self._columns.input_weight  # of affine columns
+            return ThinInputs.of(x, weight)
+        inputs = module.objective.corrupt(x, module.columns, module.generator)
+        return inputs.detach()  # a user's noise may come with a graph
+
     def _with_pca(
         self,
         outer: PCAResidualEncoder,
         inner: PCAResidualDecoder,
-        inputs: Tensor,
+        inputs: Tensor | ThinInputs,
         target: Tensor,
     ) -> tuple[float, dict[str, float]]:
         """Take the step with the linear parts around the networks."""
         columns = self._columns
-        encoder, decoder = self._buffered(inputs.shape[0])
-        encoder_output = encoder.forward(outer.seen(inputs)).addmm_(inputs, outer.axes)
+        encoder, decoder = self._buffered(target.shape[0])
+        if isinstance(inputs, ThinInputs):
+            seen = inputs
+            if outer.noise:
+                seen = inputs.noisy(outer.noise, outer.generator)
+            learned = encoder.forward(seen)
+            encoder_output = learned + inputs.times(
+                outer.axes.t(), learned.new_zeros(())
+            )
+        else:
+            learned = encoder.forward(outer.seen(inputs))
+            encoder_output = learned.addmm_(inputs, outer.axes)
         if isinstance(outer, PCAResidualPosterior):
             encoder_output += outer.log_variance
         code, back = self._draw(encoder_output)
         linear = torch.addmm(inner.offset, code, inner.axes)
-        raw = torch.add(
-            columns.link(linear), decoder.forward(code), alpha=inner.residual
-        )
+        start, learned = columns.link(linear), decoder.forward(code)
+        # Without a link nobody asks for the linear part again.
+        out = linear if start is linear else None
+        raw = torch.add(start, learned, alpha=inner.residual, out=out)
         loss, gradient = self._score(raw, target)
-        to_code = decoder.backward(gradient * inner.residual, to_inputs=True)
+        to_decoder = torch.mul(gradient, inner.residual, out=learned)
+        to_code = decoder.backward(to_decoder, to_inputs=True)
         assert to_code is not None
         slope = columns.link_vjp(gradient, linear)
         return self._end(encoder, loss, to_code.addmm_(slope, inner.axes.t()), back)
