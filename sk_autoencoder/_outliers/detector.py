@@ -638,8 +638,8 @@ default="combined"
             package, or a pipeline of one with StandardScaler, MinMaxScaler or PCA, is
             one: dump it with skops or joblib. What is your own is only named in the
             file, for `load` to ask for again: functions and classes under their own
-            names, objects under those of their classes, a module or a `partial`
-            under the name of its parameter, as in
+            names, objects under those of their classes, a module or a
+            `functools.partial` under the name of its parameter, as in
             ``load(path, custom={"noise": ...})``.
         """
         check_is_fitted(self)
