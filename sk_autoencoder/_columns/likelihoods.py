@@ -398,6 +398,8 @@ class PerColumnVariance(nn.Module):
 
     running: Tensor
     variance: Tensor
+    # Adds up numbers of the processes that share a batch, in place; None for one.
+    add_up: Callable[[Tensor], None] | None = None
 
     def make_variances(self, n_columns: int, n_rows: int) -> None:
         """Make the buffers, for columns whose errors are of so many rows."""
@@ -405,12 +407,24 @@ class PerColumnVariance(nn.Module):
         self.register_buffer("variance", torch.ones(n_columns, dtype=torch.float32))
         self._prior_share = self.PRIOR_ROWS / (n_rows + self.PRIOR_ROWS)
 
-    def follow(self, errors: Tensor) -> None:
+    def follow(self, errors: Tensor, counts: Tensor | int) -> None:
         """Move toward the mean squared errors (n_columns,) of a batch in training.
 
         NaN tells nothing of a column.
+
+        Parameters
+        ----------
+        errors : Tensor of shape (n_columns,)
+        counts : int or Tensor of shape (n_columns,)
+            Cells that these are the means of.
         """
         if self.training:
+            if self.add_up is not None:
+                weights = errors.new_zeros(errors.shape) + counts
+                sums = torch.where(weights > 0, errors * weights, 0.0)
+                totals = torch.stack([sums, weights])
+                self.add_up(totals)
+                errors = totals[0] / totals[1]
             errors = torch.where(errors.isnan(), self.running, errors)
             self.running.lerp_(self._bounded(errors), 1 - self.MEMORY)
 
@@ -459,7 +473,7 @@ class Gaussian(PerColumnVariance, Likelihood):
     def loss(self, raw: Tensor, y: Tensor) -> Tensor:
         """Score a batch, in nats a row; lower is better."""
         squares = (raw - y).square()
-        self.follow(squares.detach().mean(dim=0))
+        self.follow(squares.detach().mean(dim=0), len(raw))
         scaled = (squares / self.running).sum(dim=1).mean()
         return self._log_scale(self.running) + 0.5 * scaled
 
@@ -469,7 +483,7 @@ class Gaussian(PerColumnVariance, Likelihood):
         """Score a batch, and return the gradient by `raw`."""
         error = raw.sub_(y)
         squares = error.square()
-        self.follow(squares.mean(dim=0))
+        self.follow(squares.mean(dim=0), len(raw))
         weight = 1 / (raw.shape[0] * unit)
         scaled = squares.div_(self.running).sum().item()
         loss = self._log_scale(self.running).item() / unit + 0.5 * weight * scaled

@@ -463,14 +463,16 @@ class GaussianNumbers(PerColumnVariance, Numbers):
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Return negative log densities, 0 for missing cells."""
         squares, there = self._errors(raw, x).square(), ~x.isnan()
-        self.follow(squares.detach().sum(dim=0) / there.sum(dim=0))
+        n_there = there.sum(dim=0)
+        self.follow(squares.detach().sum(dim=0) / n_there, n_there)
         return self._scores(squares, there, self.running)
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return negative log densities and their gradient."""
         errors, there = self._errors(raw, x), ~x.isnan()
         squares = errors.square()
-        self.follow(squares.sum(dim=0) / there.sum(dim=0))
+        n_there = there.sum(dim=0)
+        self.follow(squares.sum(dim=0) / n_there, n_there)
         slope = errors * (self.residual * self.weight / self.running)
         return self._scores(squares, there, self.running), slope
 

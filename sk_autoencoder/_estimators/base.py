@@ -17,6 +17,7 @@ from sklearn.utils import Tags, check_random_state, check_scalar
 from sk_autoencoder._columns import Table, TableSketch, has_categories, is_frame
 from sk_autoencoder._estimators.alignment import check_align_to, old_codes
 from sk_autoencoder._estimators.contributions import Contributions
+from sk_autoencoder._estimators.same_data import check_ranks
 from sk_autoencoder._estimators.streams import BatchReader
 from sk_autoencoder._estimators.validation import (
     check_network,
@@ -37,6 +38,7 @@ from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._saving.settings_checks import check_setting_names, refuse_settings
 from sk_autoencoder._saving.snapshots import snapshots_of
+from sk_autoencoder._training.ranks import is_first_rank
 from sk_autoencoder._training.snapshot import NetSnapshot
 from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
@@ -84,6 +86,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
     callbacks: Sequence[Any] | None
     checkpoint_dir: str | os.PathLike[str] | None
     checkpoint_interval: float
+    distributed: bool
     early_stopping: bool
     validation_fraction: float
     random_state: Any
@@ -109,10 +112,11 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
 
     def _settings(self) -> FitSettings:
         """Return what a fit is asked for; once the features are known."""
+        params = self.get_params(deep=False)
+        if self.distributed and not is_first_rank():
+            params["verbose"] = 0
         return FitSettings.of(
-            self.get_params(deep=False),
-            objective=self._objective(),
-            likelihood=self._likelihood(),
+            params, objective=self._objective(), likelihood=self._likelihood()
         )
 
     @property
@@ -194,6 +198,8 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             rows, table = self._training_rows(X, before)
             held_out = self._validation_rows(X_val, table)
             data = {"X": rows, "table": table, "X_val": held_out}
+            if self.distributed:
+                check_ranks(self, data)
             with snapshots_of(self, data, before) as snapshots:
                 fitting = prepare_fit(
                     self._settings(),

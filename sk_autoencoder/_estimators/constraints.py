@@ -49,6 +49,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "net_params": [dict, None],
     "checkpoint_dir": [str, os.PathLike, None],
     "checkpoint_interval": [Interval(Real, 0, None, closed="left")],
+    "distributed": ["boolean"],
     "whiten": ["boolean"],
     "rotation": [StrOptions({"varimax"}), None],
     "align_to": [FrozenEstimator, None],

@@ -340,6 +340,12 @@ one, default="auto"
     checkpoint_interval : float, default=60.0
         Seconds from one snapshot to the next, each at the end of an epoch; 0 takes one
         after each epoch.
+    distributed : bool, default=False
+        Whether several processes train one network, in `fit`: each computes the
+        gradient of its part of every batch. Start them with torchrun, which
+        initializes torch.distributed for ``init_process_group``, and pass all samples
+        and an int `random_state` to each. All end with the model that one process
+        would have, to rounding; only the first prints.
     warm_start : bool, default=False
         Whether `fit` continues from the previous fit: its weights, its optimizer's
         state, its random generators and its scales.
@@ -552,6 +558,7 @@ one, default="auto"
     net_params: dict[str, Any] | None = None
     checkpoint_dir: str | os.PathLike[str] | None = None
     checkpoint_interval: float = 60.0
+    distributed: bool = False
     warm_start: bool = False
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0

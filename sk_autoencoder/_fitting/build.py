@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from sk_autoencoder._columns import PassedColumns
-from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._fitting.ranges import check_statistics
 from sk_autoencoder._fitting.recipe import COUPLING_LAYERS, nested_config
 from sk_autoencoder._model.masked import MaskedModule
 from sk_autoencoder._model.module import AutoEncoderModule

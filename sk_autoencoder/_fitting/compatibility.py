@@ -1,8 +1,8 @@
 """What does not go together is refused here, before anything is trained.
 
 `REFUSALS` is the table of parameters that exclude each other, or the kind of the
-columns. Below it: what may change between two fits of one model, and which numbers
-float32 and a likelihood can take. Refusals of a network's own are in `networks/`.
+columns. Below it: what may change between two fits of one model. Refusals of a
+network's own are in `networks/`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-import numpy as np
-
-from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, Table, levels_of
-from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._columns import LIKELIHOODS, Table, levels_of
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._utils.comparison import is_same
@@ -25,13 +22,6 @@ OF_TABLES = ("squared_error", "gaussian", "isotropic", "cross_entropy")
 
 # Levels of a column of which a network gives a probability each.
 MOST_LEVELS = 4096
-
-# Beyond these float32 loses a column's values, or a product of two of them.
-SMALLEST_RANGE, LARGEST_RANGE = 1e-30, 1e30
-
-# Beyond this float32 has no room for a column's mean, or for the unit of a column that
-# is scaled by itself.
-LARGEST_VALUE = 1e38
 
 
 @dataclass(frozen=True)
@@ -184,6 +174,23 @@ def _in_memory(name: str, value: Any, when: Callable[[FitSettings], bool]) -> _R
     )
 
 
+def _in_one_process(
+    name: str, value: Any, when: Callable[[FitSettings], bool], got: str = ""
+) -> _Refusal:
+    """Refuse what several processes cannot do together."""
+    return _Refusal(
+        when=lambda s, _: s.distributed and when(s),
+        expected=f"{name}={value} for distributed=True",
+        got=got or f"{name}={{s.{name}!r}}",
+        because="processes that have a part of each batch do not share it",
+        instead=f"Pass {name}={value}, or distributed=False.",
+    )
+
+
+def _normalizes(settings: FitSettings) -> bool:
+    return bool(settings.specification.get_params().get("batch_norm"))
+
+
 REFUSALS = (
     # -- streams -----------------------------------------------------------------------
     _in_memory("n_components", "an int or None", lambda s: s.searches_components),
@@ -192,6 +199,34 @@ REFUSALS = (
     _in_memory("features", "'bottleneck' or 'hidden'", lambda s: s.imputes),
     _in_memory("passthrough", False, lambda s: s.passthrough),
     _in_memory("align_to", None, lambda s: s.align_to is not None),
+    # -- several processes -------------------------------------------------------------
+    _in_one_process(
+        "random_state", "an int", lambda s: not isinstance(s.random_state, Integral)
+    ),
+    _in_one_process("ordered", False, lambda s: s.ordered),
+    _in_one_process("pretrain", None, lambda s: s.is_pretrained),
+    _in_one_process("features", "'bottleneck' or 'hidden'", lambda s: s.imputes),
+    _in_one_process("n_components", "an int or None", lambda s: s.searches_components),
+    _in_one_process("checkpoint_dir", None, lambda s: s.checkpoint_dir is not None),
+    _in_one_process(
+        "network",
+        "dense, convolutional or recurrent layers",
+        lambda s: isinstance(s.network, UserNetwork),
+    ),
+    _in_one_process("batch_norm", False, _normalizes, "batch_norm=True"),
+    _in_one_process(
+        "free_bits",
+        0.0,
+        lambda s: bool(getattr(s.objective, "free_bits", 0)),
+        "free_bits={s.objective.free_bits!r}",
+    ),
+    _Refusal(
+        when=lambda s, asked: s.distributed and (asked.is_pass or asked.is_stream),
+        expected="distributed=False in partial_fit and fit_batches",
+        got="distributed=True",
+        because="each process is to have all samples",
+        instead="Call fit, or pass distributed=False.",
+    ),
     # -- the network ---------------------------------------------------------------
     *(_beside_a_network(*item) for item in MLP().get_params().items()),
     _Refusal(
@@ -449,76 +484,4 @@ def check_components(n_components: int, n_old: int) -> None:
         raise ValueError(
             f"expected align_to with {n_components} components, as many as are fitted, "
             f"got one with {n_old}. Pass n_components={n_old}, or align_to=None."
-        )
-
-
-def check_statistics(plan: Plan, statistics: ColumnStatistics) -> None:
-    """Refuse rows that the plan's likelihood or float32 cannot take.
-
-    Parameters
-    ----------
-    plan : Plan
-    statistics : ColumnStatistics
-        Of the rows: those of the plan, or others that come later.
-    """
-    if plan.needs_unit_interval:
-        check_unit_interval(plan, statistics.low.min(), statistics.high.max())
-    check_ranges(statistics, plan.table)
-
-
-def check_ranges(statistics: ColumnStatistics, table: Table | None) -> None:
-    """Refuse columns that float32 cannot hold.
-
-    Parameters
-    ----------
-    statistics : ColumnStatistics
-        Of rows of numbers, as they came or as the table gives them.
-    table : Table or None
-    """
-    if table is not None:
-        _check_range(table.widest_range, 1 / LARGEST_VALUE, LARGEST_VALUE)
-    with np.errstate(over="ignore"):
-        widest = float(np.max(statistics.high - statistics.low))
-    _check_range(widest, SMALLEST_RANGE, LARGEST_RANGE)
-    farthest = float(np.max(np.maximum(-statistics.low, statistics.high)))
-    if farthest > LARGEST_VALUE:
-        raise ValueError(
-            "expected columns whose ranges fit float32, no value beyond "
-            f"{LARGEST_VALUE:g}, got {farthest:g}. Scale X first, as with "
-            "StandardScaler."
-        )
-
-
-def _check_range(widest: float, least: float, most: float) -> None:
-    """Refuse a range that is too narrow, but for 0, or too wide."""
-    if not widest <= most or 0 < widest < least:
-        raise ValueError(
-            "expected columns whose ranges fit float32, the widest between "
-            f"{least:g} and {most:g}, got {widest:g}. Scale X first, as with "
-            "StandardScaler."
-        )
-
-
-def check_unit_interval(plan: Plan, low: float, high: float) -> None:
-    """Refuse rows that are no probabilities, where the plan's likelihood needs them.
-
-    Parameters
-    ----------
-    plan : Plan
-        One that `needs_unit_interval`.
-    low, high : float
-        The least and the largest value of the rows.
-    """
-    name = "likelihood" if plan.likelihood == "bernoulli" else "loss"
-    if plan.scaling == "standard":
-        raise ValueError(
-            f"expected targets in [0, 1] for {name}={plan.likelihood!r}, got "
-            "numeric_scaling='standard', which gives others. Pass "
-            "numeric_scaling='minmax' or 'none'."
-        )
-    if plan.scaling == "none" and not (low >= 0 and high <= 1):
-        raise ValueError(
-            f"expected X in [0, 1] for {name}={plan.likelihood!r}, got values "
-            f"from {low:.6g} to {high:.6g}. Pass numeric_scaling='minmax', or "
-            f"another {name}."
         )

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import build_net
-from sk_autoencoder._fitting.compatibility import check_statistics
 from sk_autoencoder._fitting.pca_init import axes_of, with_axes
 from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._fitting.ranges import check_statistics
 from sk_autoencoder._fitting.resolve import resolve_parameters
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan

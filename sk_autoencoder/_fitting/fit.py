@@ -8,7 +8,7 @@ import numpy as np
 
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.build import build_net, build_prefix_net, install_pca
-from sk_autoencoder._fitting.compatibility import check_components, check_statistics
+from sk_autoencoder._fitting.compatibility import check_components
 from sk_autoencoder._fitting.component_search import fit_fewest
 from sk_autoencoder._fitting.imputation import Imputation, measure_imputation
 from sk_autoencoder._fitting.nested import (
@@ -23,6 +23,7 @@ from sk_autoencoder._fitting.pretrain import (
     Pretraining,
     joined_history,
 )
+from sk_autoencoder._fitting.ranges import check_statistics
 from sk_autoencoder._fitting.resolve import plan_continuation, plan_fit
 from sk_autoencoder._fitting.rotation import aligned, moves, simplified, slopes
 from sk_autoencoder._fitting.settings import FitSettings

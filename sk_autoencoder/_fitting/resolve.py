@@ -15,12 +15,12 @@ from sk_autoencoder._fitting.build import (
     resolve_device,
 )
 from sk_autoencoder._fitting.compatibility import (
-    check_ranges,
     refuse_changes,
     refuse_combinations,
 )
 from sk_autoencoder._fitting.pca_init import with_pca
 from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._fitting.ranges import check_ranges
 from sk_autoencoder._fitting.recipe import (
     CLIP_FROM_PCA,
     DENOISING_DECAY,
@@ -417,6 +417,7 @@ def _training_config(
         gradient_clip=CLIP_FROM_PCA if from_pca and not denoises else 1.0,
         callbacks=_resolve_callbacks(settings),
         verbose=int(settings.verbose == 1),
+        distributed=settings.distributed,
     )
     loss = "likelihood" if settings.objective.is_variational else "loss"
     return with_net_params(config, settings.net_params, loss=loss)

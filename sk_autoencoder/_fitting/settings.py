@@ -117,6 +117,8 @@ class FitSettings:
         Further arguments of the skorch net.
     checkpoint_dir : path-like or None
         Where the runs of a fit are kept.
+    distributed : bool
+        Whether processes each have a part of every batch.
     random_state : int, RandomState instance or None
     verbose : int
     automatic : frozenset of str
@@ -162,6 +164,7 @@ class FitSettings:
     callbacks: Sequence[Any] | None
     net_params: dict[str, Any] | None
     checkpoint_dir: str | os.PathLike[str] | None = None
+    distributed: bool = False
     random_state: int | np.random.RandomState | None
     verbose: int
     automatic: frozenset[str] = frozenset()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._model.latent_map import LatentMap, LatentMapLayer
 from sk_autoencoder._protocols import Columns, Objective, TrainableModule
+from sk_autoencoder._utils.random import own_rows
 
 
 class AutoEncoderModule(TrainableModule):
@@ -83,6 +84,7 @@ class AutoEncoderModule(TrainableModule):
         """
         if self.training:
             inputs = self.objective.corrupt(x, self.columns, self.generator)
+            inputs = own_rows(inputs, self.generator)
         else:
             inputs = self.columns.encode(x)
         return self._output(inputs)

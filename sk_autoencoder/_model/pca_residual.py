@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
+from sk_autoencoder._utils.random import noise_like
 
 
 class PCAResidualEncoder(Float64Buffers):
@@ -80,7 +81,7 @@ class PCAResidualEncoder(Float64Buffers):
         """Return what the network sees of inputs."""
         if not (self.training and self.noise):
             return inputs
-        noise = torch.empty_like(inputs).normal_(generator=self.generator)
+        noise = noise_like(inputs, self.generator, "normal_")
         if self.spread is not None:
             noise.mul_(self.spread)
         return noise.mul_(self.noise).add_(inputs)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._utils.random import own_rows
 
 # Weight of the cross-entropy by which swapped cells are found, beside a reconstruction
 # whose loss is 1 for the mean row. Without it linear models gain less by the hidden
@@ -47,6 +48,7 @@ class SwapDetectingModule(AutoEncoderModule):
         """Run centered rows through, swapped in any mode."""
         rows = self.objective.noisy(x, self.columns, self.generator)
         changed = (rows != x) & ~(rows.isnan() & x.isnan())
+        rows, changed = (own_rows(part, self.generator) for part in (rows, changed))
         return *self._output(self.columns.encode(rows)), changed.to(x)
 
     def loss_terms(self, output: tuple[Tensor, ...], x: Tensor) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._protocols import Objective
+from sk_autoencoder._utils.random import noise_like
 from sk_autoencoder._utils.values import Range
 
 # Beyond these a standard deviation of the posterior is rounding (e^-10) or noise.
@@ -81,9 +82,7 @@ class Variational(Objective):
     def rsample(self, encoder_output: Tensor, generator: torch.Generator) -> Tensor:
         """Sample codes from the posterior, reparametrised."""
         mean, log_variance = split_statistics(encoder_output)
-        noise = torch.randn(
-            mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
-        )
+        noise = noise_like(mean, generator, "normal_")
         return mean + noise * torch.exp(0.5 * log_variance)
 
     def mode(self, encoder_output: Tensor) -> Tensor:
@@ -112,9 +111,7 @@ class Variational(Objective):
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, dict[str, float]]]]:
         """Draw codes, and say how a gradient by them goes on; see `Objective`."""
         mean, log_variance = split_statistics(encoder_output)
-        noise = torch.randn(
-            mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
-        )
+        noise = noise_like(mean, generator, "normal_")
         spread = torch.exp(0.5 * log_variance)
 
         def back(gradient: Tensor) -> tuple[Tensor, dict[str, float]]:

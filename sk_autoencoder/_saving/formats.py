@@ -85,17 +85,20 @@ OPTIMIZER_1 = "optimizer__"
 
 # 0.1.0 took no snapshots.
 SNAPSHOTS = {"checkpoint_dir": None, "checkpoint_interval": 60.0}
+# It trained in one process.
+PROCESSES = {"distributed": False}
 # And turned no codes.
 ROTATIONS = {"rotation": None, "align_to": None}
 # Names that came after 0.1.0, with the value that keeps what a model of 0.1.0 gives.
 # Keys are the old names of classes, values have the names of today.
 ADDED: dict[str, dict[str, Any]] = {
-    "AutoEncoderTransformer": {**ROTATIONS, **SNAPSHOTS},
+    "AutoEncoderTransformer": {**ROTATIONS, **SNAPSHOTS, **PROCESSES},
     "DenoisingAutoEncoderTransformer": {
         "add_indicator": False,
         "passthrough": False,
         **ROTATIONS,
         **SNAPSHOTS,
+        **PROCESSES,
     },
     "Fitted": {"alignment_error": None, "imputation": None},
     "AutoEncoderOutlierDetector": {
@@ -130,7 +133,7 @@ ADDED: dict[str, dict[str, Any]] = {
     # A wild cell's contribution was its own distance alone.
     "Scorer": {"assigns_spillover": False, "weights": None},
     "UserNetwork": {"output_range": None, "outputs": "auto"},
-    "VAETransformer": {**ROTATIONS, **SNAPSHOTS},
+    "VAETransformer": {**ROTATIONS, **SNAPSHOTS, **PROCESSES},
 }
 
 # Attributes that follow from the others: no longer written, but computed again.

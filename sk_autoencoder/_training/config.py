@@ -107,6 +107,8 @@ class TrainingConfig:
         Of skorch: callbacks, or pairs of a name and one.
     verbose : int
         Whether skorch prints a line an epoch.
+    distributed : bool
+        Whether the processes of torch.distributed each have a part of every batch.
     extra : dict
         Arguments of skorch's net that are not ours, from `net_params`, by name.
     """
@@ -129,6 +131,7 @@ class TrainingConfig:
     make_gradient_fn: Callable[..., GradientFn | None] | Literal["fast"] | None = "fast"
     callbacks: list[Any] = field(default_factory=list)
     verbose: Annotated[int, Range(0)] = 0
+    distributed: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
     def without_callbacks(self) -> Self:

@@ -27,7 +27,7 @@ from sk_autoencoder._training.stream import RowStream, StreamBatches
 from sk_autoencoder._training.weights import EMA, FlatParameters
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
-from sk_autoencoder._utils.random import Seeds, make_generator
+from sk_autoencoder._utils.random import Seeds, make_generator, shared_generator
 from sk_autoencoder._utils.skorch_compat import register_optimizer
 
 # Samples in a batch that is not trained on, where batches are smaller: fewer calls, and
@@ -124,6 +124,8 @@ class AutoEncoderNet(NeuralNet):
         self.average_ = EMA(self.module_, decay, self.flat_, lead)
         self.order_ = make_generator(self.seeds.order)
         self.noise_ = make_generator(self.seeds.noise, self.device)
+        if self.config.distributed:
+            self.noise_ = shared_generator(self.noise_)
         self.module_.use_generator(self.noise_)
         self.best_epoch_ = self.n_dropped_ = 0
         self.lacks_optimizer_ = False

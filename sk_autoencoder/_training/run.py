@@ -15,6 +15,7 @@ from sk_autoencoder._training.batches import Batches
 from sk_autoencoder._training.callbacks import hooks_batches
 from sk_autoencoder._training.config import GradientFn, TrainingConfig, detached
 from sk_autoencoder._training.fast.fused import fast_step
+from sk_autoencoder._training.ranks import Ranks, SharedGradient
 from sk_autoencoder._training.resume import (
     RunKeeper,
     RunState,
@@ -24,8 +25,10 @@ from sk_autoencoder._training.resume import (
 from sk_autoencoder._training.selection import BestCheckpoint, PCAFallback, roots
 from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
+from sk_autoencoder._utils.random import shared_generator
 from sk_autoencoder._utils.schedules import BY_STEP, schedule_factor, step_factor
 from sk_autoencoder._utils.threads import numpy_like_torch
+from sk_autoencoder._utils.values import shortened
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -125,6 +128,7 @@ class TrainingRun:
         self.on_skorchs_loop = isinstance(net.raw_optimizer_, torch.optim.LBFGS) or any(
             map(hooks_batches, callbacks)
         )
+        self.ranks = Ranks() if self.config.distributed else None
         self.gradient_fn = self._make_gradient_fn()
         if isinstance(self.batches, Batches) and not self.on_skorchs_loop:
             takes_thin = getattr(self.gradient_fn, "takes_thin", False)
@@ -151,10 +155,35 @@ class TrainingRun:
         """Find the fastest way to a batch's gradient."""
         make, flat = self.config.make_gradient_fn, self.flat
         found: GradientFn | None = None
+        if self.ranks is not None:
+            return self._make_shared_gradient(self.ranks)
         if make is not None and flat is not None:
             make = fast_step if isinstance(make, str) else make
             found = make(self.module, flat, self.config.precision)
         return self._gradient_by_autograd if found is None else found
+
+    def _make_shared_gradient(self, ranks: Ranks) -> GradientFn:
+        """Make the gradient of batches of which each process has a part."""
+        if self.on_skorchs_loop:
+            raise ValueError(
+                "expected callbacks that do not look at single batches, and an "
+                "optimizer other than LBFGS, for distributed=True, got callbacks="
+                f"{shortened(self.net.callbacks)}. Leave them out, or pass "
+                "distributed=False."
+            )
+        found = None
+        if self.flat is not None and self.flat.vector.device.type == "cpu":
+            found = fast_step(self.module, self.flat, self.config.precision)
+        return SharedGradient(
+            found or self._gradient_by_autograd, self.module, ranks, self._gradients
+        )
+
+    def _gradients(self) -> list[Tensor]:
+        """Return the gradients that the optimizer is about to use."""
+        if self.flat is not None:
+            return [self.flat.gradient]
+        groups = self.net.raw_optimizer_.param_groups
+        return [p.grad for g in groups for p in g["params"] if p.grad is not None]
 
     def begin(self, kept: RunState | None = None) -> None:
         """Keep the state before the first step: no run makes a model worse than it.
@@ -167,6 +196,8 @@ class TrainingRun:
         net = self.net
         self.average.set_decay(self.config.weight_average)
         self.average.apply()
+        if self.ranks is not None:
+            net.noise_ = shared_generator(net.noise_)  # copies lose its class
         self.module.use_generator(net.noise_)
         if self.held_out is not None and self.epochs > 0:
             with numpy_like_torch():  # a noise of the user's own may call it
@@ -422,6 +453,8 @@ class TrainingRun:
         if self.by_roots:
             by_sample = torch.cat(losses).view(n_draws, -1).mean(dim=0)
             self.score = mean_root(by_sample)
+        if self.ranks is not None:
+            loss, self.score = self.ranks.agree(loss, self.score)
         return loss, mean_terms, n_samples
 
     @property

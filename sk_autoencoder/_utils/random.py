@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from torch import Tensor
 
 from sk_autoencoder._utils.values import Range
 
@@ -52,6 +53,62 @@ def seeds_from(random_state: Any) -> Seeds:
     root = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     words = np.random.SeedSequence(root).generate_state(6)
     return Seeds(*(int(word) for word in words))
+
+
+class SharedGenerator(torch.Generator):
+    """A generator that several processes have, to draw the noise of one batch.
+
+    Each draws all of it and takes that of its own rows, so that the batch has the noise
+    that it would have in one process.
+
+    Attributes
+    ----------
+    rows : slice or None
+        Of the batch, that this process has; None outside of a batch.
+    n_rows : int
+        Of the batch.
+    """
+
+    rows: slice | None = None
+    n_rows: int = 0
+
+
+def shared_generator(generator: torch.Generator) -> SharedGenerator:
+    """Return a generator as one that is shared: itself, or one in the same state."""
+    if isinstance(generator, SharedGenerator):
+        return generator
+    shared = SharedGenerator(device=generator.device)
+    shared.set_state(generator.get_state())
+    return shared
+
+
+def own_rows(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the rows of a batch that this process has: all, but for a shared one."""
+    rows = getattr(generator, "rows", None)
+    return x if rows is None else x[rows]
+
+
+def noise_like(
+    x: Tensor, generator: torch.Generator | None, fill: str, *args: float
+) -> Tensor:
+    """Return noise for the rows that this process has.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, ...)
+        Of the rows that this process has.
+    generator : torch.Generator or None
+        None is torch's own.
+    fill : str
+        Name of the method of tensors that draws, such as "normal_".
+    *args : float
+        Of the method.
+    """
+    if getattr(generator, "rows", None) is None:
+        return getattr(torch.empty_like(x), fill)(*args, generator=generator)
+    assert isinstance(generator, SharedGenerator)
+    whole = x.new_empty((generator.n_rows, *x.shape[1:]))
+    return own_rows(getattr(whole, fill)(*args, generator=generator), generator)
 
 
 def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._utils.activations import ACTIVATIONS
+from sk_autoencoder._utils.random import noise_like
 
 
 def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
@@ -89,7 +90,7 @@ class Dropout(nn.Module):
         """Drop units in training; do nothing in evaluation."""
         if not self.training:
             return x
-        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
+        keep = noise_like(x, self.generator, "bernoulli_", 1 - self.p)
         return x * keep.div_(1 - self.p)
 
 

@@ -38,6 +38,7 @@ from sk_autoencoder._training.fast.recoding import RecodingStep, recoding_step
 from sk_autoencoder._training.fast.thin import ThinInputs
 from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import IDENTITY
+from sk_autoencoder._utils.random import own_rows
 from sk_autoencoder._utils.torch_compat import has_hooks
 
 Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
@@ -184,7 +185,8 @@ class FusedStep:
             weight: Any = self._columns.input_weight  # of affine columns
             return ThinInputs.of(x, weight)
         inputs = module.objective.corrupt(x, module.columns, module.generator)
-        return inputs.detach()  # a user's noise may come with a graph
+        # A user's noise may come with a graph.
+        return own_rows(inputs, module.generator).detach()
 
     def _with_pca(
         self,

@@ -1,0 +1,34 @@
+"""Whether the processes that train one network were given the same."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sk_autoencoder._saving.fingerprint import describe, first_difference
+from sk_autoencoder._training.ranks import Ranks
+
+# Parameters that may differ from process to process, or cannot be told apart.
+OF_ONE_RANK = {"verbose", "device", "callbacks", "net_params"}
+
+
+def check_ranks(estimator: Any, data: Mapping[str, Any]) -> None:
+    """Refuse data or parameters that are not the same in every process.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder
+    data : mapping of str to object
+        What it is fitted to, by name.
+    """
+    ranks = Ranks()
+    params = estimator.get_params(deep=False)
+    asked = {k: v for k, v in params.items() if k not in OF_ONE_RANK}
+    own = {name: describe(value) for name, value in {**asked, **data}.items()}
+    first, *others = ranks.gather(own)
+    for rank, other in enumerate(others, start=1):
+        if other != first:
+            difference = first_difference(first, other)
+            raise ValueError(
+                "expected the same samples and parameters in every process for "
+                f"distributed=True, got another in process {rank} than in process 0, "
+                f"where the latter is here: {difference}. Pass all samples to each."
+            )

@@ -1,0 +1,119 @@
+"""Several processes that train one net: each has a part of every batch."""
+
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from sk_autoencoder._columns.likelihoods import PerColumnVariance
+from sk_autoencoder._training.config import GradientFn
+from sk_autoencoder._utils.random import SharedGenerator
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """The processes of torch.distributed's process group.
+
+    Attributes
+    ----------
+    rank, size : int
+        Which of them this one is, and how many there are.
+
+    Raises
+    ------
+    ValueError
+        If there is no process group.
+    """
+
+    def __init__(self) -> None:
+        if not (dist.is_available() and dist.is_initialized()):
+            raise ValueError(
+                "expected a process group of torch.distributed for distributed=True, "
+                "got none. Start the script with torchrun, as torchrun "
+                "--nproc-per-node=2 script.py, and call "
+                "torch.distributed.init_process_group first, or pass "
+                "distributed=False."
+            )
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+
+    def rows(self, n_rows: int) -> slice:
+        """Return the rows of a batch that this process has.
+
+        Each has all of them where there are fewer than processes.
+        """
+        if n_rows < self.size:
+            return slice(0, n_rows)
+        first = n_rows * self.rank // self.size
+        return slice(first, n_rows * (self.rank + 1) // self.size)
+
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes, in their order."""
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def agree(self, *values: float) -> list[float]:
+        """Return the numbers that the first process has."""
+        found: list[Any] = [values]
+        dist.broadcast_object_list(found, src=0)
+        return list(found[0])
+
+    @staticmethod
+    def add(x: Tensor) -> None:
+        """Replace a tensor by its sum over the processes: the same bits in each."""
+        dist.all_reduce(x)
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one that prints: also where there is one only."""
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+
+
+class SharedGradient:
+    """The gradient of a batch, of which each process computes a part.
+
+    Parameters
+    ----------
+    gradient_fn : callable
+        See `GradientFn`; of the rows that this process has.
+    module : TrainableModule
+    ranks : Ranks
+    gradients : callable () -> list of Tensor
+        Where it is written to.
+    """
+
+    def __init__(
+        self, gradient_fn: GradientFn, module: Any, ranks: Ranks, gradients: Any
+    ) -> None:
+        self._gradient_fn, self._module = gradient_fn, module
+        self._ranks, self._gradients = ranks, gradients
+        parts = module.columns.modules()
+        self._followers = [p for p in parts if isinstance(p, PerColumnVariance)]
+
+    def __call__(self, x: Tensor, target: Tensor) -> tuple[float, dict[str, float]]:
+        """Write the gradient of the whole batch; return its loss and terms."""
+        rows, generator = self._ranks.rows(len(x)), self._module.generator
+        assert isinstance(generator, SharedGenerator)
+        generator.rows, generator.n_rows = rows, len(x)
+        for part in self._followers:
+            part.add_up = self._ranks.add
+        try:
+            loss, terms = self._gradient_fn(x, target[rows])
+        finally:
+            generator.rows = None
+            for part in self._followers:
+                part.add_up = None
+        own = target[rows].shape[0]
+        n_all = len(x) if len(x) >= self._ranks.size else own * self._ranks.size
+        gradients = self._gradients()
+        numbers = torch.tensor([float(v) for v in (loss, *terms.values())])
+        parts = [*(g.ravel() for g in gradients), numbers.to(gradients[0])]
+        packed = torch.cat(parts).mul_(own / n_all)
+        self._ranks.add(packed)
+        *sums, numbers = packed.split([part.numel() for part in parts])
+        for gradient, total in zip(gradients, sums, strict=True):
+            gradient.copy_(total.view_as(gradient))
+        loss, *values = numbers.tolist()
+        return loss, dict(zip(terms, values, strict=True))

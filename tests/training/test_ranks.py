@@ -1,0 +1,208 @@
+"""Two processes that train one network, beside one process with the same batches."""
+
+import multiprocessing
+import traceback
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
+
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+from sk_autoencoder.networks import MLP, ConvNet, UserNetwork
+
+X = load_digits().data[:300]
+SMALL = {
+    "n_components": 4,
+    "hidden_layer_sizes": (16,),
+    "max_epochs": 4,
+    "batch_size": 64,
+    "random_state": 0,
+    "device": "cpu",
+}
+AE, DAE, VAE = (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
+
+
+def table():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 1))
+    rows = pd.DataFrame(x + 0.3 * rng.normal(size=(300, 4)), columns=list("abcd"))
+    rows["kind"] = np.where(x[:, 0] > 0, "p", "q")
+    return rows.mask(rng.random(rows.shape) < 0.1)
+
+
+CASES = {
+    "plain": (AE, {}, X),
+    "batches of 7, the last of 1": (AE, {"batch_size": 7, "max_epochs": 1}, X[:75]),
+    "dropout": (AE, {"dropout": 0.2}, X),
+    "an optimizer class": (AE, {"optimizer": partial(torch.optim.SGD, lr=0.01)}, X),
+    "a random start": (AE, {"init": "random"}, X),
+    "without validation samples": (AE, {"early_stopping": False}, X),
+    "a table": (AE, {"allow_missing": True}, table()),
+    "pictures": (
+        AE,
+        {
+            "network": ConvNet((1, 8, 8), channels=(4,)),
+            "hidden_layer_sizes": "auto",
+            "max_epochs": 2,
+        },
+        X.astype("f"),
+    ),
+    "swap noise": (DAE, {"noise": "swap"}, X),
+    "gaussian noise": (DAE, {"noise": "gaussian"}, X),
+    "hidden features": (DAE, {"features": "hidden"}, X),
+    "variational": (VAE, {}, X),
+    "variational, from a random start": (VAE, {"init": "random"}, X),
+    "a variational table": (VAE, {"n_components": 1, "allow_missing": True}, table()),
+    "ranked, whitened": (AE, {"numeric_scaling": "rank_gauss", "whiten": True}, X),
+}
+
+
+def fit(name, **params):
+    cls, own, rows = CASES[name]
+    return cls(**{**SMALL, **own, **params}).fit(rows)
+
+
+def results(name, **params):
+    """Reconstructions and losses of a fit."""
+    cls, own, rows = CASES[name]
+    made = cls(**{**SMALL, **own, **params}).fit(rows)
+    losses = [*made.loss_curve_, *made.validation_loss_curve_]
+    return np.asarray(made.transform(rows)), np.array(losses)
+
+
+class Watcher(Callback):
+    def on_batch_end(self, net, **_):
+        pass
+
+
+def in_each(rank, file, queue):
+    torch.set_num_threads(1)
+    try:
+        torch.distributed.init_process_group(
+            "gloo", f"file://{file}", rank=rank, world_size=2
+        )
+        found = {name: results(name, distributed=True) for name in CASES}
+        for name, rows, params in (
+            ("other data", X + rank, {}),
+            ("other parameters", X, {"lr": 0.1 + rank}),
+            ("watcher", X, {"callbacks": [Watcher()]}),
+        ):
+            try:
+                AE(**{**SMALL, "distributed": True, **params}).fit(rows)
+                found[name] = "nothing"
+            except ValueError as error:
+                found[name] = str(error)
+        again = AE(**SMALL, distributed=True, warm_start=True).fit(X).fit(X)
+        found["again"] = again.transform(X)
+        queue.put((rank, found))
+    except BaseException:
+        queue.put((rank, traceback.format_exc()))
+        raise
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What each of two processes has found."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    file = tmp_path_factory.mktemp("ranks") / "group"
+    children = [
+        context.Process(target=in_each, args=(rank, file, queue), daemon=True)
+        for rank in range(2)
+    ]
+    for child in children:
+        child.start()
+    found = dict(queue.get(timeout=300) for _ in children)
+    for child in children:
+        child.join(60)
+    assert not any(isinstance(part, str) for part in found.values()), found
+    return [found[0], found[1]]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_give_what_one_gives(ranks, name):
+    first, second = (found[name] for found in ranks)
+    for own, other in zip(first, second, strict=True):
+        assert np.array_equal(own, other)
+    for own, expected in zip(first, results(name), strict=True):
+        np.testing.assert_allclose(own, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_a_second_fit_goes_on(ranks):
+    expected = AE(**SMALL, warm_start=True).fit(X).fit(X).transform(X)
+    for found in ranks:
+        np.testing.assert_allclose(
+            found["again"], expected, atol=3e-6 * np.abs(expected).max()
+        )
+
+
+def test_processes_with_other_data_are_refused_in_each(ranks):
+    for found in ranks:
+        assert "same samples and parameters in every process" in found["other data"]
+        assert "process 1 than in process 0" in found["other data"]
+        assert "X: <f8(300, 64)" in found["other data"]
+        assert "lr: 0.1 here, 1.1 there" in found["other parameters"]
+
+
+def test_callbacks_that_look_at_batches_are_refused(ranks):
+    assert "do not look at single batches" in ranks[0]["watcher"]
+
+
+def test_without_a_process_group_torchrun_is_named():
+    with pytest.raises(ValueError, match=r"process group.*got none.*torchrun"):
+        AE(**SMALL, distributed=True).fit(X)
+
+
+REFUSED = [
+    (AE, {"random_state": None}, "an int"),
+    (AE, {"ordered": True}, "False"),
+    (AE, {"pretrain": "layerwise", "init": "random"}, "None"),
+    (AE, {"n_components": 0.9}, "an int or None"),
+    (AE, {"checkpoint_dir": "folder"}, "None"),
+    (AE, {"batch_norm": True}, "False"),
+    (AE, {"network": MLP(batch_norm=True), "hidden_layer_sizes": "auto"}, "batch_norm"),
+    (
+        AE,
+        {
+            "network": UserNetwork(torch.nn.Linear(64, 4), torch.nn.Linear(4, 64)),
+            "hidden_layer_sizes": "auto",
+        },
+        "dense, convolutional or recurrent",
+    ),
+    (DAE, {"features": "reconstruction"}, "'bottleneck' or 'hidden'"),
+    (VAE, {"free_bits": 0.1}, "0.0"),
+]
+
+
+@pytest.mark.parametrize(("cls", "params", "message"), REFUSED)
+def test_what_does_not_go_with_it_is_refused_by_name(
+    monkeypatch, tmp_path, cls, params, message
+):
+    from sk_autoencoder._estimators import base
+
+    monkeypatch.setattr(base, "check_ranks", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    name = next(iter(params))
+    name = "batch_norm" if message == "batch_norm" else name
+    with pytest.raises(ValueError, match=f"expected {name}=.*for distributed=True"):
+        cls(**{**SMALL, "distributed": True, **params}).fit(X)
+
+
+@pytest.mark.parametrize("method", ["partial_fit", "fit_batches"])
+def test_streams_are_refused(method):
+    rows = [X] if method == "fit_batches" else X
+    with pytest.raises(ValueError, match="distributed=False in partial_fit"):
+        getattr(AE(**SMALL, distributed=True), method)(rows)
