@@ -54,7 +54,7 @@ MASKED_BATCH, MASKED_BETAS, MASKED_DECAY = 256, (0.9, 0.99), 0.01
 
 
 # Of the run that puts codes in order: epochs over those of the net's, and its learning
-# rate, which falls to the end (docs/development/decisions/0037-recoded-components.md).
+# rate, which falls to the end (docs/development/decisions/0038-recoded-components.md).
 NESTED_EPOCHS, NESTED_LR = 0.6, 8e-3
 # Units in the hidden layers of each coupling.
 COUPLING_LAYERS = (64, 64)

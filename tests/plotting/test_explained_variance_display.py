@@ -159,7 +159,10 @@ def test_other_scalings_are_measured_in_the_units_of_the_rows(scaling, rows):
 NO_PCA = {
     "VAE": VAETransformer(K, init="random", **SHORT),
     "random": AutoEncoderTransformer(K, init="random", **SHORT),
-    "hidden": DenoisingAutoEncoderTransformer(features="hidden", **SHORT),
+    # By default hidden features are measured in both codings of each number.
+    "hidden": DenoisingAutoEncoderTransformer(
+        features="hidden", numeric_scaling="standard", **SHORT
+    ),
 }
 
 
