@@ -188,7 +188,11 @@ class Table:
             )
 
     def matrix(
-        self, X: Any, *, new_levels: dict[Any, set[Any]] | None = None
+        self,
+        X: Any,
+        *,
+        new_levels: dict[Any, set[Any]] | None = None,
+        dtype: np.dtype | None = None,
     ) -> np.ndarray:
         """Turn a table of the columns of fit into numbers, (n_samples, n_features).
 
@@ -197,6 +201,8 @@ class Table:
         X : frame or ndarray of shape (n_samples, n_features)
         new_levels : dict or None
             Takes up the levels that are taken for missing, by the names of the columns.
+        dtype : dtype or None
+            Of the result; that of the table by default.
 
         Raises
         ------
@@ -206,8 +212,8 @@ class Table:
         TypeError
             If a column holds something else than in fit.
         """
-        matrix = np.empty((X.shape[0], len(self.columns)), self.dtype)
-        with_gaps, most = [], np.finfo(self.dtype).max
+        matrix = np.empty((X.shape[0], len(self.columns)), dtype or self.dtype)
+        with_gaps, most = [], np.finfo(matrix.dtype).max
         # One at a time: a column as it came may take more memory than its numbers.
         pairs = zip(self.columns, read_columns(X), strict=True)
         for i, (column, raw) in enumerate(pairs):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, check_random_state, check_scalar
 
@@ -23,7 +24,7 @@ from sk_autoencoder._estimators.validation import (
     check_network,
     check_numbers,
     check_table,
-    table_rows,
+    has_variation,
     warn_of_levels,
 )
 from sk_autoencoder._fitting.build import install_pca
@@ -405,13 +406,21 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             if self._reads_as_table(X):
                 table = self._read_table(X, more_to_come=is_pass)
                 table.warn_of_empty()
+            elif self._ranks_numbers():
+                X = check_numbers(self, X, reset=True, min_samples=2)
+                if sparse.issparse(X) or not has_variation(X):
+                    return X, None
+                table = self._read_table(X, more_to_come=is_pass)
+                return table.matrix(X), table
         else:
             table = before.plan.table
+        least = 2 if reset or self._has_batch_norm() else 1
         if table is None:
-            two = reset or self._has_batch_norm()
-            return check_numbers(self, X, reset=reset, min_samples=1 + two), None
+            return check_numbers(self, X, reset=reset, min_samples=least), None
         new: dict[Any, set[Any]] = {}
-        rows = table_rows(self, X, table, reset=reset, new_levels=new)
+        rows = self._table_rows(
+            X, table, reset=reset, new_levels=new, min_samples=least
+        )
         self._warn_of_levels(new)
         return rows, table
 
@@ -430,7 +439,10 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             lambda: refuse_combinations(
                 self._settings(), None, is_stream=True, has_validation_set=has_set
             ),
-            self._reads_as_table,
+            lambda X: (
+                self._reads_as_table(X)
+                or (self._ranks_numbers() and not sparse.issparse(X))
+            ),
             TableSketch(self.categorical_features, allow_missing=self.allow_missing),
             self._read_table,
             fraction=self.validation_fraction if draws else 0.0,
@@ -456,7 +468,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             X_val, _ = flat_rows(X_val, self.network)
             if table is None:
                 return check_numbers(self, X_val, min_samples=2)
-            return table_rows(self, check_table(self, X_val, min_samples=2), table)
+            return self._table_rows(check_table(self, X_val, min_samples=2), table)
 
     def _has_batch_norm(self) -> bool:
         """Whether the fitted network needs two samples a batch."""

@@ -585,17 +585,18 @@ one, default="auto"
         return len(shape) == 2 and uses_levels(shape[1], **params)
 
     def _reads_as_table(self, X: Any = None) -> bool:
-        loss = self.loss if isinstance(self.loss, str) else None
-        # For numbers in two codings: only tables have ranks, and only dense ones.
-        has_ranks = (
+        named = isinstance(self.loss, str) and self.loss == "cross_entropy"
+        return named or super()._reads_as_table(X)
+
+    def _ranks_numbers(self) -> bool:
+        return (
             self.features == "hidden"
             and isinstance(self.numeric_scaling, str)
             and self.numeric_scaling == "auto"
-            and loss in ("auto", "squared_error")
-            and not (X is None or sparse.issparse(X))
+            and isinstance(self.loss, str)
+            and self.loss in ("auto", "squared_error")
+            and not self._reads_as_table()
         )
-        is_table = loss == "cross_entropy" or has_ranks
-        return is_table or super()._reads_as_table(X)
 
     def _likelihood(self) -> str:
         return likelihood_of(self.loss)

@@ -96,6 +96,13 @@ def check_numbers(
     return rows
 
 
+def has_variation(X: np.ndarray) -> bool:
+    """Say whether some column varies in float32; of a table one has to."""
+    with np.errstate(over="ignore"):
+        columns = (column.astype(np.float32) for column in X.T)
+        return any((column != column[:1]).any() for column in columns)
+
+
 def check_table(estimator: BaseEstimator, X: Any, *, min_samples: int = 0) -> Any:
     """Return a frame as it is, and anything else as an array of two dimensions."""
     if not is_frame(X):
@@ -148,9 +155,11 @@ def table_rows(
     *,
     reset: bool = False,
     new_levels: dict[Any, set[Any]] | None = None,
+    min_samples: int = 1,
 ) -> np.ndarray:
     """Validate a table as `named_rows` does, and turn it into numbers."""
-    return table.matrix(named_rows(estimator, X, reset=reset), new_levels=new_levels)
+    rows = named_rows(estimator, X, reset=reset, min_samples=min_samples)
+    return table.matrix(rows, new_levels=new_levels)
 
 
 def warn_of_levels(

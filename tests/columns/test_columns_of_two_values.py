@@ -41,8 +41,15 @@ def test_statistics_know_two_values_from_one_other_in_a_million():
     assert not ColumnStatistics.of(column).has_two_values.any()
 
 
-@pytest.mark.parametrize("scaling", ["auto", "standard"])
-@pytest.mark.parametrize("features", ["hidden", "reconstruction"])
+# "auto" gives hidden features both codings: the tests of tables below.
+@pytest.mark.parametrize(
+    ("features", "scaling"),
+    [
+        ("hidden", "standard"),
+        ("reconstruction", "auto"),
+        ("reconstruction", "standard"),
+    ],
+)
 def test_networks_see_and_repair_two_values_in_their_units(features, scaling):
     reducer = stack(features, numeric_scaling=scaling, loss="squared_error")
     columns = reducer.fit(X).module_.columns
@@ -63,6 +70,11 @@ def test_flags_of_a_table_keep_two_values_beside_numbers_in_two_codings():
     table = stack().fit(frame)._plan.table
     units = [column.unit for column in table.columns if column.name in "ac"]
     assert units == [1.0, 2000.0]
+
+
+def test_columns_of_a_matrix_keep_two_values_beside_numbers_in_two_codings():
+    table = stack().fit(X)._plan.table
+    assert [table.columns[i].unit for i in (0, 2)] == [1.0, 2000.0]
 
 
 @pytest.mark.parametrize("scaling", ["standard", "rank_gauss"])

@@ -134,6 +134,7 @@ OUT_OF_RANGE = {
     "validation_fraction": [0.0, 1.0],
     "n_iter_no_change": [0],
     "tol": [-1e-3],
+    "distributed": ["yes"],
     "precision": ["fp8", 16],
     "device": [3, "gpu", "cuda:99"],
     "callbacks": ["EarlyStopping", [3]],

@@ -186,7 +186,7 @@ def results(estimator, rows, path):
         found.extend(estimator.posterior(rows))
     estimator.partial_fit(rows)
     found.append(estimator.transform(rows))
-    estimator.save(path)
+    estimator.save(path, optimizer=True)
     for again in (load(path), pickle.loads(pickle.dumps(estimator))):
         again.partial_fit(rows)
         found.append(again.transform(rows))
@@ -230,7 +230,7 @@ def test_results_are_those_without_any(case, name, plain, tmp_path):
 def test_a_model_of_inference_mode_is_trained_outside_of_it(tmp_path):
     path = tmp_path / "model"
     with torch.inference_mode():
-        AutoEncoderTransformer(3, **SMALL).fit(X).save(path)
+        AutoEncoderTransformer(3, **SMALL).fit(X).save(path, optimizer=True)
         loaded = sk_autoencoder.load(path)
     expected = sk_autoencoder.load(path).partial_fit(X)
     np.testing.assert_array_equal(

@@ -120,7 +120,9 @@ ESTIMATORS = {
         4, network=Unusual(), max_epochs=2, early_stopping=False, random_state=0
     ),
     "denoising": DenoisingAutoEncoderTransformer(4, **SMALL),
-    "hidden": DenoisingAutoEncoderTransformer(features="hidden", **SMALL),
+    "hidden": DenoisingAutoEncoderTransformer(
+        features="hidden", numeric_scaling="standard", **SMALL
+    ),
     "density": VAETransformer(4, **SMALL),
     "bernoulli": VAETransformer(
         4, likelihood="bernoulli", numeric_scaling="minmax", **SMALL

@@ -167,13 +167,15 @@ def test_errors_of_every_way_are_those_that_the_module_defines(fitted, n, monkey
 
 
 def test_codes_are_those_of_samples_in_steps(fitted):
-    """The definition, written out: center, encode, mode, latent map, truncation."""
+    """Center, encode, mode, recoding, latent map, truncation: as it is defined."""
     estimator, rows = fitted
     X = torch.from_numpy(np.array(estimator._check_rows(rows(np.float64)), np.float64))
     module = in_dtype(estimator.module_, torch.float64)
     with torch.inference_mode():
         inputs = module.columns.encode(X - module.columns.mean)
         code = module.objective.mode(module.encoder(inputs))
+        if module.recoder is not None:
+            code = module.recoder(code)
         if module.latent_map.map is not None:
             latent_map = module.latent_map.map
             code = torch.from_numpy(code.numpy() - latent_map.offset)

@@ -87,7 +87,7 @@ def test_activation_module_trains_copies_and_saves(cls, activation, tmp_path):
         pickle.loads(pickle.dumps(fitted)).transform(X), codes
     )
     np.testing.assert_array_equal(clone(fitted).fit(X).transform(X), codes)
-    fitted.save(tmp_path / "file")
+    fitted.save(tmp_path / "file", optimizer=True)
     custom = {"activation": copy.deepcopy(activation)}
     loaded = sk_autoencoder.load(tmp_path / "file", custom=custom)
     np.testing.assert_array_equal(loaded.transform(X), codes)
@@ -187,7 +187,7 @@ def test_anything_else_is_refused(activation):
 
 def test_fit_goes_on_with_the_activation_of_a_copy(tmp_path):
     fitted = fit(nn.PReLU(), warm_start=True)
-    fitted.save(tmp_path / "file")
+    fitted.save(tmp_path / "file", optimizer=True)
     loaded = sk_autoencoder.load(tmp_path / "file", custom={"activation": nn.PReLU()})
     expected = copy.deepcopy(fitted).fit(X).loss_curve_
     for other in (pickle.loads(pickle.dumps(fitted)), loaded):

@@ -283,7 +283,7 @@ def test_going_on_keeps_the_units():
 def test_file_gives_the_same_and_goes_on(kind, tmp_path):
     given = network(kind)
     estimator = kind(K, network=given, **SHORT).fit(X)
-    estimator.save(tmp_path / "own")
+    estimator.save(tmp_path / "own", optimizer=True)
     own = {"encoder": given.encoder, "decoder": given.decoder}
     again = sk_autoencoder.load(tmp_path / "own", custom=own)
     np.testing.assert_array_equal(again.transform(X), estimator.transform(X))

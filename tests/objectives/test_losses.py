@@ -270,7 +270,7 @@ def test_losses_go_on_from_a_fit(loss):
 
 def test_fit_goes_on_with_the_loss_of_a_copy(tmp_path):
     fitted = fit(Weighted(), warm_start=True)
-    fitted.save(tmp_path / "file")
+    fitted.save(tmp_path / "file", optimizer=True)
     loaded = sk_autoencoder.load(tmp_path / "file", custom={"loss": Weighted()})
     expected = copy.deepcopy(fitted).fit(X).loss_curve_
     for other in (pickle.loads(pickle.dumps(fitted)), loaded):
@@ -332,7 +332,7 @@ def test_losses_survive_clone_pickle_and_file(cls, loss, custom, tmp_path):
     codes = reducer.transform(X)
     np.testing.assert_array_equal(clone(reducer).fit(X).transform(X), codes)
     again = pickle.loads(pickle.dumps(reducer))
-    reducer.save(tmp_path / "file")
+    reducer.save(tmp_path / "file", optimizer=True)
     loaded = sk_autoencoder.load(tmp_path / "file", custom=copy.deepcopy(custom))
     expected = copy.deepcopy(reducer).partial_fit(X)
     for other in (again, loaded):
