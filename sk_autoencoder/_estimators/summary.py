@@ -94,7 +94,9 @@ def _explained(fitted: FittedModel) -> dict[str, str]:
     own, ratios = moments.explained, fitted.explained_variance_ratio
     if plan.ordered and ratios is not None:
         own = float(ratios.sum())
-    text = f"explains {own:.3f} of the training samples', PCA {linear:.3f}"
+    text = f"explains {own:.3f} of the training samples'"
+    if plan.table is None and plan.scaling == "none":  # else the axes have other units
+        text += f", PCA {linear:.3f}"
     return {"Variance": text}
 
 
@@ -104,7 +106,9 @@ def _validation(fitted: FittedModel) -> dict[str, str]:
     found = [loss for loss in losses.values() if loss is not None]
     if not found:
         return {"Validation": "none"}
-    unit = " (1: PCA's on the training samples)" if fitted.plan.axes is not None else ""
+    plan = fitted.plan
+    is_ratio = plan.axes is not None and not plan.objective.is_variational
+    unit = " (1: PCA's on the training samples)" if is_ratio else ""
     return {"Validation": f"least loss {min(found):.4g}, last {found[-1]:.4g}{unit}"}
 
 

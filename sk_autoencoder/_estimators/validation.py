@@ -108,9 +108,10 @@ def check_table(estimator: BaseEstimator, X: Any, *, min_samples: int = 0) -> An
     if not is_frame(X):
         if sparse.issparse(X):
             raise TypeError(
-                "expected a frame or a dense array for columns of categories, missing "
-                "cells, column_weights, loss='cross_entropy' or ranks, which hidden "
-                "features of a dense array have, got a sparse matrix. Pass X.toarray()."
+                "expected a frame or a dense array where columns are read one by one "
+                "(categories, allow_missing, column_weights, "
+                "numeric_scaling='rank_gauss', loss='cross_entropy'), got a sparse "
+                "matrix. Pass X.toarray()."
             )
         if isinstance(X, list | tuple):
             # numpy would turn numbers beside text into text.

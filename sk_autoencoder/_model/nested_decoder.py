@@ -146,8 +146,9 @@ class NestedModule(TrainableModule):
 
     def _lengths(self, n: int, k: int) -> Tensor:
         """Draw lengths from 1 up to less than k, half of them of equal logarithms."""
+        generator = self.generator
         draws = torch.rand(
-            (2, n), generator=self.generator, device=self.generator.device
+            (2, n), generator=generator, device=generator.device, dtype=torch.float32
         )
         even, short = draws[0] * (k - 1) + 1, k ** draws[0]
         lengths = torch.where(draws[1] < 0.5, even, short).long()

@@ -393,9 +393,9 @@ REFUSED = {
     "ranks, a sparse matrix": (
         AUTO(numeric_scaling="rank_gauss"),
         DATA["sparse"].rows,
-        "expected a frame or a dense array for columns of categories, missing cells, "
-        "column_weights, loss='cross_entropy' or ranks, which hidden features of a "
-        "dense array have, got a sparse matrix. Pass X.toarray().",
+        "expected a frame or a dense array where columns are read one by one "
+        "(categories, allow_missing, column_weights, numeric_scaling='rank_gauss', "
+        "loss='cross_entropy'), got a sparse matrix. Pass X.toarray().",
     ),
     "missing cells, not allowed": (
         AUTO(),

@@ -121,3 +121,19 @@ def test_columns_are_counted_by_kind():
 def test_summary_asks_for_a_fit():
     with pytest.raises(ValueError, match="is not fitted yet"):
         AutoEncoderTransformer().summary()
+
+
+def test_explained_variance_is_compared_with_pca_in_the_same_units_only():
+    scaled = AutoEncoderTransformer(
+        3, numeric_scaling="standard", max_epochs=0, random_state=0
+    ).fit(X)
+    assert ", PCA 0." not in scaled.summary()
+    plain = AutoEncoderTransformer(3, max_epochs=0, random_state=0).fit(X)
+    (told,) = re.findall(r"explains (\S+) of .*, PCA (\S+)", plain.summary())
+    assert told[0] == told[1]
+
+
+def test_the_loss_of_a_density_is_no_ratio():
+    vae = VAETransformer(3, max_epochs=1, random_state=0).fit(X)
+    assert "least loss" in vae.summary()
+    assert "PCA's" not in vae.summary()
