@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks._shared.provenance import provenance
+
 T = TypeVar("T")
 HOLDS = {"<": operator.lt, "<=": operator.le, ">=": operator.ge}
 
@@ -98,8 +100,10 @@ def document(*parts: str) -> str:
 
 
 def publish(path: Path | None, *parts: str) -> None:
-    """Print paragraphs and tables, and write them to `path` where one is given."""
-    text = document(*parts)
-    print(text)
+    """Print paragraphs and tables, and write them to `path` where one is given.
+
+    What is written begins with the command, the versions, the machine and the date.
+    """
+    print(document(*parts))
     if path is not None:
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(document(provenance(), *parts) + "\n", encoding="utf-8")

@@ -67,11 +67,11 @@ assert (alarms & is_strange).sum() > 10
 # %%
 # Why
 # ---
-# What tells the malignant tumors apart: the largest contributions of each.
+# What makes the first malignant tumor an outlier: its largest contributions.
 
 import matplotlib.pyplot as plt
 
 from sk_autoencoder.plotting import OutlierContributionsDisplay
 
-_ = OutlierContributionsDisplay.from_estimator(served, strange[:8])
+_ = OutlierContributionsDisplay.from_estimator(served, strange)
 plt.show()
