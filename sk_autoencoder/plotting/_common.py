@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
@@ -91,8 +92,19 @@ class Display:
 
 def name_of(estimator: Any) -> str:
     """Return the class's name; of a Pipeline's last step, not "Pipeline"."""
-    steps = getattr(estimator, "steps", None)
-    return type(steps[-1][1] if steps else estimator).__name__
+    return type(last_step(estimator)).__name__
+
+
+def last_step(estimator: Any) -> Any:
+    """Return the last step of a Pipeline, any other estimator itself."""
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+
+
+def before_last_step(estimator: Any, X: Any) -> Any:
+    """Return samples as the last step of a Pipeline gets them."""
+    if isinstance(estimator, Pipeline) and len(estimator) > 1:
+        return estimator[:-1].transform(X)
+    return X
 
 
 def as_array(X: Any) -> np.ndarray:

@@ -13,6 +13,7 @@ from sk_autoencoder.plotting._common import (
     OKABE_ITO,
     Display,
     count_in_whole_numbers,
+    last_step,
     name_of,
 )
 
@@ -103,9 +104,9 @@ class LossCurveDisplay(Display):
         Parameters
         ----------
         estimator : estimator instance
-            A fitted autoencoder: anything with `loss_curve_` and, if it has them,
-            `validation_loss_curve_`, `best_epoch_`, and a `history_` that tells the
-            phase of each epoch.
+            A fitted autoencoder, or a Pipeline that ends in one: anything with
+            `loss_curve_` and, if it has them, `validation_loss_curve_`,
+            `best_epoch_`, and a `history_` with the phase of each epoch.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         log_scale : bool, default=False
@@ -140,11 +141,12 @@ class LossCurveDisplay(Display):
         >>> len(display.line_.get_xdata())
         5
         """
+        estimator = last_step(estimator)
         check_is_fitted(estimator)  # before an attribute of the fit is asked for
         cls._check_estimator(
             estimator,
             "loss_curve_",
-            advice="the autoencoder itself, such as the Pipeline's step or the "
+            advice="an autoencoder, or a Pipeline that ends in one, such as the "
             "search's best_estimator_",
         )
         history = getattr(estimator, "history_", None) or []

@@ -17,8 +17,10 @@ from sk_autoencoder.plotting._common import (
     OKABE_ITO,
     Display,
     as_array,
+    before_last_step,
     check_matplotlib,
     count_in_whole_numbers,
+    last_step,
     name_of,
 )
 from sk_autoencoder.plotting._explained import explained_of_table
@@ -118,7 +120,8 @@ class ExplainedVarianceDisplay(Display):
         Parameters
         ----------
         estimator : estimator instance
-            A fitted autoencoder of this package.
+            A fitted autoencoder of this package, or a Pipeline that ends in one: then
+            variances are those of what its other steps make of X.
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features), \
 default=None
             Rows on which both are measured, around the mean of the training rows:
@@ -163,18 +166,20 @@ default=None
         array([0.925, 0.978, 0.995])
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
+        given, estimator = estimator, last_step(estimator)
         if not isinstance(estimator, BaseAutoEncoder):
             raise TypeError(
-                "expected an autoencoder of this package, got "
-                f"estimator={estimator!r}. Pass the autoencoder itself, such as the "
-                "Pipeline's step or the search's best_estimator_."
+                "expected an autoencoder of this package, or a Pipeline that ends in "
+                f"one, got estimator={given!r}. Pass one, such as the search's "
+                "best_estimator_."
             )
         check_is_fitted(estimator)
         sizes = _code_sizes(estimator)
         if X is None:
             explained, by_pca = _explained_in_training(estimator, sizes)
         else:
-            explained, by_pca = _explained_of_rows(estimator, X, sizes)
+            rows = before_last_step(given, X)
+            explained, by_pca = _explained_of_rows(estimator, rows, sizes)
         display = cls(
             sizes,
             explained,

@@ -359,6 +359,18 @@ def test_without_matplotlib(plain, monkeypatch):
         display.plot()
 
 
+def test_a_pipeline_is_drawn_as_its_last_step_is(plain):
+    scaler = StandardScaler().fit(TRAIN)
+    alone = clone(plain).fit(scaler.transform(TRAIN))
+    pipeline = make_pipeline(StandardScaler(), clone(plain)).fit(TRAIN)
+    for X, scaled in ((None, None), (TEST, scaler.transform(TEST))):
+        display = ExplainedVarianceDisplay.from_estimator(pipeline, X)
+        other = ExplainedVarianceDisplay.from_estimator(alone, scaled)
+        assert_drawn(display.line_, *other.line_.get_data())
+        assert_drawn(display.pca_line_, *other.pca_line_.get_data())
+        assert legend(display) == legend(other)
+
+
 # ---------------------------------------------------------------------- refusals
 
 
@@ -366,12 +378,13 @@ def test_estimators_are_refused(plain):
     with pytest.raises(NotFittedError):
         ExplainedVarianceDisplay.from_estimator(AutoEncoderTransformer())
     pipeline = make_pipeline(StandardScaler(), AutoEncoderTransformer())
-    for other in (PCA(), pipeline, "pca"):
+    with pytest.raises(NotFittedError):
+        ExplainedVarianceDisplay.from_estimator(pipeline, TEST)
+    for other in (PCA(), make_pipeline(StandardScaler(), PCA()), "pca"):
         with raises(
             TypeError,
-            f"expected an autoencoder of this package, got estimator={other!r}. Pass "
-            "the autoencoder itself, such as the Pipeline's step or the search's "
-            "best_estimator_.",
+            "expected an autoencoder of this package, or a Pipeline that ends in one, "
+            f"got estimator={other!r}. Pass one, such as the search's best_estimator_.",
         ):
             ExplainedVarianceDisplay.from_estimator(other)
     with pytest.raises(ValueError, match="X has 3 features"):

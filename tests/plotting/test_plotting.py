@@ -334,13 +334,20 @@ def test_loss_curves_of_nothing():
         LossCurveDisplay([1.0, 2.0], [1.0, 2.0, 3.0]).plot()
     with raises(
         TypeError,
-        "expected an estimator with loss_curve_, got estimator=PCA(). Pass the "
-        "autoencoder itself, such as the Pipeline's step or the search's "
+        "expected an estimator with loss_curve_, got estimator=PCA(). Pass an "
+        "autoencoder, or a Pipeline that ends in one, such as the search's "
         "best_estimator_.",
     ):
         LossCurveDisplay.from_estimator(PCA().fit(np.eye(3)))
     with pytest.raises(NotFittedError):
         LossCurveDisplay.from_estimator(AutoEncoderTransformer())
+
+
+def test_the_curve_of_a_pipeline_is_that_of_its_last_step(autoencoder, digits):
+    pipeline = make_pipeline(StandardScaler().fit(digits[0]), autoencoder)
+    display = LossCurveDisplay.from_estimator(pipeline)
+    assert list(display.line_.get_ydata()) == autoencoder.loss_curve_
+    assert display.ax_.get_title().startswith(type(autoencoder).__name__)
 
 
 # ---------------------------------------------------------------------- LatentDisplay
