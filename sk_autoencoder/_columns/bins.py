@@ -30,7 +30,7 @@ VALUES_KEPT = 1000
 KNOTS_A_BIN = 5
 # Standard deviations beyond which a bin's mean no longer moves the network's input.
 LARGEST_SCORE = 5.0
-# Least distance of a cell to the next bin's: in float32 it stays in its own.
+# Least distance of a cell to the ends of its bin: in float32 it stays inside.
 MARGIN = 2.0**-10
 
 

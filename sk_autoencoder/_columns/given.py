@@ -81,7 +81,8 @@ def _refuse_others_than_whole(name: Any, values: np.ndarray, dtype: Any) -> None
             f"{broken[0]:g} in given. Round it."
         )
     low, high = integer_limits(dtype) or (-np.inf, np.inf)
-    beyond = known[(known < low) | (known > high)]
+    # 2**63 - 1 is 2**63 as a float, which is beyond it.
+    beyond = known[(known < low) | (known >= float(high) + 1)]
     if len(beyond):
         raise ValueError(
             f"expected numbers from {low} to {high} in column {shortened(name)}, which "

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sk_autoencoder._columns.bins import MARGIN
 from sk_autoencoder._model.masked import MaskedModule
 from sk_autoencoder._protocols import HIDDEN
 from sk_autoencoder._utils.chunks import row_chunks
@@ -23,8 +24,6 @@ from sk_autoencoder.networks._masked import MaskedNetwork
 if TYPE_CHECKING:
     from sk_autoencoder._columns import LevelColumns
 
-# Least distance of a drawn place to the ends of its bin: rounding keeps it inside.
-MARGIN = 2.0**-10
 # Numbers of a chunk's widest array, rows by levels or by hidden units: what is made of
 # them stays in the cache of usual processors.
 CHUNK_SIZE = 1_000_000
@@ -132,7 +131,8 @@ class CellPredictor:
         generator : torch.Generator
             On the CPU.
         """
-        cells = self.columns.cells(X.float())
+        # In the caller's dtype: float32 may not tell two large values apart.
+        cells = self.columns.cells(X).float()
         drawn = draw_cells(self._model, cells, generator)
         values = self.columns.values(drawn).to(X)
         own = X[:, self.columns.index]

@@ -553,6 +553,23 @@ def test_whole_numbers_come_back_as_they_are_given(dtype):
         estimator.sample(2, 0, given={"whole": 400})
 
 
+def test_the_least_number_beyond_a_dtype_is_not_given():
+    table = pd.DataFrame({"x": np.arange(60), "y": np.arange(60) % 3})
+    message = f"expected numbers from {-(2**63)} to {2**63 - 1} in column 'x', which"
+    with pytest.raises(ValueError, match="^" + message):
+        masked().fit(table).sample(2, 0, given={"x": 2.0**63})
+
+
+def test_large_numbers_that_float32_cannot_tell_apart_are_drawn_for():
+    late = np.random.default_rng(0).integers(0, 2, 300)
+    kind = np.where(late, "late", "early")
+    table = pd.DataFrame({"time": 10**9 + late, "kind": kind})
+    estimator = masked(max_epochs=40, lr=0.01).fit(table)
+    for name, time in (("early", 10**9), ("late", 10**9 + 1)):
+        drawn = estimator.sample(50, 0, given={"time": time})
+        assert (drawn["kind"] == name).mean() > 0.9
+
+
 def test_numbers_far_off_count_as_the_end_of_the_range(trained):
     with pytest.warns(UserWarning, match="for column 'a' in given"):
         drawn = trained.sample(200, 0, given={"a": 99.0})
