@@ -1,12 +1,7 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
 from sk_autoencoder._columns.filling import with_flags, without_flags
-from sk_autoencoder._columns.frames import (
-    copied,
-    has_categories,
-    is_frame,
-    take_rows,
-)
+from sk_autoencoder._columns.frames import copied, has_categories, is_frame
 from sk_autoencoder._columns.given import given_cells
 from sk_autoencoder._columns.joined import (
     JoinedColumns,
@@ -55,7 +50,6 @@ __all__ = [
     "passed_names",
     "score_width",
     "table_size",
-    "take_rows",
     "with_flags",
     "without_flags",
 ]

@@ -87,14 +87,6 @@ def is_pandas(X: Any) -> bool:
     return library_of(X) == "pandas"
 
 
-def take_rows(X: Any, rows: slice | np.ndarray) -> Any:
-    """Take rows of a table, an array or a CSR matrix: a slice, or those of a mask."""
-    kind = library_of(X)
-    if kind == "polars" and isinstance(rows, np.ndarray):
-        return X.filter(rows)
-    return X.iloc[rows] if kind == "pandas" else X[rows]
-
-
 def copied(X: Any) -> Any:
     """Return a copy of a frame."""
     return X.copy() if is_pandas(X) else X.clone()

@@ -149,10 +149,6 @@ class LevelColumns(InputColumns):
                 values[:, i] = np.nan_to_num(values[:, i], nan=HIDDEN)
         return torch.from_numpy(values).to(X)
 
-    def levels(self, X: Tensor) -> Tensor:
-        """Turn samples into levels, whole numbers on the device of X."""
-        return self.cells(X).long()
-
     def beyond(self, rows: np.ndarray) -> np.ndarray:
         """Return how far numbers are beyond the training values, of shape of rows.
 

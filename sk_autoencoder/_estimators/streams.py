@@ -15,7 +15,6 @@ from sk_autoencoder._columns import (
     TableSketch,
     is_frame,
     join_all,
-    take_rows,
 )
 from sk_autoencoder._estimators.validation import (
     check_numbers,
@@ -26,6 +25,7 @@ from sk_autoencoder._estimators.validation import (
 from sk_autoencoder._training.stream import RowStream, row_keys
 from sk_autoencoder._utils.chunks import row_slices
 from sk_autoencoder._utils.shapes import flat_rows
+from sk_autoencoder._utils.sklearn_compat import take_rows
 from sk_autoencoder._utils.values import shortened
 
 # Cells of a batch that are read at once, 8 MB in float64, whatever its size.

@@ -116,8 +116,15 @@ def validate_params(**constraints: list[Any]) -> Callable[[Method], Method]:
     return decorator
 
 
-def take_rows(X: Any, rows: slice) -> Any:
-    """Return rows of a frame, an array, a list or a sparse matrix, in the same kind."""
+def take_rows(X: Any, rows: slice | np.ndarray) -> Any:
+    """Return rows of a frame, an array, a list or a sparse matrix, in the same kind.
+
+    Parameters
+    ----------
+    X : {array-like, frame, sparse matrix} of shape (n_samples, ...)
+    rows : slice or ndarray
+        Positions, or a mask.
+    """
     if sparse.issparse(X):
         X = X.tocsr()  # other formats cannot be sliced
     return _safe_indexing(X, rows)
