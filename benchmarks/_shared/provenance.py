@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,9 +12,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 LIBRARIES = ("torch", "scikit-learn", "numpy", "skorch")
-FOLDERS = {"--data": "DIR", "--fashion": "DIR"}
+FOLDERS = {"--data": "DIR", "--fashion": "DIR", "--train": "FILE", "--test": "FILE"}
 """Options whose value names a place on one machine, and what stands in its place."""
-FILES = ("--write", "--results", "--picture", "--output")
+FILES = (
+    "--write",
+    "--results",
+    "--picture",
+    "--output",
+    "--file",
+    "--folder",
+    "--scratch",
+)
 """Options that change nothing of what is measured."""
 
 
@@ -31,17 +40,17 @@ def provenance() -> str:
 def command(arguments: Sequence[str]) -> str:
     """Return the command as anybody would type it, without places of one machine."""
     start = arguments.index("-m") if "-m" in arguments else 1
-    words, rest = ["python"], list(arguments[start:])
-    while rest:
-        word = rest.pop(0)
-        if word in FILES:
-            rest = rest[1:]
-        elif word in FOLDERS:
-            words += [word, FOLDERS[word]]
-            rest = rest[1:]
-        else:
-            words.append(f'"{word}"' if " " in word else word)
-    return " ".join(words)
+    words, rest = ["python"], iter(arguments[start:])
+    for word in rest:
+        name, joined, _ = word.partition("=")
+        if name not in FILES and name not in FOLDERS:
+            words.append(word)
+            continue
+        if not joined:
+            next(rest, None)  # the value
+        if name in FOLDERS:
+            words += [name, FOLDERS[name]]
+    return shlex.join(words)
 
 
 def commit() -> str:
@@ -56,10 +65,12 @@ def commit() -> str:
 
 
 def processor() -> str:
-    """Return the processor's name, where the system tells it."""
+    """Return the processor's name, where the system tells it, or its kind."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    return " ".join(names[0].split()) if names else platform.processor()
+    if names:
+        return " ".join(names[0].split())
+    return platform.processor() or platform.machine()

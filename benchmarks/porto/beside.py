@@ -14,7 +14,6 @@ is cut off goes on.
 
 from __future__ import annotations
 
-import argparse
 import time
 from functools import partial
 from pathlib import Path
@@ -64,7 +63,7 @@ def folds_of(line: Line, name: str) -> np.ndarray:
     return np.array([line.values[f"{name} {i}"] for i in range(FOLDS)])
 
 
-def report(lines: list[Line], args: argparse.Namespace) -> list[str]:
+def report(lines: list[Line]) -> list[str]:
     """Return the table, and on how many tables nothing is lost."""
     rows, kept = [], []
     for line in lines:
@@ -110,7 +109,7 @@ def main() -> None:
         sizes = (*task.rows.shape, len(y))
         line = Line("beside", name, "encoded", 0, args.seed, WITH, *sizes)
         lines.append(kept.measure(line, partial(measure, task.rows, y, args.seed)))
-    parts = report(lines, args) if lines else []
+    parts = report(lines) if lines else []
     publish(args.write, *parts, *missing_files(missing))
 
 

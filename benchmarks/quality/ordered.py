@@ -78,9 +78,9 @@ def measure(X: np.ndarray, k: int, prefixes: list[int]) -> dict[str, float]:
         "worst": over_pca[:-1].max(),
         "seconds": seconds / without,
     }
-    codes, total = ordered.transform(train), np.square(train - train.mean(axis=0)).sum()
+    codes, total = ordered.transform(train), squared_error(train, train.mean(axis=0))
     found = [
-        1 - np.square(train - ordered.inverse_transform(codes[:, :j])).sum() / total
+        1 - squared_error(train, ordered.inverse_transform(codes[:, :j])) / total
         for j in lengths
     ]
     gaps = np.cumsum(ordered.explained_variance_ratio_) - found

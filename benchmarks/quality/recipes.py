@@ -30,7 +30,7 @@ from benchmarks._shared.report import (
     publish,
 )
 from benchmarks._shared.results import Case
-from benchmarks._shared.timing import load_note
+from benchmarks._shared.timing import load_note, timed
 from benchmarks.quality.run import split
 from sk_autoencoder import AutoEncoderTransformer, VAETransformer
 
@@ -78,9 +78,7 @@ def measure(kind: str, params: dict[str, Any], case: Case, seed: int, X: Any) ->
     """Fit once, and score the rows held out."""
     train, test, *_ = split(case, X, seed)
     model = ESTIMATORS[kind](case.k, random_state=seed, device="cpu", **params)
-    started = time.process_time()
-    model.fit(train)
-    seconds = time.process_time() - started
+    seconds, _ = timed(time.process_time, model.fit, train)
     if kind == "VAE":
         error = float(np.exp(-model.score(test) / X.shape[1]))
     else:

@@ -26,7 +26,13 @@ import numpy as np
 
 from benchmarks._shared.command import command_line, in_fresh_process, parse
 from benchmarks._shared.data import SETS, split_missing
-from benchmarks._shared.report import markdown_table, number, publish, verdict
+from benchmarks._shared.report import (
+    missing_files,
+    number,
+    publish,
+    tabulate,
+    verdict,
+)
 from benchmarks.speed.memory import PeakMemory
 
 MOST_MEMORY = 1.0
@@ -136,22 +142,13 @@ def main() -> None:
         if name not in missing
     ]
     shape = f"{args.rows:,} x {args.columns}"
-    columns = ["explained variance", "fit", "fit_batches", "ratio", "PCA"]
-    body = [
-        [
-            r["set"],
-            *(
-                number(v, 4)
-                for v in (
-                    r["fit"],
-                    r["fit_batches"],
-                    r["fit_batches"] / r["fit"],
-                    r["PCA"],
-                )
-            ),
-        ]
-        for r in results
-    ]
+    columns = {
+        "explained variance": lambda r: r["set"],
+        "fit": lambda r: number(r["fit"], 4),
+        "fit_batches": lambda r: number(r["fit_batches"], 4),
+        "ratio": lambda r: number(r["fit_batches"] / r["fit"], 4),
+        "PCA": lambda r: number(r["PCA"], 4),
+    }
     publish(
         args.write,
         f"# One epoch of fit_batches on a Parquet file, {shape} in float32",
@@ -160,7 +157,7 @@ def main() -> None:
         f"{found['of the processor']:.0f} of the processor; explained variance of a "
         f"row group {found['explained']:.4f}, by its own PCA {found['by PCA']:.4f}",
         "# Beside fit",
-        markdown_table(columns, body),
+        tabulate(results, columns),
         "\n".join(
             [
                 verdict("memory", found["gigabytes"], "<", MOST_MEMORY, unit=" GB"),
@@ -172,7 +169,7 @@ def main() -> None:
                 ),
             ]
         ),
-        *([f"Not there: {', '.join(missing)}"] if missing else []),
+        *missing_files(missing),
     )
 
 

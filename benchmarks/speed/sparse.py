@@ -13,6 +13,7 @@ are kept of the start and of the best epoch), and the rest in dense batches.
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.decomposition import PCA
+from torch import nn
 
 from benchmarks._shared.command import command_line, in_fresh_process, parse
 from benchmarks._shared.report import number, publish, tabulate, verdict
@@ -58,9 +60,8 @@ def run(name: str, X: Any) -> float:
         pca = PCA(K, svd_solver="arpack", random_state=0)
         return timed(time.process_time, pca.fit, X)[0]
     if name == WEIGHTS:
-        layers = (K, 128), (128, 256), (256, X.shape[1])
-        make = lambda: [torch.nn.Linear(*sizes) for sizes in layers]  # noqa: E731
-        return timed(time.process_time, make)[0]
+        sizes = itertools.pairwise((K, 128, 256, X.shape[1]))
+        return timed(time.process_time, list, itertools.starmap(nn.Linear, sizes))[0]
     return timed(time.process_time, reducer(EPOCHS[name]).fit, X)[0]
 
 

@@ -33,6 +33,7 @@ from sklearn.datasets import load_digits
 
 from benchmarks._shared.command import command_line, in_fresh_process, parse
 from benchmarks._shared.data import fill
+from benchmarks._shared.provenance import processor
 from benchmarks._shared.report import markdown_table, median, number, publish
 from benchmarks._shared.timing import timed
 from benchmarks.speed.memory import MEGABYTE, PeakMemory
@@ -122,16 +123,7 @@ MEASURES: dict[str, Callable[[], float]] = {
 
 def machine() -> str:
     """Return what the numbers depend on, and no name."""
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return f"{platform.system()}, {model}, {os.cpu_count()} processors"
+    return f"{platform.system()}, {processor()}, {os.cpu_count()} processors"
 
 
 def commit() -> str | None:

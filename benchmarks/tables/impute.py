@@ -84,13 +84,37 @@ CARRIED: dict[str, Callable] = {
 WITH_DATA = ("adult", *OPEN)
 
 
-def load(name: str, folder: Path | None) -> pd.DataFrame | None:
-    """Load a table, or return None where its file is not there."""
+def parser_of_tables(doc: str, rows: int) -> argparse.ArgumentParser:
+    """Return a parser of what benchmarks of these tables have in common.
+
+    Parameters
+    ----------
+    doc : str
+    rows : int
+        At most, by default.
+    """
+    data = "folder with the open tables' files"
+    parser = command_line(doc, data=data, results=True)
+    add = parser.add_argument
+    add("--sets", nargs="+", choices=[*CARRIED, *OPEN], help="default: all")
+    add("--rows", type=int, default=rows, help=f"at most (default {rows:,})")
+    return parser
+
+
+def split_tables(args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return the tables asked for that are there, and those whose file is not."""
+    folder, there, missing = args.data or Path(), [], []
+    for name in args.sets or (WITH_DATA if args.data else [*CARRIED, *OPEN]):
+        is_there = name in CARRIED or (folder / f"{name}.csv.gz").is_file()
+        (there if is_there else missing).append(name)
+    return there, missing
+
+
+def load(name: str, folder: Path | None) -> pd.DataFrame:
+    """Load a table that is there."""
     if name in CARRIED:
         return CARRIED[name](as_frame=True).data
-    path = folder / f"{name}.csv.gz" if folder else None
-    if path is None or not path.is_file():
-        return None
+    path = (folder or Path()) / f"{name}.csv.gz"
     return pd.read_csv(path).drop(columns=OPEN[name])
 
 
@@ -262,24 +286,18 @@ def report(results: Results, args: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     """Print a table, a row a table and method."""
-    data = "folder with the open tables' files"
-    parser = command_line(__doc__, data=data, results=True)
+    parser = parser_of_tables(__doc__, 4_000)
     add = parser.add_argument
-    add("--sets", nargs="+", choices=[*CARRIED, *OPEN], help="default: all")
     add("--methods", nargs="+", choices=list(METHODS), help="default: all")
-    add("--rows", type=int, default=4_000, help="at most, at random (default 4,000)")
     add("--share", type=float, default=0.2, help="of cells to hide (default 0.2)")
     add("--seeds", type=int, default=1, help="of rows, cells, methods (default 1)")
     args = parse(parser)
-    names = args.sets or (WITH_DATA if args.data else [*CARRIED, *OPEN])
-    kept, lines, missing = Lines(args.results), [], []
+    names, missing = split_tables(args)
+    kept, lines = Lines(args.results), []
     # Other rows and shares are other cases, so that one file may hold them all.
     case = f"{args.share:g} of {args.rows} rows hidden"
     for name in tqdm(names):
         table = load(name, args.data)
-        if table is None:
-            missing.append(name)
-            continue
         for seed in range(args.seeds):
             frame = prepared(table, args.rows, seed)
             sizes = (*frame.shape, len(frame))

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.command import parse
 from benchmarks._shared.report import (
     markdown_table,
     mean,
@@ -33,7 +33,13 @@ from benchmarks._shared.report import (
 )
 from benchmarks._shared.results import Line, Lines
 from benchmarks._shared.timing import load_note, timed
-from benchmarks.tables.impute import CARRIED, OPEN, WITH_DATA, hidden, load, prepared
+from benchmarks.tables.impute import (
+    hidden,
+    load,
+    parser_of_tables,
+    prepared,
+    split_tables,
+)
 from benchmarks.tables.impute_methods import is_number
 from sk_autoencoder import DenoisingAutoEncoderTransformer
 
@@ -116,22 +122,15 @@ def report(lines: list[Line], args: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     """Print a table, a row a table."""
-    data = "folder with the open tables' files"
-    parser = command_line(__doc__, data=data, results=True)
-    add = parser.add_argument
-    add("--sets", nargs="+", choices=[*CARRIED, *OPEN], help="default: all")
-    add("--rows", type=int, default=3_000, help="at most, at random (default 3,000)")
-    add("--share", type=float, default=0.2, help="of cells to hide (default 0.2)")
+    parser = parser_of_tables(__doc__, 3_000)
+    share = "of cells to hide (default 0.2)"
+    parser.add_argument("--share", type=float, default=0.2, help=share)
     args = parse(parser)
-    names = args.sets or (WITH_DATA if args.data else [*CARRIED, *OPEN])
-    kept, lines, missing = Lines(args.results), [], []
+    names, missing = split_tables(args)
+    kept, lines = Lines(args.results), []
     case = f"{args.share:g} of {args.rows} rows hidden"
     for name in tqdm(names):
-        table = load(name, args.data)
-        if table is None:
-            missing.append(name)
-            continue
-        frame = prepared(table, args.rows, 0)
+        frame = prepared(load(name, args.data), args.rows, 0)
         line = Line("intervals", name, case, 0, 0, "ours", *frame.shape, len(frame))
         lines.append(kept.measure(line, partial(measure, frame, args.share, 0)))
     publish(args.write, *report(lines, args), *missing_files(missing))

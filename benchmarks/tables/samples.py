@@ -28,7 +28,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.command import parse
 from benchmarks._shared.report import (
     geometric_mean,
     markdown_table,
@@ -40,7 +40,12 @@ from benchmarks._shared.report import (
 )
 from benchmarks._shared.results import Line, Lines
 from benchmarks._shared.timing import load_note, timed
-from benchmarks.tables.impute import CARRIED, OPEN, WITH_DATA, load, prepared
+from benchmarks.tables.impute import (
+    load,
+    parser_of_tables,
+    prepared,
+    split_tables,
+)
 from benchmarks.tables.impute_methods import encoded, is_number
 from sk_autoencoder import DenoisingAutoEncoderTransformer, VAETransformer
 
@@ -209,21 +214,14 @@ def over_floor(lines: list[Line]) -> list[str]:
 
 def main() -> None:
     """Print a table, a row a table and method."""
-    data = "folder with the open tables' files"
-    parser = command_line(__doc__, data=data, results=True)
-    add = parser.add_argument
-    add("--sets", nargs="+", choices=[*CARRIED, *OPEN], help="default: all")
-    add("--methods", nargs="+", choices=list(METHODS), help="default: all")
-    add("--rows", type=int, default=3_000, help="to fit on, at most (default 3,000)")
+    parser = parser_of_tables(__doc__, 3_000)
+    methods = list(METHODS)
+    parser.add_argument("--methods", nargs="+", choices=methods, help="default: all")
     args = parse(parser)
-    names = args.sets or (WITH_DATA if args.data else [*CARRIED, *OPEN])
-    kept, lines, missing = Lines(args.results), [], []
+    names, missing = split_tables(args)
+    kept, lines = Lines(args.results), []
     for name in tqdm(names):
-        table = load(name, args.data)
-        if table is None:
-            missing.append(name)
-            continue
-        frame = prepared(table, 3 * args.rows // 2, 0)
+        frame = prepared(load(name, args.data), 3 * args.rows // 2, 0)
         n_train = 2 * len(frame) // 3
         case = f"{n_train} rows"
         train, real = frame[:n_train], frame[n_train:].reset_index(drop=True)

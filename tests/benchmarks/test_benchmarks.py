@@ -3,7 +3,9 @@
 import importlib
 import math
 import pkgutil
+import re
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +43,24 @@ def test_a_verdict_says_what_was_wanted_and_whether_it_came(script, arguments, l
     assert (
         script("_shared.report").verdict("seconds", *arguments) == f"- seconds: {line}"
     )
+
+
+def test_a_written_table_names_its_command_without_places(script):
+    shown = script("_shared.provenance").command
+    given = ["/usr/bin/python", "-X", "dev", "-m", "benchmarks.quality.run", "--quick"]
+    given += ["--data", "/home/me", "--write=/tmp/x", "--results", "/tmp/y", "--k=5"]
+    assert shown([*given, "--methods", "PCA", "MLP, best of grid"]) == (
+        "python -m benchmarks.quality.run --quick --data DIR --k=5 --methods PCA "
+        "'MLP, best of grid'"
+    )
+    assert shown(["python", "x.py", "--data=/home/me"]) == "python x.py --data DIR"
+
+
+def test_every_option_that_names_a_place_is_known(script):
+    bench, known = script("_shared.provenance"), set()
+    for path in Path(bench.__file__).parents[1].rglob("*.py"):
+        known |= set(re.findall(r'"(--[a-z]+)",\s+type=Path', path.read_text("utf-8")))
+    assert known == {*bench.FILES, *bench.FOLDERS}
 
 
 def test_the_ways_to_a_product_give_the_same_product(script):
