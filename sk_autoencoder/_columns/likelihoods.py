@@ -54,6 +54,9 @@ class Likelihood(nn.Module):
     is_measured : bool
         Whether it depends on the units of the errors otherwise than by a factor: then
         it is a `MeasuredLoss`.
+    fits_tables : bool
+        Whether a table may have it: of its numbers, beside the cross-entropy of its
+        categories.
     has_gradient : bool
         Whether `loss_and_gradient` is there.
     """
@@ -64,6 +67,7 @@ class Likelihood(nn.Module):
     is_continuous = False
     is_squared_error = False
     is_measured = False
+    fits_tables = False
     has_gradient = True
 
     def cell_losses(self, raw: Tensor, y: Tensor) -> Tensor:
@@ -113,6 +117,7 @@ class Likelihood(nn.Module):
 class SquaredError(Likelihood):
     """Squared error, a mean over the features."""
 
+    fits_tables = True
     is_squared_error = True
 
     def cell_losses(self, raw: Tensor, y: Tensor) -> Tensor:
@@ -145,12 +150,18 @@ class MeasuredLoss(Float64Buffers, Likelihood):
     Inside, a row is in the units of the score, which with `numeric_scaling="none"` are
     one unit for all columns, around their means. These losses see the units that users
     know: their own with "none", else those that the scaling makes.
+
+    Attributes
+    ----------
+    label : str
+        Name on an axis, without a unit: it is that of what PCA makes of the samples.
     """
 
     factor: Tensor
     shift: Tensor
     needs_float64: bool
     is_measured = True
+    label = "Loss"
 
     def set_units(
         self, factor: np.ndarray, shift: np.ndarray, spread: np.ndarray
@@ -188,6 +199,7 @@ class Huber(MeasuredLoss):
     # Where the two meet: torch's default, and one of the units that users choose by
     # numeric_scaling.
     DELTA = 1.0
+    label = "Huber loss"
 
     def _errors(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return errors and the same cut off at DELTA: the slope of the loss."""
@@ -464,6 +476,7 @@ def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
 class Gaussian(PerColumnVariance, Likelihood):
     """Normal density around the decoder's output, a variance for each column."""
 
+    fits_tables = True
     is_continuous = is_density = True
 
     def __init__(self, n_features: int, n_rows: int) -> None:
@@ -521,6 +534,8 @@ class Gaussian(PerColumnVariance, Likelihood):
 class Isotropic(Gaussian):
     """Normal density with one variance for all cells, as in probabilistic PCA."""
 
+    fits_tables = True
+
     def pooled(self, variance: Tensor) -> Tensor:
         """Set the variance of every column to their mean."""
         return variance.mean().expand_as(variance)
@@ -529,6 +544,7 @@ class Isotropic(Gaussian):
 class CrossEntropy(Likelihood):
     """Of the levels of cells: the network of these scores it itself."""
 
+    fits_tables = True
     has_gradient = False
 
 

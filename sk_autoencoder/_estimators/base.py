@@ -18,7 +18,7 @@ from sklearn.utils import Tags, check_random_state, check_scalar
 from sk_autoencoder._columns import Table, TableSketch, has_categories, is_frame
 from sk_autoencoder._estimators.alignment import check_align_to, old_codes
 from sk_autoencoder._estimators.contributions import Contributions
-from sk_autoencoder._estimators.same_data import check_ranks
+from sk_autoencoder._estimators.same_data import check_same_data
 from sk_autoencoder._estimators.streams import BatchReader
 from sk_autoencoder._estimators.validation import (
     check_network,
@@ -39,7 +39,7 @@ from sk_autoencoder._saving.files import write
 from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._saving.settings_checks import check_setting_names, refuse_settings
 from sk_autoencoder._saving.snapshots import snapshots_of
-from sk_autoencoder._training.ranks import is_first_rank
+from sk_autoencoder._training.processes import is_first_rank
 from sk_autoencoder._training.snapshot import NetSnapshot
 from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
@@ -52,7 +52,7 @@ from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
 
-# What the caller has been told: of no use to who reads a file or a pickle.
+# Warnings that were given already; neither files nor pickles keep them.
 TRANSIENT = "_told_levels"
 
 
@@ -200,7 +200,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             held_out = self._validation_rows(X_val, table)
             data = {"X": rows, "table": table, "X_val": held_out}
             if self.distributed:
-                check_ranks(self, data)
+                check_same_data(self, data)
             with snapshots_of(self, data, before) as snapshots:
                 fitting = prepare_fit(
                     self._settings(),

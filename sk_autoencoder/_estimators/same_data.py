@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sk_autoencoder._saving.fingerprint import describe, first_difference
-from sk_autoencoder._training.ranks import Ranks
+from sk_autoencoder._training.processes import Processes
 
 # Parameters that may differ from process to process, or cannot be told apart.
-OF_ONE_RANK = {"verbose", "device", "callbacks", "net_params"}
+OF_ONE_PROCESS = {"verbose", "device", "callbacks", "net_params"}
 
 
-def check_ranks(estimator: Any, data: Mapping[str, Any]) -> None:
+def check_same_data(estimator: Any, data: Mapping[str, Any]) -> None:
     """Refuse data or parameters that are not the same in every process.
 
     Parameters
@@ -19,11 +19,11 @@ def check_ranks(estimator: Any, data: Mapping[str, Any]) -> None:
     data : mapping of str to object
         What it is fitted to, by name.
     """
-    ranks = Ranks()
+    processes = Processes()
     params = estimator.get_params(deep=False)
-    asked = {k: v for k, v in params.items() if k not in OF_ONE_RANK}
+    asked = {k: v for k, v in params.items() if k not in OF_ONE_PROCESS}
     own = {name: describe(value) for name, value in {**asked, **data}.items()}
-    first, *others = ranks.gather(own)
+    first, *others = processes.gather(own)
     for rank, other in enumerate(others, start=1):
         if other != first:
             difference = first_difference(first, other)

@@ -17,9 +17,6 @@ from sk_autoencoder._utils.comparison import is_same
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, UserNetwork
 
-# Likelihoods that a table has too: of its numbers, beside those of its categories.
-OF_TABLES = ("squared_error", "gaussian", "isotropic", "cross_entropy")
-
 # Levels of a column of which a network gives a probability each.
 MOST_LEVELS = 4096
 
@@ -332,7 +329,9 @@ REFUSALS = (
         instead="Pass e.g. noise_level=0.15.",
     ),
     _Refusal(
-        when=lambda s, asked: asked.table is not None and s.likelihood not in OF_TABLES,
+        when=lambda s, asked: (
+            asked.table is not None and not LIKELIHOODS[s.likelihood].fits_tables
+        ),
         expected="{asked.loss}='auto' for a table whose columns have a likelihood each",
         got="{asked.loss}={asked.loss_value!r}",
         instead="Pass 'auto', or encode the columns first.",

@@ -1,4 +1,4 @@
-"""The steps of a fit: plan, train, order, whiten."""
+"""The steps of a fit: plan, train, order, whiten, rotate."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sk_autoencoder._columns import ColumnStatistics, Table
+from sk_autoencoder._columns import LIKELIHOODS, ColumnStatistics, Table
+from sk_autoencoder._columns.likelihoods import MeasuredLoss
 from sk_autoencoder._fitting.build import build_net, build_prefix_net, install_pca
 from sk_autoencoder._fitting.compatibility import check_components
 from sk_autoencoder._fitting.component_search import fit_fewest
@@ -47,9 +48,6 @@ from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder._utils.variance import falling, variance_fractions
-
-# Names of the losses that have no unit but what PCA makes of the training rows.
-MEASURED_LOSSES = {"huber": "Huber loss", "own": "Loss"}
 
 # Epochs that the history keeps of a model that partial_fit goes on with: two megabytes,
 # and more than a curve can show. A stream has no end, and each pass copies the history.
@@ -119,8 +117,9 @@ class FittedModel:
                 return "Mean squared error + 4 x cross-entropy of swaps (nats)"
             return "Mean squared error (scaled units)"
         unit = " (PCA = 1)" if self.plan.pca_loss else ""
-        if likelihood in MEASURED_LOSSES:
-            return MEASURED_LOSSES[likelihood] + unit
+        measured = LIKELIHOODS[likelihood]
+        if issubclass(measured, MeasuredLoss):
+            return measured.label + unit
         if unit:
             return "Cross-entropy" + unit
         if self.pretrained:
@@ -163,7 +162,10 @@ class FittedModel:
 
     @property
     def plain_matrix(self) -> np.ndarray:
-        """The same to the users' codes before whitening; turned ones as they are."""
+        """From the network's codes to users', which are not yet whitened.
+
+        Of shape (k, k); with a rotation, its own matrix.
+        """
         if self.plan.rotation is None:
             return self.natural_matrix
         assert self.plan.latent_map is not None
@@ -201,7 +203,7 @@ class FittedModel:
         if variances is not None:
             return self.moments.explained * variances / (variances.sum() or 1.0)
         if self.plan.rotation is not None:
-            return self._explained_by_turned()
+            return self._explained_by_rotated()
         if self.prefix_errors is None:
             shares = self.moments.explained_by_component(self.plan.units)
             shown = self.plan.output_index
@@ -211,8 +213,8 @@ class FittedModel:
         gains = self.moments.explained_by_prefix(self.prefix_errors)
         return falling(gains[: self.plan.n_kept])
 
-    def _explained_by_turned(self) -> np.ndarray:
-        """Divide what is explained by how much each turned component moves samples."""
+    def _explained_by_rotated(self) -> np.ndarray:
+        """Divide what is explained by how much each rotated component moves samples."""
         parts = moves(self.moments, self.plain_matrix, slopes(self.net))
         return variance_fractions(self.moments.explained * parts, parts.sum())
 
@@ -262,27 +264,28 @@ class Fitting:
             write_plan(self.net, self.plan)
 
     def complete(self) -> FittedModel:
-        """Train, order, reduce and whiten, as far as that is asked for.
+        """Train, order, whiten and rotate, as far as that is asked for.
 
-        Called again after an interrupt it trains nothing, and brings in order what
-        there is.
+        After an interrupt it is called again: then it trains nothing, and the steps
+        that follow training are taken with the best state so far.
         """
-        fitted = self._trained()
+        fitted = self._train()
         if self.plan.is_masked and not self.is_pass:
             imputation = measure_imputation(self.net, self.plan, self.rows)
             fitted = replace(fitted, imputation=imputation)
         if self.plan.objective.is_variational:
-            fitted = _with_posteriors(fitted, self.rows)
+            fitted = _order_by_divergence(fitted, self.rows)
         if self.plan.ordered:
-            fitted = self._with_prefixes(fitted)
+            fitted = self._train_prefixes(fitted)
         if self.is_pass:
             for net in fitted.nets:
                 net.drop_history(HISTORY_OF_PASSES)
-        fitted = _whitened(fitted, self.rows) if self.plan.whiten else fitted
-        return self._turned(fitted)
+        if self.plan.whiten:
+            fitted = _whiten(fitted, self.rows)
+        return self._rotate(fitted)
 
-    def _turned(self, fitted: FittedModel) -> FittedModel:
-        """Turn the codes, as far as that is asked for."""
+    def _rotate(self, fitted: FittedModel) -> FittedModel:
+        """Rotate the codes, as far as that is asked for."""
         plan, net, error = fitted.plan, fitted.net, None
         if plan.rotation is None:
             return replace(fitted, alignment_error=None)
@@ -296,7 +299,7 @@ class Fitting:
         plan = replace(plan, latent_map=latent_map)
         return replace(fitted, plan=plan, alignment_error=error)
 
-    def _trained(self) -> FittedModel:
+    def _train(self) -> FittedModel:
         """Train the layers one by one, where that is asked for, and then the net."""
         plan, net, before = self.plan, self.net, self.before
         pretrained: tuple[dict[str, Any], ...] = ()
@@ -334,7 +337,7 @@ class Fitting:
         is_alike = moments.scatter.ndim == others.scatter.ndim
         return others.joined(moments) if self.is_pass and is_alike else moments
 
-    def _with_prefixes(self, fitted: FittedModel) -> FittedModel:
+    def _train_prefixes(self, fitted: FittedModel) -> FittedModel:
         """Put the codes in order, and train what decodes prefixes."""
         net, rows, prefix_net = self.net, self.rows, self._prefix_net
         if prefix_net is None or not learns_prefixes(self.plan, prefix_net):
@@ -468,7 +471,7 @@ def _warn_of_network(network: Network | None, X: Any) -> None:
 
 
 def _warn_of_fresh_optimizer(nets: list[AutoEncoderNet]) -> None:
-    """Tell once that nets come from a file without what their optimizers remember."""
+    """Warn once that nets come from a file without their optimizers' state."""
     if not any(net.lacks_optimizer_ for net in nets):
         return
     for net in nets:
@@ -481,8 +484,8 @@ def _warn_of_fresh_optimizer(nets: list[AutoEncoderNet]) -> None:
     )
 
 
-def _with_posteriors(fitted: FittedModel, rows: TrainingRows) -> FittedModel:
-    """Order the components by what they tell, and fit the prior that is asked for."""
+def _order_by_divergence(fitted: FittedModel, rows: TrainingRows) -> FittedModel:
+    """Order the components by their divergence, and fit the prior that is asked for."""
     plan, net = fitted.plan, fitted.net
     every = net.get_iterator(rows, training=False)
     with threads_for(min(net.batch_size, len(rows)) * net.module_.n_weights()):
@@ -495,8 +498,8 @@ def _with_posteriors(fitted: FittedModel, rows: TrainingRows) -> FittedModel:
     return replace(fitted, plan=replace(plan, latent_map=latent_map))
 
 
-def _whitened(fitted: FittedModel, rows: TrainingRows) -> FittedModel:
-    """Decorrelate the codes."""
+def _whiten(fitted: FittedModel, rows: TrainingRows) -> FittedModel:
+    """Whiten the codes."""
     plan, moments = fitted.plan, fitted.moments
     latent_map = LatentMap.whitening(
         moments.mean,

@@ -25,7 +25,7 @@ from sk_autoencoder._utils.activations import activation_of
 from sk_autoencoder._utils.float64_buffers import in_dtype
 from sk_autoencoder._utils.torch_compat import has_forward_hooks
 
-Pass = Callable[[Tensor], Tensor]
+ChunkFunction = Callable[[Tensor], Tensor]
 """From a chunk to its results, which live until the next chunk. None may be longer than
 the first."""
 
@@ -34,7 +34,7 @@ class Unsupported(Exception):
     """A faster way does not know a part of the module."""
 
 
-def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
+def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> ChunkFunction:
     """Return a function equivalent to `AutoEncoderModule.encode` for one dtype.
 
     Parameters
@@ -77,14 +77,16 @@ def buffered_encode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
     return encode
 
 
-def buffered_decode(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
+def buffered_decode(module: AutoEncoderModule, dtype: torch.dtype) -> ChunkFunction:
     """Return an equivalent of `AutoEncoderModule.decode`; see `buffered_encode`."""
     centered = _buffered_decode_centered(module, dtype)
     mean = module.columns.get_tensor("mean", dtype)
     return lambda Z: centered(Z).add_(mean)
 
 
-def _buffered_decode_centered(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
+def _buffered_decode_centered(
+    module: AutoEncoderModule, dtype: torch.dtype
+) -> ChunkFunction:
     """Return a function that turns codes into samples less their mean."""
     columns: Any = module.columns
     latent_map = module.latent_map
@@ -119,14 +121,16 @@ def _buffered_decode_centered(module: AutoEncoderModule, dtype: torch.dtype) -> 
     return decode
 
 
-def buffered_reconstruct(module: AutoEncoderModule, dtype: torch.dtype) -> Pass:
+def buffered_reconstruct(
+    module: AutoEncoderModule, dtype: torch.dtype
+) -> ChunkFunction:
     """Return one of `AutoEncoderModule.reconstruct`; see `buffered_encode`."""
     encode, decode = buffered_encode(module, dtype), buffered_decode(module, dtype)
     return lambda X: decode(encode(X))
 
 
 class BufferedErrors:
-    """What does as `errors` and `targets` of `AutoEncoderModule` for float64 samples.
+    """Faster `errors` and `targets` of `AutoEncoderModule`, for float64 samples.
 
     Parameters
     ----------
@@ -160,7 +164,7 @@ class BufferedErrors:
         return x if self._from_mean is None else x.add_(self._from_mean)
 
 
-def _encoder(part: nn.Module, dtype: torch.dtype) -> Pass:
+def _encoder(part: nn.Module, dtype: torch.dtype) -> ChunkFunction:
     if type(part) not in (PCAResidualEncoder, PCAResidualPosterior):
         return _layers(part, dtype)
     assert isinstance(part, PCAResidualEncoder)
@@ -180,7 +184,7 @@ def _encoder(part: nn.Module, dtype: torch.dtype) -> Pass:
     return encode
 
 
-def _decoder(part: nn.Module, dtype: torch.dtype) -> Pass:
+def _decoder(part: nn.Module, dtype: torch.dtype) -> ChunkFunction:
     if type(part) is not PCAResidualDecoder:
         return _layers(part, dtype)
     if has_forward_hooks(part):
@@ -196,7 +200,7 @@ def _decoder(part: nn.Module, dtype: torch.dtype) -> Pass:
     return decode
 
 
-def _layers(stack: nn.Module, dtype: torch.dtype) -> Pass:
+def _layers(stack: nn.Module, dtype: torch.dtype) -> ChunkFunction:
     """Read linear layers, the last of all among them, and what is between them.
 
     What is not known, or has a hook, is called as it is.
@@ -209,15 +213,15 @@ def _layers(stack: nn.Module, dtype: torch.dtype) -> Pass:
     steps: list[Callable[[Tensor], Any]] = []
     may_overwrite = False
     for part in parts:
-        activation, heard = activation_of(part), has_forward_hooks(part)
-        if type(part) is nn.Linear and not heard:
+        activation, has_hooks = activation_of(part), has_forward_hooks(part)
+        if type(part) is nn.Linear and not has_hooks:
             steps.append(_linear(part, dtype))
-        elif activation and activation.in_place and may_overwrite and not heard:
+        elif activation and activation.in_place and may_overwrite and not has_hooks:
             steps.append(activation.in_place)
         else:
             steps.append(in_dtype(part, dtype))
         # A linear layer's output is in a buffer, and needed by nobody else.
-        may_overwrite = type(part) is nn.Linear and not heard
+        may_overwrite = type(part) is nn.Linear and not has_hooks
 
     def run(x: Tensor) -> Tensor:
         for step in steps:
@@ -227,7 +231,7 @@ def _layers(stack: nn.Module, dtype: torch.dtype) -> Pass:
     return run
 
 
-def _linear(layer: nn.Linear, dtype: torch.dtype) -> Pass:
+def _linear(layer: nn.Linear, dtype: torch.dtype) -> ChunkFunction:
     weight, buffer = layer.weight.to(dtype).t(), _Buffer()
     if layer.bias is None:
         return lambda x: torch.mm(x, weight, out=buffer.of(x, weight.shape[1]))

@@ -42,8 +42,8 @@ class AutoEncoderModule(TrainableModule):
         Positions of the components that are given out, of those that are needed to
         decode; None is all.
     passed : torch.nn.Module or None
-        Turns samples into columns that stand behind the code, by (X, columns); the
-        code has then at most as many numbers as `latent_map` makes.
+        Turns samples into columns that are appended after the code, by (X, columns);
+        the code then has at most as many numbers as `latent_map` makes.
     """
 
     columns: Columns
@@ -90,7 +90,7 @@ class AutoEncoderModule(TrainableModule):
         return self._output(inputs)
 
     def validation_output(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Run centered rows through as `forward`, corrupted where they are repaired."""
+        """Run centered rows through, corrupted if the objective is to repair them."""
         return self._output(
             self.objective.validation_inputs(x, self.columns, self.generator)
         )

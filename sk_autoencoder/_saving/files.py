@@ -289,7 +289,7 @@ def read_header(path: Path, known: Collection[str]) -> dict[str, Any]:
 def _opened(
     path: Path, known: Collection[str]
 ) -> Iterator[tuple[Any, dict[str, Any], Any]]:
-    """Open a file and read its header; what does not fit inside is told of the file."""
+    """Open a file and read its header; errors inside become a `CorruptFileError`."""
     _check_file(path)
     try:
         with safe_open(os.fsdecode(path), framework="numpy") as file:

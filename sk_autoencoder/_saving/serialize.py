@@ -295,10 +295,10 @@ def _is_alike(first: Any, second: Any) -> bool:
     if isinstance(first, torch.nn.Module | partial):
         return repr(first) == repr(second)  # weights come from the file
     # Copies of one, as a clone has them, whatever a fit has left in one of them.
-    return _as_given(first) == _as_given(second)
+    return _constructed_from(first) == _constructed_from(second)
 
 
-def _as_given(value: Any) -> str:
+def _constructed_from(value: Any) -> str:
     """Represent what an object was made of."""
     attributes = getattr(value, "__dict__", {})
     own = {name: v for name, v in attributes.items() if not name.endswith("_")}

@@ -29,10 +29,13 @@ from sk_autoencoder._saving.files import (
     write_state,
 )
 from sk_autoencoder._saving.fingerprint import describe, digest, first_difference
+from sk_autoencoder._saving.net_checks import (
+    check_module_array,
+    check_net,
+    check_state,
+)
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._saving.serialize import Decoder, Encoder
-from sk_autoencoder._saving.state import check_against, check_numbers
-from sk_autoencoder._saving.state_checks import check_net
 from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net_state import (
     NetState,
@@ -394,7 +397,7 @@ def _check_run(net: Any, state: RunState) -> None:
     need(state.net.optimizer is not None, "a run of a net that is for use alone")
     before = NetSnapshot(net)
     try:
-        check_against(net, state.net)
+        check_state(net, state.net)
     finally:
         before.restore()
     n_new = len(state.net.history) + state.net.n_dropped - net.n_epochs_
@@ -404,4 +407,4 @@ def _check_run(net: Any, state: RunState) -> None:
     if state.best is not None:
         check_arrays("best", state.best, module)
         for name, tensor in module.items():
-            check_numbers(name, state.best[name], to_array(tensor))
+            check_module_array(name, state.best[name], to_array(tensor))

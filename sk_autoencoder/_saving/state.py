@@ -5,20 +5,17 @@ what was trained on a GPU comes back on the CPU where there is none.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
-import numpy as np
 import torch
 
 from sk_autoencoder._columns import least_size
-from sk_autoencoder._columns.likelihoods import PerColumnVariance
 from sk_autoencoder._fitting.build import build_net, build_prefix_net, resolve_device
 from sk_autoencoder._fitting.fit import FittedModel
-from sk_autoencoder._saving.checks import check_arrays, need
-from sk_autoencoder._saving.optimizer_checks import check_optimizer
+from sk_autoencoder._saving.net_checks import check_state
 from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.state_checks import MOST_MADE, check_model
-from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.net_state import (
     NetState,
     capture_net,
@@ -27,7 +24,7 @@ from sk_autoencoder._training.net_state import (
     to_array,
 )
 from sk_autoencoder._utils.float64_buffers import exact_arrays
-from sk_autoencoder._utils.torch_compat import NormBase, torch_defaults
+from sk_autoencoder._utils.torch_compat import torch_defaults
 
 # Of a module that decodes prefixes, the part that does.
 PREFIXES = "prefixes"
@@ -43,17 +40,16 @@ def capture(fitted: FittedModel) -> ModelState:
     """
     prefixes = fitted.prefix_net
     return ModelState(
-        plan=fitted.plan,
-        moments=fitted.moments,
+        **_shared_fields(fitted),
         net=capture_net(fitted.net),
         prefix_net=None if prefixes is None else capture_net(prefixes),
-        prefix_errors=fitted.prefix_errors,
-        kl=fitted.kl,
-        prior=fitted.prior,
-        imputation=fitted.imputation,
-        pretrained=fitted.pretrained,
-        alignment_error=fitted.alignment_error,
     )
+
+
+def _shared_fields(model: FittedModel | ModelState) -> dict[str, Any]:
+    """Return the attributes that a fit and its state share: all but the nets."""
+    names = [field.name for field in fields(ModelState)]
+    return {n: getattr(model, n) for n in names if n not in ("net", "prefix_net")}
 
 
 def restore(state: ModelState, *, trusted: bool = True) -> FittedModel:
@@ -89,21 +85,11 @@ def _restore(state: ModelState, trusted: bool) -> FittedModel:
     states = _completed(state, {name: net.module_ for name, net in nets.items()})
     if not trusted:
         for name, net in nets.items():
-            check_against(net, states[name])
+            check_state(net, states[name])
     for name, net in reversed(nets.items()):
         fill_net(net, states[name])
-    return FittedModel(
-        plan,
-        nets["net"],
-        moments=state.moments,
-        prefix_net=nets.get("prefix_net"),
-        prefix_errors=state.prefix_errors,
-        kl=state.kl,
-        prior=state.prior,
-        imputation=state.imputation,
-        pretrained=state.pretrained,
-        alignment_error=state.alignment_error,
-    )
+    shared = {**_shared_fields(state), "plan": plan}
+    return FittedModel(**shared, net=nets["net"], prefix_net=nets.get("prefix_net"))
 
 
 def _completed(
@@ -127,78 +113,6 @@ def _completed(
     return found
 
 
-def check_against(net: AutoEncoderNet, state: NetState) -> None:
-    """Refuse a state of other arrays than those of a net that was just built.
-
-    Parameters
-    ----------
-    net : AutoEncoderNet
-        Its optimizer may take a step.
-    state : NetState
-    """
-    module = net.module_.state_dict()
-    check_arrays("module", state.module, module)
-    for name, tensor in module.items():
-        check_numbers(name, state.module[name], to_array(tensor))
-    for name, least in least_values(net.module_).items():
-        need((state.module[name] >= least).all(), f"{name} below {least:g}")
-    raw, given = net.average_.raw_weights(), state.raw_weights
-    if state.optimizer is None:
-        raw = raw[:0]
-    need(len(given) == len(raw), "weights of another net")
-    weights = {str(i): weight for i, weight in enumerate(raw)}
-    check_arrays("weights", dict(zip(weights, given, strict=True)), weights)
-    for array in given:
-        need(np.isfinite(array).all(), "weights that are not finite")
-    if state.optimizer is not None:
-        check_optimizer(net.raw_optimizer_, state.optimizer)
-
-
-def check_numbers(name: str, array: np.ndarray, built: np.ndarray) -> None:
-    """Refuse numbers that are not finite, and positions that are others.
-
-    What is not finite by design, such as the range of a category, is so in a net that
-    was just built.
-
-    Parameters
-    ----------
-    name : str
-        In the state of a module.
-    array, built : ndarray
-        From a file, and of such a net.
-    """
-    if array.dtype.kind == "f":
-        same = np.array_equal(np.isfinite(array), np.isfinite(built))
-        need(same, f"{name} with numbers that are not finite")
-    elif name.endswith("num_batches_tracked"):
-        need((array >= 0).all(), f"{name} below 0")
-    else:
-        need(np.array_equal(array, built), f"{name} of other columns")
-
-
-def least_values(module: torch.nn.Module) -> dict[str, float]:
-    """Return the least values of what a module divides by, by their names in its state.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    """
-    least = {}
-    for prefix, part in module.named_modules():
-        if isinstance(part, PerColumnVariance):
-            names: tuple[str, ...] = ("running", "variance")
-            value = PerColumnVariance.FLOOR
-        elif isinstance(part, NormBase):
-            names, value = ("running_var",), 0.0
-        else:
-            continue
-        for name in names:
-            if getattr(part, name) is not None:
-                # float32 rounds the floor itself down.
-                least[f"{prefix}.{name}"] = value * (1 - 1e-6)
-    return least
-
-
 def for_use_alone(state: ModelState) -> ModelState:
     """Leave what only further training needs out of a state.
 
@@ -213,7 +127,7 @@ def for_use_alone(state: ModelState) -> ModelState:
     known, table = net.module_.state_dict(), plan.table
     exact = {name: to_array(known[name]) for name in exact_arrays(net.module_)}
     if table is not None and least_size(table) > MOST_MADE:
-        exact = {}  # nobody is to make so many numbers of a file of few
+        exact = {}  # a small file must not make its reader allocate large arrays
     prefixes = state.prefix_net
     return replace(
         state,

@@ -7,8 +7,7 @@ Only then is one built.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -34,11 +33,11 @@ from sk_autoencoder._inference.density import MixturePrior
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._objectives.denoise import NOISES
 from sk_autoencoder._saving.checks import check_arrays, check_names, need
+from sk_autoencoder._saving.net_checks import check_history, check_net
 from sk_autoencoder._saving.records import ModelState
 from sk_autoencoder._saving.settings_checks import check_training
 from sk_autoencoder._training.net_state import NetState
 from sk_autoencoder._utils.float64_buffers import exact_arrays
-from sk_autoencoder._utils.random import check_generator_state
 from sk_autoencoder._utils.skeleton import Skeleton
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
@@ -48,7 +47,6 @@ from sk_autoencoder.networks.mlp import FeatureStack
 OURS = (ConvNet, FeatureStack, MLP, RecurrentNet)
 # Others are not asked for: "meta" has no memory, and some import a library.
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d{1,3})?")
-DENSITIES = ("gaussian", "isotropic", "bernoulli")
 # Proportions add up to 1 to rounding.
 ROUNDING = 1e-6
 # Numbers that are made of the levels of a table: 60 MB, in float32 and in float64.
@@ -104,43 +102,6 @@ def _skeletons(plan: Plan, nets: Mapping[str, NetState]) -> dict[str, torch.nn.M
     return found
 
 
-def check_net(net: NetState) -> None:
-    """Check what a net's state holds beside the arrays of its module.
-
-    Parameters
-    ----------
-    net : NetState
-    """
-    _check_history(net.history)
-    n_epochs = len(net.history) + net.n_dropped
-    need(net.history or net.n_dropped == 0, "dropped epochs before none")
-    need(net.best_epoch <= n_epochs, "a best epoch that was none")
-    need(net.device in ("cpu", "cuda", "mps", "xpu"), "a net on no known device")
-    if net.optimizer is None:
-        others = (net.order, net.noise, *net.raw_weights)
-        need(all(value is None for value in others), "training of what is for use")
-        return
-    check_generator_state(net.order)
-    if net.device == "cpu":
-        check_generator_state(net.noise)
-    else:
-        good = isinstance(net.noise, np.ndarray) and net.noise.dtype == np.uint8
-        need(good, "a generator whose state is none")
-
-
-def _check_history(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Check that the rows of a history have losses."""
-    for row in rows:
-        losses = (row.get("train_loss"), row.get("valid_loss", 0.0))
-        need(
-            isinstance(losses[0], float) and isinstance(losses[1], float | int),
-            "a history without losses",
-        )
-
-
-# -- the plan -------------------------------------------------------------------------
-
-
 def _check_plan(plan: Plan, n_there: int) -> None:
     """Check that the parts of a plan fit each other."""
     statistics, n_features = plan.statistics, plan.statistics.mean.size
@@ -170,7 +131,7 @@ def _check_plan(plan: Plan, n_there: int) -> None:
     known = plan.likelihood in LIKELIHOODS
     need(known, f"a likelihood {shortened(plan.likelihood)}")
     need(
-        (plan.likelihood in DENSITIES) == plan.objective.is_variational,
+        LIKELIHOODS[plan.likelihood].is_density == plan.objective.is_variational,
         f"a likelihood {plan.likelihood!r} for another objective",
     )
     need((plan.likelihood == "own") == (plan.loss is not None), "a loss out of place")
@@ -413,7 +374,7 @@ def _check_results(plan: Plan, state: ModelState) -> None:
     if prior is not None:
         need(prior.means.shape[1] == k, "a prior of other components")
         _check_density(prior)
-    _check_history(state.pretrained)
+    check_history(state.pretrained)
     is_aligned = plan.rotation == "aligned"
     need((state.alignment_error is not None) == is_aligned, "an alignment out of place")
 

@@ -397,7 +397,7 @@ class AutoEncoderNet(NeuralNet):
     def settle(self, X: Any, is_pass: bool = False, **_: Any) -> "AutoEncoderNet":
         """End a run that was interrupted: its best state is left in the module.
 
-        A net that has never been run is made what a run of no epochs makes of it.
+        A net that has never been run is finished as by a run of no epochs.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ from sk_autoencoder._training.batches import Batches
 from sk_autoencoder._training.callbacks import hooks_batches
 from sk_autoencoder._training.config import GradientFn, TrainingConfig, detached
 from sk_autoencoder._training.fast.fused import fast_step
-from sk_autoencoder._training.ranks import Ranks, SharedGradient
+from sk_autoencoder._training.processes import Processes, SharedGradient
 from sk_autoencoder._training.resume import (
     RunKeeper,
     RunState,
@@ -128,7 +128,7 @@ class TrainingRun:
         self.on_skorchs_loop = isinstance(net.raw_optimizer_, torch.optim.LBFGS) or any(
             map(hooks_batches, callbacks)
         )
-        self.ranks = Ranks() if self.config.distributed else None
+        self.processes = Processes() if self.config.distributed else None
         self.gradient_fn = self._make_gradient_fn()
         if isinstance(self.batches, Batches) and not self.on_skorchs_loop:
             takes_thin = getattr(self.gradient_fn, "takes_thin", False)
@@ -142,7 +142,8 @@ class TrainingRun:
             self.average.weights_in_module, valid is None or runs_out, self.config.tol
         )
         self.fallback: PCAFallback | None = None
-        # Beside PCA no sample is to decide alone; densities have losses below 0.
+        # The comparison with PCA is of root errors, so that no sample decides alone.
+        # Not so for densities, whose losses may be negative.
         self.by_roots = not (
             self.config.fallback_margin is None
             or self.objective.is_variational
@@ -155,14 +156,14 @@ class TrainingRun:
         """Find the fastest way to a batch's gradient."""
         make, flat = self.config.make_gradient_fn, self.flat
         found: GradientFn | None = None
-        if self.ranks is not None:
-            return self._make_shared_gradient(self.ranks)
+        if self.processes is not None:
+            return self._make_shared_gradient(self.processes)
         if make is not None and flat is not None:
             make = fast_step if isinstance(make, str) else make
             found = make(self.module, flat, self.config.precision)
         return self._gradient_by_autograd if found is None else found
 
-    def _make_shared_gradient(self, ranks: Ranks) -> GradientFn:
+    def _make_shared_gradient(self, processes: Processes) -> GradientFn:
         """Make the gradient of batches of which each process has a part."""
         if self.on_skorchs_loop:
             raise ValueError(
@@ -175,7 +176,7 @@ class TrainingRun:
         if self.flat is not None and self.flat.vector.device.type == "cpu":
             found = fast_step(self.module, self.flat, self.config.precision)
         return SharedGradient(
-            found or self._gradient_by_autograd, self.module, ranks, self._gradients
+            found or self._gradient_by_autograd, self.module, processes, self._gradients
         )
 
     def _gradients(self) -> list[Tensor]:
@@ -196,7 +197,7 @@ class TrainingRun:
         net = self.net
         self.average.set_decay(self.config.weight_average)
         self.average.apply()
-        if self.ranks is not None:
+        if self.processes is not None:
             net.noise_ = shared_generator(net.noise_)  # copies lose its class
         self.module.use_generator(net.noise_)
         if self.held_out is not None and self.epochs > 0:
@@ -406,7 +407,7 @@ class TrainingRun:
 
     def _record(
         self,
-        prefix: str,
+        stage: str,
         batches: Any,
         loss: float,
         terms: Mapping[str, float],
@@ -415,11 +416,11 @@ class TrainingRun:
         """Record an epoch in the history as one batch."""
         history = self.net.history
         history.new_batch()
-        history.record_batch(f"{prefix}_loss", loss)
-        history.record_batch(f"{prefix}_batch_size", n_samples)
-        history.record(f"{prefix}_batch_count", len(batches))
+        history.record_batch(f"{stage}_loss", loss)
+        history.record_batch(f"{stage}_batch_size", n_samples)
+        history.record(f"{stage}_batch_count", len(batches))
         for name, value in terms.items():
-            history.record(f"{prefix}_{name}", value)
+            history.record(f"{stage}_{name}", value)
 
     # -- validation --------------------------------------------------------------
 
@@ -453,8 +454,8 @@ class TrainingRun:
         if self.by_roots:
             by_sample = torch.cat(losses).view(n_draws, -1).mean(dim=0)
             self.score = mean_root(by_sample)
-        if self.ranks is not None:
-            loss, self.score = self.ranks.agree(loss, self.score)
+        if self.processes is not None:
+            loss, self.score = self.processes.agree(loss, self.score)
         return loss, mean_terms, n_samples
 
     @property

@@ -13,7 +13,7 @@ from sk_autoencoder._utils.random import SharedGenerator
 T = TypeVar("T")
 
 
-class Ranks:
+class Processes:
     """The processes of torch.distributed's process group.
 
     Attributes
@@ -79,26 +79,26 @@ class SharedGradient:
     gradient_fn : callable
         See `GradientFn`; of the rows that this process has.
     module : TrainableModule
-    ranks : Ranks
+    processes : Processes
     gradients : callable () -> list of Tensor
         Where it is written to.
     """
 
     def __init__(
-        self, gradient_fn: GradientFn, module: Any, ranks: Ranks, gradients: Any
+        self, gradient_fn: GradientFn, module: Any, processes: Processes, gradients: Any
     ) -> None:
         self._gradient_fn, self._module = gradient_fn, module
-        self._ranks, self._gradients = ranks, gradients
+        self._processes, self._gradients = processes, gradients
         parts = module.columns.modules()
         self._followers = [p for p in parts if isinstance(p, PerColumnVariance)]
 
     def __call__(self, x: Tensor, target: Tensor) -> tuple[float, dict[str, float]]:
         """Write the gradient of the whole batch; return its loss and terms."""
-        rows, generator = self._ranks.rows(len(x)), self._module.generator
+        rows, generator = self._processes.rows(len(x)), self._module.generator
         assert isinstance(generator, SharedGenerator)
         generator.rows, generator.n_rows = rows, len(x)
         for part in self._followers:
-            part.add_up = self._ranks.add
+            part.add_up = self._processes.add
         try:
             loss, terms = self._gradient_fn(x, target[rows])
         finally:
@@ -106,12 +106,12 @@ class SharedGradient:
             for part in self._followers:
                 part.add_up = None
         own = target[rows].shape[0]
-        n_all = len(x) if len(x) >= self._ranks.size else own * self._ranks.size
+        n_all = len(x) if len(x) >= self._processes.size else own * self._processes.size
         gradients = self._gradients()
         numbers = torch.tensor([float(v) for v in (loss, *terms.values())])
         parts = [*(g.ravel() for g in gradients), numbers.to(gradients[0])]
         packed = torch.cat(parts).mul_(own / n_all)
-        self._ranks.add(packed)
+        self._processes.add(packed)
         *sums, numbers = packed.split([part.numel() for part in parts])
         for gradient, total in zip(gradients, sums, strict=True):
             gradient.copy_(total.view_as(gradient))

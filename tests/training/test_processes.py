@@ -114,11 +114,11 @@ def in_each(rank, file, queue):
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
+def processes(tmp_path_factory):
     """What each of two processes has found."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    file = tmp_path_factory.mktemp("ranks") / "group"
+    file = tmp_path_factory.mktemp("processes") / "group"
     children = [
         context.Process(target=in_each, args=(rank, file, queue), daemon=True)
         for rank in range(2)
@@ -133,32 +133,32 @@ def ranks(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_two_processes_give_what_one_gives(ranks, name):
-    first, second = (found[name] for found in ranks)
+def test_two_processes_give_what_one_gives(processes, name):
+    first, second = (found[name] for found in processes)
     for own, other in zip(first, second, strict=True):
         assert np.array_equal(own, other)
     for own, expected in zip(first, results(name), strict=True):
         np.testing.assert_allclose(own, expected, atol=1e-6 * np.abs(expected).max())
 
 
-def test_a_second_fit_goes_on(ranks):
+def test_a_second_fit_goes_on(processes):
     expected = AE(**SMALL, warm_start=True).fit(X).fit(X).transform(X)
-    for found in ranks:
+    for found in processes:
         np.testing.assert_allclose(
             found["again"], expected, atol=3e-6 * np.abs(expected).max()
         )
 
 
-def test_processes_with_other_data_are_refused_in_each(ranks):
-    for found in ranks:
+def test_processes_with_other_data_are_refused_in_each(processes):
+    for found in processes:
         assert "same samples and parameters in every process" in found["other data"]
         assert "process 1 than in process 0" in found["other data"]
         assert "X: <f8(300, 64)" in found["other data"]
         assert "lr: 0.1 here, 1.1 there" in found["other parameters"]
 
 
-def test_callbacks_that_look_at_batches_are_refused(ranks):
-    assert "do not look at single batches" in ranks[0]["watcher"]
+def test_callbacks_that_look_at_batches_are_refused(processes):
+    assert "do not look at single batches" in processes[0]["watcher"]
 
 
 def test_without_a_process_group_torchrun_is_named():
@@ -193,7 +193,7 @@ def test_what_does_not_go_with_it_is_refused_by_name(
 ):
     from sk_autoencoder._estimators import base
 
-    monkeypatch.setattr(base, "check_ranks", lambda *_: None)
+    monkeypatch.setattr(base, "check_same_data", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     name = next(iter(params))
     name = "batch_norm" if message == "batch_norm" else name
