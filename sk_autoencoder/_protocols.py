@@ -357,7 +357,7 @@ class Columns(InputColumns):
     column_index : Tensor of shape (n_outputs,) or None
         The column that each of the decoder's outputs belongs to; None where each is a
         column of its own, and all columns are there.
-    masked_columns : Tensor of shape (n_masks,) or None
+    flagged_columns : Tensor of shape (n_masks,) or None
         Columns with a mask behind the other inputs, 1 where a cell is missing.
     input_spread : Tensor of shape (n_inputs,) or None
         Standard deviations of the inputs in training; None where all are taken for 1.
@@ -372,13 +372,13 @@ class Columns(InputColumns):
     is_affine: ClassVar[bool] = False
     is_own_loss: bool = False
     column_index: Tensor | None
-    masked_columns: Tensor | None
+    flagged_columns: Tensor | None
     input_spread: Tensor | None
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("column_index", None)
-        self.register_buffer("masked_columns", None, persistent=False)
+        self.register_buffer("flagged_columns", None, persistent=False)
         self.register_buffer("input_spread", None)
 
     # -- what follows from the training rows -----------------------------------------

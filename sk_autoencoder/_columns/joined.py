@@ -17,8 +17,8 @@ from sk_autoencoder._columns.categories import (
     SquaredPairs,
 )
 from sk_autoencoder._columns.coded import CodedNumbers
-from sk_autoencoder._columns.codes import RandomCodeColumn
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
+from sk_autoencoder._columns.level_codes import RandomCodeColumn
 from sk_autoencoder._columns.likelihoods import LIKELIHOODS, LossFunction
 from sk_autoencoder._columns.numbers import GaussianNumbers, Numbers, NumericColumns
 from sk_autoencoder._columns.statistics import ColumnStatistics
@@ -74,7 +74,7 @@ class JoinedColumns(Columns):
     to_error_units: Tensor
     to_pca_space: Tensor
     column_index: Tensor
-    masked_columns: Tensor
+    flagged_columns: Tensor
     low: Tensor
     high: Tensor
     spread: Tensor
@@ -106,7 +106,7 @@ class JoinedColumns(Columns):
         column_index = np.concatenate([group.column_indices() for group in groups])
         self.register_buffer("column_index", torch.from_numpy(column_index))
         if self.masks:
-            self.masked_columns = torch.from_numpy(masked)
+            self.flagged_columns = torch.from_numpy(masked)
         factor = np.concatenate([group.factor for group in groups])
         self.factor = np.concatenate([factor, np.zeros(n_masks)])
         low, high, spread = _ranges(table)
@@ -173,8 +173,8 @@ class JoinedColumns(Columns):
         """Turn rows into inputs; what is missing becomes 0."""
         inputs = [group.inputs(group.of(x)) for group in self._each()]
         if self.masks:
-            every = len(self.masked_columns) == self.n_features
-            gaps = x if every else x[:, self.masked_columns]
+            every = len(self.flagged_columns) == self.n_features
+            gaps = x if every else x[:, self.flagged_columns]
             inputs.append(gaps.isnan().to(x))
         return torch.cat(inputs, dim=1)
 

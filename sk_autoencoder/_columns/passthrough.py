@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sk_autoencoder._columns.base import ColumnGroup
 from sk_autoencoder._columns.coded import LARGEST, CodedNumbers
-from sk_autoencoder._columns.codes import RandomCodeColumn
 from sk_autoencoder._columns.joined import MOST_ONE_HOTS, JoinedColumns
 from sk_autoencoder._columns.kinds import CategoryColumn, NumberColumn
+from sk_autoencoder._columns.level_codes import RandomCodeColumn
 from sk_autoencoder._columns.numbers import NumericColumns
 from sk_autoencoder._columns.table import Table
 from sk_autoencoder._protocols import Columns

@@ -68,7 +68,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         "activation": (),
     }
 
-    _kept: ClassVar[tuple[str, ...]] = (
+    _saved_attributes: ClassVar[tuple[str, ...]] = (
         "_fitted",
         "_input_dtype",
         "_row_shape",
@@ -593,11 +593,13 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             refuse_settings(self._plan.training.extra)
         return super()._to_state()
 
-    def _following(self) -> Collection[str]:
+    def _derived_names(self) -> Collection[str]:
         if not self._is_fitted():
             return ()
         other: Self = self.__class__.__new__(self.__class__)
-        other.__dict__.update({name: getattr(self, name) for name in self._kept})
+        other.__dict__.update(
+            {name: getattr(self, name) for name in self._saved_attributes}
+        )
         other._set_fitted_attributes(self._fitted, self._input_dtype)
         return {*vars(other), TRANSIENT}
 
@@ -605,7 +607,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         super()._load_state(state, is_fitted=is_fitted)
         check_setting_names(self.net_params or {})
 
-    def _check_kept(self) -> None:
+    def _check_saved(self) -> None:
         fitted, dtype = self._fitted, self._input_dtype
         need(isinstance(fitted, FittedModel), "something other than a fitted model")
         plan, kind = fitted.plan, type(self).__name__
@@ -620,7 +622,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         need(dtype in (np.float32, np.float64), f"rows of dtype {shortened(dtype)}")
         need(plan.table is None or dtype == plan.table.dtype, "rows of another dtype")
 
-    def _follow(self) -> None:
+    def _derive(self) -> None:
         self._set_fitted_attributes(self._fitted, self._input_dtype)
 
     def __sklearn_tags__(self) -> Tags:

@@ -94,7 +94,7 @@ None, default=None
     1797
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("transformer_",)
+    _saved_attributes: ClassVar[tuple[str, ...]] = ("transformer_",)
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "transformer": [HasMethods(["fit", "transform"])],
         "extra_rows": ["array-like", "sparse matrix", None],
@@ -236,7 +236,7 @@ None, default=None
     def _to_state(self) -> dict[str, Any]:
         return {**super()._to_state(), "extra_rows": None}
 
-    def _check_kept(self) -> None:
+    def _check_saved(self) -> None:
         need(self.extra_rows is None, "extra rows")
         good = is_ours(self.transformer_) and widths_of(self.transformer_)[0] > 0
         need(good, "a transformer that is not fitted")

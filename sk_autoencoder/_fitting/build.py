@@ -131,7 +131,7 @@ def _build_networks(
     network, n_features = plan.network, len(plan.statistics.mean)
     n_inputs, n_outputs = columns.n_inputs, columns.n_outputs
     varies = plan.statistics.varies
-    index, masked = columns.column_index, columns.masked_columns
+    index, masked = columns.column_index, columns.flagged_columns
     if index is not None:
         varies = np.isin(np.arange(n_features), index.cpu().numpy())
         if not _takes_all_features(plan):

@@ -159,8 +159,8 @@ def attributions(
     by_column = found.new_zeros((*found.shape[:2], X.shape[1]))
     n_outputs = len(columns.column_index)
     by_column.index_add_(2, columns.column_index, found[..., :n_outputs])
-    if columns.masked_columns is not None:
-        by_column.index_add_(2, columns.masked_columns, found[..., n_outputs:])
+    if columns.flagged_columns is not None:
+        by_column.index_add_(2, columns.flagged_columns, found[..., n_outputs:])
     return by_column
 
 

@@ -238,7 +238,7 @@ default="combined"
     _training_scores: np.ndarray | None = None
     _held_out: tuple[np.ndarray, ...] | None = None
 
-    _kept: ClassVar[tuple[str, ...]] = (
+    _saved_attributes: ClassVar[tuple[str, ...]] = (
         "_scorer",
         "_held_out",
         "_training_scores",
@@ -808,7 +808,7 @@ default="combined"
         X = named_rows(self, X, reset=False)
         return self._scorer.members.matrix(X, takes_missing=self.estimator is None)
 
-    def _check_kept(self) -> None:
+    def _check_saved(self) -> None:
         scorer, offset = self._scorer, self.offset_
         need(isinstance(scorer, Scorer), "a scorer that is none")
         scorer.check(self.n_features_in_)

@@ -3,7 +3,7 @@
 import json
 import math
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,12 +29,12 @@ class Saveable(ChecksObjects):
 
     Attributes
     ----------
-    _kept : tuple of str
+    _saved_attributes : tuple of str
         Attributes of a fitted estimator that do not follow from others. The first is
         what a fit has learned.
     """
 
-    _kept: ClassVar[tuple[str, ...]]
+    _saved_attributes: ClassVar[tuple[str, ...]]
     # Attributes that a pickle has and no file.
     _unsaved: ClassVar[tuple[str, ...]] = ()
     # Of a row as it came to fit. Estimators saved before there was one had flat rows.
@@ -51,11 +51,11 @@ class Saveable(ChecksObjects):
         """
         self._validate_params()
         own = vars(self)
-        names = (*self._get_param_names(), *self._kept, *OPTIONAL)
+        names = (*self._get_param_names(), *self._saved_attributes, *OPTIONAL)
         state = {name: own[name] for name in names if name in own}
         if FOLDER in state:
             state[FOLDER] = None
-        known = {REQUESTS, *self._following(), *self._unsaved}
+        known = {REQUESTS, *self._derived_names(), *self._unsaved}
         unknown = sorted(own.keys() - state.keys() - known)
         if unknown:
             raise TypeError(
@@ -78,14 +78,16 @@ class Saveable(ChecksObjects):
         of this package is named but that of the estimator.
         """
         state = dict(super().__getstate__())
-        if self._kept[0] not in state:
+        if not self._is_fitted_state(state):
             return state
         kept = {
-            name: state.pop(name) for name in (*self._kept, *OPTIONAL) if name in state
+            name: state.pop(name)
+            for name in (*self._saved_attributes, *OPTIONAL)
+            if name in state
         }
         if state.pop(REQUESTS, None) is not None:
             kept[REQUESTS] = self._requests()
-        for name in self._following():
+        for name in self._derived_names():
             state.pop(name, None)
         encoder = PickleEncoder()
         text = json.dumps({"format": FORMAT, "state": encoder.encode(kept, "state")})
@@ -105,7 +107,7 @@ class Saveable(ChecksObjects):
         self.__dict__.update({**state, **kept})
         if requests is not None:
             self._set_requests(requests)
-        self._follow()
+        self._derive()
 
     def _load_state(self, state: dict[str, Any], *, is_fitted: bool) -> None:
         """Become the estimator that a file holds; nothing of it is trusted.
@@ -122,10 +124,10 @@ class Saveable(ChecksObjects):
         ValueError
             If `_to_state` would not have given it.
         """
-        kind, learned = type(self), self._kept[0] in state
+        kind, learned = type(self), self._is_fitted_state(state)
         what = f"it holds a {kind.__name__!r} that is not fitted"
         need(learned or not is_fitted, what)
-        names = (*self._get_param_names(), *(self._kept if learned else ()))
+        names = (*self._get_param_names(), *(self._saved_attributes if learned else ()))
         more = (REQUESTS,) if hasattr(kind, "set_fit_request") else ()
         check_names(kind.__name__, state, names, (*OPTIONAL, *more))
         requests = state.pop(REQUESTS, None)
@@ -142,18 +144,23 @@ class Saveable(ChecksObjects):
         if requests is not None:
             self._set_requests(requests)
         if learned:
-            self._check_kept()
-            self._follow()
+            self._check_saved()
+            self._derive()
 
-    def _following(self) -> Collection[str]:
-        """Return attributes that no file and no pickle needs: those of `_follow`."""
+    @classmethod
+    def _is_fitted_state(cls, state: Mapping[str, Any]) -> bool:
+        """Whether a state is that of a fitted estimator."""
+        return cls._saved_attributes[0] in state
+
+    def _derived_names(self) -> Collection[str]:
+        """Return the names of attributes that `_derive` sets, which are not saved."""
         return ()
 
-    def _follow(self) -> None:
-        """Set the attributes that follow from those that are kept."""
+    def _derive(self) -> None:
+        """Set the attributes that follow from the saved ones."""
 
     @abstractmethod
-    def _check_kept(self) -> None:
+    def _check_saved(self) -> None:
         """Refuse what a file holds of a fit if no fit leaves it."""
 
     def _set_requests(self, requests: Any) -> None:

@@ -9,9 +9,9 @@ from sklearn.preprocessing import QuantileTransformer
 
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 from sk_autoencoder._columns import JoinedColumns, Table
-from sk_autoencoder._columns.codes import MOST_LOGITS, RandomCodeColumn
 from sk_autoencoder._columns.frames import ColumnData, read_columns
 from sk_autoencoder._columns.kinds import NumberColumn
+from sk_autoencoder._columns.level_codes import MOST_LOGITS, RandomCodeColumn
 from sk_autoencoder._training.fast.fused import FusedStep, fast_step
 from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.float64_buffers import in_dtype

@@ -103,7 +103,7 @@ def changed(*names, to):
 
 def without_scorer(file):
     file.remove("_scorer")
-    for name in DETECTOR._kept[1:]:
+    for name in DETECTOR._saved_attributes[1:]:
         file.remove(name)
     file.arrays.clear()
 

@@ -96,7 +96,7 @@ TRANSFORMERS = (AutoEncoderTransformer, DenoisingAutoEncoderTransformer, VAETran
 def names_of(kind):
     if dataclasses.is_dataclass(kind):
         return {field.name for field in dataclasses.fields(kind)}
-    kept = kind._kept if kind is AutoEncoderOutlierDetector else ()
+    kept = kind._saved_attributes if kind is AutoEncoderOutlierDetector else ()
     return {*kind._get_param_names(), *kept}
 
 
@@ -199,7 +199,7 @@ def test_every_attribute_comes_back(name, tmp_path):
     loaded = sk_autoencoder.load(tmp_path / "model")
     assert vars(loaded).keys() == vars(estimator).keys(), (
         "an attribute that fit sets and load does not: set it in "
-        "`_set_fitted_attributes`, or name it in `_kept` of the class"
+        "`_set_fitted_attributes`, or name it in `_saved_attributes` of the class"
     )
     for attribute, value in vars(estimator).items():
         own = getattr(loaded, attribute)
