@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 VENV_OLDEST := .venv-oldest
 VENV_INTEGRATION := .venv-integration
+VENV_WHEEL := .venv-wheel
 BIN := $(VENV)/bin/python
 BIN_OLDEST := $(VENV_OLDEST)/bin/python
 BIN_INTEGRATION := $(VENV_INTEGRATION)/bin/python
+BIN_WHEEL := $(VENV_WHEEL)/bin/python
 
 # Test processes. Each of them runs on one thread: two threads in each of two processes
 # on two cores are many times slower than one.
@@ -26,13 +28,15 @@ export MPLBACKEND := Agg
 
 ONE_THREAD := OMP_NUM_THREADS=1
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+# What `make test-wheel` runs: all that `make test` runs, or WHEEL_TESTS=tests/contract.
+WHEEL_TESTS ?= sk_autoencoder tests
 # The tests of `make test`; the others have targets of their own.
 SUITE := not slow and not benchmark and not integration
 SOURCES := sk_autoencoder tests benchmarks docs
 
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test test-benchmarks test-slow test-fuzz test-oldest coverage
-.PHONY: test-integration lint format docs bench bench-history clean
+.PHONY: test-integration test-wheel lint format docs bench bench-history clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -72,6 +76,11 @@ $(VENV_INTEGRATION)/.test: pyproject.toml constraints.txt
 	$(BIN_INTEGRATION) -m pip install --quiet --editable ".[all,test,integration]"
 	@touch $@
 
+$(VENV_WHEEL)/.created:
+	$(PYTHON) -m venv $(VENV_WHEEL)
+	$(BIN_WHEEL) -m pip install --quiet build twine
+	@touch $@
+
 venv: $(VENV)/.all  ## make .venv, with all that the other targets need
 
 # --------------------------------------------------------------------------- runs
@@ -97,6 +106,19 @@ test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported ve
 
 test-integration: $(VENV_INTEGRATION)/.test  ## run the tests with other people's tools
 	$(ONE_THREAD) $(BIN_INTEGRATION) $(PYTEST) -m integration tests/integration
+
+# What a user gets: the wheel, made from the sdist and installed beside nothing of the
+# checkout. The tests and the pages that they read come from the sdist.
+test-wheel: $(VENV_WHEEL)/.created  ## build the sdist and the wheel, and test the wheel
+	rm -rf dist
+	$(BIN_WHEEL) -m build
+	$(BIN_WHEEL) -m twine check --strict dist/*
+	$(BIN_WHEEL) -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	$(BIN_WHEEL) -m pip install --quiet "$$(echo dist/*.whl)[all,test]"
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	tar -xzf dist/*.tar.gz -C "$$folder" --strip-components 1 && \
+	rm -r "$$folder/sk_autoencoder" && cd "$$folder" && \
+	$(ONE_THREAD) $(CURDIR)/$(BIN_WHEEL) $(PYTEST) -m "$(SUITE)" --pyargs $(WHEEL_TESTS)
 
 # Not part of .ci/run: before Python 3.14 the tests take 1.5 to 1.9 times as long with it.
 coverage: $(VENV)/.all  ## run the tests, and print how much of the package they run
@@ -140,7 +162,7 @@ bench-history: $(VENV)/.all  ## append five numbers to the history, and compare 
 	$(BIN) -m benchmarks.speed.track
 
 clean:  ## remove what the targets made, the environments too
-	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_INTEGRATION) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_INTEGRATION) $(VENV_WHEEL) build dist .mypy_cache .pytest_cache .ruff_cache
 	rm -rf .hypothesis .coverage .coverage.*
 	rm -rf demo_output docs/_build docs/auto_examples docs/generated docs/sg_execution_times.rst
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

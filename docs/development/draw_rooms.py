@@ -9,10 +9,12 @@ left out: where A imports B and B imports C, A may import C too.
 import ast
 from graphlib import TopologicalSorter
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "sk_autoencoder"
+SOURCE = Path(find_spec(PACKAGE).submodule_search_locations[0])
 DRAWING = ROOT / "docs" / "images" / "rooms.svg"
 
 # What stands in each box, and the column of the drawing that it is in; the rows follow
@@ -47,8 +49,8 @@ MARGIN = 10
 def read_imports() -> dict[str, set[str]]:
     """Return the rooms that each room imports directly."""
     imports: dict[str, set[str]] = {}
-    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
-        room = path.relative_to(ROOT / PACKAGE).with_suffix("").parts[0]
+    for path in sorted(SOURCE.rglob("*.py")):
+        room = path.relative_to(SOURCE).with_suffix("").parts[0]
         imported = imports.setdefault(room, set())
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = []

@@ -9,12 +9,14 @@ import ast
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 PACKAGE = "sk_autoencoder"
-ROOT = Path(__file__).parents[2] / PACKAGE
+# Found without importing it; installed or in the checkout.
+ROOT = Path(find_spec(PACKAGE).submodule_search_locations[0])
 TESTS = Path(__file__).parents[1]
 
 MAX_MODULE_LINES = 400

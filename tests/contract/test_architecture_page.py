@@ -13,7 +13,7 @@ import sk_autoencoder
 from sk_autoencoder import AutoEncoderTransformer
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "sk_autoencoder"
+PACKAGE = Path(sk_autoencoder.__file__).parent
 FOLDER = ROOT / "docs" / "development"
 PAGE = (FOLDER / "architecture.md").read_text(encoding="utf-8")
 # A module; a module and what is defined in it; the same the other way round.
@@ -106,7 +106,7 @@ def test_modules_that_docstrings_name_exist():
         for file, module in shown.findall(path.read_text(encoding="utf-8")):
             name = file or f"{module.replace('.', '/')}.py"
             if name not in EVERY and not (ROOT / name).exists():
-                wrong.add(f"{path.relative_to(ROOT)}: {name}")
+                wrong.add(f"{path.relative_to(PACKAGE)}: {name}")
     assert not wrong
 
 

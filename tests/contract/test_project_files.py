@@ -36,7 +36,7 @@ def test_workflow_runs_what_there_is():
     targets = set(re.findall(r"^([a-z-]+):.*##", read("Makefile"), re.MULTILINE))
     called = set(re.findall(r"make ([a-z-]+)", workflow))
     expected = {"lint", "docs", "test", "test-benchmarks", "coverage", "test-oldest"}
-    expected |= {"test-integration"}
+    expected |= {"test-integration", "test-wheel"}
     assert expected == called <= targets
     tests = re.findall(r"tests/\S+\.py", workflow)
     assert tests
