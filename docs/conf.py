@@ -1,13 +1,17 @@
 """Configuration of Sphinx. Everything is built offline, every warning is an error."""
 
 import inspect
+import os
 import re
 import sys
+from html import escape
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from docutils import nodes
+from docutils.utils.math import latex2mathml
 from inventories import make_inventories
 
 import sk_autoencoder
@@ -32,7 +36,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 # docs/examples holds the gallery's sources; its pages are built to auto_examples.
-exclude_patterns = ["_build", "examples", "templates"]
+exclude_patterns = ["_build", "examples", "static", "templates"]
 templates_path = ["templates"]
 default_role = "literal"
 
@@ -43,26 +47,54 @@ intersphinx_mapping = make_inventories(HERE / "_build" / "inventories")
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"sk_autoencoder {release}"
+html_static_path = ["static"]
+html_css_files = ["custom.css"]
+html_logo = html_favicon = "static/logo.svg"
 html_theme_options = {
-    "logo": {"text": "sk_autoencoder"},
+    "logo": {"text": "sk_autoencoder", "alt_text": "sk_autoencoder"},
     "navbar_end": ["theme-switcher"],
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+if "dev" in release:
+    html_theme_options["announcement"] = (
+        f"This documents version {release}, which is in development."
+    )
 html_show_sourcelink = False
 # Pages without any below or beside them have nothing to show in the sidebar.
 html_sidebars = {
-    page: []
-    for page in (
-        "getting_started",
-        "installation",
-        "comparison",
-        "benchmarks",
-        "faq",
-        "changelog",
-    )
+    page: [] for page in ("comparison", "benchmarks", "how_it_works", "faq", "glossary")
 }
+
+# Where an address is configured: a choice of versions, and what other sites show of a
+# link to a page. `versions.json` there lists the versions, as the theme wants it.
+html_baseurl = os.environ.get("SK_AUTOENCODER_DOCS_URL", "")
+if html_baseurl:
+    html_theme_options["check_switcher"] = False
+    html_theme_options["switcher"] = {
+        "json_url": f"{html_baseurl}/versions.json",
+        "version_match": release,
+    }
+    html_theme_options["navbar_end"].insert(0, "version-switcher")
+
+
+TAG = re.compile(r"<[^>]+>")
+
+
+def describe_page(app, pagename, templatename, context, doctree):
+    """Add OpenGraph's description of a page."""
+    context.setdefault("metatags", "")
+    found = {
+        "title": context.get("title", project),
+        "type": "website",
+        "url": f"{html_baseurl}/{pagename}.html",
+        "image": f"{html_baseurl}/_images/digits.png",
+    }
+    for key, value in found.items():
+        text = escape(TAG.sub("", value))
+        context["metatags"] += f'<meta property="og:{key}" content="{text}" />'
+
 
 # Prompts and output are not copied.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -93,7 +125,25 @@ def skip_foreign(app, what, name, obj, skip, options):
     return None if module.startswith("sk_autoencoder") else True
 
 
+# ----------------------------------------------------------------------- formulas
+
+
+def write_formula(self, node):
+    """Write a formula as MathML, which needs no script from elsewhere."""
+    is_block = isinstance(node, nodes.math_block)
+    formula = latex2mathml.tex2mathml(node.astext(), as_block=is_block)
+    self.body.append(f'<div class="formula">{formula}</div>' if is_block else formula)
+    raise nodes.SkipNode
+
+
+html_math_renderer = "mathml"
+
+
 def setup(app):
+    if html_baseurl:
+        app.connect("html-page-context", describe_page)
+    formula = (write_formula, None)
+    app.add_html_math_renderer("mathml", formula, formula)
     app.connect("autodoc-skip-member", skip_foreign)
     app.connect("include-read", link_to_pages)
 
