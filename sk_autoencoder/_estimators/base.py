@@ -28,7 +28,11 @@ from sk_autoencoder._estimators.validation import (
     warn_of_levels,
 )
 from sk_autoencoder._fitting.build import install_pca
-from sk_autoencoder._fitting.compatibility import refuse_changes, refuse_combinations
+from sk_autoencoder._fitting.compatibility import (
+    refuse_changes,
+    refuse_combinations,
+    refuse_truncated,
+)
 from sk_autoencoder._fitting.fit import FittedModel, Fitting, prepare_fit
 from sk_autoencoder._fitting.pca_comparison import compare_with_pca
 from sk_autoencoder._fitting.settings import FitSettings
@@ -346,6 +350,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         if not self._is_fitted():
             return None
         fitted, table = self._fitted, self._table
+        refuse_truncated(fitted.plan)
         given = self.get_params(deep=False)
         refuse_changes(
             (name, value, given[name])

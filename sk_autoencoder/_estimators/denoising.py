@@ -52,17 +52,19 @@ NOISE_LEVEL = 0.15
 
 def _draws_cells(estimator: Any) -> bool:
     """Whether a masked network is fitted, or would be to a table; raises if not."""
+    fitted_to = ""
     if "_fitted" in vars(estimator):
         found = bool(estimator._plan.is_masked)
+        fitted_to = f", fitted to {estimator.n_features_in_:,} columns"
     else:
         found = uses_levels(1, **estimator.get_params(deep=False))
     if not found:
         raise AttributeError(
             "expected a model of the cells of a table, got "
             f"features={estimator.features!r}, loss={estimator.loss!r}, "
-            f"noise={estimator.noise!r} and network={shortened(estimator.network)}. "
-            "Fit with features='reconstruction', loss='cross_entropy', noise='auto' "
-            "and network=None."
+            f"noise={estimator.noise!r} and network={shortened(estimator.network)}"
+            f"{fitted_to}. Fit with features='reconstruction', loss='cross_entropy', "
+            "noise='auto' and network=None."
         )
     return True
 

@@ -113,7 +113,7 @@ def _validation(fitted: FittedModel) -> dict[str, str]:
 
 
 def _training(fitted: FittedModel) -> str:
-    """Say how long a fit took, and why it stopped."""
+    """Describe how long a fit took, and why it stopped."""
     n_epochs, config = fitted.n_epochs, fitted.plan.training
     best = len(fitted.pretrained) + fitted.net.best_epoch_
     if not n_epochs:
@@ -130,7 +130,7 @@ def _training(fitted: FittedModel) -> str:
 
 
 def _result(fitted: FittedModel) -> str:
-    """Say what is kept of a fit."""
+    """Describe what is kept of a fit."""
     best = len(fitted.pretrained) + fitted.net.best_epoch_
     if fitted.is_pca:
         if not fitted.n_epochs:

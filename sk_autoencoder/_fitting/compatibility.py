@@ -11,6 +11,7 @@ from numbers import Integral
 from typing import Any
 
 from sk_autoencoder._columns import LIKELIHOODS, Table, levels_of
+from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._objectives import Denoise
 from sk_autoencoder._utils.comparison import is_same
@@ -468,6 +469,23 @@ def refuse_changes(settings: Iterable[tuple[str, Any, Any]]) -> None:
                 f"{name}={shortened(value)}, because its weights go on. Pass "
                 "warm_start=False and call fit to start anew."
             )
+
+
+def refuse_truncated(plan: Plan) -> None:
+    """Refuse to go on from a fit whose last components were cut off.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the fit.
+    """
+    n_kept, n_components = plan.n_kept, plan.n_components
+    if n_kept is not None and n_kept < n_components:
+        raise ValueError(
+            f"expected all {n_components} components to train further, got the first "
+            f"{n_kept}, which truncate has kept. Train the transformer that was "
+            "truncated, and truncate it again."
+        )
 
 
 def check_components(n_components: int, n_old: int) -> None:

@@ -343,6 +343,14 @@ REASONS = [
         "network=None.",
     ),
     (
+        DENOISING(features="reconstruction", max_epochs=1).fit(np.tile(X, (1, 65))),
+        "sample",
+        "expected a model of the cells of a table, got features='reconstruction', "
+        "loss='auto', noise='auto' and network=None, fitted to 260 columns. "
+        "Fit with features='reconstruction', loss='cross_entropy', noise='auto' and "
+        "network=None.",
+    ),
+    (
         DENOISING(features="hidden"),
         "contributions",
         "expected a code of a few components for what PCA has, got features='hidden', "

@@ -111,8 +111,17 @@ def test_wrong_truncations_are_refused(fitted):
     plain = AutoEncoderTransformer(3, max_epochs=0).fit(TRAIN)
     with pytest.raises(ValueError, match="expected a fit with ordered=True"):
         plain.truncate(2)
-    with pytest.raises(ValueError, match="weights go on"):
-        fitted.truncate(3).partial_fit(TRAIN)
+
+
+def test_truncated_it_is_not_trained_further(fitted):
+    three = fitted.truncate(3)
+    message = f"expected all {K} components .* got the first 3, .* truncate it again"
+    for n_components in (3, K):
+        three.set_params(n_components=n_components, warm_start=True)
+        for train in (three.fit, three.partial_fit):
+            with pytest.raises(ValueError, match=message):
+                train(TRAIN)
+    assert three.n_components_ == 3
 
 
 def test_an_order_needs_the_start_from_pca():
