@@ -43,6 +43,9 @@ class Table:
     handle_unknown : {"error", "ignore"}
     dtype : dtype
         In which rows are transformed: float32 where all columns fit.
+    is_matrix : bool
+        Whether it is a matrix of numbers, validated as such: its rows are transformed
+        in the dtype in which they come.
     """
 
     format: TableFormat
@@ -51,6 +54,7 @@ class Table:
     allow_missing: bool
     handle_unknown: str
     dtype: np.dtype
+    is_matrix: bool = False
 
     @classmethod
     def of(
@@ -65,6 +69,7 @@ class Table:
         more_to_come: bool = False,
         keeps_binary: bool = False,
         keeps_values: bool = False,
+        is_matrix: bool = False,
         binned: bool = False,
         whole: Sequence[Whole] | None = None,
     ) -> "Table":
@@ -88,6 +93,8 @@ class Table:
             standardized or ranked.
         keeps_values : bool
             Whether numbers know the values to which samples move.
+        is_matrix : bool
+            Whether it is a matrix of numbers.
         binned : bool
             Whether numbers have bins.
         whole : sequence of ColumnStatistics, Counter or None, one a column; or None
@@ -118,7 +125,9 @@ class Table:
                 "constant or empty, and column_weights="
                 f"{shortened(column_weights)}. Pass rows that differ, or other weights."
             )
-        return cls(fmt, columns, weights, allow_missing, handle_unknown, dtype)
+        return cls(
+            fmt, columns, weights, allow_missing, handle_unknown, dtype, is_matrix
+        )
 
     @property
     def unit(self) -> float:
@@ -192,7 +201,6 @@ class Table:
         X: Any,
         *,
         new_levels: dict[Any, set[Any]] | None = None,
-        dtype: np.dtype | None = None,
     ) -> np.ndarray:
         """Turn a table of the columns of fit into numbers, (n_samples, n_features).
 
@@ -201,8 +209,6 @@ class Table:
         X : frame or ndarray of shape (n_samples, n_features)
         new_levels : dict or None
             Takes up the levels that are taken for missing, by the names of the columns.
-        dtype : dtype or None
-            Of the result; that of the table by default.
 
         Raises
         ------
@@ -212,7 +218,8 @@ class Table:
         TypeError
             If a column holds something else than in fit.
         """
-        matrix = np.empty((X.shape[0], len(self.columns)), dtype or self.dtype)
+        dtype = X.dtype if self.is_matrix else self.dtype
+        matrix = np.empty((X.shape[0], len(self.columns)), dtype)
         with_gaps, most = [], np.finfo(matrix.dtype).max
         # One at a time: a column as it came may take more memory than its numbers.
         pairs = zip(self.columns, read_columns(X), strict=True)
@@ -246,7 +253,8 @@ class Table:
 
     def array(self, matrix: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """Turn such numbers into an array, whatever was fitted on."""
-        return self.format.as_array(self._decoded(matrix, given))
+        found = self.format.as_array(self._decoded(matrix, given))
+        return found.astype(matrix.dtype, copy=False) if self.is_matrix else found
 
     def _decoded(self, matrix: np.ndarray, given: np.ndarray | None) -> list[Any]:
         """Return the values of each column."""

@@ -3,7 +3,7 @@
 import copy
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
@@ -24,7 +24,10 @@ from sk_autoencoder._estimators.validation import (
     check_network,
     check_numbers,
     check_table,
+    dense_numbers,
     has_variation,
+    named_rows,
+    table_rows,
     warn_of_levels,
 )
 from sk_autoencoder._fitting.build import install_pca
@@ -32,6 +35,7 @@ from sk_autoencoder._fitting.compatibility import (
     refuse_changes,
     refuse_combinations,
     refuse_truncated,
+    refuse_unordered,
 )
 from sk_autoencoder._fitting.fit import FittedModel, Fitting, prepare_fit
 from sk_autoencoder._fitting.pca_comparison import compare_with_pca
@@ -49,9 +53,7 @@ from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
 from sk_autoencoder._utils.random import seeds_from
 from sk_autoencoder._utils.shapes import flat_rows, shape_of
-from sk_autoencoder._utils.sklearn_compat import (
-    fit_context,
-)
+from sk_autoencoder._utils.sklearn_compat import fit_context
 from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
@@ -139,6 +141,10 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
 
     def _keeps_values(self) -> bool:
         """Whether numbers know the values to which samples move."""
+        return False
+
+    def _ranks_numbers(self) -> bool:
+        """Whether a dense matrix of numbers becomes a table, for the sake of ranks."""
         return False
 
     def _uses_levels(self, X: Any) -> bool:
@@ -378,6 +384,13 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             or (X is not None and self._uses_levels(X))
         )
 
+    def _table_check(self, X: Any) -> Callable[..., Any] | None:
+        """Return what validates samples that are read as a table; None for numbers."""
+        if self._reads_as_table(X):
+            return named_rows
+        is_matrix = self._ranks_numbers() and not sparse.issparse(X)
+        return dense_numbers if is_matrix else None
+
     def _read_table(
         self, X: Any, whole: Any = None, *, more_to_come: bool = False
     ) -> Table:
@@ -392,6 +405,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             more_to_come=more_to_come,
             keeps_binary=self._keeps_binary(),
             keeps_values=self._keeps_values(),
+            is_matrix=self._ranks_numbers() and not is_frame(X),
             binned=self._uses_levels(X),
             whole=whole,
         )
@@ -407,14 +421,14 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         reset = before is None or not is_pass
         if before is None:
             self.__dict__.pop(TRANSIENT, None)
-            table = None
-            if self._reads_as_table(X):
+            check, table = self._table_check(X), None
+            if check is named_rows:
                 table = self._read_table(X, more_to_come=is_pass)
                 table.warn_of_empty()
-            elif self._ranks_numbers():
-                X = check_numbers(self, X, reset=True, min_samples=2)
-                if sparse.issparse(X) or not has_variation(X):
-                    return X, None
+            elif check is not None:
+                X = check(self, X, reset=True, min_samples=2)
+                if not has_variation(X):
+                    return X, None  # a table has to vary
                 table = self._read_table(X, more_to_come=is_pass)
                 return table.matrix(X), table
         else:
@@ -423,8 +437,8 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         if table is None:
             return check_numbers(self, X, reset=reset, min_samples=least), None
         new: dict[Any, set[Any]] = {}
-        rows = self._table_rows(
-            X, table, reset=reset, new_levels=new, min_samples=least
+        rows = table_rows(
+            self, X, table, reset=reset, new_levels=new, min_samples=least
         )
         self._warn_of_levels(new)
         return rows, table
@@ -444,10 +458,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             lambda: refuse_combinations(
                 self._settings(), None, is_stream=True, has_validation_set=has_set
             ),
-            lambda X: (
-                self._reads_as_table(X)
-                or (self._ranks_numbers() and not sparse.issparse(X))
-            ),
+            self._table_check,
             TableSketch(self.categorical_features, allow_missing=self.allow_missing),
             self._read_table,
             fraction=self.validation_fraction if draws else 0.0,
@@ -473,29 +484,23 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             X_val, _ = flat_rows(X_val, self.network)
             if table is None:
                 return check_numbers(self, X_val, min_samples=2)
-            return self._table_rows(check_table(self, X_val, min_samples=2), table)
+            return table_rows(self, X_val, table, min_samples=2)
 
     def _has_batch_norm(self) -> bool:
         """Whether the fitted network needs two samples a batch."""
-        return any(
-            isinstance(part, torch.nn.BatchNorm1d) for part in self.module_.modules()
-        )
+        parts = self.module_.modules()
+        return any(isinstance(part, torch.nn.BatchNorm1d) for part in parts)
 
     def _set_fitted_attributes(self, fitted: FittedModel, dtype: np.dtype) -> None:
         """Set the fitted attributes that follow from the model."""
         self._fitted, self._input_dtype = fitted, dtype
         plan, net = fitted.plan, fitted.net
-        n_given = (
-            len(plan.output_index)
-            if plan.output_index
-            else plan.n_kept or plan.n_components
-        )
+        n_given = len(plan.output_index or ()) or plan.n_kept or plan.n_components
         if plan.block_variances is not None:
             n_given = len(plan.block_variances) + net.module_.passed.n_columns
         if plan.imputes:
             n_given = self.n_features_in_ + len(plan.indicators)
-        self._n_features_out = n_given
-        self.n_components_ = self._n_features_out
+        self._n_features_out = self.n_components_ = n_given
         for name in ("explained_variance_ratio", "alignment_error"):
             value = getattr(fitted, name)
             self.__dict__.pop(f"{name}_", None)  # of a fit before
@@ -518,12 +523,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
     def _truncated(self, n_components: int) -> Self:
         """Return a copy with the first components only, as `truncate` does."""
         self._check_is_fitted()
-        if not self._plan.ordered:
-            raise ValueError(
-                "expected a fit with ordered=True, got ordered=False: only then are "
-                "the first components a code by themselves. Fit again with "
-                "ordered=True."
-            )
+        refuse_unordered(self._plan)
         most = self.n_components_
         check_scalar(n_components, "n_components", Integral, min_val=1, max_val=most)
         other: Self = copy.deepcopy(self)
@@ -625,7 +625,9 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         need(not plan.mixture_prior or "prior" in names, f"a prior of a {kind}")
         self._check_features(plan.statistics.mean.size, plan.network)
         need(dtype in (np.float32, np.float64), f"rows of dtype {shortened(dtype)}")
-        need(plan.table is None or dtype == plan.table.dtype, "rows of another dtype")
+        table = plan.table
+        fixed = dtype if table is None or table.is_matrix else table.dtype
+        need(dtype == fixed, "rows of another dtype")
 
     def _derive(self) -> None:
         self._set_fitted_attributes(self._fitted, self._input_dtype)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -341,32 +340,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X, _ = flat_rows(X, self._plan.network)
         if self._table is None:
             return check_numbers(self, X)
-        return self._table_rows(X, self._table)
-
-    def _table_rows(
-        self,
-        X: Any,
-        table: Table,
-        *,
-        reset: bool = False,
-        new_levels: dict[Any, set[Any]] | None = None,
-        min_samples: int = 1,
-    ) -> np.ndarray:
-        """Validate samples of a table, and turn them into numbers; see `table_rows`."""
-        if table.format.kind == "array" and self._ranks_numbers():
-            X = check_numbers(self, X, reset=reset, min_samples=min_samples)
-            rows = X.toarray() if sparse.issparse(X) else X
-            return table.matrix(rows, dtype=rows.dtype)
-        return table_rows(
-            self, X, table, reset=reset, new_levels=new_levels, min_samples=min_samples
-        )
-
-    def _ranks_numbers(self) -> bool:
-        """Whether a dense array of numbers becomes a table, for the sake of ranks.
-
-        It is validated as any other matrix of numbers is.
-        """
-        return False
+        return table_rows(self, X, self._table)
 
     def _validate_rows(self, X: Any) -> tuple[Any, Check]:
         """Return validated samples, and what is left to check chunk by chunk."""
@@ -428,10 +402,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return self._in_container(rows, like)
         if self._table.comes_as_frame:
             return self._table.table(rows, like, given)
-        found = self._table.array(rows, given)
-        if self._ranks_numbers():
-            found = found.astype(rows.dtype, copy=False)
-        return self._in_container(found, like)
+        return self._in_container(self._table.array(rows, given), like)
 
     def _cells_to_output(self, cells: np.ndarray, like: Any) -> Any:
         """Return a number for each cell, under the names of the columns."""

@@ -17,9 +17,8 @@ from sk_autoencoder._columns import (
     join_all,
 )
 from sk_autoencoder._estimators.validation import (
-    check_numbers,
     check_table,
-    named_rows,
+    dense_numbers,
     table_rows,
 )
 from sk_autoencoder._training.stream import RowStream, row_keys
@@ -153,7 +152,7 @@ class BatchReader:
     def read(
         self,
         check: Callable[[], None],
-        is_table: Callable[[Any], bool],
+        table_check: Callable[[Any], Callable[..., Any] | None],
         sketch: TableSketch,
         make_table: Callable[[Any, Any], Table],
         *,
@@ -166,8 +165,9 @@ class BatchReader:
         ----------
         check : callable
             Called once the features are known, before the other batches are read.
-        is_table : callable
-            Whether samples like the first are a table, where no table is known.
+        table_check : callable
+            Returns what validates samples like the first, where no table is known and
+            they are to be one; None where they are numbers alone.
         sketch : TableSketch
         make_table : callable
             Finds out how a table becomes numbers, from some samples and the sketch.
@@ -178,14 +178,14 @@ class BatchReader:
         """
         statistics: ColumnStatistics | None = None
         n_rows, dtypes, new = 0, set(), list[Any]()
-        sample, sketches = SampledRows(seed), False
+        sample, validate = SampledRows(seed), None
         for i, chunk in self._chunks():
             with batch_errors(i):
                 reset = n_rows == 0
-                if reset:
-                    sketches = self.table is None and is_table(chunk)
-                if sketches:
-                    rows = named_rows(self._estimator, chunk, reset=reset)
+                if reset and self.table is None:
+                    validate = table_check(chunk)
+                if validate is not None:
+                    rows = validate(self._estimator, chunk, reset=reset)
                     new.append(take_rows(rows, sketch.add(rows)))
                 else:
                     rows = self._matrix(chunk, reset=reset)
@@ -195,20 +195,20 @@ class BatchReader:
             if reset:
                 check()
             n_rows += rows.shape[0]
-            if sketches or fraction:
+            if validate is not None or fraction:
                 sample.add(rows)
         if n_rows < 2:
             raise ValueError(
                 f"expected at least 2 samples, got batches with {n_rows}. {HOW_TO_PASS}"
             )
-        if sketches:
+        if validate is not None:
             self.table = make_table(sample.with_rows(new, n_rows), sketch.columns)
             statistics = self.table.own_statistics(n_rows)
         assert statistics is not None
         dtype = np.result_type(*dtypes) if self.table is None else self.table.dtype
         held_out, below = sample.held_out(n_rows, fraction)
         if held_out is not None:
-            if sketches and self.table is not None:
+            if validate is not None and self.table is not None:
                 held_out = self.table.matrix(held_out)
             held_out = held_out.astype(dtype, copy=False)
         return RowStream(
@@ -248,8 +248,7 @@ class BatchReader:
     def _matrix(self, chunk: Any, *, reset: bool = False) -> np.ndarray:
         """Validate samples, and turn them into numbers."""
         if self.table is None:
-            rows = check_numbers(self._estimator, chunk, reset=reset)
-            return rows.toarray() if sparse.issparse(rows) else rows
+            return dense_numbers(self._estimator, chunk, reset=reset)
         return table_rows(
             self._estimator, chunk, self.table, reset=reset, new_levels=self.new_levels
         )

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array, validate_data
 
-from sk_autoencoder._columns import Table, is_frame
+from sk_autoencoder._columns import ColumnStatistics, Table, is_frame
 from sk_autoencoder._inference.chunks import dtype_in_use
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._utils.chunks import within_float64
@@ -96,11 +96,18 @@ def check_numbers(
     return rows
 
 
+def dense_numbers(
+    estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int = 1
+) -> np.ndarray:
+    """Validate a matrix as `check_numbers` does, and make a sparse one dense."""
+    X = check_numbers(estimator, X, reset=reset, min_samples=min_samples)
+    rows: np.ndarray = X.toarray() if sparse.issparse(X) else X
+    return rows
+
+
 def has_variation(X: np.ndarray) -> bool:
-    """Say whether some column varies in float32; of a table one has to."""
-    with np.errstate(over="ignore"):
-        columns = (column.astype(np.float32) for column in X.T)
-        return any((column != column[:1]).any() for column in columns)
+    """Whether some column varies, by the rule of tables."""
+    return bool(ColumnStatistics.of(X).varies.any())
 
 
 def check_table(estimator: BaseEstimator, X: Any, *, min_samples: int = 0) -> Any:
@@ -158,8 +165,9 @@ def table_rows(
     new_levels: dict[Any, set[Any]] | None = None,
     min_samples: int = 1,
 ) -> np.ndarray:
-    """Validate a table as `named_rows` does, and turn it into numbers."""
-    rows = named_rows(estimator, X, reset=reset, min_samples=min_samples)
+    """Validate what is read as a table, and turn it into numbers."""
+    check = dense_numbers if table.is_matrix else named_rows
+    rows = check(estimator, X, reset=reset, min_samples=min_samples)
     return table.matrix(rows, new_levels=new_levels)
 
 

@@ -488,6 +488,21 @@ def refuse_truncated(plan: Plan) -> None:
         )
 
 
+def refuse_unordered(plan: Plan) -> None:
+    """Refuse to cut off components of a fit that has none in order.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the fit.
+    """
+    if not plan.ordered:
+        raise ValueError(
+            "expected a fit with ordered=True, got ordered=False: only then are the "
+            "first components a code by themselves. Fit again with ordered=True."
+        )
+
+
 def check_components(n_components: int, n_old: int) -> None:
     """Refuse to align codes to others of another length.
 

@@ -132,6 +132,8 @@ ADDED: dict[str, dict[str, Any]] = {
     },
     # A wild cell's contribution was its own distance alone.
     "Scorer": {"assigns_spillover": False, "weights": None},
+    # Matrices of numbers had no ranks.
+    "Table": {"is_matrix": False},
     "UserNetwork": {"output_range": None, "outputs": "auto"},
     "VAETransformer": {**ROTATIONS, **SNAPSHOTS, **PROCESSES},
 }

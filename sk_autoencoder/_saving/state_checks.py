@@ -273,6 +273,13 @@ def _check_table(
     need(len(set(names)) == n_features, "columns of the same name")
     kind = table.format.kind
     need(kind in ("array", "pandas", "polars"), f"a table {shortened(kind)}")
+    need(
+        not table.is_matrix
+        or (
+            kind == "array" and all(isinstance(c, NumberColumn) for c in table.columns)
+        ),
+        "a matrix of other columns",
+    )
     libraries = {dtype_library(dtype) for dtype in dtypes}
     known = {"pandas": {"numpy", "pandas"}, "polars": {"polars"}, "array": {"numpy"}}
     need(libraries <= known[kind], "dtypes of another library")

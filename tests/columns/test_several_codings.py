@@ -167,3 +167,71 @@ def test_codings_are_known_and_none_twice(given):
 def test_several_codings_need_hidden_features(features):
     with pytest.raises(ValueError, match="expected features='hidden' for several"):
         fit(numeric_scaling=BOTH, features=features)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda X: X,
+        lambda X: X.astype(np.int64),
+        lambda X: X.astype(object),
+        lambda X: X.astype(np.float32),
+        lambda X: pd.DataFrame(X, columns=list("abc")).astype(int),
+    ],
+    ids=["float64", "int", "object", "float32", "frame"],
+)
+def test_batches_of_a_matrix_are_read_as_the_matrix_is(given):
+    X = given(np.random.default_rng(1).integers(0, 100, (200, 3)).astype(float))
+    whole = fit(X, allow_missing=False)
+    model = DenoisingAutoEncoderTransformer(random_state=0, **SMALL)
+    model.fit_batches([X[:100], X[100:]])
+    assert model._plan.table.format == whole._plan.table.format
+    found = model.reconstruct(X)
+    assert found.dtype == whole.reconstruct(X).dtype
+    assert (found % 1 > 0).any()  # whole numbers are numbers in a matrix
+
+
+def test_later_batches_of_a_matrix_may_be_sparse():
+    X = rng.normal(size=(200, 3))
+    codes = [
+        DenoisingAutoEncoderTransformer(random_state=0, **SMALL)
+        .fit_batches([X[:100], part])
+        .transform(X)
+        for part in (X[100:], sparse.csr_array(X[100:]))
+    ]
+    np.testing.assert_array_equal(*codes)
+
+
+def test_a_matrix_is_checked_in_batches_as_it_is_whole():
+    X = rng.normal(size=(50, 2))
+    X[3, 1] = np.inf
+    model = DenoisingAutoEncoderTransformer(**SMALL)
+    message = "Input X contains infinity or a value too large"
+    for train in (model.fit, lambda X: model.fit_batches([X])):
+        with pytest.raises(ValueError, match=message):
+            train(X)
+
+
+def test_a_validation_set_of_a_matrix_may_be_sparse():
+    X = rng.normal(size=(200, 3))
+    codes = [
+        DenoisingAutoEncoderTransformer(random_state=0, **SMALL)
+        .fit(X, X_val=X_val)
+        .transform(X)
+        for X_val in (X[:50], sparse.csr_array(X[:50]))
+    ]
+    np.testing.assert_array_equal(*codes)
+
+
+def test_a_matrix_goes_on_in_another_dtype_and_is_saved(tmp_path):
+    X = rng.normal(size=(200, 3))
+    model = fit(X, allow_missing=False, warm_start=True).fit(X.astype(np.float32))
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    np.testing.assert_array_equal(again.transform(X), model.transform(X))
+
+
+def test_constant_samples_are_no_table():
+    model = fit(np.full((50, 3), 2.0), allow_missing=False)
+    assert model._plan.table is None
+    assert model.score(np.full((5, 3), 2.0)) == 1

@@ -548,6 +548,11 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
             "a column called 'z'",
         ),
         (
+            "frame",
+            lambda file: file.put(True, *PLAN, "table", "is_matrix"),
+            "a matrix of other columns",
+        ),
+        (
             "ordered",
             lambda file: file.put(None, "_fitted", "prefix_net") or drop_unused(file),
             "a prefix net out of place",
@@ -565,7 +570,7 @@ def test_values_are_checked_against_the_plan(name, saved, tmp_path):
             "AutoEncoderOutlierDetector with the unknown 'predict'",
         ),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_values_of_other_estimators_are_checked(name, change, reason, saved, tmp_path):
     file = saved(name)
