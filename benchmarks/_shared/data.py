@@ -57,7 +57,7 @@ class DataSet:
     table: bool = False
 
     def missing(self, folder: Path | None) -> bool:
-        """Say whether the set needs a file that is not there."""
+        """Whether the set needs a file that is not there."""
         if self.file is None:
             return False
         return folder is None or not (folder / self.file).is_file()

@@ -124,7 +124,7 @@ def independent(train: np.ndarray) -> Density:
 
 
 def variational(train: np.ndarray, k: int, seed: int, **params: Any) -> list[Density]:
-    """Give the variational autoencoder with either prior, of one training.
+    """Return the variational autoencoder with either prior, of one training.
 
     "held_out" among the values is the score of the rows that training held out:
     what a user could choose k by.

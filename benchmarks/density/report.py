@@ -75,7 +75,7 @@ def _by_choice(means: Means) -> tuple[str, dict[str, int]]:
 
 
 def _targets(means: Means, over: dict[str, int], n_sets: int) -> list[str]:
-    """Say which targets are met, in the reading that ranks."""
+    """List which targets are met, in the reading that ranks."""
     gaps, told, alive = {}, 0, 0
     for name, k in _cases(means):
         pca = means[name, k, "PCA"]

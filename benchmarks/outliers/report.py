@@ -18,7 +18,7 @@ Means = dict[tuple, dict[str, float]]
 
 
 def column(means: Means, run: str, names: list[str], what: str) -> list[float]:
-    """Give a method's figure for each set, NaN where it has none."""
+    """Return a method's figure for each set, NaN where it has none."""
     return [means.get((name, run), {}).get(what, math.nan) for name in names]
 
 
@@ -33,7 +33,7 @@ def _table(means: Means, names: list[str], runs: list[str], what: str) -> str:
 
 
 def _targets(means: Means, names: list[str], runs: list[str]) -> list[str]:
-    """Say which targets are met."""
+    """List which targets are met."""
     rivals = [run for run in runs if not run.startswith(OURS)]
     lines = []
     for what in (AREA, PRECISION):

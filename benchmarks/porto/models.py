@@ -211,7 +211,7 @@ class Dense(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give the logit of a claim."""
+        """Return the logit of a claim."""
         return self.layers(x)
 
 

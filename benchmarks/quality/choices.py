@@ -262,7 +262,7 @@ def products() -> str:
 
 
 def _products(n_rows: int, n_in: int, n_out: int) -> dict[str, dict[str, Callable]]:
-    """Give the ways to each product; numpy's are on the memory of torch's tensors."""
+    """Return the ways to each product; numpy's are on the memory of torch's tensors."""
     generator = torch.Generator().manual_seed(0)
     x, weight, bias, z = (
         torch.randn(shape, generator=generator)

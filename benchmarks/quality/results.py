@@ -84,7 +84,7 @@ class Figures:
         return int(sum(stayed)), len(stayed)
 
     def notes(self) -> list[str]:
-        """Say what failed, and where PCA leaves nothing to compare with."""
+        """List what failed, and where PCA leaves nothing to compare with."""
         failed = [f"{x.run} on {x.case}: {x.note}" for x in self.lines if x.note]
         exact = [
             f"{case}: PCA leaves nothing, so there are no ratios to it"

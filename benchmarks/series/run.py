@@ -52,7 +52,7 @@ MOST = 0.9
 
 
 def series_of(name: str, folder: Path | None, n_rows: int) -> tuple[np.ndarray, Shape]:
-    """Give the flattened series of a set, and (n_steps, n_channels)."""
+    """Return the flattened series of a set, and (n_steps, n_channels)."""
     if name == MADE_UP:
         made = make_series_anomalies(n_rows, contamination=0.0, random_state=0)
         return made.data.astype(np.float32), made.input_shape
@@ -64,7 +64,7 @@ def series_of(name: str, folder: Path | None, n_rows: int) -> tuple[np.ndarray, 
 def measure(
     X: np.ndarray, shape: Shape, k: int, split: int, **params: Any
 ) -> dict[str, tuple[float, float]]:
-    """Give for each method its error over PCA's, and the seconds of its fit.
+    """Return for each method its error over PCA's, and the seconds of its fit.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def measure(
 def summary(
     measured: list[dict[str, tuple[float, float]]],
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """Give means over splits: errors over PCA's, over the default's, and seconds."""
+    """Return means over splits: errors over PCA's, over the default's, and seconds."""
     over_pca = {m: geometric_mean(r[m][0] for r in measured) for m in METHODS}
     over_dense = {m: over_pca[m] / over_pca[DENSE] for m in METHODS}
     seconds = {m: float(np.mean([r[m][1] for r in measured])) for m in METHODS}
@@ -102,7 +102,7 @@ def summary(
 
 
 def verdicts(best: dict[str, tuple[float, str]]) -> list[str]:
-    """Give a line for each of the two starts.
+    """Return a line for each of the two starts.
 
     Parameters
     ----------

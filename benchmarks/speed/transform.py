@@ -140,7 +140,7 @@ def products(X: np.ndarray, matrices: list[list[Tensor]]) -> None:
 
 
 def matrices_of(estimator: AutoEncoderTransformer) -> list[list[Tensor]]:
-    """Give the matrices of the encoder; those of the start from PCA go beside."""
+    """Return the matrices of the encoder; those of the start from PCA go beside."""
     encoder = estimator.module_.encoder
     path = [w.detach().t() for w in encoder.parameters() if w.ndim == 2]
     return [path, [encoder.axes]] if hasattr(encoder, "axes") else [path]

@@ -55,7 +55,7 @@ class Lines(LineFile):
     kind = Line
 
     def lacks(self, line: Line, n_draws: int) -> bool:
-        """Say whether a run is still to be measured, with so many draws."""
+        """Whether a run is still to be measured, with so many draws."""
         known = self.all.get(line.key)
         if known is not None and known.rows != line.rows:
             sys.exit(

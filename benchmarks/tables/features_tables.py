@@ -72,7 +72,7 @@ class Table:
 
 
 def missing(name: str, folder: Path | None) -> bool:
-    """Say whether a table needs a file that is not there."""
+    """Whether a table needs a file that is not there."""
     if name in CARRIED:
         return False
     return folder is None or not (folder / f"{name}.csv.gz").is_file()

@@ -53,7 +53,7 @@ def own(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def is_number(column: pd.Series) -> bool:
-    """Say whether a column holds numbers, not categories."""
+    """Whether a column holds numbers, not categories."""
     return column.dtype.kind == "f"
 
 

@@ -54,7 +54,7 @@ def table_of(frame, **reading):
 
 
 def columns_of(frame, **reading):
-    """Give columns in float64, in training, and the rows as they take them."""
+    """Return columns in float64, in training, and the rows as they take them."""
     table = table_of(frame, **reading)
     columns = in_dtype(JoinedColumns(table), torch.float64).train()
     return columns, torch.from_numpy(table.matrix(frame)).double()

@@ -43,7 +43,7 @@ def arrays(gaps=True):
 
 @pytest.fixture(scope="module")
 def adult():
-    """Give rows of Adult without gaps, and their encoding by scikit-learn."""
+    """Return rows of Adult without gaps, and their encoding by scikit-learn."""
     frame = ADULT.dropna().head(2500)
     kept = [name for name in CATEGORIES if frame[name].nunique() > 1]
     encoder = ColumnTransformer(

@@ -51,7 +51,7 @@ def blocks(page: Path) -> list[Quoted]:
 
 
 def inside(lines: list[str], i: int) -> bool:
-    """Say whether the next line that is not blank is indented."""
+    """Whether the next line that is not blank is indented."""
     rest = [line for line in lines[i:] if line.strip()]
     return bool(rest) and rest[0].startswith(" ")
 

@@ -78,7 +78,7 @@ def test_channels_tell_each_other(normal):
 
 
 def cells(windows, normal, kind):
-    """Give for each window of a kind what was, what is, and where they differ."""
+    """Return for each window of a kind what was, what is, and where they differ."""
     rows = np.flatnonzero(windows.kind == kind)
     return zip(
         normal.series[rows], windows.series[rows], windows.where[rows], strict=True

@@ -20,6 +20,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     ExtraRowsTransformer,
     VAETransformer,
+    load,
 )
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
 
@@ -140,4 +141,11 @@ def test_recipes_run_where_pickle_is_forbidden(tool, tmp_path, monkeypatch):
     mlflow.set_tracking_uri(f"file:{tmp_path}/runs")
     page = (ROOT / "docs" / "user_guide" / "production.rst").read_text()
     (source,) = (code for name, code in RECIPE.findall(page) if name == tool)
-    exec(compile(textwrap.dedent(source), tool, "exec"), {"__name__": "__main__"})
+    made = {"__name__": "__main__"}
+    exec(compile(textwrap.dedent(source), tool, "exec"), made)
+    if tool == "skops":
+        again, codes = made["pipe"][0], made["pipe"][:1].transform(made["X"])
+    else:
+        again, codes = load("digits.safetensors"), made["codes"]
+    np.testing.assert_array_equal(codes, made["reducer"].transform(made["X"]))
+    np.testing.assert_array_equal(codes, again.transform(made["X"]))

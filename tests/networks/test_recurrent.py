@@ -54,7 +54,7 @@ def build(network, n_features, *, masked=False, n_components=3):
 
 
 def torchs_own(encoder, cell):
-    """Give torch's network with the weights of an encoder's layers."""
+    """Return torch's network with the weights of an encoder's layers."""
     layers = [list(ways) for ways in encoder.layers]
     first = layers[0][0]
     kind = nn.LSTM if cell == "lstm" else nn.GRU
@@ -73,7 +73,7 @@ def torchs_own(encoder, cell):
 
 
 def last_states(twin, steps, lengths):
-    """Give what torch's network ends with on packed series, layer by layer."""
+    """Return what torch's network ends with on packed series, layer by layer."""
     packed = nn.utils.rnn.pack_padded_sequence(
         steps, lengths, batch_first=True, enforce_sorted=False
     )

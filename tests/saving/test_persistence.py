@@ -147,7 +147,11 @@ def test_training_goes_on_as_if_nothing_had_happened(tmp_path):
     first = PLAIN(3, warm_start=True, **SMALL).fit(X)
     first.save(tmp_path / "model", optimizer=True)
     second = sk_autoencoder.load(tmp_path / "model")
+    before = first.transform(X)
     same(first.fit(X).transform(X), second.fit(X).transform(X))
+    assert (first.n_iter_, second.n_iter_) == (4, 4)
+    assert second.loss_curve_ == first.loss_curve_
+    assert (second.transform(X) != before).any()
 
 
 def test_names_in_a_frame_and_output_are_kept(tmp_path):

@@ -512,8 +512,10 @@ class Writes(Callback):
 
 
 def test_a_callback_may_hold_anything(tmp_path):
+    expected = gave(small().fit(X))
     with (tmp_path / "log").open("w") as log:
-        small(checkpoint_dir=tmp_path / "folder", callbacks=[Writes(log)]).fit(X)
+        held = small(checkpoint_dir=tmp_path / "folder", callbacks=[Writes(log)])
+        assert not differences(gave(held.fit(X)), expected)
 
 
 def test_a_callback_of_skorchs_is_used_again(tmp_path):

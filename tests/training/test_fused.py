@@ -69,7 +69,7 @@ class Residual(nn.Sequential):
 
 
 def untrained(estimator):
-    """Give a module in float64, none of whose weights is zero."""
+    """Return a module in float64, none of whose weights is zero."""
     estimator.set_params(max_epochs=0, random_state=0, device="cpu").fit(ROWS)
     module = estimator.module_
     generator = make_generator(1)
@@ -351,7 +351,7 @@ def test_weights_that_are_frozen_after_a_fit_stay():
 
 
 def pair(kind, **settings):
-    """Give Adam on a vector and torch's plain one, each with its weights."""
+    """Return Adam on a vector and torch's plain one, each with its weights."""
     start = torch.randn(50, generator=make_generator(0), dtype=torch.float64)
     ours, torchs = nn.Parameter(start.clone()), nn.Parameter(start)
     plain = kind([torchs], fused=False, foreach=False, **settings)
