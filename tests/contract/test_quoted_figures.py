@@ -2,7 +2,8 @@
 
 `benchmarks/results/` keeps what benchmarks wrote. A paragraph or table of a page that
 quotes one has a comment above it: `.. from: FILE FILE` in reStructuredText,
-`<!-- from: FILE -->` in Markdown. Every number in it must be in these files, rounded.
+`<!-- from: FILE -->` in Markdown. Every number in it must be in these files, rounded:
+per cent as per cent or as a fraction, anything else as it is.
 """
 
 import re
@@ -19,8 +20,13 @@ PAGES = [
     *sorted((ROOT / "docs" / "user_guide").glob("*.rst")),
 ]
 MARK = re.compile(r"^(?:<!--|\.\.) from: (.*?)(?: -->)?$")
-# A number that stands by itself: no part of a word or of code. Thousands have commas.
-NUMBER = re.compile(r"(?<![\w.,-])-?\d[\d,]*(?:\.\d+)?(?![\w]|\.\d)")
+# A number that stands by itself: no part of a word or of code. Thousands have commas,
+# and the zero before the point may be left out.
+NUMBER = re.compile(
+    r"(?<![\w.,-])(-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?)(?!\w|\.\d)(\s?%)?"
+)
+# What a result file says of the run, beside what was measured.
+ABOUT = re.compile(r"(?m)(?<=`), \d{4}-\d\d-\d\d, .*$|\(load average .*?\)")
 CODE = re.compile(r"``.*?``|`[^`]*`|:\w+:`[^`]*`", re.DOTALL)
 
 
@@ -56,25 +62,28 @@ def inside(lines: list[str], i: int) -> bool:
     return bool(rest) and rest[0].startswith(" ")
 
 
-def numbers(text: str) -> set[str]:
-    """Return the numbers as they are written, without commas."""
-    return {word.replace(",", "").rstrip(",") for word in NUMBER.findall(text)}
+def numbers(text: str) -> set[tuple[str, bool]]:
+    """Return the numbers as they are written, without commas; which are per cent."""
+    return {(word.replace(",", ""), bool(sign)) for word, sign in NUMBER.findall(text)}
 
 
 def missing(quoted: str, printed: str) -> list[str]:
     """Return the numbers that no printed one rounds to."""
-    known = [float(word) for word in numbers(printed.replace("%", " "))]
-    known += [100 * value for value in known]  # per cent of a fraction
+    found = numbers(ABOUT.sub(" ", printed))
+    plain = [float(word) for word, is_percent in found if not is_percent]
+    percent = [float(word) for word, is_percent in found if is_percent]
+    percent += [100 * value for value in plain if abs(value) < 1]
     return sorted(
         word
-        for word in numbers(CODE.sub(" ", quoted))
-        if not any(agrees(word, value) for value in known)
+        for word, is_percent in numbers(CODE.sub(" ", quoted))
+        if not any(agrees(word, value) for value in (percent if is_percent else plain))
     )
 
 
 def agrees(word: str, value: float) -> bool:
-    decimals = len(word.partition(".")[2])
-    return abs(float(word) - value) <= 0.5000001 * 10**-decimals
+    digits, _, exponent = word.partition("e")
+    decimals = len(digits.partition(".")[2]) - int(exponent or 0)
+    return abs(float(word) - value) <= 0.5000001 * 10.0**-decimals
 
 
 QUOTED = [quoted for page in PAGES for quoted in blocks(page)]
@@ -97,9 +106,18 @@ def test_every_result_is_quoted():
     ("quoted", "expected"),
     [
         ("It is 0.33, or 33 %, of 1,234 cases in ``run --k 7``.", []),
+        ("   * - **.327**\n     - .33, and 51.3 % (-12%)", []),
         ("It is 0.34.", ["0.34"]),
         ("It is 1,235.", ["1235"]),
+        ("   * - **.328**", [".328"]),
+        ("It is 33 or 51.3 of them.", ["33", "51.3"]),
+        ("It is 123,400 % or 0.33 %.", ["0.33", "123400"]),
+        ("It is 9.9, of 2026, at k = 10.", ["2026", "9.9"]),
+        ("It is 1.1e4, or 11,000.", []),
+        ("It is 1.2e4.", ["1.2e4"]),
     ],
 )
 def test_a_wrong_figure_is_found(quoted, expected):
-    assert missing(quoted, "| 0.327 | 1,234 |") == expected
+    about = "`run --k 10`, 2026-11-29, 1 thread\n\n# A (load average 9.9)\n"
+    printed = about + "| 0.327 | 1,234 | 51.25 % | -12% | 1.1e+04 |"
+    assert missing(quoted, printed) == expected
