@@ -1,6 +1,7 @@
 """Batches of samples that are read again and again: checked, and sketched once."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -282,27 +283,31 @@ def opener(batches: Any) -> Callable[[], Iterator[Any]]:
         If they are no batches, or can be read once only.
     """
     if callable(batches):
-        return lambda: _iterator(batches())
-    kind = type(batches).__name__
-    if hasattr(batches, "shape") or isinstance(batches, str | bytes | dict):
-        raise TypeError(
-            f"expected several batches, got batches={shortened(batches)} of type "
-            f"{kind}. Pass [X] for a single one that is larger than memory, or call "
-            "fit(X)."
-        )
+        return lambda: _iterator(batches(), "a function that returns ")
     if _iterator(batches) is batches:
         raise TypeError(
             "expected batches that can be read again for each epoch, got an iterator "
-            f"of type {kind}, which can be read once. {HOW_TO_PASS}"
+            f"of type {type(batches).__name__}, which can be read once. {HOW_TO_PASS}"
         )
     return lambda: iter(batches)
 
 
-def _iterator(batches: Any) -> Iterator[Any]:
+def _iterator(batches: Any, through: str = "batches=") -> Iterator[Any]:
+    """Return an iterator over batches; refuse a path, a single batch and the like."""
+    got = f"got {through}{shortened(batches)} of type {type(batches).__name__}"
+    if isinstance(batches, str | bytes | os.PathLike):
+        raise TypeError(
+            f"expected an iterable of batches, {got}: a path is not read. {HOW_TO_PASS}"
+        )
+    if hasattr(batches, "shape") or isinstance(batches, dict):
+        raise TypeError(
+            f"expected several batches, {got}. {HOW_TO_PASS} A single batch that is "
+            "larger than memory is [X]; for one that is not, call fit(X)."
+        )
     try:
         return iter(batches)
     except TypeError:
         raise TypeError(
             "expected an iterable of batches, or a function that gives an iterator, "
-            f"got {shortened(batches)} of type {type(batches).__name__}. {HOW_TO_PASS}"
+            f"{got}. {HOW_TO_PASS}"
         ) from None

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,11 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.datasets import load_digits
+from small_fits import ALL, make
 
 from sk_autoencoder import (
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
-    VAETransformer,
     load,
 )
 from sk_autoencoder._columns import ColumnStatistics, TableSketch
@@ -27,17 +28,6 @@ from sk_autoencoder.networks import ConvNet
 # Of all writers among each other: a buffer of some of them at a time costs 0.4 %.
 DIGITS = np.random.default_rng(0).permutation(load_digits().data)
 X = DIGITS[:500]
-SMALL = {
-    "hidden_layer_sizes": (16,),
-    "max_epochs": 3,
-    "random_state": 0,
-    "device": "cpu",
-}
-ALL = [AutoEncoderTransformer, DenoisingAutoEncoderTransformer, VAETransformer]
-
-
-def make(cls=AutoEncoderTransformer, n_components=3, **params):
-    return cls(n_components, **{**SMALL, **params})
 
 
 def cut(rows, size=64):
@@ -356,9 +346,16 @@ def with_cell(value):
 BAD = {
     "an iterator": (iter(cut(X)), TypeError, "read once.*as lambda"),
     "a generator": ((x for x in cut(X)), TypeError, "read once"),
-    "an array": (X, TypeError, "Pass \\[X\\]"),
-    "a frame": (pd.DataFrame(X), TypeError, "Pass \\[X\\]"),
-    "text": ("data.csv", TypeError, "several batches"),
+    "an array": (X, TypeError, "got batches=.* larger than memory is \\[X\\]"),
+    "a frame": (pd.DataFrame(X), TypeError, "larger than memory is \\[X\\]"),
+    "text": ("a.csv", TypeError, "got batches='a.csv' .*path is not read.*read_csv"),
+    "a path": (Path("a.csv"), TypeError, "a path is not read.*read_csv"),
+    "a function of a path": (lambda: "a.csv", TypeError, "got a function that returns"),
+    "a function of a frame": (
+        lambda: pd.DataFrame(X),
+        TypeError,
+        "got a function that returns .* of type DataFrame.* is \\[X\\]",
+    ),
     "a number": (3, TypeError, "an iterable of batches"),
     "a function of none": (lambda: None, TypeError, "an iterable of batches"),
     "none": ([], ValueError, "at least 2 samples, got batches with 0"),
