@@ -243,9 +243,9 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             A line for each subject: how many samples and columns of which kind; layers
             and weights; the explained variance of the training samples beside that of
             PCA with as many components, where the loss is a squared error; the loss on
-            the validation samples; epochs, the best of them, why training stopped, and
-            its seconds; what is kept, PCA or the weights of an epoch; the device. Its
-            wording may change in any release.
+            the validation samples, and PCA's there; epochs, the best of them, why
+            training stopped, and its seconds; what is kept, PCA or the weights of an
+            epoch; the device. Its wording may change in any release.
         """
         self._check_is_fitted()
         return summarize(

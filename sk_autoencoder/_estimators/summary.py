@@ -1,6 +1,7 @@
 """What a fit has seen, made and found out, in one text."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 from torch import nn
@@ -8,6 +9,10 @@ from torch import nn
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
+
+# What torch calls the numbers of what goes into a layer and of what comes out.
+SIZES = [("in_features", "out_features"), ("in_channels", "out_channels")]
+SIZES += [("input_size", "hidden_size")]
 
 
 def summarize(name: str, fitted: FittedModel, *, n_components: int) -> str:
@@ -24,7 +29,7 @@ def summarize(name: str, fitted: FittedModel, *, n_components: int) -> str:
     plan, net = fitted.plan, fitted.net
     n_features = plan.statistics.mean.size
     lines = {
-        "Data": f"{plan.statistics.n_rows:,} samples; {_columns(plan)}",
+        "Data": f"{plan.statistics.n_rows:,} samples; {columns_of(plan)}",
         "Network": _network(net.module_),
         "Weights": f"{sum(p.numel() for p in net.module_.parameters()):,}",
         **_explained(fitted),
@@ -33,13 +38,28 @@ def summarize(name: str, fitted: FittedModel, *, n_components: int) -> str:
         "Result": _result(fitted),
         "Device": str(net.device),
     }
+    return layout(f"{name}: {n_features:,} features -> {n_components:,}", lines)
+
+
+def layout(head: str, lines: Mapping[str, str]) -> str:
+    """Write lines below a head, their names in a column.
+
+    Parameters
+    ----------
+    head : str
+    lines : mapping of str to str
+    """
     width = max(map(len, lines)) + 2
-    head = f"{name}: {n_features:,} features -> {n_components:,}"
     return "\n".join([head, *(f"  {key:<{width}}{lines[key]}" for key in lines)])
 
 
-def _columns(plan: Plan) -> str:
-    """Count the columns by their kinds."""
+def columns_of(plan: Plan) -> str:
+    """Count the columns by their kinds.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
     if plan.table is None:
         kinds = _kinds_of_numbers(plan.statistics)
     else:
@@ -63,23 +83,28 @@ def _kinds_of_columns(table: Table) -> dict[str, int]:
 
 
 def _network(module: nn.Module) -> str:
-    """Describe the layers that have weights, in their order."""
-    parts = []
-    for path, layer in module.named_modules():
-        if any(True for _ in layer.children()) or not any(
-            True for _ in layer.parameters()
-        ):
-            continue
-        part = path.partition(".")[0]
-        shape = ""
-        if isinstance(layer, nn.Linear):
-            shape = f" {layer.in_features}-{layer.out_features}"
-        kind = type(layer).__name__
-        parts.append((part, f"{kind}{shape}"))
+    """Describe the layers that have weights of their own, in their order."""
     found: dict[str, list[str]] = {}
-    for part, layer in parts:
-        found.setdefault(part, []).append(layer)
-    return "; ".join(f"{part}: {', '.join(layers)}" for part, layers in found.items())
+    layers: set[str] = set()
+    for path, layer in module.named_modules():
+        if not any(True for _ in layer.parameters(recurse=False)):
+            continue
+        layers.add(path)
+        kind = type(layer).__name__
+        if kind.startswith("_") and path.rpartition(".")[0] in layers:
+            continue  # how that layer makes its weights
+        part = path.partition(".")[0]
+        found.setdefault(part, []).append(f"{kind}{_sizes(layer)}")
+    return "; ".join(f"{part}: {', '.join(names)}" for part, names in found.items())
+
+
+def _sizes(layer: nn.Module) -> str:
+    """Return what goes into a layer and what comes out, where it has names for that."""
+    for names in SIZES:
+        sizes = [getattr(layer, name, None) for name in names]
+        if all(isinstance(size, int) for size in sizes):
+            return " " + "-".join(map(str, sizes))
+    return ""
 
 
 def _explained(fitted: FittedModel) -> dict[str, str]:
@@ -107,9 +132,12 @@ def _validation(fitted: FittedModel) -> dict[str, str]:
     if not found:
         return {"Validation": "none"}
     plan = fitted.plan
-    is_ratio = plan.axes is not None and not plan.objective.is_variational
-    unit = " (1: PCA's on the training samples)" if is_ratio else ""
-    return {"Validation": f"least loss {min(found):.4g}, last {found[-1]:.4g}{unit}"}
+    text = f"least loss {min(found):.4g}, last {found[-1]:.4g}"
+    if fitted.pca_validation_loss is not None:
+        text += f", PCA's {fitted.pca_validation_loss:.4g}"
+    if plan.axes is not None and not plan.objective.is_variational:
+        text += " (1: PCA's on the training samples)"
+    return {"Validation": text}
 
 
 def _training(fitted: FittedModel) -> str:

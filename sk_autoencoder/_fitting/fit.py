@@ -31,6 +31,7 @@ from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import (
     make_rows,
     moments_of,
+    pca_validation_loss,
     train,
     validation_errors,
     with_pca_loss,
@@ -83,6 +84,8 @@ class FittedModel:
         Epochs in which the layers were trained one by one.
     alignment_error : float or None
         What is left between the codes and those that they are aligned to.
+    pca_validation_loss : float or None
+        Loss on the validation samples before the first step, where that was PCA's.
     """
 
     plan: Plan
@@ -95,6 +98,7 @@ class FittedModel:
     imputation: Imputation | None = None
     pretrained: tuple[dict[str, Any], ...] = ()
     alignment_error: float | None = None
+    pca_validation_loss: float | None = None
 
     @property
     def nets(self) -> list[AutoEncoderNet]:
@@ -320,7 +324,10 @@ class Fitting:
             plan = with_block(plan, net, self.rows, moments)
             moments = moments.without_products()
         if before is None:
-            return FittedModel(plan, net, moments, pretrained=pretrained)
+            loss = pca_validation_loss(net)
+            return FittedModel(
+                plan, net, moments, pretrained=pretrained, pca_validation_loss=loss
+            )
         joined = self._joined(moments)
         errors = before.prefix_errors if joined.n_rows > moments.n_rows else None
         return replace(

@@ -1,5 +1,6 @@
 """One training run of a net on checked rows, and a judgment of how it ended."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -208,6 +209,24 @@ def pca_moments(plan: Plan) -> LatentMoments:
         error=left + float(statistics.squares[~statistics.varies].sum()),
         total=float(statistics.squares.sum()),
     )
+
+
+def pca_validation_loss(net: AutoEncoderNet) -> float | None:
+    """Return the loss of a trained net's validation samples at its start from PCA.
+
+    Parameters
+    ----------
+    net : AutoEncoderNet
+
+    Returns
+    -------
+    loss : float or None
+        None for another start, and without validation samples.
+    """
+    run = net.last_run_
+    if run is None or net.config.fallback_margin is None:
+        return None
+    return run.start_loss if math.isfinite(run.start_loss) else None
 
 
 def warn_about_run(net: AutoEncoderNet) -> None:

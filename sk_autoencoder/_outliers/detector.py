@@ -31,6 +31,7 @@ from sk_autoencoder._outliers.members import (
 from sk_autoencoder._outliers.progress import FitProgress
 from sk_autoencoder._outliers.rows import ROWS_FOR_SCALES, last_rows
 from sk_autoencoder._outliers.scorer import Scorer
+from sk_autoencoder._outliers.summary import summarize
 from sk_autoencoder._outliers.terms import MEASURES
 from sk_autoencoder._outliers.threshold import (
     check_held_out,
@@ -644,6 +645,30 @@ default="combined"
         """
         check_is_fitted(self)
         write(path, self, optimizer=optimizer)
+
+    def summary(self) -> str:
+        """Describe the fit: samples, measure, members, threshold.
+
+        Returns
+        -------
+        text : str
+            A line for each subject: how many samples and columns of which kind; the
+            measure; the fitted transformers, their components and the samples that each
+            was trained on; the exemplars that rows are compared with; epochs and
+            seconds; the threshold, and what it is a quantile of; what p-values come
+            from; the device. Its wording may change in any release.
+        """
+        check_is_fitted(self)
+        return summarize(
+            type(self).__name__,
+            self._scorer,
+            measure=self.measure,
+            novelty=bool(self.novelty),
+            offset=self.offset_,
+            scores=self._training_scores,
+            held_out=self._held_out,
+            is_held_out=self._is_held_out,
+        )
 
     @property
     def estimators_(self) -> list[BaseAutoEncoder]:

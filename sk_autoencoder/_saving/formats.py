@@ -100,7 +100,11 @@ ADDED: dict[str, dict[str, Any]] = {
         **SNAPSHOTS,
         **PROCESSES,
     },
-    "Fitted": {"alignment_error": None, "imputation": None},
+    "Fitted": {
+        "alignment_error": None,
+        "imputation": None,
+        "pca_validation_loss": None,
+    },
     "AutoEncoderOutlierDetector": {
         "novelty": False,
         "verbose": 0,

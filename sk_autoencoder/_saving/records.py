@@ -27,6 +27,7 @@ class ModelState:
     imputation: Imputation | None
     pretrained: tuple[dict[str, Any], ...]
     alignment_error: Annotated[float | None, Range(0)]
+    pca_validation_loss: float | None
 
     @property
     def nets(self) -> dict[str, NetState]:

@@ -342,6 +342,7 @@ class LevelEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         n_levels = sum(len(column.counts) for column in columns)
+        self.in_features, self.out_features = n_levels, width
         root = math.sqrt(len(columns))
         levels = _normal((n_levels + len(columns), width), generator)
         self.weight = nn.Parameter(levels * (LEVEL_STD / root))
@@ -384,6 +385,7 @@ class LevelOutput(nn.Module):
     ) -> None:
         super().__init__()
         n_levels = sum(len(column.counts) for column in columns)
+        self.in_features, self.out_features = width, n_levels
         free = linear(width, n_levels, generator).weight.detach()
         self.weight = nn.Parameter(free * OUTPUT_SCALE)
         logs = [np.log(column.counts + PSEUDO_COUNT) for column in columns]

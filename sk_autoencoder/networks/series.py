@@ -33,6 +33,7 @@ class Recurrence(nn.Module):
     ) -> None:
         super().__init__()
         self.cell, self.n_units = cell, n_units
+        self.in_features, self.out_features = n_in, n_units
         self.n_states = 2 if cell == "lstm" else 1
         n_rows = GATES[cell] * n_units
         bound = 1 / math.sqrt(n_units)

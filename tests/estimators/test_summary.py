@@ -55,6 +55,7 @@ def test_summary_tells_what_the_attributes_are():
     assert lines["Variance"] == told
     least = min(reducer.validation_loss_curve_)
     assert f"least loss {least:.4g}, " in lines["Validation"]
+    assert lines["Validation"].endswith(" (1: PCA's on the training samples)")
     assert re.match(r"3 epochs in \d+\.\d s, best \d; ", lines["Training"])
     assert lines["Device"] == "cpu"
 
@@ -136,4 +137,45 @@ def test_explained_variance_is_compared_with_pca_in_the_same_units_only():
 def test_the_loss_of_a_density_is_no_ratio():
     vae = VAETransformer(3, max_epochs=1, random_state=0).fit(X)
     assert "least loss" in vae.summary()
-    assert "PCA's" not in vae.summary()
+    assert "(1: PCA's" not in vae.summary()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_the_validation_loss_stands_beside_pcas(ordered):
+    rows, others = X[:200], X[200:]
+    fitted = AutoEncoderTransformer(5, ordered=ordered, **SMALL).fit(rows, X_val=others)
+    pca = PCA(5).fit(rows)
+    expected, usual = (
+        np.square(part - pca.inverse_transform(pca.transform(part))).sum(1).mean()
+        for part in (others, rows)
+    )
+    found = float(re.search(r"PCA's (\S+) ", fitted.summary())[1])
+    assert found == pytest.approx(expected / usual, rel=2e-3)
+    again = fitted.set_params(warm_start=True).fit(rows, X_val=others)
+    assert f"PCA's {found:.4g} " in again.summary()
+
+
+@pytest.mark.parametrize("params", [{"init": "random"}, {"early_stopping": False}])
+def test_no_loss_of_pca_is_told_where_none_was_measured(params):
+    text = AutoEncoderTransformer(5, **SMALL, **params).fit(X).summary()
+    assert "PCA's " not in text.replace("(1: PCA's", "")
+
+
+def test_layers_of_an_imputer_are_told_with_their_sizes():
+    frame = pd.DataFrame({"x": X[:, 20], "y": np.resize(list("abc"), 300)})
+    imputer = DenoisingAutoEncoderTransformer(
+        features="reconstruction", hidden_layer_sizes=(8,), max_epochs=1, random_state=0
+    ).fit(frame)
+    n_levels = len(np.unique(X[:, 20])) + 3
+    assert lines_of(imputer)["Network"] == (
+        f"network: LevelEmbedding {n_levels}-8, LayerNorm, Linear 8-16, Linear 16-8, "
+        f"LayerNorm, LevelOutput 8-{n_levels}"
+    )
+
+
+def test_layers_of_images_and_series_have_sizes():
+    conv = AutoEncoderTransformer(3, network=ConvNet(channels=(2,)), max_epochs=0)
+    assert "encoder: Conv1d 1-2, Linear " in conv.fit(X).summary()
+    network = RecurrentNet(hidden_size=5)
+    series = AutoEncoderTransformer(3, network=network, max_epochs=0).fit(X)
+    assert re.search(r"encoder: Recurrence \d+-5, ", series.summary())
