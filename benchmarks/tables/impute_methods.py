@@ -175,10 +175,15 @@ def boosted(
     else:
         target = frame[name].astype(object)
         model = HistGradientBoostingClassifier
-    if target[~hidden].nunique() < 2:
-        return np.full(hidden.sum(), target[~hidden].iloc[0], dtype=target.dtype)
+    known, seen = others[~hidden], target[~hidden]
+    if model is HistGradientBoostingClassifier:
+        # Early stopping holds rows of each level out: a level has to have two.
+        twice = seen.duplicated(keep=False)
+        known, seen = (known[twice], seen[twice]) if twice.any() else (known, seen)
+    if seen.nunique() < 2:
+        return np.full(hidden.sum(), seen.iloc[0], dtype=target.dtype)
     params = {"categorical_features": "from_dtype", "random_state": seed, **params}
-    fitted = model(**params).fit(others[~hidden], target[~hidden])
+    fitted = model(**params).fit(known, seen)
     return fitted.predict(others[hidden])
 
 

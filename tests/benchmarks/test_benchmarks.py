@@ -109,6 +109,17 @@ def test_boosting_in_rounds_fills_and_says_how_much_a_round_has_changed(script, 
     assert min(methods.changed(first, filled, spoiled.isna())) > 0
 
 
+def test_boosting_takes_a_level_that_is_known_once(script):
+    pd = pytest.importorskip("pandas")
+    methods = script("tables.impute_methods")
+    kind = pd.Series(["a", "b"] * 20 + ["c"], dtype="category")
+    frame = pd.DataFrame({"x": kind.cat.codes % 2, "kind": kind})
+    hidden = frame.index < 5
+    params = {"early_stopping": True, "min_samples_leaf": 2, "max_iter": 20}
+    found = methods.boosted(frame, "kind", hidden, 0, params)
+    assert list(found) == list(kind[hidden])
+
+
 def test_imputation_is_counted(script):
     pytest.importorskip("pandas")
     bench = script("tables.impute")
