@@ -1,7 +1,7 @@
 """Figures made of what `quality.run` has measured.
 
 Of a reconstruction a line has "seconds", "error" (squared, summed over held-out rows),
-"explained" and, for some, "fell_back"; downstream it has accuracies.
+"explained" and, for some, "fell_back"; downstream it has scores.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from benchmarks._shared.data import SETS, some_rows, split_missing, squared_erro
 from benchmarks._shared.report import document, publish
 from benchmarks._shared.results import Case, Line, Lines
 from benchmarks._shared.timing import load_note
-from benchmarks.quality.downstream import CODES, accuracies, downstream_report
+from benchmarks.quality.downstream import CODES, downstream_report, scores_of
 from benchmarks.quality.methods import (
     KERNEL_ROWS,
     METHODS,
@@ -98,9 +98,9 @@ def reconstruct(run: str, case: Case, seed: int, X: np.ndarray) -> dict[str, flo
 def classify(
     codes: str, case: Case, seed: int, X: np.ndarray, y: np.ndarray
 ) -> dict[str, float]:
-    """Return the accuracies of classifiers on codes of the held-out rows."""
+    """Return the scores of classifiers on codes of the held-out rows."""
     train, test, train_at, test_at = split(case, X, seed)
-    return accuracies(codes, case.k, seed, train, test, y[train_at], y[test_at])
+    return scores_of(codes, case.k, seed, train, test, y[train_at], y[test_at])
 
 
 def attempt(measure: Callable[[], dict[str, float]]) -> tuple[dict, str | None]:

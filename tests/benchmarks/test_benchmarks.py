@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
+from sk_autoencoder import AutoEncoderTransformer
 from sk_autoencoder._fitting import recipe, resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
@@ -264,6 +266,42 @@ def test_rows_of_the_same_density_can_not_be_told_apart(script):
     rows = rng.normal(size=(600, 3))
     assert samples.told_apart(rows[:300], rows[300:], 0) == pytest.approx(0.5, abs=0.1)
     assert samples.told_apart(rows[:300], rows[300:] * 4, 0) > 0.9
+
+
+def test_the_penalty_is_all_that_a_penalized_fit_differs_by(script, monkeypatch):
+    bench = script("quality.downstream")
+    X = load_digits().data[:300]
+
+    def moved(penalty):
+        monkeypatch.setattr(bench, "PENALTY", penalty)
+        own = None if penalty is None else bench.penalized_gradient
+        fitted = AutoEncoderTransformer(
+            3, max_epochs=9, random_state=0, net_params={"make_gradient_fn": own}
+        )
+        codes = fitted.set_params(device="cpu").fit(X).transform(X)
+        return codes - AutoEncoderTransformer(3, max_epochs=0).fit(X).transform(X)
+
+    by_autograd = moved(None)
+    np.testing.assert_array_equal(moved(0.0), by_autograd)
+    assert np.linalg.norm(moved(10.0)) < 0.5 * np.linalg.norm(by_autograd)
+
+
+def test_what_is_linear_in_principal_scores_is_what_they_explain(script):
+    X = load_digits().data
+    pca = PCA(5).fit(X)
+    found = script("quality.downstream").linear_readout(pca.transform(X), X)
+    assert found == pytest.approx(pca.explained_variance_ratio_.sum())
+
+
+def test_planted_columns_are_found_by_the_curves_they_follow(script):
+    bench = script("quality.planted")
+    X, factors = bench.planted(0)
+    own = np.equal.outer(np.arange(bench.N_FACTORS), factors).astype(float)
+    assert bench.n_found(own, factors) == bench.N_FACTORS
+    assert bench.n_found(own, np.roll(factors, 1)) < 10
+    alike = np.abs(np.corrcoef(X.T))
+    is_same = factors == factors[:, np.newaxis]
+    assert alike[is_same].mean() > 10 * alike[~is_same].mean()
 
 
 def test_outliers_are_planted_and_found(script):
