@@ -12,7 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 LIBRARIES = ("torch", "scikit-learn", "numpy", "skorch")
-FOLDERS = {"--data": "DIR", "--fashion": "DIR", "--train": "FILE", "--test": "FILE"}
+FOLDERS = {
+    "--data": "DIR",
+    "--fashion": "DIR",
+    "--downloads": "DIR",
+    "--train": "FILE",
+    "--test": "FILE",
+}
 """Options whose value names a place on one machine, and what stands in its place."""
 FILES = (
     "--write",
