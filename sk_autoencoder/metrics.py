@@ -11,6 +11,7 @@ from sklearn.utils import check_array
 from sk_autoencoder._utils.chunks import row_chunks
 from sk_autoencoder._utils.shapes import refuse_foreign_frame
 from sk_autoencoder._utils.sklearn_compat import take_rows
+from sk_autoencoder._utils.tensors import as_array
 from sk_autoencoder._utils.variance import explained_variance
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ def _check_matrix(X: Any, name: str) -> Any:
 
     Rows of more dimensions, such as images, are flattened.
     """
+    X = as_array(X)
     if getattr(X, "ndim", 2) > 2:
         X = X.reshape(X.shape[0], int(np.prod(X.shape[1:])))
     return check_array(X, accept_sparse="csr", input_name=name)

@@ -36,7 +36,12 @@ from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.shapes import Shape, flat_rows, refuse_foreign_frame, shaped
-from sk_autoencoder._utils.sklearn_compat import feature_names_in, in_output_container
+from sk_autoencoder._utils.sklearn_compat import (
+    feature_names_in,
+    in_output_container,
+    output_kind,
+)
+from sk_autoencoder._utils.tensors import as_array, as_tensor, is_dispatched
 from sk_autoencoder._utils.variance import explained_variance
 
 Check = Callable[[np.ndarray], object] | None
@@ -77,14 +82,15 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         X_new : ndarray of shape (n_samples, n_components)
-            Codes; `out` if it is given. float32 if X is, and for hidden features of a
+            Codes; `out` if it is given, and a tensor if X is one and scikit-learn's
+            `array_api_dispatch` is on. float32 if X is, and for hidden features of a
             frame with categories, else float64. Two calls with the same X return the
             same bits. A sample has the same code alone and among others up to rounding:
             1e-12 of the largest code in float64, 1e-6 in float32.
         """
         self._check_is_fitted()
         if self._plan.imputes:
-            return self._impute(X, out)
+            return self._as_given(self._impute(as_array(X), out), X)
         rows, check = self._validate_rows(X)
         flat = None
         if out is not None:
@@ -94,7 +100,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             # digits that training in float32 never had.
             flat = np.empty((rows.shape[0], self.n_components_), np.float32)
         codes = self._transform(rows, check=check, out=flat)
-        return codes if out is None else out
+        return self._as_given(codes, X) if out is None else out
 
     @property
     def _explained_by_prefix(self) -> np.ndarray:
@@ -131,11 +137,12 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         X_original : ndarray of shape (n_samples, n_features)
             Samples in the units and in the shape of those of `fit`; `out` if it is
-            given; a frame, of one row per sample, after `set_output`, or where
-            `sklearn.set_config(transform_output=...)` asks for one. The columns of a
-            table have the dtypes that they had: integers come back as integers, also
-            with missing cells in pandas' Int64 and in polars; an int column of pandas
-            with NaN is a float64 column, and comes back with fractions.
+            given; a tensor as in `transform`; a frame, of one row per sample, after
+            `set_output`, or where `sklearn.set_config(transform_output=...)` asks for
+            one. The columns of a table have the dtypes that they had: integers come
+            back as integers, also with missing cells in pandas' Int64 and in polars; an
+            int column of pandas with NaN is a float64 column, and comes back with
+            fractions.
         """
         self._check_is_fitted()
         if self._plan.imputes:
@@ -211,7 +218,9 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             check=check,
             dtype=np.dtype(np.float64),
         )
-        return self._cells_to_output(errors, like=X) if per_feature else errors
+        if per_feature:
+            return self._cells_to_output(errors, like=X)
+        return self._as_given(errors, X)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the explained variance ratio of the reconstruction of X; 1 is perfect.
@@ -344,21 +353,24 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _validate_rows(self, X: Any) -> tuple[Any, Check]:
         """Return validated samples, and what is left to check chunk by chunk."""
-        X, _ = flat_rows(X, self._plan.network)
+        keeps = self._table is None and self._gives_tensor(X)
+        X, _ = flat_rows(X, self._plan.network, keeps_device=keeps)
         if self._table is not None or not is_plain_array(X, self.n_features_in_):
             return self._check_rows(X), None
         if hasattr(self, "feature_names_in_"):
             self._check_rows(X[:1])  # warns that X has no names
         name = type(self).__name__
-        return np.asarray(X), lambda rows: check_finite(
+        rows = X if isinstance(X, torch.Tensor) else np.asarray(X)
+        return rows, lambda rows: check_finite(
             rows, input_name="X", estimator_name=name
         )
 
-    def _validate_codes(self, X: Any) -> tuple[np.ndarray, Check]:
+    def _validate_codes(self, X: Any) -> tuple[Any, Check]:
         """Return validated codes, and what is left to check chunk by chunk."""
         most, ordered = self.n_components_, self._plan.ordered
+        X = as_array(X, keeps_device=self._table is None and self._gives_tensor(X))
         if is_plain_array(X, most) and self._plan.output_index is None:
-            return np.asarray(X), check_finite
+            return X if isinstance(X, torch.Tensor) else np.asarray(X), check_finite
         refuse_foreign_frame(X)
         with within_float64():
             codes = check_array(X, dtype=DTYPES)
@@ -412,7 +424,16 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _in_container(self, rows: np.ndarray, like: Any) -> Any:
         """Return an array in the shape that rows had in fit; frames hold flat rows."""
-        return shaped(in_output_container(self, rows, like=like), self._row_shape)
+        rows = in_output_container(self, rows, like=like)
+        return shaped(self._as_given(rows, like), self._row_shape)
+
+    def _as_given(self, rows: Any, X: Any) -> Any:
+        """Return numbers as a tensor on the device of X, where one is expected."""
+        return as_tensor(rows, X.device) if self._gives_tensor(X) else rows
+
+    def _gives_tensor(self, X: Any) -> bool:
+        """Whether what is made of X is returned as a tensor."""
+        return is_dispatched(X) and output_kind(self) == "default"
 
     # -- parts -------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.shapes import flat_view
 from sk_autoencoder._utils.sklearn_compat import output_kind
 from sk_autoencoder._utils.stack_level import caller_level
+from sk_autoencoder._utils.tensors import stays_on_device
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, listed, shortened
 
 DTYPES = [np.float64, np.float32]
@@ -215,14 +216,11 @@ def is_plain_array(X: Any, n_columns: int) -> bool:
     a pass over all rows, which may come from a disk, and a copy in float64 of what is
     neither float32 nor float64; for a single row, it is most of the time.
     """
-    return (
-        type(X) in (np.ndarray, np.memmap)
-        and X.ndim == 2
-        and X.shape[0] > 0
-        and X.shape[1] == n_columns
-        and X.dtype.kind in "fiub"
-        and X.dtype.itemsize <= 8
-    )
+    if type(X) in (np.ndarray, np.memmap):
+        is_plain = X.dtype.kind in "fiub" and X.dtype.itemsize <= 8
+    else:
+        is_plain = stays_on_device(X)
+    return is_plain and X.ndim == 2 and X.shape[0] > 0 and X.shape[1] == n_columns
 
 
 def check_finite(rows: np.ndarray, **names: str) -> None:

@@ -68,7 +68,8 @@ BUFFERED: dict[
 
 def dtype_in_use(X: Any) -> np.dtype:
     """Return the dtype in which samples are transformed: float32 samples in theirs."""
-    return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    is_narrow = X.dtype is torch.float32 or X.dtype == np.float32
+    return np.dtype(np.float32 if is_narrow else np.float64)
 
 
 def apply_to_rows(
@@ -79,7 +80,7 @@ def apply_to_rows(
     check: Check = None,
     out: np.ndarray | None = None,
     dtype: np.dtype | None = None,
-) -> np.ndarray:
+) -> Any:
     """Apply a function of the module to samples, or to codes.
 
     Parameters
@@ -89,28 +90,31 @@ def apply_to_rows(
         write to, and returns as many results.
     module : AutoEncoderModule or MaskedModule
         In evaluation mode.
-    X : ndarray or CSR matrix of shape (n_samples, n_columns)
+    X : ndarray, CSR matrix or Tensor of shape (n_samples, n_columns)
     check : callable (rows) or None
         Called with samples in which some number may not be finite; raises if that is
         so.
     out : ndarray of shape (n_samples, ...) or None
-        Where to write the result; None makes an array.
+        Where to write the result; None makes an array, of a tensor a tensor beside it.
     dtype : dtype or None
-        Of the array that is made; None is the one in which samples are transformed.
+        Of what is made; None is the one in which samples are transformed.
 
     Returns
     -------
-    result : ndarray of shape (n_samples, ...)
+    result : ndarray or Tensor of shape (n_samples, ...)
         `out` if it is given.
     """
-    result = out
+    result: Any = out
 
-    def write(rows: slice, part: np.ndarray) -> None:
+    def write(rows: slice, part: Any) -> None:
         nonlocal result
         if result is None:
             shape = (X.shape[0], *part.shape[1:])
-            result = np.empty(shape, dtype or dtype_in_use(X))
-        np.copyto(result[rows], part, casting="same_kind")
+            result = _empty(X, shape, dtype or dtype_in_use(X))
+        if isinstance(result, Tensor):
+            result[rows] = part
+        else:
+            np.copyto(result[rows], _as_array(part), casting="same_kind")
 
     if not _apply_numpy(function, module, X, write, check):
         _apply(function, module, X, write, check)
@@ -124,9 +128,9 @@ def sum_over_rows(
     """Sum a function of the module over samples, in float64: see `apply_to_rows`."""
     total: Any = 0.0
 
-    def add(_rows: slice, part: np.ndarray) -> None:
+    def add(_rows: slice, part: Any) -> None:
         nonlocal total
-        total = total + part.sum(axis=0, dtype=np.float64)
+        total = total + _as_array(part).sum(axis=0, dtype=np.float64)
 
     _apply(function, module, X, add, check)
     return total
@@ -136,13 +140,14 @@ def _apply_numpy(
     function: Function,
     module: Module,
     X: Any,
-    take: Callable[[slice, np.ndarray], None],
+    take: Callable[[slice, Any], None],
     check: Check,
 ) -> bool:
     """Apply a function to a few samples by numpy; return whether that was possible."""
     by_numpy = BY_NUMPY.get(function) if X.shape[0] <= FEW_ROWS else None
     if (
         by_numpy is None
+        or isinstance(X, Tensor)
         or isinstance(module, MaskedModule)
         or module.columns.mean.device.type != "cpu"
     ):
@@ -165,7 +170,7 @@ def _apply(
     function: Function,
     module: Module,
     X: Any,
-    take: Callable[[slice, np.ndarray], None],
+    take: Callable[[slice, Any], None],
     check: Check,
 ) -> None:
     """Apply a function to samples, chunk by chunk, and have each result taken."""
@@ -178,8 +183,8 @@ def _apply(
             chunk = _as_tensor(dense_rows(X, rows), dtype)
             # The sum of finite numbers may overflow: the check knows better.
             if check is not None and not math.isfinite(chunk.sum().item()):
-                check(dense_rows(X, rows))
-            take(rows, compute(chunk.to(device)).cpu().numpy())
+                check(_as_array(dense_rows(X, rows)))
+            take(rows, compute(chunk.to(device)))
 
 
 def _chunk_function(
@@ -213,11 +218,26 @@ def _step(n_rows: int, dtype: np.dtype, module: Module) -> tuple[int, float]:
     return step, 0.0
 
 
-def _as_tensor(chunk: np.ndarray, dtype: np.dtype) -> Tensor:
+def _empty(X: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """Make memory for a result: a tensor if X is one, of which autograd may be told."""
+    if not isinstance(X, Tensor):
+        return np.empty(shape, dtype)
+    with torch.inference_mode(False):
+        return X.new_empty(shape, dtype=TORCH_DTYPES[dtype])
+
+
+def _as_array(part: Any) -> Any:
+    """Return a result as an array."""
+    return part.cpu().numpy() if isinstance(part, Tensor) else part
+
+
+def _as_tensor(chunk: Any, dtype: np.dtype) -> Tensor:
     """Return samples as a tensor in the same memory, or in a copy if torch needs one.
 
     Torch takes no other byte order, and warns of memory that is read-only.
     """
+    if isinstance(chunk, Tensor):
+        return chunk.to(TORCH_DTYPES[dtype])
     if chunk.dtype != dtype or not chunk.flags.carray:
         chunk = np.array(chunk, dtype, order="C")
     return torch.from_numpy(np.asarray(chunk))

@@ -8,6 +8,9 @@ import operator
 from typing import Any
 
 import numpy as np
+from torch import Tensor
+
+from sk_autoencoder._utils.tensors import as_array
 
 # Frames of other libraries, by the module of their class and its name, and what makes
 # one of pandas or polars of them. They are known without their library being here.
@@ -62,16 +65,18 @@ def refuse_foreign_frame(X: Any, name: str = "X") -> None:
             )
 
 
-def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
+def flat_rows(X: Any, network: Any, *, keeps_device: bool = False) -> tuple[Any, Shape]:
     """Flatten the rows of an array of more than two dimensions.
 
     Parameters
     ----------
     X : Any
         What is no such array is given back as it is. One in C order, a `numpy.memmap`
-        too, is not copied.
+        too, is not copied. Dispatched tensors become arrays.
     network : Network or None
         Says which shapes a row may have.
+    keeps_device : bool
+        Whether tensors may stay on another device than the CPU; see `as_array`.
 
     Returns
     -------
@@ -88,6 +93,7 @@ def flat_rows(X: Any, network: Any) -> tuple[Any, Shape]:
         If they are in a frame of another library than pandas and polars.
     """
     refuse_foreign_frame(X)
+    X = as_array(X, keeps_device=keeps_device)
     shape = shape_of(network)
     if shape is None:
         n_dims = getattr(X, "ndim", 2)
@@ -151,10 +157,10 @@ def shaped(rows: Any, shape: Shape) -> Any:
 
     Parameters
     ----------
-    rows : ndarray or frame of shape (n_samples, n_features)
+    rows : ndarray, Tensor or frame of shape (n_samples, n_features)
     shape : tuple of int or None
     """
-    if shape is None or not isinstance(rows, np.ndarray):
+    if shape is None or not isinstance(rows, np.ndarray | Tensor):
         return rows
     return rows.reshape(len(rows), *shape)
 

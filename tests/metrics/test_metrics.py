@@ -401,11 +401,12 @@ def test_the_module_knows_neither_torch_nor_the_estimators():
         "sklearn",
         "sk_autoencoder",
     }
-    # Those of ours know of frames' names, of shapes, of scikit-learn and of variances.
+    # Those of ours know of frames' names, shapes, scikit-learn, tensors and variances.
     ours = {name for name in imported if name.startswith("sk_autoencoder")}
     assert ours == {
         "sk_autoencoder._utils.chunks",
         "sk_autoencoder._utils.shapes",
         "sk_autoencoder._utils.sklearn_compat",
+        "sk_autoencoder._utils.tensors",
         "sk_autoencoder._utils.variance",
     }
