@@ -73,7 +73,7 @@ $(VENV_OLDEST)/.test: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.cr
 
 $(VENV_INTEGRATION)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_INTEGRATION)
-	$(BIN_INTEGRATION) -m pip install --quiet --editable ".[all,test,integration]"
+	$(BIN_INTEGRATION) -m pip install --quiet --editable ".[all,test,integration,clusters]"
 	@touch $@
 
 $(VENV_WHEEL)/.created:
@@ -104,7 +104,9 @@ test-fuzz: $(VENV)/.all  ## load 100,000 files that were tampered with (an hour)
 test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported versions
 	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "$(SUITE)"
 
-test-integration: $(VENV_INTEGRATION)/.test  ## run the tests with other people's tools
+# Clusters of several processes: with others beside them they only wait.
+test-integration: WORKERS := 1
+test-integration: $(VENV_INTEGRATION)/.test  ## run the tests with other people's tools (needs Java)
 	$(ONE_THREAD) $(BIN_INTEGRATION) $(PYTEST) -m integration tests/integration
 
 # What a user gets: the wheel, made from the sdist and installed beside nothing of the

@@ -1,12 +1,9 @@
 """Files of other people's tools hold our estimators: skops and MLflow."""
 
-import re
-import textwrap
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from recipes import recipe
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -27,7 +24,6 @@ from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
 # Their warnings are not ours to answer for.
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("default")]
 
-ROOT = Path(__file__).parents[2]
 X, Y = (part[:200] for part in load_digits(return_X_y=True))
 SMALL = {"max_epochs": 2, "random_state": 0}
 FRAME = pd.DataFrame(X[:, 20:24]).rename(columns=str)
@@ -124,13 +120,6 @@ def test_mlflow_logs_in_its_default_format(estimator, tmp_path, monkeypatch):
     np.testing.assert_array_equal(getattr(again, method)(X), expected)
 
 
-RECIPE = re.compile(
-    r"^\.\. not run: tests/integration does, with (\w+)\n\n"
-    r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)",
-    re.MULTILINE,
-)
-
-
 @pytest.mark.parametrize("tool", ["skops", "MLflow"])
 def test_recipes_run_where_pickle_is_forbidden(tool, tmp_path, monkeypatch):
     import mlflow
@@ -139,10 +128,8 @@ def test_recipes_run_where_pickle_is_forbidden(tool, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     mlflow.set_tracking_uri(f"file:{tmp_path}/runs")
-    page = (ROOT / "docs" / "user_guide" / "production.rst").read_text()
-    (source,) = (code for name, code in RECIPE.findall(page) if name == tool)
     made = {"__name__": "__main__"}
-    exec(compile(textwrap.dedent(source), tool, "exec"), made)
+    exec(compile(recipe(tool), tool, "exec"), made)
     if tool == "skops":
         again, codes = made["pipe"][0], made["pipe"][:1].transform(made["X"])
     else:
