@@ -1,6 +1,7 @@
 """What the files around the package say agrees with the package and with each other."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def test_workflow_runs_what_there_is():
     tests = re.findall(r"tests/\S+\.py", workflow)
     assert tests
     assert not [name for name in tests if not (ROOT / name).exists()]
+
+
+def test_badges_are_up_to_date():
+    script = runpy.run_path(str(ROOT / "docs" / "development" / "draw_badges.py"))
+    for path, badge in script["badges"]().items():
+        told = "run python docs/development/draw_badges.py"
+        assert path.read_text(encoding="utf-8") == badge, told
+        assert path.relative_to(ROOT).as_posix() in read("README.md")
 
 
 def test_workflow_starts_at_the_oldest_python():
