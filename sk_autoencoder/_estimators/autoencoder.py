@@ -279,12 +279,33 @@ default="adamw"
     VAETransformer : A density over samples.
     sklearn.decomposition.PCA : The best linear code.
 
+    Notes
+    -----
+    Autoencoders are those of [1]_, `pretrain="layerwise"` is that of [2]_. The user
+    guide has the formulas, under "How it works inside".
+
+    Parameters by topic:
+
+    - the code: `n_components`, `whiten`, `ordered`, `rotation`, `align_to`
+    - the network: `hidden_layer_sizes`, `activation`, `dropout`, `batch_norm`,
+      `network`
+    - the error: `loss`, `numeric_scaling`, `column_weights`
+    - tables: `categorical_features`, `allow_missing`, `handle_unknown`
+    - the start: `init`, `pretrain`, `warm_start`, `random_state`
+    - steps: `optimizer`, `lr`, `weight_decay`, `lr_schedule`, `batch_size`,
+      `net_params`
+    - the end: `max_epochs`, `early_stopping`, `validation_fraction`,
+      `n_iter_no_change`, `tol`
+    - watching and resuming: `verbose`, `callbacks`, `checkpoint_dir`,
+      `checkpoint_interval`
+    - the machine: `device`, `precision`, `distributed`
+
     References
     ----------
-    Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with
-    neural networks, Science 313.
-    Bengio, Lamblin, Popovici and Larochelle (2007), Greedy layer-wise training of
-    deep networks, NeurIPS 19: `pretrain`.
+    .. [1] Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with
+       neural networks, Science 313, https://doi.org/10.1126/science.1127647
+    .. [2] Bengio, Lamblin, Popovici and Larochelle (2007), Greedy layer-wise training
+       of deep networks, NeurIPS 19, https://doi.org/10.7551/mitpress/7503.003.0024
 
     Examples
     --------
@@ -299,6 +320,12 @@ default="adamw"
     (1797, 64)
     >>> reducer.score(X) > 0.85
     True
+    >>> reducer.reconstruction_error(X[:3]).shape
+    (3,)
+    >>> reducer.contributions(X[:3]).shape  # samples, components, features
+    (3, 10, 64)
+    >>> reducer.get_feature_names_out()[:2]
+    array(['autoencodertransformer0', 'autoencodertransformer1'], dtype=object)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

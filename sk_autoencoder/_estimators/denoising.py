@@ -440,12 +440,37 @@ one, default="auto"
     AutoEncoderTransformer : Reconstructs its input.
     VAETransformer : A density over samples.
 
+    Notes
+    -----
+    Denoising autoencoders are those of [1]_; `pretrain="layerwise"` stacks them as [2]_
+    does. Swap noise and hidden features beside each other are those of [3]_.
+
+    Parameters by topic:
+
+    - the result: `features`, `layers`, `passthrough`, `add_indicator`
+    - the noise: `noise`, `noise_level`, `noise_schedule`, `feature_groups`
+    - the code: `n_components`, `whiten`, `ordered`, `rotation`, `align_to`
+    - the network: `hidden_layer_sizes`, `activation`, `dropout`, `batch_norm`,
+      `network`
+    - the error: `loss`, `numeric_scaling`, `column_weights`
+    - tables: `categorical_features`, `allow_missing`, `handle_unknown`
+    - the start: `init`, `pretrain`, `warm_start`, `random_state`
+    - steps: `optimizer`, `lr`, `weight_decay`, `lr_schedule`, `batch_size`,
+      `net_params`
+    - the end: `max_epochs`, `early_stopping`, `validation_fraction`,
+      `n_iter_no_change`, `tol`
+    - watching and resuming: `verbose`, `callbacks`, `checkpoint_dir`,
+      `checkpoint_interval`
+    - the machine: `device`, `precision`, `distributed`
+
     References
     ----------
-    Vincent, Larochelle, Bengio and Manzagol (2008), Extracting and composing robust
-    features with denoising autoencoders, ICML. With others (2010), Stacked denoising
-    autoencoders, JMLR 11: `pretrain`.
-    Jahrer (2017), first place in Porto Seguro's Safe Driver Prediction, Kaggle.
+    .. [1] Vincent, Larochelle, Bengio and Manzagol (2008), Extracting and composing
+       robust features with denoising autoencoders, ICML,
+       https://doi.org/10.1145/1390156.1390294
+    .. [2] Vincent, Larochelle, Lajoie, Bengio and Manzagol (2010), Stacked denoising
+       autoencoders, JMLR 11, https://jmlr.org/papers/v11/vincent10a.html
+    .. [3] Jahrer (2017), first place in Porto Seguro's Safe Driver Prediction, Kaggle
 
     Examples
     --------
@@ -479,6 +504,8 @@ one, default="auto"
     0
     >>> imputer.sample(5, given={20: 16.0}).shape
     (5, 64)
+    >>> len(imputer.sample_missing(X[:10], 3))
+    3
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -305,12 +305,42 @@ default="adamw"
     AutoEncoderTransformer : Reconstructs better, without a density.
     sklearn.decomposition.PCA : Its `score` is the linear counterpart.
 
+    Notes
+    -----
+    The model is that of [1]_ and starts as probabilistic PCA [2]_; `score_samples`
+    estimates log p(x) as [3]_ does. The variance of the Gaussian likelihood is found as
+    in [4]_; `beta` is that of [5]_. The user guide has the formulas, under "How it
+    works inside".
+
+    Parameters by topic:
+
+    - the code: `n_components`, `whiten`, `prior`, `rotation`, `align_to`
+    - the density: `likelihood`, `beta`, `kl_warmup`, `free_bits`
+    - the network: `hidden_layer_sizes`, `activation`, `dropout`, `batch_norm`,
+      `network`
+    - tables: `categorical_features`, `allow_missing`, `handle_unknown`,
+      `column_weights`, `numeric_scaling`
+    - the start: `init`, `warm_start`, `random_state`
+    - steps: `optimizer`, `lr`, `weight_decay`, `lr_schedule`, `batch_size`,
+      `net_params`
+    - the end: `max_epochs`, `early_stopping`, `validation_fraction`,
+      `n_iter_no_change`, `tol`
+    - watching and resuming: `verbose`, `callbacks`, `checkpoint_dir`,
+      `checkpoint_interval`
+    - the machine: `device`, `precision`, `distributed`
+
     References
     ----------
-    Kingma and Welling (2014), Auto-encoding variational Bayes, ICLR.
-    Rybkin, Daniilidis and Levine (2021), Simple and effective VAE training with
-    calibrated decoders, ICML: the variance of the Gaussian likelihood.
-    Higgins et al. (2017), beta-VAE, ICLR.
+    .. [1] Kingma and Welling (2014), Auto-encoding variational Bayes, ICLR,
+       https://doi.org/10.48550/arXiv.1312.6114
+    .. [2] Tipping and Bishop (1999), Probabilistic principal component analysis, JRSS B
+       61, https://doi.org/10.1111/1467-9868.00196
+    .. [3] Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders,
+       ICLR, https://doi.org/10.48550/arXiv.1509.00519
+    .. [4] Rybkin, Daniilidis and Levine (2021), Simple and effective VAE training with
+       calibrated decoders, ICML, https://doi.org/10.48550/arXiv.2006.13202
+    .. [5] Higgins et al. (2017), beta-VAE, ICLR,
+       https://openreview.net/forum?id=Sy2fzU9gl
 
     Examples
     --------
@@ -324,6 +354,9 @@ default="adamw"
     (1797,)
     >>> vae.sample(3, random_state=0).shape
     (3, 64)
+    >>> mean, std = vae.posterior(X[:3])
+    >>> std.shape
+    (3, 8)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -192,31 +192,34 @@ default="combined"
     training rows, drawn from the nine tenths with the least V / v + E / e, fewer with
     more than 256 features. One that is the same row is left out.
 
-    E is the mean error of the reconstructions. The unit of an error is its median,
-    divided by 0.6745 as for a normal distribution, no less than a twentieth of the root
-    mean square; in a column of which over half of the cells are the same, no less than
-    the unit of the column itself, which is measured by how rare its other cells are; of
-    a category it is that of the one-hots. Errors are squared up to three units, and
-    grow in proportion farther off (Huber). A missing cell counts for nothing, in all
-    three. Of a network that gives a distribution of each cell given the others, the
-    error is the size of the cell's normal score in that distribution, plus how far it
-    is beyond the training values, in standard deviations; the unit is 1.
+    E is the mean error of the reconstructions, as in [2]_ and [3]_. The unit of an
+    error is its median, divided by 0.6745 as for a normal distribution, no less than a
+    twentieth of the root mean square; in a column of which over half of the cells are
+    the same, no less than the unit of the column itself, which is measured by how rare
+    its other cells are; of a category it is that of the one-hots. Errors are squared up
+    to three units, and grow in proportion farther off [1]_. A missing cell counts for
+    nothing, in all three. Of a network that gives a distribution of each cell given the
+    others, the error is the size of the cell's normal score in that distribution, plus
+    how far it is beyond the training values, in standard deviations; the unit is 1.
 
     Networks see a number at most ten thousand units from the median; how far off it is
     beyond, its own error tells. So every score is finite, whatever the cells are.
 
+    `p_values` are conformal [4]_, and `outliers` keeps false discoveries few as in
+    [5]_.
+
     References
     ----------
-    Huber (1964), Robust estimation of a location parameter, Annals of Mathematical
-    Statistics 35.
-    Hawkins, He, Williams and Baxter (2002), Outlier detection using replicator neural
-    networks, DaWaK.
-    Chen, Sathe, Aggarwal and Turaga (2017), Outlier detection with autoencoder
-    ensembles, SDM.
-    Vovk (2015), Cross-conformal predictors, Annals of Mathematics and Artificial
-    Intelligence 74.
-    Bates, Candes, Lei, Romano and Sesia (2023), Testing for outliers with conformal
-    p-values, Annals of Statistics 51.
+    .. [1] Huber (1964), Robust estimation of a location parameter, Annals of
+       Mathematical Statistics 35, https://doi.org/10.1214/aoms/1177703732
+    .. [2] Hawkins, He, Williams and Baxter (2002), Outlier detection using replicator
+       neural networks, DaWaK, https://doi.org/10.1007/3-540-46145-0_17
+    .. [3] Chen, Sathe, Aggarwal and Turaga (2017), Outlier detection with autoencoder
+       ensembles, SDM, https://doi.org/10.1137/1.9781611974973.11
+    .. [4] Vovk (2015), Cross-conformal predictors, Annals of Mathematics and Artificial
+       Intelligence 74, https://doi.org/10.1007/s10472-013-9368-4
+    .. [5] Bates, Candes, Lei, Romano and Sesia (2023), Testing for outliers with
+       conformal p-values, Annals of Statistics 51, https://doi.org/10.1214/22-AOS2244
 
     Examples
     --------
@@ -231,6 +234,13 @@ default="combined"
     array([ 1, -1])
     >>> detector.explain(odd).argmax(axis=1)[1]
     np.int64(1)
+    >>> detector.set_threshold(contamination=0.2).predict(X).tolist().count(-1)
+    100
+    >>> clean = AutoEncoderOutlierDetector(novelty=True, random_state=0).fit(X)
+    >>> clean.p_values(odd) < 0.01
+    array([False,  True])
+    >>> clean.outliers(odd, fdr=0.1)
+    array([False,  True])
     """
 
     __metadata_request__partial_fit = {"window": metadata_routing.UNUSED}

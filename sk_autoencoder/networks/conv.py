@@ -85,10 +85,14 @@ class ConvNet(Network):
     --------
     MLP : Dense layers.
 
+    Notes
+    -----
+    Convolutional autoencoders are those of [1]_.
+
     References
     ----------
-    Masci et al. (2011), Stacked convolutional auto-encoders for hierarchical feature
-    extraction, ICANN.
+    .. [1] Masci et al. (2011), Stacked convolutional auto-encoders for hierarchical
+       feature extraction, ICANN, https://doi.org/10.1007/978-3-642-21735-7_7
 
     Examples
     --------

@@ -74,23 +74,24 @@ class RecurrentNet(Network):
 
     Notes
     -----
-    Time is in proportion to the number of frames: one waits for the one before. The
-    weights start as torch's own, but for the bias of an LSTM's forget gates, which is
-    1. With `lr="auto"` the learning rate is 2.5 times that of dense networks.
+    An encoder and a decoder of series are those of [1]_ and [2]_, frames of steps those
+    of [3]_. Time is in proportion to the number of frames: one waits for the one
+    before. The weights start as torch's own, but for the bias of an LSTM's forget
+    gates, which is 1. With `lr="auto"` the learning rate is 2.5 times that of dense
+    networks.
 
     Where series are shifted or stretched in time, their best code can be far from PCA's
     scores, and a start from PCA keeps the network near these: compare `init="random"`.
 
     References
     ----------
-    Srivastava, Mansimov and Salakhutdinov (2015), Unsupervised learning of video
-    representations using LSTMs, ICML.
-
-    Sutskever, Vinyals and Le (2014), Sequence to sequence learning with neural
-    networks, NeurIPS.
-
-    Sak, Senior, Rao and Beaufays (2015), Fast and accurate recurrent neural network
-    acoustic models for speech recognition, Interspeech, for frames of steps.
+    .. [1] Srivastava, Mansimov and Salakhutdinov (2015), Unsupervised learning of video
+       representations using LSTMs, ICML, https://doi.org/10.48550/arXiv.1502.04681
+    .. [2] Sutskever, Vinyals and Le (2014), Sequence to sequence learning with neural
+       networks, NeurIPS, https://doi.org/10.48550/arXiv.1409.3215
+    .. [3] Sak, Senior, Rao and Beaufays (2015), Fast and accurate recurrent neural
+       network acoustic models for speech recognition, Interspeech,
+       https://doi.org/10.48550/arXiv.1507.06947
 
     Examples
     --------

@@ -429,6 +429,29 @@ def test_public_docstrings_are_complete(name):
 # -------------------------------------------------------- the project's own papers
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AutoEncoderTransformer",
+        "DenoisingAutoEncoderTransformer",
+        "VAETransformer",
+    ],
+)
+def test_each_parameter_has_a_topic(name):
+    cls = getattr(sk_autoencoder, name)
+    notes = "\n".join(ClassDoc(cls)["Notes"]).partition("Parameters by topic:")[2]
+    assert sorted(re.findall(r"`(\w+)`", notes)) == sorted(cls().get_params(deep=False))
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLIC if inspect.isclass(PUBLIC[n])])
+def test_references_are_numbered_and_cited(name):
+    doc = ClassDoc(PUBLIC[name])
+    listed = re.findall(r"^\.\. \[(\d)\]", "\n".join(doc["References"]), re.MULTILINE)
+    cited = re.findall(r"\[(\d)\]_", "\n".join(doc["Notes"]))
+    assert bool(doc["References"]) == bool(listed)
+    assert listed == sorted(set(cited))
+
+
 def test_every_ignored_warning_has_a_reason_and_an_end():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (block,) = re.findall(r"^filterwarnings = \[\n(.*?)^\]$", text, re.M | re.S)
