@@ -40,6 +40,10 @@ from sk_autoencoder._utils.torch_compat import torch_defaults
 # usual network makes of them stays in the cache (`python -m benchmarks.speed.transform
 # --chunks` compares sizes, in a loop by hand).
 CHUNK_ROWS = 1024
+# Numbers in a chunk of wide samples, of which about six copies are made: 8 MB in
+# float32. Of fewer rows than these the weights would be read too often. With 20,000
+# columns `score` takes 64 MB in place of half a gigabyte, and two thirds of the time.
+CHUNK_CELLS, LEAST_ROWS = 2**21, 32
 
 TORCH_DTYPES = {
     np.dtype(np.float32): torch.float32,
@@ -210,7 +214,8 @@ def _step(n_rows: int, dtype: np.dtype, module: Module) -> tuple[int, float]:
     Many threads share a chunk that is so many times longer; where that is too little
     for them, it is for one.
     """
-    step, n_threads = CHUNK_ROWS * 4 // dtype.itemsize, own_threads()
+    most = max(LEAST_ROWS, CHUNK_CELLS // max(1, module.columns.mean.numel()))
+    step, n_threads = min(CHUNK_ROWS * 4 // dtype.itemsize, most), own_threads()
     if n_threads > 1:
         work = float(min(n_rows, n_threads * step)) * module.n_weights()
         if work >= ONE_THREAD_BELOW:

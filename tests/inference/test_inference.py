@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
+from saved_files import peak, reset_peak
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -33,6 +34,7 @@ from sk_autoencoder._inference.fast_few import FEW_ROWS
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._utils import float64_buffers
 from sk_autoencoder._utils.activations import ACTIVATIONS
+from sk_autoencoder._utils.chunks import dense_rows
 
 DIGITS = load_digits().data
 X = DIGITS[:300]
@@ -52,6 +54,36 @@ every_path = pytest.mark.parametrize("n", PATHS.values(), ids=PATHS)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     monkeypatch.setattr(inference, "CHUNK_ROWS", CHUNK)
+
+
+@pytest.mark.parametrize(("cells", "n_rows"), [(10 * 64, 10), (1, 5)])
+def test_chunks_of_wide_samples_have_fewer_rows(cells, n_rows, fitted, monkeypatch):
+    heights = []
+
+    def recorded(rows, part):
+        heights.append(part.stop - part.start)
+        return dense_rows(rows, part)
+
+    expected = fitted.transform(X), fitted.score(X)
+    monkeypatch.setattr(inference, "CHUNK_CELLS", cells)
+    monkeypatch.setattr(inference, "LEAST_ROWS", 5)
+    monkeypatch.setattr(inference, "dense_rows", recorded)
+    for rows in (X, sparse.csr_array(X)):
+        np.testing.assert_allclose(fitted.transform(rows), expected[0], atol=1e-9)
+        assert fitted.score(rows) == pytest.approx(expected[1], rel=1e-12)
+    assert set(heights) == {n_rows}
+
+
+def test_wide_sparse_samples_take_little_memory(monkeypatch):
+    monkeypatch.setattr(inference, "CHUNK_ROWS", 1024)
+    n, d = 1000, 20_000
+    rows = sparse.random(n, d, density=0.001, format="csr", random_state=0).astype("f4")
+    params = {"hidden_layer_sizes": (8,), "max_epochs": 0, "random_state": 0}
+    reducer = AutoEncoderTransformer(2, **params).fit(rows[:50])
+    before = reset_peak()
+    reducer.transform(rows)
+    reducer.score(rows)
+    assert peak() - before < 2 * 4 * n * d  # in one chunk six times as much as dense
 
 
 @pytest.fixture(scope="module")
