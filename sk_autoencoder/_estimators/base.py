@@ -334,6 +334,12 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         -------
         self : object
             The fitted transformer. If `partial_fit` raises, it is as it was before.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not what it has to be, or if X has other features
+            than in the calls before.
         """
         interrupts = Interrupts(keeps=False)
         with self._undisturbed(goes_on=True):

@@ -87,6 +87,15 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             frame with categories, else float64. Two calls with the same X return the
             same bits. A sample has the same code alone and among others up to rounding:
             1e-12 of the largest code in float64, 1e-6 in float32.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, or cells that are infinite or,
+            without `allow_missing=True`, missing; if `out` has another shape or
+            dtype.
         """
         self._check_is_fitted()
         if self._plan.imputes:
@@ -143,6 +152,14 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             back as integers, also with missing cells in pandas' Int64 and in polars; an
             int column of pandas with NaN is a float64 column, and comes back with
             fractions.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has another number of columns than codes have, or cells that are
+            missing or infinite; if `out` has another shape or dtype.
         """
         self._check_is_fitted()
         if self._plan.imputes:
@@ -179,6 +196,14 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
             The result of `inverse_transform(transform(X))`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, or cells that are infinite or,
+            without `allow_missing=True`, missing.
         """
         self._check_is_fitted()
         rows, check = self._validate_rows(X)
@@ -208,6 +233,14 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             each cell have the shape that samples had in `fit`; with categories they are
             a frame. Always finite, and in float64, whatever the dtype of X, because
             squares of float32 numbers may overflow float32.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, or cells that are infinite or,
+            without `allow_missing=True`, missing.
         """
         self._check_is_fitted()
         rows, check = self._validate_rows(X)
@@ -239,6 +272,14 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         score : float
             One minus the ratio of the squared error to the squared distance from the
             training mean, `mean_`; 1.0 if both are 0, 0.0 if only the distance is.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, or cells that are infinite or,
+            without `allow_missing=True`, missing.
         """
         self._check_is_fitted()
         return self._explained_variance(*self._validate_rows(X))
