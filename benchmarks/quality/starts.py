@@ -39,7 +39,6 @@ from benchmarks.quality.run import split
 from sk_autoencoder import AutoEncoderTransformer
 
 SIZES = {
-    "digits": 10,
     "breast_cancer": 5,
     "diabetes": 5,
     "adult": 10,
@@ -48,7 +47,6 @@ SIZES = {
     "ad_ionosphere": 10,
     "ad_pageblocks": 5,
     "ad_vowels": 5,
-    "eu_direct_lapse": 10,
 }
 """Components by set; all sets are of those that defaults may be chosen by."""
 TRIAL = 0.2
