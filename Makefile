@@ -104,10 +104,9 @@ test-fuzz: $(VENV)/.all  ## load 100,000 files that were tampered with (an hour)
 test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported versions
 	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "$(SUITE)"
 
-# Clusters of several processes: with others beside them they only wait.
-test-integration: WORKERS := 1
+# One process: each cluster of these tests starts several of its own.
 test-integration: $(VENV_INTEGRATION)/.test  ## run the tests with other people's tools (needs Java)
-	$(ONE_THREAD) $(BIN_INTEGRATION) $(PYTEST) -m integration tests/integration
+	$(ONE_THREAD) $(BIN_INTEGRATION) -m pytest $(PYTEST_ARGS) -m integration tests/integration
 
 # What a user gets: the wheel, made from the sdist and installed beside nothing of the
 # checkout. The tests and the pages that they read come from the sdist.

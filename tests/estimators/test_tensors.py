@@ -1,7 +1,6 @@
 """torch tensors in give tensors out, where array API dispatch is on."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn import config_context
@@ -115,17 +114,20 @@ def test_pipelines_of_tensors_keep_their_precision(dtype):
 
 
 @pytest.mark.parametrize("how", ["set_output", "config"])
-def test_frames_are_given_where_they_are_asked_for(how):
-    reducer = clone(PLAIN)
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_frames_are_given_where_they_are_asked_for(kind, how):
+    pipe = make_pipeline(clone(PLAIN), PCA(2))
     tensor = torch.from_numpy(X.astype(np.float32))
     if how == "set_output":
-        reducer.set_output(transform="pandas")
-    with config_context(transform_output="pandas" if how == "config" else "default"):
-        codes = reducer.fit_transform(tensor)
-        back = reducer.inverse_transform(torch.from_numpy(codes.to_numpy(copy=True)))
-    for frame in (codes, back):
-        assert isinstance(frame, pd.DataFrame)
-        assert set(frame.dtypes) == {np.dtype(np.float32)}
+        pipe.set_output(transform=kind)
+    with config_context(transform_output=kind if how == "config" else "default"):
+        codes = pipe.fit_transform(tensor)
+        first = pipe[0].transform(tensor)
+        back = pipe[0].inverse_transform(torch.from_numpy(first.to_numpy().copy()))
+    for frame in (codes, first, back):
+        assert type(frame).__module__.partition(".")[0] == kind
+    for frame in (first, back):  # scikit-learn makes float64 of polars' float32
+        assert {str(dtype).lower() for dtype in frame.dtypes} == {"float32"}
 
 
 def test_what_remains_of_the_library_takes_tensors():
