@@ -25,7 +25,8 @@ NOISE = np.random.default_rng(3).normal(size=(600, 8))
 
 @pytest.fixture(scope="module")
 def fitted():
-    return AutoEncoderTransformer(K, ordered=True, random_state=0).fit(TRAIN)
+    small = {"hidden_layer_sizes": (64, 32), "max_epochs": 40, "random_state": 0}
+    return AutoEncoderTransformer(K, ordered=True, **small).fit(TRAIN)
 
 
 def error(rows, reconstruction):
@@ -171,8 +172,10 @@ def test_on_noise_prefixes_are_pcas():
 
 
 def test_from_a_stream_too():
-    reducer = AutoEncoderTransformer(4, ordered=True, random_state=0)
-    for _ in range(20):
+    reducer = AutoEncoderTransformer(
+        4, hidden_layer_sizes=(64,), ordered=True, random_state=0
+    )
+    for _ in range(10):
         for rows in np.array_split(TRAIN, 3):
             reducer.partial_fit(rows)
     assert reducer.explained_variance_ratio_.shape == (4,)
