@@ -9,6 +9,7 @@ from torch import nn
 from sk_autoencoder._columns import ColumnStatistics, Table
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
+from sk_autoencoder._fitting.train import unfinished
 
 # What torch calls the numbers of what goes into a layer and of what comes out.
 SIZES = [("in_features", "out_features"), ("in_channels", "out_channels")]
@@ -147,11 +148,15 @@ def _training(fitted: FittedModel) -> str:
     if not n_epochs:
         return "none"
     seconds = sum(row.get("dur") or 0.0 for row in fitted.history)
-    why = f"all of max_epochs={config.max_epochs}"
-    if n_epochs < config.max_epochs:
-        why = f"stopped {n_epochs - best:,} epochs after the best"
+    why = {
+        "max_epochs": f"all of max_epochs={config.max_epochs}; ",
+        "patience": f"stopped {n_epochs - best:,} epochs after the best; ",
+        "callback": "stopped by a callback; ",
+        "loss": "stopped by a loss that was not finite; ",
+        "interrupt": "interrupted; ",
+    }.get(fitted.net.stopped_, "")
     return (
-        f"{n_epochs:,} epochs in {seconds:.1f} s, best {best:,}; {why}; "
+        f"{n_epochs:,} epochs in {seconds:.1f} s, best {best:,}; {why}"
         f"batches of {config.batch_size:,}, {config.optimizer.__name__}, "
         f"lr {config.lr:g}"
     )
@@ -160,10 +165,10 @@ def _training(fitted: FittedModel) -> str:
 def _result(fitted: FittedModel) -> str:
     """Describe what is kept of a fit."""
     best = len(fitted.pretrained) + fitted.net.best_epoch_
+    kept = f"epoch {best:,}"
     if fitted.is_pca:
         if not fitted.n_epochs:
             return "PCA: nothing was trained"
-        return "PCA: no epoch was better on the validation samples, beyond chance"
-    if best == fitted.n_epochs == fitted.plan.training.max_epochs:
-        return f"epoch {best:,}, the last: it may gain by a larger max_epochs"
-    return f"epoch {best:,}"
+        kept = "PCA: no epoch was better on the validation samples, beyond chance"
+    found = unfinished(fitted.plan, fitted.net)
+    return f"{kept}; {found}" if found else kept

@@ -34,6 +34,7 @@ from sk_autoencoder._fitting.train import (
     pca_validation_loss,
     train,
     validation_errors,
+    warn_of_cut_off,
     with_pca_loss,
     write_plan,
 )
@@ -247,6 +248,8 @@ class Fitting:
         Where its runs are kept.
     old_codes : ndarray of shape (n_samples, n_components) or None
         Codes of the same samples, which the new ones are aligned to.
+    chooses_epochs : bool
+        Whether it was left to the fit how many there are.
     """
 
     plan: Plan
@@ -259,6 +262,7 @@ class Fitting:
     pretraining: Pretraining | None = None
     keeper: RunKeeper | None = None
     old_codes: np.ndarray | None = None
+    chooses_epochs: bool = False
 
     def __post_init__(self) -> None:
         self._prefix_net = None if self.before is None else self.before.prefix_net
@@ -274,6 +278,8 @@ class Fitting:
         that follow training are taken with the best state so far.
         """
         fitted = self._train()
+        if self.chooses_epochs:
+            warn_of_cut_off(self.plan, self.net)
         if self.plan.is_masked and not self.is_pass:
             imputation = measure_imputation(self.net, self.plan, self.rows)
             fitted = replace(fitted, imputation=imputation)
@@ -425,6 +431,7 @@ def prepare_fit(
             interrupts=interrupts,
             moments=moments,
             keeper=keeper,
+            chooses_epochs=settings.max_epochs == "auto",
         )
     if before is None:
         plan = plan_fit(
@@ -467,6 +474,7 @@ def prepare_fit(
         pretraining=pretraining,
         keeper=keeper,
         old_codes=old_codes,
+        chooses_epochs=settings.max_epochs == "auto",
     )
 
 

@@ -16,7 +16,7 @@ from sk_autoencoder._fitting.build import install_pca
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._training.batches import RowDataset, TrainingRows
-from sk_autoencoder._training.callbacks import print_message
+from sk_autoencoder._training.callbacks import changes_lr, print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
 from sk_autoencoder._training.stream import RowStream
@@ -30,6 +30,9 @@ FELL_BACK = "No epoch beats PCA on validation samples beyond chance: PCA is kept
 # been learned is absurd. What a high learning rate does before it is unlearned is far
 # below, losses that run away soon far above.
 ABSURD = 1e6
+# Fraction by which the last tenth of the steps has to lower the validation loss for a
+# fit that ran out of epochs to be called unfinished.
+STILL_GAINING = 0.01
 ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
 
 
@@ -159,6 +162,8 @@ def train(
         warn_about_run(net)
         if plan.axes is not None and net.history and net.best_epoch_ == 0:
             print_message(net.callbacks_, FELL_BACK)
+        if found := unfinished(plan, net):
+            print_message(net.callbacks_, f"max_epochs is reached, and {found}.")
         if plan.is_masked:
             return LatentMoments(len(rows), np.zeros(0), np.zeros(0), 0.0, 0.0)
         moments = moments_of(net, plan, rows, is_first=is_first)
@@ -256,6 +261,72 @@ def warn_about_run(net: AutoEncoderNet) -> None:
         f"{ADVICE}"
     )
     warnings.warn(message, ConvergenceWarning, stacklevel=caller_level())
+
+
+def unfinished(plan: Plan, net: AutoEncoderNet) -> str | None:
+    """Tell of a run that still gained when its epochs were over; None of any other.
+
+    A loss without a zero, such as a density's, has no parts: there, that the last epoch
+    is the best has to do.
+
+    Parameters
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan, at the end of a run.
+    """
+    if net.stopped_ != "max_epochs":
+        return None
+    gain, more = late_gain(plan, net), "a larger max_epochs may gain more"
+    if gain is not None and gain > STILL_GAINING:
+        return (
+            f"training still lowered the validation loss by {gain:.1%} in the last "
+            f"tenth of its steps: {more}"
+        )
+    is_last = net.best_epoch_ == net.n_epochs_ and "valid_loss" in net.history[-1]
+    return f"the last epoch is the best: {more}" if gain is None and is_last else None
+
+
+def late_gain(plan: Plan, net: AutoEncoderNet) -> float | None:
+    """Return by which fraction the last tenth of the steps lowered the validation loss.
+
+    None where that is not known.
+
+    Parameters
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan, at the end of a run that took all its epochs.
+    """
+    n_epochs = net.config.max_epochs
+    has_zero = not (plan.objective.is_variational or plan.likelihood == "own")
+    losses = [row.get("valid_loss") for row in net.history[-n_epochs:]]
+    n_last = max(1, n_epochs // 10)
+    if not has_zero or None in losses or len(losses) <= n_last or not min(losses) > 0:
+        return None
+    gain = 1 - min(losses) / min(losses[:-n_last])
+    return float(gain * min(1, n_epochs / 10))  # of few epochs, the last is more steps
+
+
+def warn_of_cut_off(plan: Plan, net: AutoEncoderNet) -> None:
+    """Warn if a run that chose its epochs itself had too few of them.
+
+    Not where the learning rate changes, since a schedule gains most at its end, nor of
+    a loss without a zero.
+
+    Parameters
+    ----------
+    plan : Plan
+    net : AutoEncoderNet
+        Of the plan, at the end of a fit.
+    """
+    found = unfinished(plan, net)
+    changes = net.config.lr_schedule is not None or changes_lr(net.callbacks_)
+    if found is not None and late_gain(plan, net) is not None and not changes:
+        message = (
+            f"max_epochs='auto' were {net.config.max_epochs:,} epochs, and {found}."
+        )
+        warnings.warn(message, ConvergenceWarning, stacklevel=caller_level())
 
 
 def _judge_error(net: AutoEncoderNet, moments: LatentMoments) -> None:

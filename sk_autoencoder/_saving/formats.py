@@ -112,8 +112,8 @@ ADDED: dict[str, dict[str, Any]] = {
         "_training_scores": None,
         **SNAPSHOTS,
     },
-    # The history had no bound.
-    "Net": {"n_dropped": 0},
+    # The history had no bound, and nothing told what had ended training.
+    "Net": {"n_dropped": 0, "stopped": ""},
     # Columns of two values were standardized as all others, samples left as drawn.
     "NumberColumn": {
         "codings": (),

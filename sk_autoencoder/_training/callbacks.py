@@ -26,6 +26,11 @@ def hooks_batches(callback: Any) -> bool:
     )
 
 
+def changes_lr(callbacks: Iterable[tuple[str, Any]]) -> bool:
+    """Whether one of a net's callbacks schedules the learning rate."""
+    return any(isinstance(callback, LRScheduler) for _, callback in callbacks)
+
+
 def print_message(callbacks: Iterable[tuple[str, Any]], message: str) -> None:
     """Print a message where the callbacks print, if any does.
 

@@ -16,6 +16,7 @@ from sk_autoencoder._protocols import TrainableModule
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.batches import Batches, RowDataset, split_rows
 from sk_autoencoder._training.config import TrainingConfig
+from sk_autoencoder._training.net_state import Stop
 from sk_autoencoder._training.resume import (
     RunKeeper,
     RunState,
@@ -77,6 +78,8 @@ class AutoEncoderNet(NeuralNet):
         Epochs of the past whose rows are no longer in the history.
     run_ : TrainingRun or None
         A run that was begun and is not ended. A copy of the net has none.
+    stopped_ : Stop
+        What ended the last run.
     last_run_ : RunResult or None
         How the last run ended; None before the first.
     """
@@ -131,6 +134,7 @@ class AutoEncoderNet(NeuralNet):
         self.lacks_optimizer_ = False
         self.run_: TrainingRun | None = None
         self.last_run_: RunResult | None = None
+        self.stopped_: Stop = ""
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> "AutoEncoderNet":

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 
 from sk_autoencoder._utils.values import Range
+
+Stop = Literal["", "max_epochs", "patience", "callback", "loss", "interrupt"]
+"""What ended a run; "" is none, and that of a file of 0.1.0, which does not tell."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class NetState:
         One for each of the last epochs.
     best_epoch, n_dropped : int
         The best epoch; how many come before the history.
+    stopped : Stop
+        What ended the last run.
     """
 
     module: dict[str, Any]
@@ -46,6 +51,7 @@ class NetState:
     history: list[dict[str, Any]]
     best_epoch: Annotated[int, Range(0)]
     n_dropped: Annotated[int, Range(0)]
+    stopped: Stop
 
 
 def capture_net(net: Any) -> NetState:
@@ -61,6 +67,7 @@ def capture_net(net: Any) -> NetState:
         history=[dict(row) for row in net.history],
         best_epoch=net.best_epoch_,
         n_dropped=net.n_dropped_,
+        stopped=net.stopped_,
     )
 
 
@@ -79,7 +86,7 @@ def fill_net(net: Any, state: NetState) -> None:
             net.noise_.set_state(to_tensor(state.noise))
     net.history[:] = state.history
     net.best_epoch_ = state.best_epoch
-    net.n_dropped_ = state.n_dropped
+    net.n_dropped_, net.stopped_ = state.n_dropped, state.stopped
     net.module_.eval()
 
 

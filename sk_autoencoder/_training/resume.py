@@ -19,6 +19,7 @@ from skorch.callbacks import PrintLog, ProgressBar
 from sk_autoencoder._training.callbacks import EpochBar
 from sk_autoencoder._training.net_state import (
     NetState,
+    Stop,
     capture_net,
     fill_net,
     map_tensors,
@@ -54,8 +55,8 @@ class RunState:
         Of the validation samples before the first step, if it is finite.
     diverged : bool
         Whether the loss of the last epoch was not finite.
-    is_over : bool
-        Whether there is to be no further epoch.
+    stopped : Stop
+        Why there is to be no further epoch; "" where there may be one.
     best : dict of str to ndarray or None
         State of the module that would be kept if this were the end. None after the end.
     best_score : float or None
@@ -69,7 +70,7 @@ class RunState:
     frozen: list[str]
     start_loss: float | None
     diverged: bool = False
-    is_over: bool = False
+    stopped: Stop = ""
     best: dict[str, Any] | None = None
     best_score: float | None = None
     best_epoch: Annotated[int, Range(0)] = 0
@@ -129,7 +130,7 @@ def capture_run(net: Any, run: Any = None) -> RunState:
         callbacks=callbacks,
         frozen=frozen,
         start_loss=_if_finite(run.start_loss),
-        is_over=run.is_over,
+        stopped=run.stopped,
         best=map_tensors(run.best.state, to_array),
         best_score=_if_finite(run.best.score),
         best_epoch=run.best.epoch,
@@ -153,7 +154,7 @@ def begin_from(run: Any, state: RunState) -> None:
         math.inf if state.best_score is None else state.best_score,
         state.best_epoch,
     )
-    run.is_over = state.is_over
+    run.stopped = state.stopped
     run.n_taken = (net.n_epochs_ - run.first_epoch) * len(run.batches)
     run.interrupts.has_stepped = True  # an interrupt leaves something to be kept
 

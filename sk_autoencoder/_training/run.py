@@ -15,6 +15,7 @@ from sk_autoencoder._training.batches import Batches
 from sk_autoencoder._training.callbacks import hooks_batches
 from sk_autoencoder._training.config import GradientFn, TrainingConfig, detached
 from sk_autoencoder._training.fast.fused import fast_step
+from sk_autoencoder._training.net_state import Stop
 from sk_autoencoder._training.processes import Processes, SharedGradient
 from sk_autoencoder._training.resume import (
     RunKeeper,
@@ -96,8 +97,8 @@ class TrainingRun:
     fallback : PCAFallback or None
     is_stepping : bool
         Whether the optimizer is at work: its state is then half of a step's.
-    is_over : bool
-        Whether there is to be no further epoch.
+    stopped : Stop
+        Why there is to be no further epoch; "" where there may be one.
     """
 
     def __init__(
@@ -150,7 +151,8 @@ class TrainingRun:
             or self.module.columns.is_own_loss
         )
         self.start_loss = self.score = math.inf
-        self.diverged = self.is_stepping = self.is_over = False
+        self.diverged = self.is_stepping = False
+        self.stopped: Stop = ""
 
     def _make_gradient_fn(self) -> GradientFn:
         """Find the fastest way to a batch's gradient."""
@@ -222,14 +224,14 @@ class TrainingRun:
         """Train until patience, a callback or the number of epochs ends it."""
         with numpy_like_torch():
             epoch = self.net.n_epochs_ - self.first_epoch
-            while epoch < self.epochs and not self.is_over:
+            while epoch < self.epochs and not self.stopped:
                 epoch += 1
-                self.is_over = self._run_epoch(epoch)
+                self.stopped = self._run_epoch(epoch)
                 if self.keeper is not None and not self.diverged:
                     self.keeper.keep(capture_run(self.net, self))
 
-    def _run_epoch(self, epoch: int) -> bool:
-        """Train and validate once; return whether to stop."""
+    def _run_epoch(self, epoch: int) -> Stop:
+        """Train and validate once; return why to stop, if there is a reason."""
         net, schedule = self.net, self.config.lr_schedule
         datasets = {"dataset_train": self.train, "dataset_valid": self.valid}
         done, total = self.first_epoch + epoch - 1, self.first_epoch + self.epochs
@@ -250,11 +252,12 @@ class TrainingRun:
             self.diverged = not math.isfinite(row["train_loss"] + loss)
             if not self.diverged:
                 self.best.update(self.score if self.by_roots else loss, epoch)
-        if is_stopped or self.diverged or self.valid is None:
-            return is_stopped or self.diverged
-        return self.config.patience.should_stop(
+        if is_stopped or self.diverged:
+            return "loss" if self.diverged else "callback"
+        waited = self.valid is not None and self.config.patience.should_stop(
             epoch=epoch, best_epoch=self.best.epoch, steps_an_epoch=len(self.batches)
         )
+        return "patience" if waited else ""
 
     def _end_epoch(self, datasets: dict[str, Any]) -> bool:
         """Call the callbacks at the end of an epoch; return whether one stops here.
@@ -306,6 +309,8 @@ class TrainingRun:
         if net.best_epoch_ > 0 or self.config.fallback_margin is None:
             self._fit_dispersion()
         losses = net.history[-1] if n_epochs else {}
+        why: Stop = "interrupt" if interrupted else self.stopped or "max_epochs"
+        net.stopped_ = why if n_epochs else ""
         net.last_run_ = RunResult(self.start_loss, losses, self.diverged)
         net.run_ = None
 

@@ -1,12 +1,16 @@
 """One text that tells of a fit."""
 
+import pickle
 import re
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, make_swiss_roll
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
 import sk_autoencoder
 from sk_autoencoder import (
@@ -14,10 +18,22 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder._fitting import resolve
 from sk_autoencoder.networks import ConvNet, RecurrentNet
 
 X = load_digits().data[:300]
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the second epoch of a run."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.first_ = len(net.history)
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) > self.first_ + 1:
+            raise KeyboardInterrupt
 
 
 def lines_of(estimator):
@@ -65,13 +81,87 @@ def test_summary_tells_what_the_attributes_are():
     [
         ({"max_epochs": 0}, "PCA: nothing was trained"),
         ({"lr": 1e-9}, "PCA: no epoch was better on the validation samples, beyond"),
-        ({"init": "random"}, "epoch 3, the last: it may gain by a larger max_epochs"),
+        ({"init": "random"}, "epoch 3"),
     ],
 )
 def test_summary_tells_what_is_kept(params, result):
     reducer = AutoEncoderTransformer(5, **{**SMALL, **params}).fit(X)
     assert lines_of(reducer)["Result"].startswith(result)
     assert reducer.fell_back_to_pca_ == result.startswith("PCA")
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({}, "all of max_epochs=3"),
+        ({"tol": 9.0, "n_iter_no_change": 1}, "stopped 4 epochs after the best"),
+        ({"callbacks": [EarlyStopping(patience=1, threshold=1.0)]}, "stopped by a cal"),
+        ({"callbacks": [Interrupt()]}, "interrupted"),
+    ],
+    ids=["max_epochs", "patience", "callback", "interrupt"],
+)
+def test_what_ended_a_fit_is_told_also_by_a_pickle_and_of_its_last_run(params, told):
+    reducer = AutoEncoderTransformer(5, warm_start=True, **SMALL).fit(X)
+    reducer.set_params(**params)
+    with suppress(KeyboardInterrupt):
+        reducer.fit(X)
+    for each in (reducer, pickle.loads(pickle.dumps(reducer))):
+        _, why, *_ = lines_of(each)["Training"].split("; ")
+        assert why.startswith(told)
+
+
+# Two components of a roll in space, and a random start, are far from done.
+UNFINISHED = {"n_components": 2, "max_epochs": 20, "random_state": 0}
+
+
+def gain_of_last_tenth(losses):
+    n_last = len(losses) // 10
+    return 100 * (1 - min(losses) / min(losses[:-n_last]))
+
+
+def test_fit_that_is_cut_off_while_it_gains_says_so_once(capsys):
+    roll = make_swiss_roll(300, random_state=0)[0]
+    reducer = AutoEncoderTransformer(verbose=1, **UNFINISHED).fit(roll)
+    gain = gain_of_last_tenth(reducer.validation_loss_curve_)
+    assert gain > 1
+    told = f"lowered the validation loss by {gain:.1f}% in the last tenth"
+    assert told in lines_of(reducer)["Result"]
+    assert capsys.readouterr().out.count(told) == 1
+
+
+def test_density_that_is_best_at_its_last_epoch_says_so(capsys):
+    vae = VAETransformer(3, max_epochs=5, verbose=1, random_state=0).fit(X)
+    assert vae.best_epoch_ == 5
+    told = "the last epoch is the best: a larger max_epochs may gain more"
+    assert lines_of(vae)["Result"] == f"epoch 5; {told}"
+    assert capsys.readouterr().out.count(told) == 1
+
+
+def test_fit_that_falls_back_says_so_once(capsys):
+    reducer = AutoEncoderTransformer(5, verbose=1, **{**SMALL, "lr": 1e-9}).fit(X)
+    assert reducer.fell_back_to_pca_
+    assert capsys.readouterr().out.count("PCA is kept") == 1
+
+
+def test_steady_fit_does_not_ask_for_more_epochs(capsys):
+    reducer = AutoEncoderTransformer(5, verbose=1, **{**SMALL, "lr": 1e-9}).fit(X)
+    assert "max_epochs may gain" not in reducer.summary() + capsys.readouterr().out
+
+
+@pytest.mark.parametrize("n_epochs", [5, 20])
+def test_automatic_epochs_that_were_too_few_are_warned_of(monkeypatch, n_epochs):
+    monkeypatch.setattr(resolve, "automatic_epochs", lambda *_: n_epochs)
+    roll = make_swiss_roll(300, random_state=0)[0]
+    cut_off = {**UNFINISHED, "max_epochs": "auto"}
+    with pytest.warns(ConvergenceWarning, match=f"were {n_epochs} epochs, and training"):
+        AutoEncoderTransformer(**cut_off).fit(roll)
+    # None of these warns: warnings are errors here.
+    AutoEncoderTransformer(**UNFINISHED).fit(roll)
+    AutoEncoderTransformer(lr_schedule="cosine", **cut_off).fit(roll)
+    scheduler = LRScheduler("ExponentialLR", gamma=0.99)
+    AutoEncoderTransformer(callbacks=[scheduler], **cut_off).fit(roll)
+    AutoEncoderTransformer(early_stopping=False, **cut_off).fit(roll)
+    VAETransformer(**cut_off).fit(roll)
 
 
 def test_early_stop_is_told():
