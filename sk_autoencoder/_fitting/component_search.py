@@ -19,6 +19,7 @@ from sk_autoencoder._fitting.settings import FitSettings
 from sk_autoencoder._fitting.train import make_rows, train, with_pca_loss, write_plan
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._training.batches import TrainingRows
+from sk_autoencoder._training.callbacks import print_message
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.resume import RunKeeper
 from sk_autoencoder._utils.interrupts import Interrupts
@@ -85,10 +86,14 @@ def fit_fewest(
         net = build_net(sized)
         sized = with_pca_loss(sized, net, rows)
         write_plan(net, sized)
+        print_message(net.callbacks_, f"{size} components, of at most {most}:")
         moments = train(
             net, sized, rows, is_first=True, interrupts=interrupts, keeper=keeper
         )
         explained = _explained_in_validation(net, rows)
+        print_message(
+            net.callbacks_, f"{size} components explain {explained:.4f} in validation."
+        )
         if explained >= fraction or size == most:
             kept, enough = (sized, net, moments), size
             if explained < fraction:

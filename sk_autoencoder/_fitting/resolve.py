@@ -44,7 +44,7 @@ from sk_autoencoder._fitting.recipe import (
 from sk_autoencoder._fitting.settings import FitSettings, table_scaling_of
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._objectives import Denoise
-from sk_autoencoder._training.callbacks import EpochBar
+from sk_autoencoder._training.callbacks import EpochBar, sets_shapes
 from sk_autoencoder._training.config import Patience, TrainingConfig
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._training.params import with_net_params
@@ -452,8 +452,8 @@ def _automatic_epochs(settings: FitSettings, n_rows: int, batch_size: int) -> in
 
 def _resolve_callbacks(settings: FitSettings) -> list[Any]:
     """Check the user's callbacks, and add the progress bar that `verbose` asks for."""
-    callbacks = list(settings.callbacks or [])
-    for item in callbacks:
+    callbacks = []
+    for item in settings.callbacks or []:
         callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
         if not hasattr(callback, "on_epoch_end"):
             raise TypeError(
@@ -461,6 +461,8 @@ def _resolve_callbacks(settings: FitSettings) -> list[Any]:
                 f"{shortened(item)} in callbacks={shortened(settings.callbacks)}. "
                 "Pass instances of skorch.callbacks.Callback."
             )
+        if not sets_shapes(callback):
+            callbacks.append(item)
     if settings.verbose > 1:
         callbacks.append(("epoch_bar", EpochBar()))
     return callbacks

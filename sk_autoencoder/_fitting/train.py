@@ -264,7 +264,7 @@ def warn_about_run(net: AutoEncoderNet) -> None:
 
 
 def unfinished(plan: Plan, net: AutoEncoderNet) -> str | None:
-    """Tell of a run that still gained when its epochs were over; None of any other.
+    """Describe a run that still gained when its epochs were over; None of any other.
 
     A loss without a zero, such as a density's, has no parts: there, that the last epoch
     is the best has to do.

@@ -827,6 +827,7 @@ default="combined"
         for i, (train, test) in enumerate(folds, start=1):
             seeds = np.random.SeedSequence([root, i])
             rows = _safe_indexing(X, train)
+            progress.part = f", fold {i} of {len(folds)}"
             scorer, _ = self._fitted_scorer(rows, reader, seeds, progress)
             others = scorer.members.matrix(_safe_indexing(X, test), takes_missing=True)
             scores[test] = scorer.scores(others)

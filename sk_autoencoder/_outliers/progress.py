@@ -3,9 +3,12 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from tqdm.auto import tqdm
+from tqdm.std import tqdm
+
+from sk_autoencoder._estimators.base import BaseAutoEncoder
+from sk_autoencoder._training.callbacks import bar_class
 
 
 class FitProgress:
@@ -21,21 +24,28 @@ class FitProgress:
     def __init__(self, n_fits: int, verbose: int) -> None:
         self._n_fits, self._n_done, self._verbose = n_fits, 0, int(verbose)
         self._start = time.perf_counter()
+        self.part = ""  # what the fits that follow are for
 
     def __enter__(self) -> Self:
         hidden = self._verbose < 2
-        self._bar = tqdm(
+        self._bar = bar_class()(
             total=self._n_fits, unit="fit", leave=False, disable=hidden, mininterval=0
         )
         return self
 
-    def advance(self) -> None:
-        """Count one more fit that is done."""
+    def advance(self, estimator: Any) -> None:
+        """Count one more fit that is done, and tell of what."""
         self._n_done += 1
+        name = type(estimator).__name__ + self.part
+        if isinstance(estimator, BaseAutoEncoder):
+            name = f"{estimator.n_components_} components{self.part}"
+        self._bar.set_postfix_str(name, refresh=False)
         self._bar.update()
         if self._verbose == 1:
             seconds = time.perf_counter() - self._start
-            message = f"fitted {self._n_done} of {self._n_fits}, {seconds:.1f} s"
+            message = (
+                f"fitted {self._n_done} of {self._n_fits}: {name}, {seconds:.1f} s"
+            )
             tqdm.write(f"[AutoEncoderOutlierDetector] {message}", file=sys.stdout)
 
     def __exit__(

@@ -65,7 +65,7 @@ class Scorer:
         generator: np.random.Generator,
         *,
         reader: BaseAutoEncoder | None,
-        on_fit: Callable[[], None],
+        on_fit: Callable[[Any], None],
     ) -> "tuple[Scorer, tuple[np.ndarray, ...] | None]":
         """Fit transformers to the most typical rows, and the terms to all.
 
@@ -83,7 +83,7 @@ class Scorer:
             many.
         reader : BaseAutoEncoder or None
             Reads a table as `estimators` do; None where X holds numbers alone.
-        on_fit : callable ()
+        on_fit : callable (estimator)
             Called once an estimator is fitted.
 
         Returns
@@ -103,7 +103,7 @@ class Scorer:
             typical = X if len(part) == X.shape[0] else _safe_indexing(X, part)
             with without_warnings_of_empty(table), reading_as(estimator, shared):
                 estimator.fit(typical)
-            on_fit()
+            on_fit(estimator)
         table = table_of(estimators[0])
         matrix = numbers_of(table, X)
         some = some_of(matrix.shape[0], generator)

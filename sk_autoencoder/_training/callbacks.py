@@ -2,28 +2,58 @@
 
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Any
 
-from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog, ProgressBar
+from skorch.callbacks import (
+    Callback,
+    EpochScoring,
+    InputShapeSetter,
+    LRScheduler,
+    MlflowLogger,
+    NeptuneLogger,
+    PrintLog,
+    ProgressBar,
+    SacredLogger,
+    TensorBoard,
+)
 from tqdm.std import tqdm
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
+# Hooks of skorch's that do nothing at a batch, or only as their callback was told to.
+# That of TensorBoard notes that the first batch is over; who overrides more has hooks.
+IDLE: dict[Any, Callable[[Any], bool]] = {
+    ProgressBar.on_batch_end: lambda _: True,
+    TensorBoard.on_batch_end: lambda _: True,
+    LRScheduler.on_batch_end: lambda callback: callback.step_every == "epoch",
+    EpochScoring.on_batch_end: lambda callback: callback.use_caching is False,
+    MlflowLogger.on_batch_end: lambda callback: not callback.log_on_batch_end,
+    NeptuneLogger.on_batch_end: lambda callback: not callback.log_on_batch_end,
+    SacredLogger.on_batch_end: lambda callback: not callback.log_on_batch_end,
+}
+
+
 def hooks_batches(callback: Any) -> bool:
     """Whether a callback looks at single batches or gradients."""
-    if isinstance(callback, ProgressBar):
-        return False
-    if isinstance(callback, LRScheduler):
-        return bool(callback.step_every != "epoch")
-    if isinstance(callback, EpochScoring) and callback.use_caching is False:
-        return False
-    return any(
-        getattr(type(callback), hook, None) not in (None, getattr(Callback, hook))
-        for hook in BATCH_HOOKS
-    )
+    for name in BATCH_HOOKS:
+        hook = getattr(type(callback), name, None)
+        if hook in (None, getattr(Callback, name)):
+            continue
+        is_idle = IDLE.get(hook)
+        if is_idle is None or not is_idle(callback):
+            return True
+    return False
+
+
+def sets_shapes(callback: Any) -> bool:
+    """Whether all that a callback does is to tell a module how many features X has.
+
+    Our modules are made for X: there is nothing left to tell them.
+    """
+    return isinstance(callback, InputShapeSetter)
 
 
 def changes_lr(callbacks: Iterable[tuple[str, Any]]) -> bool:
@@ -47,7 +77,7 @@ def print_message(callbacks: Iterable[tuple[str, Any]], message: str) -> None:
             tqdm.write(message, file=sys.stderr)
 
 
-def _bar_class() -> Any:
+def bar_class() -> Any:
     """Return tqdm's class of bars: a widget in a notebook that can show one.
 
     `tqdm.auto` warns when it is imported in a notebook without ipywidgets, so it is
@@ -61,7 +91,7 @@ class EpochBar(Callback):
     """One progress bar over the epochs of a fit, on the standard error stream."""
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
-        self.bar_ = _bar_class()(total=net.max_epochs, unit="epoch", leave=False)
+        self.bar_ = bar_class()(total=net.max_epochs, unit="epoch", leave=False)
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         row = net.history[-1]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from sk_autoencoder._protocols import TrainableModule
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.batches import Batches, RowDataset, split_rows
 from sk_autoencoder._training.config import TrainingConfig
-from sk_autoencoder._training.net_state import Stop
 from sk_autoencoder._training.resume import (
     RunKeeper,
     RunState,
@@ -30,6 +29,9 @@ from sk_autoencoder._utils.interrupts import Interrupts
 from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.random import Seeds, make_generator, shared_generator
 from sk_autoencoder._utils.skorch_compat import register_optimizer
+
+if TYPE_CHECKING:
+    from sk_autoencoder._training.net_state import Stop
 
 # Samples in a batch that is not trained on, where batches are smaller: fewer calls, and
 # a hidden layer of a thousand units is still no more than 4 MB. Of wide samples there
@@ -79,7 +81,7 @@ class AutoEncoderNet(NeuralNet):
     run_ : TrainingRun or None
         A run that was begun and is not ended. A copy of the net has none.
     stopped_ : Stop
-        What ended the last run.
+        What ended the last run, if that was no pass.
     last_run_ : RunResult or None
         How the last run ended; None before the first.
     """

@@ -10,7 +10,7 @@ import torch
 from sk_autoencoder._utils.values import Range
 
 Stop = Literal["", "max_epochs", "patience", "callback", "loss", "interrupt"]
-"""What ended a run; "" is none, and that of a file of 0.1.0, which does not tell."""
+"""What ended a run: "" of none, of a pass, and in files of 0.1.0, which do not tell."""
 
 
 @dataclass(frozen=True)

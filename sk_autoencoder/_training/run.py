@@ -310,7 +310,7 @@ class TrainingRun:
             self._fit_dispersion()
         losses = net.history[-1] if n_epochs else {}
         why: Stop = "interrupt" if interrupted else self.stopped or "max_epochs"
-        net.stopped_ = why if n_epochs else ""
+        net.stopped_ = why if n_epochs and self.n_steps is not None else ""
         net.last_run_ = RunResult(self.start_loss, losses, self.diverged)
         net.run_ = None
 

@@ -59,8 +59,9 @@ def test_notebook_fixture_makes_tqdm_warn(notebook):
         importlib.import_module("tqdm.auto")
 
 
-def test_import_in_notebook_without_ipywidgets_does_not_warn(notebook):
-    fresh_copy("sk_autoencoder._training.callbacks")
+@pytest.mark.parametrize("module", ["_training.callbacks", "_outliers.progress"])
+def test_import_in_notebook_without_ipywidgets_does_not_warn(notebook, module):
+    fresh_copy(f"sk_autoencoder.{module}")
     assert "tqdm.auto" not in sys.modules
 
 

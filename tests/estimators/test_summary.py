@@ -153,7 +153,9 @@ def test_automatic_epochs_that_were_too_few_are_warned_of(monkeypatch, n_epochs)
     monkeypatch.setattr(resolve, "automatic_epochs", lambda *_: n_epochs)
     roll = make_swiss_roll(300, random_state=0)[0]
     cut_off = {**UNFINISHED, "max_epochs": "auto"}
-    with pytest.warns(ConvergenceWarning, match=f"were {n_epochs} epochs, and training"):
+    with pytest.warns(
+        ConvergenceWarning, match=f"were {n_epochs} epochs, and training"
+    ):
         AutoEncoderTransformer(**cut_off).fit(roll)
     # None of these warns: warnings are errors here.
     AutoEncoderTransformer(**UNFINISHED).fit(roll)
@@ -269,3 +271,15 @@ def test_layers_of_images_and_series_have_sizes():
     network = RecurrentNet(hidden_size=5)
     series = AutoEncoderTransformer(3, network=network, max_epochs=0).fit(X)
     assert re.search(r"encoder: Recurrence \d+-5, ", series.summary())
+
+
+def test_each_size_that_is_tried_is_named(capsys):
+    reducer = AutoEncoderTransformer(0.45, verbose=1, **SMALL).fit(X)
+    out = capsys.readouterr().out
+    tried = re.findall(r"^(\d+) components, of at most (\d+):$", out, re.MULTILINE)
+    told = re.findall(r"^(\d+) components explain (\S+) in val", out, re.MULTILINE)
+    assert [size for size, _ in tried] == [size for size, _ in told]
+    assert {most for _, most in tried} == {str(PCA(0.45).fit(X).n_components_)}
+    assert len(tried) > 1
+    for size, explained in told:
+        assert (float(explained) >= 0.45) == (int(size) >= reducer.n_components_)

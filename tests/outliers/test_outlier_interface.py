@@ -442,15 +442,19 @@ def test_progress_is_shown_as_asked_for(capsys):
         shown[verbose] = capsys.readouterr()
     assert (shown[0].out, shown[0].err, shown[1].err, shown[2].out) == ("",) * 4
     lines = shown[1].out.splitlines()
-    pattern = r"\[AutoEncoderOutlierDetector\] fitted (\d) of 3, \d+\.\d s"
-    assert [re.fullmatch(pattern, line)[1] for line in lines] == ["1", "2", "3"]
+    pattern = r"\[AutoEncoderOutlierDetector\] fitted (\d) of 3: (.*), \d+\.\d s"
+    found = [re.fullmatch(pattern, line).groups() for line in lines]
+    k = f"{AE.n_components} components"
+    assert found == [("1", k), ("2", f"{k}, fold 1 of 2"), ("3", f"{k}, fold 2 of 2")]
     assert "3/3" in shown[2].err
     DETECTOR(random_state=0, verbose=1, threshold="held_out", cv=3).fit(X[:4])
     lines = capsys.readouterr().out.splitlines()
     # The default's members hold out rows themselves: no further fits.
-    assert "fitted 3 of 3," in lines[-1]
+    assert "fitted 3 of 3: " in lines[-1]
     DETECTOR(random_state=0, verbose=1).fit(X)
-    assert "fitted 3 of 3" in capsys.readouterr().out
+    assert "fitted 3 of 3: " in capsys.readouterr().out
+    DETECTOR(PCA(2), random_state=0, verbose=1).fit(X)
+    assert "fitted 1 of 1: PCA, " in capsys.readouterr().out
 
 
 def test_progress_does_not_change_the_fit():
