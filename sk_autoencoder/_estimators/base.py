@@ -53,7 +53,8 @@ from sk_autoencoder._training.stream import RowStream
 from sk_autoencoder._utils.interrupts import Interrupts, all_or_nothing
 from sk_autoencoder._utils.random import seeds_from
 from sk_autoencoder._utils.shapes import flat_rows, shape_of
-from sk_autoencoder._utils.sklearn_compat import fit_context
+from sk_autoencoder._utils.sklearn_compat import CallbackSupportMixin, fit_context
+from sk_autoencoder._utils.tasks import tasks_of
 from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import shortened
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
@@ -62,7 +63,7 @@ from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet
 TRANSIENT = "_told_levels"
 
 
-class BaseAutoEncoder(Contributions, Saveable, ABC):
+class BaseAutoEncoder(Contributions, CallbackSupportMixin, Saveable, ABC):
     """Base of the three transformers; not to be used itself.
 
     A leaf has a field for each of its parameters, and says which objective and which
@@ -203,7 +204,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             with a ConvergenceWarning; without a validation set the last state is kept,
             with a ConvergenceWarning if its error is a million times the variance.
         """
-        interrupts = Interrupts()
+        interrupts = Interrupts(tasks=tasks_of(self, X, y))
         with self._undisturbed(goes_on=self.warm_start):
             before = self._previous_fit() if self.warm_start else None
             rows, table = self._training_rows(X, before)
@@ -269,7 +270,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             fractional `n_components`, ordered components, layerwise pretraining,
             reconstructions as features, `passthrough` and `align_to`.
         """
-        interrupts = Interrupts()
+        interrupts = Interrupts(tasks=tasks_of(self, batches))
         with self._undisturbed(goes_on=self.warm_start):
             before = self._previous_fit() if self.warm_start else None
             has_set = validation is not None
@@ -296,6 +297,7 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
             self._check_fit()
             if not interrupts.caught:
                 compare_with_pca(self._fitted, rows, held_out)
+                interrupts.tasks.end_fit()
 
         interrupts.run(finish)
 
@@ -519,12 +521,9 @@ class BaseAutoEncoder(Contributions, Saveable, ABC):
         self.n_iter_ = fitted.n_epochs
         self.best_epoch_ = len(fitted.pretrained) + net.best_epoch_
         self.loss_curve_ = [float(row["train_loss"]) for row in history]
-        validated = [row.get("valid_loss") for row in history]
-        self.validation_loss_curve_ = (
-            []
-            if all(loss is None for loss in validated)
-            else [np.nan if loss is None else float(loss) for loss in validated]
-        )
+        losses = [row.get("valid_loss") for row in history]
+        kept = losses if any(loss is not None for loss in losses) else []
+        self.validation_loss_curve_ = [np.nan if v is None else float(v) for v in kept]
 
     def _truncated(self, n_components: int) -> Self:
         """Return a copy with the first components only, as `truncate` does."""

@@ -441,11 +441,7 @@ def prepare_fit(
     else:
         net = before.net
         plan = plan_continuation(
-            settings,
-            before.plan,
-            net,
-            X.shape,
-            validates=validates,
+            settings, before.plan, net, X.shape, validates=validates
         )
         _warn_of_fresh_optimizer(before.nets)
         check_statistics(plan, statistics)

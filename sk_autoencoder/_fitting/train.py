@@ -290,7 +290,7 @@ def unfinished(plan: Plan, net: AutoEncoderNet) -> str | None:
 def late_gain(plan: Plan, net: AutoEncoderNet) -> float | None:
     """Return by which fraction the last tenth of the steps lowered the validation loss.
 
-    None where that is not known.
+    None where that is not known, as of less than ten epochs.
 
     Parameters
     ----------
@@ -301,11 +301,9 @@ def late_gain(plan: Plan, net: AutoEncoderNet) -> float | None:
     n_epochs = net.config.max_epochs
     has_zero = not (plan.objective.is_variational or plan.likelihood == "own")
     losses = [row.get("valid_loss") for row in net.history[-n_epochs:]]
-    n_last = max(1, n_epochs // 10)
-    if not has_zero or None in losses or len(losses) <= n_last or not min(losses) > 0:
+    if not has_zero or len(losses) < 10 or None in losses or not min(losses) > 0:
         return None
-    gain = 1 - min(losses) / min(losses[:-n_last])
-    return float(gain * min(1, n_epochs / 10))  # of few epochs, the last is more steps
+    return float(1 - min(losses) / min(losses[: -(n_epochs // 10)]))
 
 
 def warn_of_cut_off(plan: Plan, net: AutoEncoderNet) -> None:

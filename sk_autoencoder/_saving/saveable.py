@@ -15,7 +15,11 @@ from sk_autoencoder._saving.pickles import PickleEncoder
 from sk_autoencoder._saving.serialize import Decoder
 from sk_autoencoder._utils.params import ChecksObjects
 from sk_autoencoder._utils.shapes import Shape, shape_of
-from sk_autoencoder._utils.sklearn_compat import OUTPUT_CONFIG, REQUESTS
+from sk_autoencoder._utils.sklearn_compat import (
+    OF_CALLBACKS,
+    OUTPUT_CONFIG,
+    REQUESTS,
+)
 from sk_autoencoder._utils.values import shortened
 
 # A parameter that no file has: it would choose a folder on its reader's machine.
@@ -55,7 +59,7 @@ class Saveable(ChecksObjects):
         state = {name: own[name] for name in names if name in own}
         if FOLDER in state:
             state[FOLDER] = None
-        known = {REQUESTS, *self._derived_names(), *self._unsaved}
+        known = {*OF_CALLBACKS, REQUESTS, *self._derived_names(), *self._unsaved}
         unknown = sorted(own.keys() - state.keys() - known)
         if unknown:
             raise TypeError(

@@ -222,13 +222,19 @@ class TrainingRun:
 
     def train_epochs(self) -> None:
         """Train until patience, a callback or the number of epochs ends it."""
+        tasks = self.interrupts.tasks
+        tasks.begin_run(self.epochs)
         with numpy_like_torch():
             epoch = self.net.n_epochs_ - self.first_epoch
             while epoch < self.epochs and not self.stopped:
                 epoch += 1
+                tasks.begin_epoch()
                 self.stopped = self._run_epoch(epoch)
+                if tasks.end_epoch() and not self.stopped:
+                    self.stopped = "callback"
                 if self.keeper is not None and not self.diverged:
                     self.keeper.keep(capture_run(self.net, self))
+        tasks.end_run()
 
     def _run_epoch(self, epoch: int) -> Stop:
         """Train and validate once; return why to stop, if there is a reason."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from sk_autoencoder._utils.tasks import FitTasks
+
 T = TypeVar("T")
 
 
@@ -22,6 +24,8 @@ class Interrupts:
     ----------
     keeps : bool, default=True
         Whether anything is to be kept; without it every interrupt ends the fit.
+    tasks : FitTasks or None
+        Of the fit; None tells nobody.
 
     Attributes
     ----------
@@ -31,8 +35,9 @@ class Interrupts:
         Whether an interrupt has come: nothing more is to be trained.
     """
 
-    def __init__(self, *, keeps: bool = True) -> None:
+    def __init__(self, *, keeps: bool = True, tasks: FitTasks | None = None) -> None:
         self.keeps = keeps
+        self.tasks = tasks or FitTasks()
         self.has_stepped = False
         self.caught = False
 

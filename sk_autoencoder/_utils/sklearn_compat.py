@@ -30,9 +30,20 @@ from sklearn.utils._set_output import (
 )
 from sklearn.utils.validation import _check_feature_names_in
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # before 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in for scikit-learn's where that knows no callbacks."""
+
+
 __all__ = [
+    "CALLBACKS",
+    "OF_CALLBACKS",
     "OUTPUT_CONFIG",
     "REQUESTS",
+    "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "RealNotInt",
@@ -50,7 +61,15 @@ __all__ = [
 ]
 
 
-# Where an estimator keeps what `set_output` and `set_fit_request` have set.
+# Where an estimator keeps what `set_callbacks` has set, and more of it during a fit.
+CALLBACKS = "_skl_callbacks"
+OF_CALLBACKS = (
+    CALLBACKS,
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+    "_skl_callbacks_to_teardown",
+)
+# And what `set_output` and `set_fit_request` have set.
 OUTPUT_CONFIG = "_sklearn_output_config"
 REQUESTS = "_metadata_request"
 

@@ -74,6 +74,8 @@ def test_tiny_settings(estimator, check):
     check(estimator)
 
 
+# Cut off after ten epochs, they would have gained from more.
+@pytest.mark.filterwarnings("ignore:max_epochs='auto' were")
 @parametrize_with_checks(AT_DEFAULTS)
 def test_default_settings(estimator, check, monkeypatch):
     if check.func.__name__ not in AT_FULL_LENGTH or "readonly_memmap" in check.keywords:

@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import train_test_split
@@ -220,7 +221,8 @@ def test_a_prefix_that_learns_nothing_is_pcas():
     # Nine components of ten: the last ones have much to learn, the first nothing.
     rows = load_diabetes().data
     train, test = train_test_split(rows, random_state=0)
-    reducer = AutoEncoderTransformer(9, ordered=True, random_state=0).fit(train)
+    with pytest.warns(ConvergenceWarning, match="were 150 epochs"):
+        reducer = AutoEncoderTransformer(9, ordered=True, random_state=0).fit(train)
     gate = reducer.module_.prefixes.gate
     assert 0 < gate.sum() < 9
     pca = PCA(9).fit(train)
