@@ -69,7 +69,15 @@ OTHERS = (
 """Other settings than the default ones, which come first."""
 FAR_OUT, FAR_OUT_K = "ad_thyroid", 5
 """A set with rows far out, from the folder that `--data` names."""
-LAYERS = ((128, 64, 32), (256, 784, 256), (128, 1500, 1500), (1024, 1500, 1500))
+LAYERS = (
+    (64, 32, 8),
+    (128, 64, 32),
+    (128, 64, 256),
+    (128, 256, 128),
+    (256, 784, 256),
+    (128, 1500, 1500),
+    (1024, 1500, 1500),
+)
 """Rows of a batch, inputs and outputs of a layer, whose products are timed."""
 TURNS = 15
 TURN = 0.02

@@ -39,24 +39,23 @@ class ColumnStatistics:
         n_rows, n_columns = X.shape
         if sparse.issparse(X):
             return cls._of_sparse(X)
-        parts = (
-            # In C order whatever X is in: sums then round alike.
-            cls._of_chunk(np.array(X[rows], dtype=np.float64, order="C"))
-            for rows in row_chunks(n_rows, n_columns)
-        )
+        parts = (cls._of_chunk(X[rows]) for rows in row_chunks(n_rows, n_columns))
         total = next(parts)
         for part in parts:
             total = total.joined(part)
         return total
 
     @classmethod
-    def _of_chunk(cls, chunk: np.ndarray) -> "ColumnStatistics":
-        low, high = chunk.min(axis=0), chunk.max(axis=0)
+    def _of_chunk(cls, rows: np.ndarray) -> "ColumnStatistics":
+        low, high = (x.astype(np.float64) for x in (rows.min(axis=0), rows.max(axis=0)))
+        # In C order whatever X is in: sums then round alike.
+        chunk = np.array(rows, dtype=np.float64, order="C")
         # What overflows here becomes infinite and is refused with the range it has.
         with np.errstate(over="ignore", invalid="ignore"):
             # Rounding of the mean of a constant column would pass for what varies.
             mean = np.where(low == high, low, chunk.mean(axis=0))
-            squares = np.square(chunk - mean).sum(axis=0)
+            chunk -= mean
+            squares = np.square(chunk, out=chunk).sum(axis=0)
         return cls(len(chunk), mean, squares, low, high)
 
     @classmethod

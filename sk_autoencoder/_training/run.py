@@ -29,6 +29,7 @@ from sk_autoencoder._utils.precision import products_in
 from sk_autoencoder._utils.random import shared_generator
 from sk_autoencoder._utils.schedules import BY_STEP, schedule_factor, step_factor
 from sk_autoencoder._utils.threads import numpy_like_torch
+from sk_autoencoder._utils.torch_compat import set_training
 from sk_autoencoder._utils.values import shortened
 
 if TYPE_CHECKING:
@@ -353,7 +354,7 @@ class TrainingRun:
         """Take one step a batch; return the mean loss, its terms and the samples."""
         net, means = self.net, RunningMeans()
         optimizer, average = net.raw_optimizer_, self.average
-        self.module.train()
+        set_training(self.module, True)
         for x, target in self.batches:
             loss, terms = self.gradient_fn(x, target)
             net.clip_gradient()
@@ -448,7 +449,7 @@ class TrainingRun:
         """
         module, means, losses = self.module, RunningMeans(), []
         assert self.held_out is not None
-        module.eval()
+        set_training(module, False)
         with self.net.validation_noise(), torch.no_grad():
             for x, target in self.held_out:
                 output = module.validation_output(x)

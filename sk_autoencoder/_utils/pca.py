@@ -131,8 +131,8 @@ class PrincipalAxes:
             variances = np.square(spreads) / n_rows
             return cls._sorted(variances, directions, n_rows, n_axes, squared=False)
         if n_columns <= MOST or width >= n_columns:
-            covariance = sum(chunk.T @ chunk for chunk in rows) / n_rows
-            variances, vectors = linalg.eigh(covariance)
+            covariance = _upper_scatter(rows) / n_rows
+            variances, vectors = linalg.eigh(covariance, lower=False, driver="evd")
             return cls._sorted(variances, vectors.T, n_rows, n_axes)
         start = np.random.default_rng(seed).normal(size=(n_columns, width))
         basis = linalg.qr(start, mode="economic")[0]
@@ -242,6 +242,15 @@ def _triangle(rows: ScoredRows) -> np.ndarray:
         triangle = linalg.qr(np.vstack([triangle, chunk]), mode="r")[0]
         triangle = triangle[: triangle.shape[1]]
     return triangle
+
+
+def _upper_scatter(rows: ScoredRows) -> np.ndarray:
+    """Return the upper triangle of the products of columns, (n_columns, n_columns)."""
+    scatter = np.zeros((rows.shape[1], rows.shape[1]), order="F")
+    for chunk in rows:
+        # In place: of short chunks, adding up would take as long as the products.
+        scatter = linalg.blas.dsyrk(1.0, chunk.T, 1.0, scatter, overwrite_c=1)
+    return scatter
 
 
 def _positive_peaks(components: np.ndarray) -> np.ndarray:

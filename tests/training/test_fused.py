@@ -20,6 +20,7 @@ from sk_autoencoder import (
 from sk_autoencoder._columns import LIKELIHOODS
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._training.adam import FlatAdam
+from sk_autoencoder._training.fast import dense
 from sk_autoencoder._training.fast.fused import FusedStep, fast_step
 from sk_autoencoder._training.weights import FlatParameters
 from sk_autoencoder._utils.activations import ACTIVATIONS
@@ -140,6 +141,12 @@ def by_hand(monkeypatch):
 def test_fused_gradient_matches_autograd(estimator, loss, init, activation, sizes):
     network = {"hidden_layer_sizes": sizes, "activation": activation}
     check_gradients(estimator(3, init=init, **network, **loss))
+
+
+@inits
+def test_fused_gradient_by_products_of_torch_matches_autograd(init, monkeypatch):
+    monkeypatch.setattr(dense, "LEAST_FOR_TORCH", 0)
+    check_gradients(PLAIN(3, hidden_layer_sizes=(9, 7), init=init))
 
 
 @losses

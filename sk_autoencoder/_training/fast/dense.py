@@ -20,6 +20,10 @@ from torch import Tensor, nn
 from sk_autoencoder._training.fast.thin import ThinInputs
 from sk_autoencoder._utils.activations import IDENTITY, Activation, activation_of
 
+# Multiply-adds of a product from which on torch's is faster, by up to a third: see
+# docs/development/decisions/0040-products-by-size.md.
+LEAST_FOR_TORCH = 500_000
+
 
 @dataclass(frozen=True)
 class DenseLayer:
@@ -72,9 +76,8 @@ def _in_a_row(module: nn.Module) -> Sequence[nn.Module]:
 class DenseBackprop:
     """Layers in a row with buffers for batches of so many rows.
 
-    Products are numpy's, on the memory of torch's tensors: its calls are shorter, and
-    its BLAS is as fast, to 5 %, or faster on all sizes that were tried
-    (`python -m benchmarks.quality.choices --tables products`). The rest is torch's.
+    Products of little work are numpy's, on the memory of torch's tensors, because its
+    calls are shorter. The rest is torch's.
 
     Parameters
     ----------
@@ -94,9 +97,8 @@ class DenseBackprop:
 
     def forward(self, x: Tensor | ThinInputs) -> Tensor:
         """Run a batch (n_rows, n_in) through; the result lives until the next one."""
-        rows: Any = x if isinstance(x, ThinInputs) else x.numpy()
         for layer in self._layers:
-            rows = layer.forward(rows)
+            x = layer.forward(x)
         return self._layers[-1].output
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor | None:
@@ -125,47 +127,56 @@ class _BufferedLayer:
         views: dict[Tensor, tuple[Tensor, Tensor]],
         n_rows: int,
     ) -> None:
-        weight, weight_gradient = views[layer.linear.weight]
-        self._weights, self._gradients = weight, weight_gradient
-        self._bias, bias_gradient = views[layer.linear.bias]
-        self._weight, self._weight_gradient = weight.numpy(), weight_gradient.numpy()
-        self._bias_gradient = bias_gradient.numpy()
+        self._weight, self._weight_gradient = views[layer.linear.weight]
+        self._bias, self._bias_gradient = views[layer.linear.bias]
         row = layer.activation
         assert row.in_place is not None
         assert row.backward is not None
         self._in_place, self._out = row.in_place, row.out
         self._multiply_by_derivative = row.backward
-        n_out, n_in = weight.shape
-        self._ones = np.ones(n_rows, dtype=self._weight.dtype)
-        self._before = self.output = weight.new_empty(n_rows, n_out)
+        n_out, n_in = self._weight.shape
+        self._by_torch = n_rows * n_in * n_out >= LEAST_FOR_TORCH
+        self._before = self.output = self._weight.new_empty(n_rows, n_out)
         if self._out is not None:
             self.output = torch.empty_like(self._before)
-        self.to_inputs = weight.new_empty(n_rows, n_in)
-        # The same memory, for numpy.
-        self._product, self._result = self._before.numpy(), self.output.numpy()
-        self._product_back = self.to_inputs.numpy()
-        self._x: Any = self._product_back
+        self.to_inputs = self._weight.new_empty(n_rows, n_in)
+        self._x: Tensor | ThinInputs = self.to_inputs
+        self._as_arrays()
 
-    def forward(self, x: np.ndarray | ThinInputs) -> np.ndarray:
+    def _as_arrays(self) -> None:
+        """Give the same memory to numpy."""
+        self._weights, self._product = self._weight.numpy(), self._before.numpy()
+        self._ones = np.ones(len(self._product), dtype=self._weights.dtype)
+        self._product_back = self.to_inputs.numpy()
+        self._weights_gradient = self._weight_gradient.numpy()
+        self._biases_gradient = self._bias_gradient.numpy()
+
+    def forward(self, x: Tensor | ThinInputs) -> Tensor:
         self._x = x
         if isinstance(x, ThinInputs):
-            x.times(self._weights, self._bias, out=self._before)
+            x.times(self._weight, self._bias, out=self._before)
+        elif self._by_torch:
+            torch.addmm(self._bias, x, self._weight.t(), out=self._before)
         else:
-            np.dot(x, self._weight.T, out=self._product)
+            np.dot(x.numpy(), self._weights.T, out=self._product)
             self._before.add_(self._bias)
         if self._out is None:
             self._in_place(self._before)
         else:
             self._out(self._before, self.output)
-        return self._result
+        return self.output
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> None:
         self._multiply_by_derivative(gradient, self._before)
         rows, x = gradient.numpy(), self._x
-        np.dot(self._ones, rows, out=self._bias_gradient)
+        np.dot(self._ones, rows, out=self._biases_gradient)
         if isinstance(x, ThinInputs):
-            x.transposed_times(gradient, out=self._gradients)
+            x.transposed_times(gradient, out=self._weight_gradient)
+        elif self._by_torch:
+            torch.mm(gradient.t(), x, out=self._weight_gradient)
         else:
-            np.dot(rows.T, x, out=self._weight_gradient)
-        if to_inputs:
-            np.dot(rows, self._weight, out=self._product_back)
+            np.dot(rows.T, x.numpy(), out=self._weights_gradient)
+        if to_inputs and self._by_torch:
+            torch.mm(gradient, self._weight, out=self.to_inputs)
+        elif to_inputs:
+            np.dot(rows, self._weights, out=self._product_back)
