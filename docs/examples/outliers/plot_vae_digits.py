@@ -2,8 +2,8 @@
 Draw new digits, find odd ones
 ==============================
 
-A variational autoencoder learns a density: where the rows lie, and where they do not.
-From a density one can draw, and one can ask it how likely a row is.
+A variational autoencoder learns a density: where samples lie, and where they do not.
+New samples can be drawn from a density, and it tells how likely a sample is.
 """
 
 # %%
@@ -23,8 +23,8 @@ vae = VAETransformer(n_components=10, random_state=0).fit(X_train)
 # Is it a better density?
 # -----------------------
 # PCA has a density too, that of probabilistic PCA: a plane with the same noise around
-# it everywhere. All are scored on held-out digits, in nats a digit, and more is better.
-# A mixture as prior knows where on its bent sheet the digits lie.
+# it everywhere. All are scored on the test set, in nats per digit; more is better. With
+# a mixture as prior the density is higher where codes of digits are dense.
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -34,12 +34,13 @@ mixture = VAETransformer(n_components=10, prior="mixture", random_state=0).fit(X
 models = {"PCA": pca, "VAE": vae, "VAE, mixture": mixture}
 for name, model in models.items():
     print(f"{name:13} {model.score(X_test):7.2f}")
+assert mixture.score(X_test) > vae.score(X_test) > pca.score(X_test)
 
 # %%
 # Digits that nobody has written
 # ------------------------------
-# `sample` draws codes from the prior, and rows around what the decoder makes of them.
-# Drawn from PCA, they are what the same recipe gives with a plane.
+# `sample` draws codes from the prior, and decodes each with noise. The last row does
+# the same with PCA's plane.
 
 import matplotlib.pyplot as plt
 
@@ -66,7 +67,7 @@ drawn = [
     pca.inverse_transform(codes) + noise,
 ]
 names = ["real", "VAE", "VAE, mixture", "PCA"]
-show(np.vstack(drawn), "real digits, and drawn ones", names)
+show(np.vstack(drawn), "digits, and samples of three densities", names)
 
 # %%
 # Between two digits
@@ -78,14 +79,14 @@ steps = np.linspace(0, 1, 20)[:, np.newaxis]
 show(vae.inverse_transform((1 - steps) * start + steps * end), "from a 0 to a 9")
 
 # %%
-# Likely and unlikely rows
-# ------------------------
-# `score_samples` estimates the log density of a row, in nats. Here are the ten least
-# likely held-out digits, above the ten most likely ones.
+# Likely and unlikely digits
+# --------------------------
+# `score_samples` estimates the log density of a sample, in nats. Here are the ten least
+# likely digits of the test set, above the ten most likely ones.
 
 order = np.argsort(vae.score_samples(X_test))
 chosen = np.r_[order[:10], order[-10:]]
-show(X_test[chosen], "held-out digits", ["least likely", "most likely"])
+show(X_test[chosen], "digits of the test set", ["least likely", "most likely"])
 
 # %%
 # Something that is no digit at all, such as a digit with its pixels shuffled, is far
@@ -100,6 +101,6 @@ fig, ax = plt.subplots(layout="constrained")
 bins = np.geomspace(surprise["digits"].min(), surprise["shuffled"].max(), 60)
 for name, nats in surprise.items():
     ax.hist(nats, bins=bins, label=name)
-ax.set(xscale="log", xlabel="minus log-likelihood (nats)", ylabel="rows")
+ax.set(xscale="log", xlabel="minus log-likelihood (nats)", ylabel="samples")
 ax.legend()
 plt.show()
