@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -262,9 +263,10 @@ def test_automatic_contamination_is_refused_with_what_there_is(fitted, call):
 
 
 def test_many_held_out_scores_are_kept_as_quantiles(monkeypatch):
-    full = DETECTOR(AE, threshold="held_out", cv=2).fit(TRAIN)
+    detector = DETECTOR(AE, threshold="held_out", cv=2, random_state=0)
+    full = clone(detector).fit(TRAIN)
     monkeypatch.setattr("sk_autoencoder._outliers.threshold.MOST_SCORES", 50)
-    few = DETECTOR(AE, threshold="held_out", cv=2).fit(TRAIN)
+    few = clone(detector).fit(TRAIN)
     assert [len(scores) for scores in few._held_out] == [50]
     np.testing.assert_allclose(few.p_values(NEW), full.p_values(NEW), atol=0.05)
 

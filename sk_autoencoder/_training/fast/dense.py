@@ -21,7 +21,7 @@ from sk_autoencoder._training.fast.thin import ThinInputs
 from sk_autoencoder._utils.activations import IDENTITY, Activation, activation_of
 
 # Multiply-adds of a product from which on torch's is faster, by up to a third: see
-# docs/development/decisions/0040-products-by-size.md.
+# docs/development/decisions/0043-products-by-size.md.
 LEAST_FOR_TORCH = 500_000
 
 
