@@ -120,12 +120,7 @@ class NormalScores:
         levels : sequence of ndarray or None, one a feature
             Sizes of the levels of a category.
         """
-        scores: np.ndarray = ndtri(self._ranks(rows))
-        for i, sizes in enumerate(levels):
-            if sizes is not None:
-                known = ~np.isnan(rows[:, i])
-                scores[known, i] = sizes[rows[known, i].astype(np.int64)]
-        return scores
+        return with_levels(ndtri(self._ranks(rows)), rows, levels)
 
     def _ranks(self, rows: np.ndarray) -> np.ndarray:
         """Compute the mid-ranks of numbers as fractions, of shape of rows."""
@@ -163,6 +158,17 @@ class NormalScores:
         for i, values in enumerate(self.values):
             found[:, i] = np.searchsorted(values, cells[:, i], side)
         return found
+
+
+def with_levels(
+    scores: np.ndarray, rows: np.ndarray, levels: Sequence[np.ndarray | None]
+) -> np.ndarray:
+    """Write the sizes of levels into scores of rows; see `NormalScores.__call__`."""
+    for i, sizes in enumerate(levels):
+        if sizes is not None:
+            known = ~np.isnan(rows[:, i])
+            scores[known, i] = sizes[rows[known, i].astype(np.int64)]
+    return scores
 
 
 @loadable(scores=Range(shape="m d"), levels=Range(-1, shape="m c"))

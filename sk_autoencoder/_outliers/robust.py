@@ -41,9 +41,12 @@ MAX_DISTANCE = 1e12
 # Networks see a cell at most so many scales from the center. Their outputs stay
 # finite, and farther off only the cell's own distance carries information.
 MAX_SEEN = 1e4
-# Samples that a level never seen counts for. One seen once counts for 0.5, the middle
-# of its rank: half of that makes the unseen one the farther of the two.
+# Samples that a level never seen counts for, where no level was seen once or one was.
+# That one counts for 0.5, the middle of its rank: half of that makes the unseen one the
+# farther of the two.
 UNSEEN_COUNT = 0.25
+# Samples of a level below which it was seen once: shares and counts are rounded.
+SEEN_ONCE = 1.5
 
 
 def robust_scale(deviations: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
@@ -160,19 +163,27 @@ class RobustScales:
 
     @classmethod
     def of(
-        cls, rows: np.ndarray, shares: Sequence[np.ndarray | None]
+        cls,
+        rows: np.ndarray,
+        shares: Sequence[np.ndarray | None],
+        n_samples: int | None = None,
     ) -> "RobustScales":
         """Measure the columns of the training rows.
 
         Parameters
         ----------
-        rows : ndarray of shape (n_samples, n_features)
+        rows : ndarray of shape (n_rows, n_features)
+            All, or some of them.
         shares : sequence of ndarray or None, one a feature
             Proportions of the levels of a category, None for a number.
+        n_samples : int or None
+            Training rows that the shares are of; None: `n_rows`.
         """
         n_rows = len(rows)
+        n_known = (~np.isnan(rows)).mean(axis=0) * (n_samples or n_rows)
         levels = tuple(
-            None if s is None else _level_distances(s, n_rows) for s in shares
+            None if s is None else _level_distances(s, n_rows, n)
+            for s, n in zip(shares, n_known, strict=True)
         )
         rounding = 4 * float(np.finfo(rows.dtype).eps)
         rows = rows.astype(np.float64)
@@ -214,6 +225,33 @@ class RobustScales:
         """Return rows in which a level never seen is missing, in their dtype."""
         unseen = self.is_category & (rows == UNSEEN)
         return np.where(unseen, np.nan, rows) if unseen.any() else rows
+
+    def left_out_levels(
+        self, counts: Sequence[np.ndarray | None]
+    ) -> tuple[np.ndarray | None, ...]:
+        """Return how far off the level of a row is for all other rows.
+
+        Parameters
+        ----------
+        counts : sequence of ndarray or None, one a feature
+            Rows that have each level; None for a number.
+
+        Returns
+        -------
+        distances : tuple of ndarray of shape (n_levels,) or None, one a feature
+            Those of levels that one row less has: of one that a single row has, the
+            distance of a level never seen.
+        """
+        found: list[np.ndarray | None] = []
+        for level, count in zip(self.level_distances, counts, strict=True):
+            if level is None or count is None:
+                found.append(None)
+                continue
+            sizes, first = np.unique(count, return_index=True)
+            known = np.append(level[-1], level[first[sizes > 0]])
+            at = np.append(0.0, sizes[sizes > 0])
+            found.append(np.interp(count - 1.0, at, known))
+        return tuple(found)
 
     def seen_by_networks(self, rows: np.ndarray, *, fill: bool) -> np.ndarray:
         """Return rows as the networks take them, in their dtype.
@@ -317,17 +355,22 @@ def _median(columns: np.ndarray) -> np.ndarray:
     return np.median(columns, axis=0)
 
 
-def _level_distances(shares: np.ndarray, n_rows: int) -> np.ndarray:
+def _level_distances(shares: np.ndarray, n_rows: int, n_known: float) -> np.ndarray:
     """Compute how far each level is off, last one never seen: by how rare it is.
 
     A level's size is that of a standard normal number which is exceeded as seldom as a
     rarer level is met, half of those as rare counted: the rule of a spike's unit, for
     levels in place of deviations. One that over half of the cells have is not off.
+
+    Levels never seen come as often as there are rows with a level of their own (Good,
+    1953, The population frequencies of species and the estimation of population
+    parameters, Biometrika 40): where these are many an unseen level is nothing unusual.
     """
     values, inverse, counts = np.unique(shares, return_inverse=True, return_counts=True)
     alike = values * counts
     tails = (np.cumsum(alike) - 0.5 * alike)[inverse]
-    tails = np.append(tails, UNSEEN_COUNT / n_rows)
+    once = float(shares[shares * n_known < SEEN_ONCE].sum())
+    tails = np.append(tails, UNSEEN_COUNT * max(once, 1 / n_rows))
     sizes = np.asarray(_normal_size(np.minimum(tails, 1.0)))
     sizes[:-1][shares > 0.5] = 0.0
     return sizes

@@ -139,6 +139,39 @@ def numbers_of(table: Table | None, X: Any) -> Any:
     return matrix
 
 
+def level_counts(
+    shares: Sequence[np.ndarray | None], matrix: Any
+) -> list[np.ndarray | None]:
+    """Count the rows that have each level of each column, None for a number.
+
+    Parameters
+    ----------
+    shares : sequence of ndarray or None, one a feature
+        See `level_shares`.
+    matrix : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        All training rows; dense if there is a category.
+    """
+    found: list[np.ndarray | None] = []
+    for i, share in enumerate(shares):
+        counts = None
+        if share is not None:
+            levels = matrix[:, i]
+            known = levels[~np.isnan(levels)].astype(np.int64)
+            counts = np.bincount(known, minlength=len(share))
+        found.append(counts)
+    return found
+
+
+def own_levels(counts: Sequence[np.ndarray | None], rows: np.ndarray) -> np.ndarray:
+    """Return which cells of training rows have a level that no other row has."""
+    own = np.zeros(rows.shape, bool)
+    for i, count in enumerate(counts):
+        if count is not None:
+            known = ~np.isnan(rows[:, i])
+            own[known, i] = count[rows[known, i].astype(np.int64)] == 1
+    return own
+
+
 def by_chunks(function: Callable[[np.ndarray], np.ndarray], rows: Any) -> np.ndarray:
     """Apply a function to rows, some at a time, made dense."""
     n_rows, n_features = rows.shape

@@ -8,12 +8,14 @@ import numpy as np
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._outliers.members import Members, reading_as, table_of
-from sk_autoencoder._outliers.robust import WILD, RobustScales
+from sk_autoencoder._outliers.robust import UNSEEN, WILD, RobustScales
 from sk_autoencoder._outliers.rows import (
     CHUNK_CELLS,
     by_chunks,
+    level_counts,
     level_shares,
     numbers_of,
+    own_levels,
     some_of,
     typical_rows,
     without_warnings_of_empty,
@@ -90,8 +92,8 @@ class Scorer:
         -------
         scorer : Scorer
         held_out : tuple of ndarray or None
-            For each estimator its scores of rows that it has not seen; None where
-            each has seen all.
+            For each estimator its scores of rows that it has not seen, as if levels
+            that no other row has had never been seen; None where each has seen all.
         """
         folds = _folds(X.shape[0], len(estimators), generator)
         parts = [np.flatnonzero(folds != i) for i in range(len(estimators))]
@@ -109,10 +111,14 @@ class Scorer:
         some = some_of(matrix.shape[0], generator)
         rows, folds = dense_rows(matrix, some), folds[some]
         shares = level_shares(table, rows.shape[1])
-        members = Members(list(estimators), RobustScales.of(rows, shares))
+        scales = RobustScales.of(rows, shares, matrix.shape[0])
+        members = Members(list(estimators), scales)
+        counts = level_counts(shares, matrix)
         if measure == "combined":
             trimmed = 0.0 if support == 1.0 else TRIMMED
-            terms, weights, scores = fit_combined(members, rows, trimmed, generator)
+            terms, weights, scores = fit_combined(
+                members, rows, counts, trimmed, generator
+            )
             scorer = cls(members, terms, weights)
         else:
             scorer = cls(members, tuple(t.fit(members, rows) for t in TERMS[measure]))
@@ -120,7 +126,8 @@ class Scorer:
         if (folds < 0).any():
             return scorer, None
         if scores is None:
-            scores = scorer.member_scores(rows)
+            own = own_levels(counts, rows)
+            scores = scorer.member_scores(np.where(own, UNSEEN, rows))
         return scorer, tuple(scores[folds == i, i] for i in range(len(estimators)))
 
     def check(self, n_features: int) -> None:

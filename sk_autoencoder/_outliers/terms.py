@@ -25,12 +25,15 @@ from sk_autoencoder._outliers.ranks import (
     Exemplars,
     NormalScores,
     usual_size,
+    with_levels,
 )
 from sk_autoencoder._outliers.robust import (
+    UNSEEN,
     distance,
     min_error_scales,
     robust_scale,
 )
+from sk_autoencoder._outliers.rows import own_levels
 from sk_autoencoder._saving.checks import Range, need
 from sk_autoencoder._saving.pipelines import widths_of
 from sk_autoencoder._saving.registry import loadable
@@ -165,6 +168,7 @@ class Ranks(Term):
         cls,
         members: Members,
         rows: np.ndarray,
+        counts: Sequence[np.ndarray | None],
         errors: np.ndarray,
         trimmed: float,
         generator: np.random.Generator,
@@ -175,6 +179,8 @@ class Ranks(Term):
         ----------
         members : Members
         rows : ndarray of shape (n_samples, n_features)
+        counts : sequence of ndarray or None, one a feature
+            Training rows that have each level; None for a number.
         errors : ndarray of shape (n_samples,)
             What the members make of each row, in usual sizes.
         trimmed : float
@@ -187,7 +193,7 @@ class Ranks(Term):
         -------
         term : Ranks
         scores : ndarray of shape (n_samples,)
-            Of these rows, as if none had been an exemplar itself.
+            Of these rows, each as if it had been left out.
         """
         scales = members.scales
         normal_scores = NormalScores.of(rows, scales.is_category)
@@ -201,10 +207,13 @@ class Ranks(Term):
         of = scales.is_category
         exemplars = Exemplars.of(scores[chosen], rows[chosen], of)
         is_exemplar = np.isin(np.arange(len(rows)), chosen)
+        # As the other rows make them: fewer of these have a row's level.
+        scores = with_levels(scores, rows, scales.left_out_levels(counts))
         far = exemplars.distances(scores, rows, of, left_out=is_exemplar).mean(axis=1)
         usual = np.array([usual_rarity, usual_size(far)])
         weight = NEIGHBOR_WEIGHT if trimmed else CLEAN_NEIGHBOR_WEIGHT
         term = cls(normal_scores, exemplars, usual, weight)
+        rarity = np.nan_to_num(scores**2).mean(axis=1)
         return term, -term._sum(rarity, far)
 
     def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
@@ -306,10 +315,11 @@ def is_measure(terms: Sequence[Term]) -> bool:
 def fit_combined(
     members: Members,
     rows: np.ndarray,
+    counts: Sequence[np.ndarray | None],
     trimmed: float,
     generator: np.random.Generator,
 ) -> tuple[tuple[Term, ...], tuple[float, ...], np.ndarray]:
-    """Measure training rows for measure="combined".
+    """Measure training rows for measure="combined"; see `Ranks.measure`.
 
     Returns
     -------
@@ -317,12 +327,20 @@ def fit_combined(
     weights : tuple of float
         Of the terms: their sum is about 1 for a typical row.
     scores : ndarray of shape (n_samples, n_members)
-        Of the rows by each member, as if none had been an exemplar itself.
+        Of the rows by each member, as if each had been left out of the ranks, of the
+        exemplars and of what levels there are.
     """
     reconstruction, scores = Reconstruction.measure(members, rows)
     errors = -scores.mean(axis=1)
     usual = max(usual_size(errors), LEAST_ERROR)
-    ranks, others = Ranks.measure(members, rows, errors / usual, trimmed, generator)
+    ranks, others = Ranks.measure(
+        members, rows, counts, errors / usual, trimmed, generator
+    )
+    own = own_levels(counts, rows)
+    alone = own.any(axis=1)
+    if alone.any():
+        left_out = np.where(own[alone], UNSEEN, rows[alone])
+        scores[alone] = reconstruction.score(members, left_out)
     share = 1.0 / (2.0 + ranks.neighbor_weight)
     weights = (share / usual, 1.0 - share)
     scores = weights[0] * scores + weights[1] * others[:, np.newaxis]

@@ -279,3 +279,20 @@ def test_p_values_survive_a_file_and_a_pickle(fitted, tmp_path):
     ):
         np.testing.assert_array_equal(other.p_values(NEW), fitted.p_values(NEW))
         np.testing.assert_array_equal(other.outliers(ODD), fitted.outliers(ODD))
+
+
+@pytest.mark.parametrize("n_levels", [None, 2000, 300])
+@pytest.mark.parametrize("novelty", [False, True])
+def test_p_values_of_tables_with_levels_that_few_rows_have(n_levels, novelty):
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=1200)
+    ids = np.arange(1200) if n_levels is None else rng.integers(0, n_levels, 1200)
+    table = pd.DataFrame(
+        {"id": [f"c{i}" for i in ids], "a": a, "b": a + rng.normal(size=1200) / 2}
+    )
+    detector = DETECTOR(novelty=novelty, random_state=0).fit(table[:700])
+    p = detector.p_values(table[700:])
+    # Three standard errors of both samples, 700 and 500.
+    assert abs((p <= 0.1).mean() - 0.1) < 3 * np.sqrt(0.09 / 700 + 0.09 / 500)
+    assert detector.outliers(table[700:], fdr=0.1).sum() <= 5
