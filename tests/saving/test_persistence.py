@@ -144,7 +144,7 @@ def test_saved_loaded_saved_loaded_is_the_same_to_the_bit(name, tmp_path):
 
 
 def test_training_goes_on_as_if_nothing_had_happened(tmp_path):
-    first = PLAIN(3, warm_start=True, **SMALL).fit(X)
+    first = PLAIN(3, init="random", warm_start=True, **SMALL).fit(X)
     first.save(tmp_path / "model", optimizer=True)
     second = sk_autoencoder.load(tmp_path / "model")
     before = first.transform(X)
