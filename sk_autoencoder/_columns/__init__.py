@@ -22,7 +22,7 @@ from sk_autoencoder._columns.passthrough import (
 )
 from sk_autoencoder._columns.sketch import TableSketch
 from sk_autoencoder._columns.statistics import ColumnStatistics
-from sk_autoencoder._columns.table import Table
+from sk_autoencoder._columns.table import Table, missing_cells_error, with_missing
 
 __all__ = [
     "LIKELIHOODS",
@@ -47,9 +47,11 @@ __all__ = [
     "least_size",
     "levels_of",
     "make_columns",
+    "missing_cells_error",
     "passed_names",
     "score_width",
     "table_size",
     "with_flags",
+    "with_missing",
     "without_flags",
 ]

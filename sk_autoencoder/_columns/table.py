@@ -14,6 +14,7 @@ from sk_autoencoder._columns.frames import (
     ColumnData,
     TableFormat,
     index_of,
+    is_frame,
     read_columns,
 )
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberColumn
@@ -232,7 +233,8 @@ class Table:
                 if unknown and new_levels is not None:
                     new_levels[raw.name] = unknown
             matrix[:, i] = np.clip(column.encode(raw), -most, most)
-        _refuse_missing(with_gaps)
+        if with_gaps:
+            raise missing_cells_error(with_gaps)
         return matrix
 
     def table(
@@ -373,8 +375,9 @@ def marked_columns(X: Any, chosen: Any, *, allow_missing: bool) -> list[ColumnDa
     """
     fmt = TableFormat.of(X)
     columns = _marked(list(read_columns(X)), fmt, chosen)
-    if not allow_missing:
-        _refuse_missing([column.name for column in columns if column.missing.any()])
+    gaps = [column.name for column in columns if column.missing.any()]
+    if gaps and not allow_missing:
+        raise missing_cells_error(gaps)
     return columns
 
 
@@ -455,11 +458,29 @@ def _weights(column_weights: Any, fmt: TableFormat) -> np.ndarray:
     return weights
 
 
-def _refuse_missing(names: Sequence[Any]) -> None:
-    """Refuse gaps in the columns named."""
-    if names:
-        raise ValueError(
-            "Input X contains NaN: expected no missing cells for allow_missing=False, "
-            f"got some in column {listed(names)}. Pass allow_missing=True, or fill "
-            "them first, as with SimpleImputer."
-        )
+def with_missing(X: Any) -> list[Any]:
+    """Return the names of the columns of a frame with missing cells.
+
+    Parameters
+    ----------
+    X : object
+        What is no frame has none.
+    """
+    columns = read_columns(X) if is_frame(X) else ()
+    return [column.name for column in columns if column.missing.any()]
+
+
+def missing_cells_error(names: Sequence[Any]) -> ValueError:
+    """Make the error of missing cells, at `fit` and after it.
+
+    Parameters
+    ----------
+    names : sequence
+        Of the columns that have them; none where they are not known.
+    """
+    where = f", got some in column {listed(names)}" if names else ""
+    return ValueError(
+        "Input X contains NaN: expected no missing cells for allow_missing=False"
+        f"{where}. Fit with allow_missing=True, or fill them first, as with "
+        "SimpleImputer."
+    )

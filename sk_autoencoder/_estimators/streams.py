@@ -14,7 +14,6 @@ from sk_autoencoder._columns import (
     ColumnStatistics,
     Table,
     TableSketch,
-    is_frame,
     join_all,
 )
 from sk_autoencoder._estimators.validation import (
@@ -233,7 +232,7 @@ class BatchReader:
                 rows, shape = flat_rows(batch, self._network)
                 if sparse.issparse(rows):
                     rows = rows.tocsr()
-                elif not is_frame(rows):
+                else:
                     rows = check_table(self._estimator, rows)
                 if is_first:
                     self.row_shape = shape

@@ -12,7 +12,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array, validate_data
 
-from sk_autoencoder._columns import ColumnStatistics, Table, is_frame
+from sk_autoencoder._columns import (
+    ColumnStatistics,
+    Table,
+    is_frame,
+    missing_cells_error,
+    with_missing,
+)
 from sk_autoencoder._inference.chunks import dtype_in_use
 from sk_autoencoder._protocols import Network
 from sk_autoencoder._utils.chunks import within_float64
@@ -27,25 +33,28 @@ OUT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")]
 
 
 @contextmanager
-def numbers_alone() -> Iterator[None]:
+def numbers_alone(X: Any = None) -> Iterator[None]:
     """Validate rows of numbers in the block; say of others what would take them.
+
+    Parameters
+    ----------
+    X : object
+        What is validated. Missing cells of a frame are told with their columns.
 
     Raises
     ------
     ValueError
-        In place of scikit-learn's for missing cells, text, or too large a number.
+        In place of scikit-learn's for missing cells, text, no columns, or too large a
+        number.
     """
+    refuse_no_columns(X)
     try:
         with within_float64():
             yield
     except ValueError as error:
         text = str(error)
         if text.startswith("Input X contains NaN"):
-            raise ValueError(
-                "Input X contains NaN: expected no missing cells for "
-                "allow_missing=False. Pass allow_missing=True, or fill them first, as "
-                "with SimpleImputer."
-            ) from error
+            raise missing_cells_error(with_missing(X)) from error
         if not text.startswith("could not convert string"):
             raise
         raise ValueError(
@@ -82,7 +91,7 @@ def check_numbers(
     estimator: BaseEstimator, X: Any, *, reset: bool = False, min_samples: int = 1
 ) -> Any:
     """Validate samples of numbers alone, dense or sparse, as scikit-learn does."""
-    with numbers_alone():
+    with numbers_alone(X):
         rows = validate_data(
             estimator,
             X,
@@ -131,12 +140,28 @@ def check_table(estimator: BaseEstimator, X: Any, *, min_samples: int = 0) -> An
             ensure_min_samples=0,
             estimator=estimator,
         )
+    refuse_no_columns(X)
     if X.shape[0] < min_samples:
         raise ValueError(
             f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while a "
             f"minimum of {min_samples} is required by {type(estimator).__name__}."
         )
     return X
+
+
+def refuse_no_columns(X: Any) -> None:
+    """Refuse a frame without columns as an array without is refused.
+
+    Parameters
+    ----------
+    X : object
+    """
+    if is_frame(X) and not X.shape[1]:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is "
+            "required: expected at least one column. Pass a frame of the columns to "
+            "read."
+        )
 
 
 def named_rows(

@@ -753,7 +753,7 @@ default="combined"
         """Validate rows of numbers."""
         reader = self._template()
         ours = isinstance(reader, BaseAutoEncoder)
-        with numbers_alone() if ours else numbers_for(reader):
+        with numbers_alone(X) if ours else numbers_for(reader, X):
             return validate_data(
                 self,
                 X,

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sk_autoencoder._columns import has_categories, is_frame
+from sk_autoencoder._columns import has_categories, is_frame, with_missing
 from sk_autoencoder._columns.frames import read_columns
+from sk_autoencoder._estimators.validation import refuse_no_columns
 from sk_autoencoder._outliers.members import one_line
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.values import first_line, listed
@@ -17,7 +18,7 @@ from sk_autoencoder._utils.values import first_line, listed
 def has_missing(X: Any) -> bool:
     """Whether a cell is missing in a frame or in validated rows of numbers."""
     if is_frame(X):
-        return any(column.missing.any() for column in read_columns(X))
+        return bool(with_missing(X))
     return bool(np.isnan(X.data if sparse.issparse(X) else X).any())
 
 
@@ -54,8 +55,9 @@ def _needs_numbers(what: str, estimator: Any) -> ValueError:
 
 
 @contextmanager
-def numbers_for(estimator: Any) -> Iterator[None]:
+def numbers_for(estimator: Any, X: Any) -> Iterator[None]:
     """Validate rows for a transformer of others; say of bad ones what would do."""
+    refuse_no_columns(X)
     try:
         with within_float64():
             yield

@@ -178,7 +178,7 @@ def test_what_is_missing_is_refused_unless_allowed(kind):
     with pytest.raises(ValueError, match="Input X contains NaN"):
         kind(2, **TINY).fit(X)
     reducer = kind(2, **TINY).fit(small())
-    with pytest.raises(ValueError, match=r"contains NaN.* Pass allow_missing=True"):
+    with pytest.raises(ValueError, match=r"column 'few'. Fit with allow_missing"):
         reducer.transform(small().assign(few=None))
 
 

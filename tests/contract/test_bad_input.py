@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import NotFittedError
 
 from sk_autoencoder import (
@@ -42,6 +43,11 @@ BAD_ROWS = {
     "no rows": (X[:0], ValueError, "Found array with 0 sample(s)"),
     "one row": (X[:1], ValueError, "Found array with 1 sample(s)"),
     "no features": (X[:, :0], ValueError, "Found array with 0 feature(s)"),
+    "no columns": (
+        pd.DataFrame(X)[[]],
+        ValueError,
+        "Found array with 0 feature(s) (shape=(60, 0)) while a minimum of 1 is",
+    ),
     "1-D": (X[0], ValueError, "Expected 2D array, got 1D array instead"),
     "3-D": (X.reshape(12, 5, 5), ValueError, "Found array with dim 3"),
     "None": (None, ValueError, "Expected 2D array, got scalar array instead"),
@@ -65,6 +71,12 @@ def test_bad_rows_are_refused_and_the_fitted_model_stays(estimator, bad):
         fitted.fit(rows)
     assert vars(fitted) == attributes
     np.testing.assert_array_equal(fitted.transform(X), before)
+
+
+@pytest.mark.parametrize("estimator", [None, TruncatedSVD()], ids=repr)
+def test_a_detector_refuses_a_frame_without_columns(estimator):
+    with pytest.raises(ValueError, match=r"Found array with 0 feature\(s\)"):
+        AutoEncoderOutlierDetector(estimator).fit(pd.DataFrame(X)[[]])
 
 
 @pytest.mark.parametrize("estimator", ALL, ids=repr)
@@ -450,8 +462,8 @@ def test_memory_maps_and_read_only_rows(estimator, dtype, tmp_path):
 
 
 MISSING = (
-    "Input X contains NaN: expected no missing cells for allow_missing=False. Pass "
-    "allow_missing=True, or fill them first, as with SimpleImputer."
+    "Input X contains NaN: expected no missing cells for allow_missing=False{}. Fit "
+    "with allow_missing=True, or fill them first, as with SimpleImputer."
 )
 HOLED = np.where(np.eye(12, 4) > 0, np.nan, 1.0)
 
@@ -468,8 +480,11 @@ HOLED = np.where(np.eye(12, 4) > 0, np.nan, 1.0)
     ids=["float64", "float32", "list", "frame", "sparse"],
 )
 def test_missing_cells_are_refused_with_the_same_advice_everywhere(rows):
+    where = ", got some in column 0, 1, 2, 3" if isinstance(rows, pd.DataFrame) else ""
+
     def refused(method, *args, start="", **kwargs):
-        with pytest.raises(ValueError, match=f"^{re.escape(start + MISSING)}$"):
+        message = re.escape(start + MISSING.format(where))
+        with pytest.raises(ValueError, match=f"^{message}$"):
             method(*args, **kwargs)
 
     made = VAETransformer(2, max_epochs=1)

@@ -401,8 +401,8 @@ REFUSED = {
         AUTO(),
         with_gaps(FRAME[["a", "size"]]),
         "Input X contains NaN: expected no missing cells for allow_missing=False, got "
-        "some in column 'a', 'size'. Pass allow_missing=True, or fill them first, as "
-        "with SimpleImputer.",
+        "some in column 'a', 'size'. Fit with allow_missing=True, or fill them first, "
+        "as with SimpleImputer.",
     ),
     "a fraction of cells above 1": (
         NOISY(noise="masking", noise_level=2),

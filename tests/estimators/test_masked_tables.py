@@ -523,8 +523,16 @@ WRONG = {
         ValueError,
         "expected whole numbers in column 'whole'",
     ),
-    "text": ({"a": "x"}, TypeError, "expected numbers in column 'a', as in fit, got X"),
-    "infinity": ({"a": np.inf}, ValueError, "expected finite numbers, got X with inf"),
+    "text": (
+        {"a": "x"},
+        TypeError,
+        "expected numbers in column 'a', as in fit, got given",
+    ),
+    "infinity": (
+        {"a": np.inf},
+        ValueError,
+        "expected finite numbers, got given with inf",
+    ),
     "values": ({"a": [1, 2]}, ValueError, "expected one value a column, got given={'a"),
     "list": ([1], TypeError, "expected a dict of columns and a value each, or a frame"),
     "rows": (TABLE[["a"]], ValueError, "expected a row for each of n_samples=2, got g"),
