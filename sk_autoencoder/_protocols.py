@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
+from sk_autoencoder._utils.params import refuse_one_size
 from sk_autoencoder._utils.pca import ScoredRows
 
 # In place of the number of a cell's level: it is hidden, or missing in the data.
@@ -46,6 +47,11 @@ class Network(BaseEstimator, ABC):
     input_shape: Sequence[int] | None = None
     needs_all_features: ClassVar[bool] = False
     lr_scale: ClassVar[float] = 1.0
+
+    def _validate_params(self) -> None:
+        """Validate parameters as scikit-learn does, with advice on sizes."""
+        refuse_one_size(self)
+        super()._validate_params()
 
     @abstractmethod
     def build(

@@ -1,11 +1,31 @@
 """Parameters that are objects: not classes, and there before theirs are set."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 
 from sk_autoencoder._utils.values import shortened
+
+# Parameters with a number for each layer.
+SIZES = ("hidden_layer_sizes", "channels")
+
+
+def refuse_one_size(estimator: BaseEstimator) -> None:
+    """Refuse a number where a tuple of one is meant, as of scikit-learn's MLP.
+
+    Parameters
+    ----------
+    estimator : estimator
+    """
+    for name in SIZES:
+        size = getattr(estimator, name, None)
+        if isinstance(size, Integral):
+            raise ValueError(
+                f"expected a tuple of ints >= 1, got {name}={size}. Pass {name}="
+                f"({size},)."
+            )
 
 
 class ChecksObjects(BaseEstimator):
@@ -70,4 +90,5 @@ class ChecksObjects(BaseEstimator):
                     f"expected {name} to be an instance, got {name}={value!r}, which "
                     f"is a class. Pass {name}={value.__name__}(...)."
                 )
+        refuse_one_size(self)
         super()._validate_params()

@@ -73,6 +73,14 @@ def test_bad_rows_are_refused_and_the_fitted_model_stays(estimator, bad):
     np.testing.assert_array_equal(fitted.transform(X), before)
 
 
+@pytest.mark.parametrize("network", [None, "MLP"])
+def test_a_number_for_the_layers_is_refused_with_a_tuple_of_it(network):
+    named = "expected a tuple of ints >= 1, got hidden_layer_sizes=64. Pass hidden_"
+    made = {"network": MLP(64)} if network else {"hidden_layer_sizes": 64}
+    with pytest.raises(ValueError, match=f"^{named}layer_sizes=\\(64,\\)"):
+        AutoEncoderTransformer(2, **made).fit(X)
+
+
 @pytest.mark.parametrize("estimator", [None, TruncatedSVD()], ids=repr)
 def test_a_detector_refuses_a_frame_without_columns(estimator):
     with pytest.raises(ValueError, match=r"Found array with 0 feature\(s\)"):

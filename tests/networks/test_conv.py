@@ -157,7 +157,7 @@ ADVICE = {
     "channels": [
         ((), "expected at least one stage"),
         ((0,), "expected a tuple of ints >= 1, got channels=(0,). Pass e.g. channels="),
-        (16, "'channels' parameter of ConvNet must be an array-like. Got 16 instead."),
+        (16, "expected a tuple of ints >= 1, got channels=16. Pass channels=(16,)."),
     ],
     "kernel_size": [
         (2, "expected an odd kernel_size, got kernel_size=2."),
@@ -177,7 +177,7 @@ ADVICE = {
             "expected a tuple of ints >= 1, got hidden_layer_sizes=(0,). Pass e.g. "
             "hidden_layer_sizes=(256, 128).",
         ),
-        (64, "must be an array-like. Got 64 instead."),
+        (64, "got hidden_layer_sizes=64. Pass hidden_layer_sizes=(64,)."),
         ("", "must be an array-like. Got '' instead."),
     ],
 }
