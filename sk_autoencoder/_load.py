@@ -63,10 +63,12 @@ def load(
 
     Raises
     ------
+    CorruptFileError
+        If the file is damaged, was written by another program, or is of another format:
+        a `ValueError` of `sk_autoencoder.exceptions`.
     ValueError
-        If the file is damaged, was written by another program, is of another format,
-        names something that is not in `custom`, or holds weights of other layers than
-        are there.
+        If it names something that is not in `custom`, or holds weights of other layers
+        than are there.
     TypeError
         If `custom` is no mapping of names to functions, classes, and objects.
     OSError

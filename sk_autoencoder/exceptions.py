@@ -2,7 +2,36 @@
 
 from sklearn import exceptions
 
-__all__ = ["DivergenceError", "InconsistentVersionWarning"]
+__all__ = ["CorruptFileError", "DivergenceError", "InconsistentVersionWarning"]
+
+
+class CorruptFileError(ValueError):
+    """A file is damaged, or is not one that `save` has written.
+
+    Raised by `sk_autoencoder.load` and `sk_autoencoder.read_metadata`.
+
+    Parameters
+    ----------
+    message : str
+        What was expected, what the file is, and what to do.
+    what : str or None, default=None
+        Why the file is refused, without the rest; the message by default.
+
+    Attributes
+    ----------
+    what : str
+        Why the file is refused.
+
+    Examples
+    --------
+    >>> from sk_autoencoder.exceptions import CorruptFileError
+    >>> issubclass(CorruptFileError, ValueError)
+    True
+    """
+
+    def __init__(self, message: str, what: str | None = None) -> None:
+        super().__init__(message)
+        self.what = message if what is None else what
 
 
 class DivergenceError(FloatingPointError):

@@ -27,7 +27,7 @@ from sk_autoencoder._saving.serialize import Decoder, Encoder, names_of_own
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, shortened
 from sk_autoencoder._utils.versions import own_version
-from sk_autoencoder.exceptions import InconsistentVersionWarning
+from sk_autoencoder.exceptions import CorruptFileError, InconsistentVersionWarning
 
 # What comes of values that `write` would not have written.
 NOT_AS_WRITTEN = (
@@ -428,20 +428,6 @@ def _bounded_int(digits: str) -> int:
     if len(digits) > MOST_BITS or int(digits).bit_length() > MOST_BITS:
         raise ValueError(f"a whole number of {len(digits)} digits")
     return int(digits)
-
-
-class CorruptFileError(ValueError):
-    """Raised where a file is not one that `save` has written.
-
-    Attributes
-    ----------
-    what : str
-        Why it is not.
-    """
-
-    def __init__(self, message: str, what: str | None = None) -> None:
-        super().__init__(message)
-        self.what = message if what is None else what
 
 
 def corrupt_file_error(path: Path, what: str) -> CorruptFileError:

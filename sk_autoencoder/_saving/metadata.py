@@ -51,7 +51,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
+    CorruptFileError
         If the file was written by another program, or is of another format.
     OSError
         If there is no such file, it is a folder, or it may not be read.

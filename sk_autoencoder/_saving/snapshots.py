@@ -24,7 +24,6 @@ from sk_autoencoder._saving.file_lock import FileLock
 from sk_autoencoder._saving.files import (
     LIBRARIES,
     NOT_AS_WRITTEN,
-    CorruptFileError,
     read_state,
     write_state,
 )
@@ -54,6 +53,7 @@ from sk_autoencoder._training.snapshot import NetSnapshot
 from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import first_line
 from sk_autoencoder._utils.versions import own_version
+from sk_autoencoder.exceptions import CorruptFileError
 
 SUFFIX = ".snapshot"
 # Parameters without which a fit gives the same.

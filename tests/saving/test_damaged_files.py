@@ -15,6 +15,7 @@ from saved_files import SavedFile, digest_of, text_of
 
 import sk_autoencoder
 from sk_autoencoder import AutoEncoderOutlierDetector, AutoEncoderTransformer
+from sk_autoencoder.exceptions import CorruptFileError
 
 X = np.random.default_rng(0).normal(size=(40, 4))
 SMALL = {"hidden_layer_sizes": (4,), "max_epochs": 1, "random_state": 0}
@@ -31,7 +32,8 @@ def saved(tmp_path_factory):
 def message_of(data, tmp_path):
     path = tmp_path / "model"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="expected a file that save has written") as e:
+    match = "expected a file that save has written"
+    with pytest.raises(CorruptFileError, match=match) as e:
         sk_autoencoder.load(path)
     start = f"expected a file that save has written, got {str(path)!r}, "
     assert str(e.value).startswith(start)
