@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Of the way from the mean to the outermost sample, which the longest arrow takes.
 REACH = 0.8
+# Of the longest arrow: a shorter one has no name, which would stand beside no arrow.
+NAMED = 0.05
 
 
 @dataclass(eq=False, repr=False)
@@ -64,7 +66,7 @@ class BiplotDisplay(Display):
     arrows_ : list of matplotlib Annotation
         The arrows, the longest first.
     names_ : list of matplotlib Annotation
-        Their names.
+        Their names, but for arrows too short to be seen.
 
     See Also
     --------
@@ -219,7 +221,8 @@ class BiplotDisplay(Display):
         ways = values.T * spread
         shown = np.argsort(-np.linalg.norm(ways, axis=1), kind="stable")
         shown = shown[: int(n_features)]
-        longest = np.linalg.norm(ways[shown], axis=1).max(initial=0.0) or 1.0
+        lengths = np.linalg.norm(ways[shown], axis=1)
+        longest = lengths.max(initial=0.0) or 1.0
         extent = np.abs(Z - center).max(axis=0)
         tips = center + ways[shown] / longest * extent * REACH
         style = {"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0}
@@ -227,7 +230,8 @@ class BiplotDisplay(Display):
         ax.update_datalim(tips)
         ax.margins(x=0.25, y=0.1)
         ax.autoscale_view()
-        self.names_ = _named(ax, tips, center, [names[j] for j in shown])
+        seen = lengths > NAMED * longest
+        self.names_ = _named(ax, tips[seen], center, [names[j] for j in shown[seen]])
         ax.set_title(self._title(name, f"{len(Z):,} samples and their columns"))
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 LONGEST = 14  # letters of a cell that are shown
+MOST_COLUMNS = 30  # of a table that are drawn: more can no longer be read on a page
 # Of the colors of errors, in the units of the columns.
 MOST = 1.0
 
@@ -53,6 +55,8 @@ def draw_table(
 ) -> tuple[AxesImage, list[Text]]:
     """Write the cells of a few rows beside those that were made of them.
 
+    Of more columns than can be read, those with the largest errors are drawn.
+
     Parameters
     ----------
     ax : matplotlib Axes
@@ -64,29 +68,40 @@ def draw_table(
     inputs = rows["input"]
     units = spreads_of(inputs) if spreads is None else np.asarray(spreads, dtype=float)
     columns = {label: columns_of(X) for label, X in rows.items()}
-    truth = columns["input"]
+    by_column = list(zip(*columns.values(), strict=True))
     n_rows, n_labels = inputs.shape[0], len(rows)
-    errors = np.full((len(truth), n_rows * n_labels), np.nan)
-    texts = []
-    for j, each in enumerate(zip(*columns.values(), strict=True)):
+    errors = np.full((len(by_column), n_rows * n_labels), np.nan)
+    for j, each in enumerate(by_column):
         for k in range(1, n_labels):
             errors[j, k::n_labels] = _errors(each[0], each[k], units[j])
+    # By the last label, the reconstruction; in the order of the table.
+    totals = np.nan_to_num(errors[:, n_labels - 1 :: n_labels]).sum(axis=1)
+    shown = np.sort(np.argsort(-totals, kind="stable")[:MOST_COLUMNS])
+    texts = []
+    for j, column in enumerate(shown):
         # Row by row, the input and what became of it side by side.
-        cells = zip(*map(shown_cells, each), strict=True)
+        cells = zip(*map(shown_cells, by_column[column]), strict=True)
         texts += [
             ax.text(place, j, text, ha="center", va="center", fontsize="small")
             for place, text in enumerate(chain.from_iterable(cells))
         ]
-    image = ax.imshow(errors, cmap="Oranges", vmin=0, vmax=1.6 * MOST, aspect="auto")
+    image = ax.imshow(
+        np.minimum(errors[shown], MOST),
+        cmap="Oranges",
+        vmin=0,
+        vmax=1.6 * MOST,
+        aspect="auto",
+    )
     before = "" if is_frame(inputs) else "x"
-    _label(ax, [f"{before}{column.name}" for column in truth], list(rows), n_rows)
+    names = [f"{before}{by_column[j][0].name}" for j in shown]
+    _label(ax, names, list(rows), n_rows)
     return image, texts
 
 
 def table_size(rows: dict[str, Any]) -> tuple[float, float]:
     """Return the inches that a table fills, with room for names and the scale."""
     n_rows, n_columns = rows["input"].shape
-    return 3.0 + 1.15 * n_rows * len(rows), 1.2 + 0.28 * n_columns
+    return 3.0 + 1.15 * n_rows * len(rows), 1.2 + 0.28 * min(n_columns, MOST_COLUMNS)
 
 
 def _label(ax: Axes, names: list[str], labels: list[str], n_rows: int) -> None:
@@ -110,22 +125,23 @@ def _errors(truth: ColumnData, made: ColumnData, unit: float) -> np.ndarray:
     if np.isnan(unit):
         errors = np.where(truth.values != made.values, MOST, 0.0)
     else:
-        errors = np.minimum(abs(made.values - truth.values) / unit_or_one(unit), MOST)
+        errors = abs(made.values - truth.values) / unit_or_one(unit)
     return np.where(truth.missing | made.missing, np.nan, errors)
 
 
 def shown_cells(column: ColumnData) -> list[str]:
     """Return the cells of a column as text, shortened."""
-    number = ".0f" if column.is_integer else ".4g"
-    texts = [
-        f"{cell:{number}}" if isinstance(cell, float) else str(cell)
-        for cell in column.values.tolist()
-    ]
-    return [
-        "missing" if is_missing else _shortened(text)
-        for text, is_missing in zip(texts, column.missing, strict=True)
-    ]
+    return [shown_value(cell) for cell in column.values.tolist()]
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+def shown_value(value: Any, longest: int = LONGEST) -> str:
+    """Write a value in few letters: text as it is, large and whole numbers whole."""
+    text = str(value)
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        text = "missing"
+    elif isinstance(value, Real) and not isinstance(value, Integral):
+        number = float(value)
+        # Up to where a float64 still tells one whole number from the next.
+        is_whole = abs(number) < 1e15 and (abs(number) >= 1e3 or number.is_integer())
+        text = f"{number:{'.0f' if is_whole else '.4g'}}"
+    return text if len(text) <= longest else text[: longest - 1] + "…"

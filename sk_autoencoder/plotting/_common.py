@@ -10,6 +10,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -70,7 +72,7 @@ class Display:
         if not all(hasattr(estimator, method) for method in methods):
             raise TypeError(
                 f"expected {what} with {' and '.join(methods)}, got "
-                f"estimator={estimator!r}. Pass {advice}."
+                f"estimator={estimator!r}. Pass {way_out(estimator, methods, advice)}."
             )
         check_is_fitted(estimator)
 
@@ -98,6 +100,14 @@ def name_of(estimator: Any) -> str:
 def last_step(estimator: Any) -> Any:
     """Return the last step of a Pipeline, any other estimator itself."""
     return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+
+
+def way_out(estimator: Any, needed: Sequence[str], advice: str) -> str:
+    """Return what to pass instead: the last step of a Pipeline, where that will do."""
+    last = last_step(estimator)
+    if last is estimator or not all(hasattr(last, name) for name in needed):
+        return advice
+    return "its last step, as pipe[-1], and any X as pipe[:-1].transform(X)"
 
 
 def before_last_step(estimator: Any, X: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sk_autoencoder.plotting._common import OKABE_ITO, Display, name_of
+from sk_autoencoder.plotting._common import OKABE_ITO, Display, name_of, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,7 +205,7 @@ def components_of(estimator: Any) -> tuple[np.ndarray, list[str]]:
     if values is None:
         raise TypeError(
             f"expected a reducer with components_, got estimator={estimator!r}. Pass "
-            f"{WITH_COMPONENTS}."
+            f"{way_out(estimator, ['components_'], WITH_COMPONENTS)}."
         )
     values = np.asarray(values)
     for source in ("encoded_feature_names_", "feature_names_in_"):

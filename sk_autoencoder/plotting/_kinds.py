@@ -10,12 +10,10 @@ from sk_autoencoder._columns.frames import is_frame
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._utils.shapes import Shape, shape_of
 from sk_autoencoder.networks import ConvNet
-from sk_autoencoder.plotting._cells import has_only_numbers
+from sk_autoencoder.plotting._cells import MOST_COLUMNS, has_only_numbers
 
 # What there is, and how many of it are drawn where nobody says.
 KINDS = {"images": 10, "series": 4, "table": 3}
-# Columns of a frame up to which it is a table; more and square may be an image.
-MOST_COLUMNS = 30
 
 
 def check_shapes(rows: dict[str, Any]) -> None:
@@ -39,8 +37,13 @@ def resolve_kind(kind: str, X: Any, image_shape: Any) -> str:
         )
     if image_shape is not None or not is_frame(X):
         return "images"
-    few = X.shape[1] <= MOST_COLUMNS
-    return "table" if few or not has_only_numbers(X) else "images"
+    # Numbers for names, and polars' own, are those of an array: it may hold images.
+    has_names = any(
+        isinstance(name, str) and name != f"column_{i}"
+        for i, name in enumerate(X.columns)
+    )
+    is_table = has_names or X.shape[1] <= MOST_COLUMNS or not has_only_numbers(X)
+    return "table" if is_table else "images"
 
 
 def kind_of_shape(shape: Shape) -> str:

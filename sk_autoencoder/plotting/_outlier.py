@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sk_autoencoder._utils.sklearn_compat import take_rows
+from sk_autoencoder.plotting._cells import columns_of, shown_value
 from sk_autoencoder.plotting._common import (
     GRAY,
     OKABE_ITO,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TOWARD, AWAY = OKABE_ITO[3], OKABE_ITO[0]
+LONGEST = 20  # letters of a value that are shown
 
 
 @dataclass(eq=False, repr=False)
@@ -37,7 +39,8 @@ class OutlierContributionsDisplay(Display):
     feature_names : array-like of shape (n_features,), default=None
         None numbers them.
     values : array-like of shape (n_features,), default=None
-        What the row holds: stands behind the names.
+        What the row holds: stands behind the names, text as it is, whole numbers
+        whole.
     decision : float, default=None
         The row's value of `decision_function`: says in the title which side of the
         threshold it is on.
@@ -158,7 +161,7 @@ class OutlierContributionsDisplay(Display):
         display = cls(
             as_array(estimator.explain(chosen))[0],
             feature_names=getattr(estimator, "feature_names_in_", None),
-            values=as_array(chosen)[0],
+            values=[column.values[0] for column in columns_of(chosen)],
             decision=float(decisions[row]),
             row=row,
             estimator_name=name_of(estimator) if name is None else name,
@@ -237,7 +240,7 @@ class OutlierContributionsDisplay(Display):
         if self.values is None:
             return [str(name) for name in names]
         pairs = zip(names, self.values, strict=True)
-        return [f"{name} = {_short(value)}" for name, value in pairs]
+        return [f"{name} = {shown_value(value, LONGEST)}" for name, value in pairs]
 
     def _verdict(self) -> str:
         parts = [] if self.row is None else [f"row {self.row}"]
@@ -245,12 +248,3 @@ class OutlierContributionsDisplay(Display):
             side = "an outlier" if self.decision < 0 else "no outlier"
             parts.append(f"{side}\n{self.decision:+.3g} from the threshold")
         return ", ".join(parts) or "contributions by feature"
-
-
-def _short(value: Any) -> str:
-    """Write a value in few characters."""
-    try:
-        text = f"{float(value):.4g}"
-    except (TypeError, ValueError):
-        text = str(value)
-    return text if len(text) <= 20 else f"{text[:19]}…"

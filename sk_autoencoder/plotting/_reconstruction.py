@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sk_autoencoder._utils.sklearn_compat import take_rows
-from sk_autoencoder.plotting._cells import draw_table, spreads_of, table_size
+from sk_autoencoder.plotting._cells import (
+    MOST_COLUMNS,
+    draw_table,
+    spreads_of,
+    table_size,
+)
 from sk_autoencoder.plotting._common import Display, as_array, name_of
 from sk_autoencoder.plotting._kinds import (
     KINDS,
@@ -54,7 +59,8 @@ class ReconstructionDisplay(Display):
     kind : {"auto", "images", "series", "table"}, default="auto"
         Images stand above their reconstructions, one beside the other; series lie
         under theirs, one above the other; of a table each column of a row stands
-        beside what it became, darker where that is far off. "auto" takes a frame of
+        beside what it became, darker where that is far off; of more than 30 columns
+        those with the largest errors are drawn. "auto" takes a frame that has names, of
         categories or of up to 30 columns for a table, all else for images.
     image_shape : tuple of int, default=None
         (height, width), or (channels, height, width) with one or three channels.
@@ -255,7 +261,13 @@ n_features), default=None
             self.lines_ = draw_series(ax, series)
         else:
             self._plot_table(ax, rows)
-        self.ax_.set_title(self._title(name, f"{TITLES[kind]} and reconstructions"))
+        title = f"{TITLES[kind]} and reconstructions"
+        if kind == "table" and self.X.shape[1] > MOST_COLUMNS:
+            title += (
+                f"\n{MOST_COLUMNS} of {self.X.shape[1]:,} columns, those with the "
+                "largest errors"
+            )
+        self.ax_.set_title(self._title(name, title))
         return self
 
     def _plot_table(self, ax: Axes | None, rows: dict[str, Any]) -> None:

@@ -48,8 +48,8 @@ class TraversalDisplay(Display):
     component_names : sequence of str, default=None
         As many as components. None is "component 0" and so on.
     kind : {"auto", "images", "series", "table"}, default="auto"
-        What samples are. "auto" is a table for a frame of up to 30 columns or with
-        categories, else images.
+        What samples are. "auto" is a table for a frame that has names, categories or
+        up to 30 columns, else images.
     image_shape : tuple of int, default=None
         (height, width), or (channels, height, width) with one or three channels. None
         is a square of one channel.

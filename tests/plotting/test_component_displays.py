@@ -1,6 +1,7 @@
 """What the displays of components draw, read back from the artists."""
 
 import re
+from functools import partial
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -9,12 +10,15 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_wine
 from sklearn.decomposition import PCA, KernelPCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer, StandardScaler
 
-from sk_autoencoder import AutoEncoderTransformer
+from sk_autoencoder import AutoEncoderOutlierDetector, AutoEncoderTransformer
 from sk_autoencoder.networks import RecurrentNet
 from sk_autoencoder.plotting import (
     BiplotDisplay,
     ComponentsDisplay,
+    OutlierContributionsDisplay,
     TraversalDisplay,
 )
 
@@ -93,6 +97,45 @@ def test_arrows_point_to_where_columns_grow(model):
         display.ax_.get_title()
         == "AutoEncoderTransformer: 178 samples and their columns"
     )
+
+
+def test_arrows_too_short_to_be_seen_have_no_name():
+    ways = [[1.0, 0.0, 0.04, 0.06], [0.0, 0.5, 0.0, 0.0]]
+    display = BiplotDisplay([[1, 1], [1, -1], [-1, 1], [-1, -1]], ways).plot()
+    assert labels(display.names_) == ["x0", "x1", "x3"]
+    assert len(display.arrows_) == 4
+    assert BiplotDisplay([[1, 1], [-1, -1]], np.zeros((2, 3))).plot().names_ == []
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "draw"),
+    [
+        (
+            StandardScaler(),
+            PCA(2),
+            lambda pipe, X: ComponentsDisplay.from_estimator(pipe),
+        ),
+        (StandardScaler(), PCA(2), BiplotDisplay.from_estimator),
+        (Normalizer(), PCA(2), partial(TraversalDisplay.from_estimator, kind="table")),
+        (
+            StandardScaler(),
+            AutoEncoderOutlierDetector(AutoEncoderTransformer(2, **SHORT)),
+            OutlierContributionsDisplay.from_estimator,
+        ),
+    ],
+)
+def test_pipelines_are_told_to_pass_their_last_step(first, last, draw):
+    pipe = make_pipeline(first, last).fit(X)
+    way_out = "Pass its last step, as pipe[-1], and any X as pipe[:-1].transform(X)."
+    with pytest.raises(TypeError, match=f"(?s)Pipeline.*{re.escape(way_out)}$"):
+        draw(pipe, X)
+    draw(pipe[-1], pipe[:-1].transform(X))
+
+
+def test_last_steps_that_will_not_do_are_not_recommended():
+    pipe = make_pipeline(StandardScaler(), KernelPCA(2)).fit(X)
+    with pytest.raises(TypeError, match=r"Pass an autoencoder with a code, or PCA\.$"):
+        ComponentsDisplay.from_estimator(pipe)
 
 
 def test_images_are_decoded_steps():

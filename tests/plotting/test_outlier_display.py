@@ -96,6 +96,50 @@ def test_sparse_rows_and_contributions_below_zero():
     assert title == "Me: no outlier\n+0.5 from the threshold"
 
 
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_values_are_written_by_kind_of_column(kind, to_polars):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "place": rng.choice(["77407", "01004"], 60),
+            "price": rng.integers(27_010, 27_012, 60),
+            "share": rng.random(60),
+            "pay": [27_010.5] * 30 + [12_345.67] * 30,
+            "sunny": rng.random(60) > 0.5,
+            "age": [np.nan, *range(59)],
+        }
+    )
+    frame.loc[0, ["place", "price", "share", "sunny"]] = "77407", 27_010, 0.123456, True
+    rows = frame if kind == "pandas" else to_polars(frame)
+    estimator = AutoEncoderTransformer(
+        2, allow_missing=True, max_epochs=1, random_state=0
+    )
+    fitted = AutoEncoderOutlierDetector(estimator).fit(rows)
+    display = OutlierContributionsDisplay.from_estimator(fitted, rows, row=0)
+    assert sorted(labels(display)) == [
+        "age = missing",
+        "pay = 27010",
+        "place = 77407",
+        "price = 27010",
+        "share = 0.1235",
+        "sunny = True",
+    ]
+
+
+def test_large_values_are_whole_and_text_is_verbatim():
+    values = ["1e5", "nan", np.float32(77_407), 1e20, 10**16, np.bool_(True), -0.00123]
+    display = OutlierContributionsDisplay(np.arange(7)[::-1], values=values).plot()
+    assert [label.split(" = ")[1] for label in labels(display)] == [
+        "1e5",
+        "nan",
+        "77407",
+        "1e+20",
+        "10000000000000000",
+        "True",
+        "-0.00123",
+    ]
+
+
 def test_long_values_are_cut():
     display = OutlierContributionsDisplay(
         [1.0], feature_names=["job"], values=["a very long name of a job"]

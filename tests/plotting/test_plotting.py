@@ -884,12 +884,31 @@ def test_what_a_table_is_and_what_an_image():
     assert ReconstructionDisplay.from_estimator(pca, iris).texts_ != []
     display = ReconstructionDisplay.from_estimator(pca, iris, image_shape=(2, 2))
     assert display.texts_ == []
-    wide = pd.DataFrame(np.eye(36)).rename(columns=str)
+    wide = pd.DataFrame(np.eye(36))
     assert ReconstructionDisplay(wide, wide).plot().texts_ == []
-    wide["0"] = "text"
+    named = wide.rename(columns=str)
+    assert ReconstructionDisplay(named, named).plot().texts_ != []
+    wide[0] = "text"
     assert len(ReconstructionDisplay(wide, wide, kind="table").plot().texts_) > 0
     array = ReconstructionDisplay(np.eye(3), np.eye(3), kind="table").plot()
     assert texts(array.ax_.get_yticklabels()) == ["x0", "x1", "x2"]
+
+
+@pytest.mark.parametrize("convert", [lambda X: X, as_polars], ids=["pandas", "polars"])
+def test_wide_tables_show_the_columns_with_the_largest_errors(convert):
+    values = np.random.default_rng(0).normal(size=(40, 56)) * np.geomspace(9, 1, 56)
+    frame = pd.DataFrame(values, columns=[f"sensor {j}" for j in range(56)])
+    pca = PCA(2).fit(frame)
+    display = ReconstructionDisplay.from_estimator(pca, convert(frame), n_images=2)
+    rebuilt = pca.inverse_transform(pca.transform(frame))
+    errors = (abs(rebuilt - values) / values.std(axis=0))[:2].sum(axis=0)
+    largest = sorted(np.argsort(-errors)[:30])
+    assert texts(display.ax_.get_yticklabels()) == [f"sensor {j}" for j in largest]
+    assert display.image_.get_array().shape == (30, 4)
+    assert len(display.texts_) == 30 * 4
+    assert display.ax_.get_title() == (
+        "PCA: rows and reconstructions\n30 of 56 columns, those with the largest errors"
+    )
 
 
 def test_reconstruction_display_refuses(pca, digits):
