@@ -291,15 +291,19 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         text : str
             A line for each subject: how many samples and columns of which kind; layers
-            and weights; the explained variance of the training samples beside that of
-            PCA with as many components, where the loss is a squared error; the loss on
-            the validation samples, and PCA's there; epochs, the best of them, why
+            and weights; the explained variance of the training samples, or what it
+            leaves where it is almost 1, beside that of PCA with as many components,
+            where the loss is a squared error; the loss on the validation samples, with
+            its unit, and PCA's there; epochs, the best of them, why
             training stopped, and its seconds; what is kept, PCA or the weights of an
             epoch; the device. Its wording may change in any release.
         """
         self._check_is_fitted()
         return summarize(
-            type(self).__name__, self._fitted, n_components=self._n_features_out
+            type(self).__name__,
+            self._fitted,
+            n_components=self._n_features_out,
+            loss_label=self._loss_label,
         )
 
     def _table_score(self, X: Any) -> float | None:

@@ -1,12 +1,11 @@
 """What a fit has seen, made and found out, in one text."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 from torch import nn
 
-from sk_autoencoder._columns import ColumnStatistics, Table
+from sk_autoencoder._columns import Table
 from sk_autoencoder._fitting.fit import FittedModel
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.train import unfinished
@@ -15,8 +14,13 @@ from sk_autoencoder._fitting.train import unfinished
 SIZES = [("in_features", "out_features"), ("in_channels", "out_channels")]
 SIZES += [("input_size", "hidden_size")]
 
+# Ratios above are 1.000 to three digits; what is left of 1 is told in their place.
+ALMOST_ALL = 0.9995
 
-def summarize(name: str, fitted: FittedModel, *, n_components: int) -> str:
+
+def summarize(
+    name: str, fitted: FittedModel, *, n_components: int, loss_label: str
+) -> str:
     """Describe a fitted model, a line for each subject.
 
     Parameters
@@ -26,6 +30,8 @@ def summarize(name: str, fitted: FittedModel, *, n_components: int) -> str:
     fitted : FittedModel
     n_components : int
         Columns that `transform` gives.
+    loss_label : str
+        What the loss is, with its unit.
     """
     plan, net = fitted.plan, fitted.net
     n_features = plan.statistics.mean.size
@@ -34,7 +40,7 @@ def summarize(name: str, fitted: FittedModel, *, n_components: int) -> str:
         "Network": _network(net.module_),
         "Weights": f"{sum(p.numel() for p in net.module_.parameters()):,}",
         **_explained(fitted),
-        **_validation(fitted),
+        **_validation(fitted, loss_label),
         "Training": _training(fitted),
         "Result": _result(fitted),
         "Device": str(net.device),
@@ -62,25 +68,28 @@ def columns_of(plan: Plan) -> str:
     plan : Plan
     """
     if plan.table is None:
-        kinds = _kinds_of_numbers(plan.statistics)
+        n_varied = int(np.count_nonzero(plan.statistics.varies))
+        n_constant = plan.statistics.mean.size - n_varied
+        kinds = {"numbers": f"{n_varied:,}", "constant": f"{n_constant:,}"}
     else:
         kinds = _kinds_of_columns(plan.table)
-    return ", ".join(f"{kind}: {number:,}" for kind, number in kinds.items() if number)
+    return ", ".join(
+        f"{kind}: {count}" for kind, count in kinds.items() if count != "0"
+    )
 
 
-def _kinds_of_numbers(statistics: ColumnStatistics) -> dict[str, int]:
-    n_varied = int(np.count_nonzero(statistics.varies))
-    return {"numbers": n_varied, "constant": len(statistics.varies) - n_varied}
-
-
-def _kinds_of_columns(table: Table) -> dict[str, int]:
-    kinds: Counter[str] = Counter()
-    for column, is_empty in zip(table.columns, table.is_empty, strict=True):
-        levels = getattr(column, "levels", None)
-        n_levels = 0 if levels is None else len(levels)
-        kind = "numbers" if levels is None else f"categories of {n_levels:,} levels"
-        kinds["without values" if is_empty else kind] += 1
-    return dict(kinds)
+def _kinds_of_columns(table: Table) -> dict[str, str]:
+    there = [
+        c for c, gone in zip(table.columns, table.is_empty, strict=True) if not gone
+    ]
+    sizes = [len(column.levels) for column in there if hasattr(column, "levels")]
+    least, most = min(sizes, default=0), max(sizes, default=0)
+    span = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return {
+        "numbers": f"{len(there) - len(sizes):,}",
+        "categories": f"{len(sizes):,} ({span} levels)" if sizes else "0",
+        "without values": f"{len(table.columns) - len(there):,}",
+    }
 
 
 def _network(module: nn.Module) -> str:
@@ -120,25 +129,29 @@ def _explained(fitted: FittedModel) -> dict[str, str]:
     own, ratios = moments.explained, fitted.explained_variance_ratio
     if plan.ordered and ratios is not None:
         own = float(ratios.sum())
-    text = f"explains {own:.3f} of the training samples'"
+    found = [own]
     if plan.table is None and plan.scaling == "none":  # else the axes have other units
-        text += f", PCA {linear:.3f}"
-    return {"Variance": text}
+        found.append(linear)
+    told, verb = [f"{ratio:.3f}" for ratio in found], "explains"
+    if own > ALMOST_ALL:
+        told, verb = [f"{max(1 - ratio, 0.0):.1e}" for ratio in found], "leaves"
+    text = f"{verb} {told[0]} of the training samples'"
+    return {"Variance": ", PCA ".join([text, *told[1:]])}
 
 
-def _validation(fitted: FittedModel) -> dict[str, str]:
+def _validation(fitted: FittedModel, loss_label: str) -> dict[str, str]:
     """Return the loss on validation samples, where there were any."""
     losses = {int(row["epoch"]): row.get("valid_loss") for row in fitted.history}
     found = [loss for loss in losses.values() if loss is not None]
     if not found:
         return {"Validation": "none"}
-    plan = fitted.plan
     text = f"least loss {min(found):.4g}, last {found[-1]:.4g}"
     if fitted.pca_validation_loss is not None:
         text += f", PCA's {fitted.pca_validation_loss:.4g}"
-    if plan.axes is not None and not plan.objective.is_variational:
-        text += " (1: PCA's on the training samples)"
-    return {"Validation": text}
+    unit = f"; {loss_label[:1].lower()}{loss_label[1:]}"
+    if fitted.plan.axes is not None and not fitted.plan.objective.is_variational:
+        unit = " (1: PCA's on the training samples)"
+    return {"Validation": text + unit}
 
 
 def _training(fitted: FittedModel) -> str:

@@ -205,8 +205,7 @@ def test_columns_are_counted_by_kind():
     with pytest.warns(UserWarning, match="gone"):
         reducer.fit(frame)
     assert lines_of(reducer)["Data"] == (
-        "300 samples; numbers: 1, without values: 1, categories of 2 levels: 1, "
-        "categories of 3 levels: 1"
+        "300 samples; numbers: 1, categories: 2 (2 to 3 levels), without values: 1"
     )
 
 
@@ -225,9 +224,19 @@ def test_explained_variance_is_compared_with_pca_in_the_same_units_only():
     assert told[0] == told[1]
 
 
+def test_what_is_left_is_told_where_almost_all_is_explained():
+    line = np.outer(np.arange(60.0), [1.0, 2.0, 3.0])
+    noisy = line + np.random.default_rng(0).normal(scale=0.01, size=line.shape)
+    reducer = AutoEncoderTransformer(1, max_epochs=0, random_state=0).fit(noisy)
+    left = 1 - PCA(1).fit(noisy).explained_variance_ratio_.sum()
+    told = f"leaves {left:.1e} of the training samples', PCA {left:.1e}"
+    assert lines_of(reducer)["Variance"] == told
+
+
 def test_the_loss_of_a_density_is_no_ratio():
     vae = VAETransformer(3, max_epochs=1, random_state=0).fit(X)
-    assert "least loss" in vae.summary()
+    told = "; negative evidence bound (nats per row, scaled units)"
+    assert lines_of(vae)["Validation"].endswith(told)
     assert "(1: PCA's" not in vae.summary()
 
 
@@ -257,6 +266,8 @@ def test_layers_of_an_imputer_are_told_with_their_sizes():
     imputer = DenoisingAutoEncoderTransformer(
         features="reconstruction", hidden_layer_sizes=(8,), max_epochs=1, random_state=0
     ).fit(frame)
+    told = "; cross-entropy (nats per hidden cell)"
+    assert lines_of(imputer)["Validation"].endswith(told)
     n_levels = len(np.unique(X[:, 20])) + 3
     assert lines_of(imputer)["Network"] == (
         f"network: LevelEmbedding {n_levels}-8, LayerNorm, Linear 8-16, Linear 16-8, "

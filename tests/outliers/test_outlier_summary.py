@@ -73,7 +73,7 @@ def test_summary_is_the_same_from_a_file(tmp_path):
     frame = pd.DataFrame(X, columns=list("abcdefgh"))
     frame["i"] = np.resize(["u", "v"], len(X))
     detector = AutoEncoderOutlierDetector(random_state=0).fit(frame)
-    expected = "120 samples; numbers: 8, categories of 2 levels: 1"
+    expected = "120 samples; numbers: 8, categories: 1 (2 levels)"
     assert lines_of(detector)["Data"] == expected
     detector.save(tmp_path / "model")
     assert load(tmp_path / "model").summary() == detector.summary()
