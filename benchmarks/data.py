@@ -61,6 +61,11 @@ def build(folder: Path, find: Find) -> dict[str, str]:
     return missing
 
 
+BUILD = """
+To build the folder DIR from what was downloaded to FOLDER:
+python -m benchmarks.data --data DIR --downloads FOLDER"""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """List the sources, or build the folder."""
     parser = command_line(__doc__, data="the folder to build", write=False)
@@ -70,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.data is None:
         print(sources_table(SOURCES))
+        print(BUILD)
         return
     missing = build(args.data, finder(args.downloads))
     for name, file in missing.items():
