@@ -156,7 +156,7 @@ def test_number_of_components_is_judged_on_the_validation_set():
 
 
 def test_ordered_components_take_a_validation_set():
-    fitted = make(ordered=True).fit(X, X_val=X_VAL)
+    fitted = make(ordered=True, max_epochs=8).fit(X, X_val=X_VAL)
     for net in (fitted.net_, fitted._fitted.prefix_net):
         assert sizes(net.history[-1]) == (200, 60)
 
