@@ -151,11 +151,14 @@ def test_calls_share_nothing():
 
 
 def test_reading_takes_less_than_a_second():
-    # Of the process, not of the clock: the machine may have other work. Measured
-    # 0.4 seconds; pandas.read_csv takes about a quarter of that.
-    start = time.process_time()
-    load_adult(as_frame=False)
-    assert time.process_time() - start < 1.0
+    # Of the process, not of the clock, and the least of three: the machine may have
+    # other work. Measured 0.4 seconds; pandas.read_csv takes about a quarter of that.
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        load_adult(as_frame=False)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 1.0
 
 
 def test_without_pandas(monkeypatch):
