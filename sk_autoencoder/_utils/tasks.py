@@ -24,7 +24,7 @@ def tasks_of(estimator: Any, X: Any, y: Any = None) -> "FitTasks":
 
 
 class FitTasks:
-    """Tell scikit-learn's callbacks of the tasks of a fit; ask them whether to stop.
+    """The tasks of a fit, for scikit-learn's callbacks, which may stop it.
 
     A fit of one run has its epochs for tasks; one of several has the runs, and these
     their epochs. Without callbacks nothing is told.
@@ -61,7 +61,7 @@ class FitTasks:
             )
 
     def begin_run(self, n_epochs: int) -> None:
-        """Tell that a run of at most so many epochs begins."""
+        """Call the callbacks as a run of at most so many epochs begins."""
         if self._fit is None:
             return
         if self._has_runs:
@@ -73,32 +73,32 @@ class FitTasks:
             self._begin_fit()
 
     def end_run(self) -> None:
-        """Tell that a run ends."""
+        """Call the callbacks as a run ends."""
         if self._run is not None:
             self._run.call_on_fit_task_end(**self._of)
             self._run = None
 
     def begin_epoch(self) -> None:
-        """Tell that an epoch begins."""
+        """Call the callbacks as an epoch begins."""
         parent = self._run or self._fit
         if parent is not None:
             self._epoch = parent.subcontext("epoch")
             self._epoch.call_on_fit_task_begin(**self._of)
 
     def end_epoch(self) -> bool:
-        """Tell that an epoch ends; return whether it is to be the last of its run."""
+        """Call the callbacks as an epoch ends; return whether one ends the run."""
         if self._epoch is None:
             return False
         return bool(self._epoch.call_on_fit_task_end(**self._of))
 
     def end_fit(self) -> None:
-        """Tell that the estimator is fitted."""
+        """Call the callbacks as the estimator is fitted."""
         if self._fit is not None:
             self._begin_fit()
             self._fit.call_on_fit_task_end(**self._of, reconstruction_attributes={})
 
     def _begin_fit(self) -> None:
-        """Tell that the fit begins, once the number of its tasks is known."""
+        """Call the callbacks as the fit begins, once its tasks are counted."""
         if not self._has_begun:
             self._has_begun = True
             self._fit.call_on_fit_task_begin(**self._of)

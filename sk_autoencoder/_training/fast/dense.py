@@ -144,7 +144,7 @@ class _BufferedLayer:
         self._as_arrays()
 
     def _as_arrays(self) -> None:
-        """Give the same memory to numpy."""
+        """Keep NumPy arrays that share the memory of the tensors."""
         self._weights, self._product = self._weight.numpy(), self._before.numpy()
         self._ones = np.ones(len(self._product), dtype=self._weights.dtype)
         self._product_back = self.to_inputs.numpy()
