@@ -534,8 +534,6 @@ class Gaussian(PerColumnVariance, Likelihood):
 class Isotropic(Gaussian):
     """Normal density with one variance for all cells, as in probabilistic PCA."""
 
-    fits_tables = True
-
     def pooled(self, variance: Tensor) -> Tensor:
         """Set the variance of every column to their mean."""
         return variance.mean().expand_as(variance)

@@ -20,7 +20,7 @@ def refuse_one_size(estimator: BaseEstimator) -> None:
     estimator : estimator
     """
     for name in SIZES:
-        size = getattr(estimator, name, None)
+        size = vars(estimator).get(name)
         if isinstance(size, Integral):
             raise ValueError(
                 f"expected a tuple of ints >= 1, got {name}={size}. Pass {name}="
