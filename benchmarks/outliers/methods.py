@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from sklearn import datasets
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -158,6 +159,19 @@ def _neighbors(X: Rows, _seed: int, _clean: bool) -> Scores:
     return scores
 
 
+def _local(X: Rows, _seed: int, clean: bool) -> Scores:
+    """Local outlier factor, columns standardized."""
+    scaler = StandardScaler()
+    factor = LocalOutlierFactor(novelty=clean).fit(scaler.fit_transform(X))
+
+    def scores(rows: Rows) -> np.ndarray:
+        if rows is X and not clean:
+            return -factor.negative_outlier_factor_
+        return -factor.score_samples(scaler.transform(rows))
+
+    return scores
+
+
 def _pca(X: Rows, _seed: int, _clean: bool) -> Scores:
     """Squared error of PCA's reconstruction, columns standardized."""
     scaler = StandardScaler()
@@ -172,18 +186,30 @@ def _pca(X: Rows, _seed: int, _clean: bool) -> Scores:
 
 
 def _pyod(module: str, name: str, **given: object) -> Callable:
+    """Make a detector of PyOD, columns standardized."""
+
     def fit(X: Rows, seed: int, _clean: bool) -> Scores:
         kind = getattr(importlib.import_module(f"pyod.models.{module}"), name)
-        random = {"random_state": seed} if given else {}
-        detector = kind(**given, **random).fit(X)
+        takes_seed = "random_state" in inspect.signature(kind.__init__).parameters
+        random = {"random_state": seed} if takes_seed else {}
+        scaler = StandardScaler()
+        detector = kind(**given, **random).fit(scaler.fit_transform(X))
         return lambda rows: (
-            detector.decision_scores_ if rows is X else detector.decision_function(rows)
+            detector.decision_scores_
+            if rows is X
+            else detector.decision_function(scaler.transform(rows))
         )
 
     return fit
 
 
 QUIET = {"verbose": 0, "device": "cpu"}
+PYOD_NETWORKS = {
+    PYOD_AUTOENCODER: ("auto_encoder", "AutoEncoder"),
+    "PyOD VAE": ("vae", "VAE"),
+}
+EXACT = ("ECOD", "COPOD", "HBOS", "OCSVM")
+RANDOM = ("MCD", "CBLOF", "INNE", "LODA")
 
 
 def _quarter(n_columns: int) -> Any:
@@ -201,13 +227,19 @@ DETECTORS = {
     "ours, PCA": Detector(_ours("combined", _quarter)),
     "ours, conditionals": Detector(_conditionals("combined")),
     "ours, conditionals alone": Detector(_conditionals("reconstruction")),
-    PYOD_AUTOENCODER: Detector(
-        _pyod("auto_encoder", "AutoEncoder", **QUIET), package="pyod"
-    ),
-    "PyOD VAE": Detector(_pyod("vae", "VAE", **QUIET), package="pyod"),
-    "ECOD": Detector(_pyod("ecod", "ECOD"), is_random=False, package="pyod"),
+    **{
+        title: Detector(_pyod(*where, **QUIET), package="pyod")
+        for title, where in PYOD_NETWORKS.items()
+    },
+    **{
+        title: Detector(
+            _pyod(title.lower(), title), is_random=title in RANDOM, package="pyod"
+        )
+        for title in (*EXACT, *RANDOM)
+    },
+    "LOF": Detector(_local, is_random=False),
     "PCA": Detector(_pca, is_random=False),
     NEIGHBORS: Detector(_neighbors, is_random=False),
     FOREST: Detector(_forest),
 }
-"""All at their defaults; PyOD standardizes columns itself."""
+"""All at their defaults."""

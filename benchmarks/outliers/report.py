@@ -51,6 +51,24 @@ def _targets(means: Means, names: list[str], runs: list[str]) -> list[str]:
     return lines
 
 
+def summary(lines: list[Line]) -> str:
+    """Return the means of each method, and on how many sets ours is ahead of it."""
+    means = means_by(lines, lambda line: (line.name, line.run))
+    names = list(dict.fromkeys(line.name for line in lines))
+    runs = [run for run in DETECTORS if any(line.run == run for line in lines)]
+    ours = column(means, OURS, names, AREA)
+    rows = []
+    for run in runs:
+        theirs = column(means, run, names, AREA)
+        pairs = list(zip(ours, theirs, strict=True))
+        counts = (sum(a > b for a, b in pairs), sum(a < b for a, b in pairs))
+        averages = [number(mean(column(means, run, names, w)), 3) for w in TITLES]
+        beside = map(str, counts) if run != OURS else ("–", "–")
+        rows.append((run, *averages, *beside))
+    head = ("means", *TITLES.values(), "ours ahead in area", "behind")
+    return f"{len(names)} sets\n\n" + markdown_table(head, rows)
+
+
 def report(lines: list[Line], note: str) -> list[str]:
     """Return the tables of all figures, and the verdicts."""
     means = means_by(lines, lambda line: (line.name, line.run))

@@ -4,6 +4,8 @@
     python -m benchmarks.outliers.run --data DIR --results outliers.jsonl
     python -m benchmarks.outliers.run --data DIR --confirm
     python -m benchmarks.outliers.run --data DIR --clean
+    python -m benchmarks.outliers.run --folder DIR --rows 5000 --results folder.jsonl
+    python -m benchmarks.outliers.run --folder DIR --half tune --draw 60 0
 
 Each detector, at its defaults, is fitted to all rows of a set and scores the same rows;
 labels are used to judge only: the area under the ROC curve and the average precision,
@@ -14,8 +16,10 @@ IsolationForest's scores are part: those it computes for its threshold are. With
 
 Without `--data` the sets are three of scikit-learn, one class of each planted as a
 tenth of the rows. With it they are those with labeled outliers on which defaults may
-be tuned; `--confirm` takes the other half. PyOD is optional: what needs it is listed
-as missing without it.
+be tuned; `--confirm` takes the other half. `--folder` reads any other sets: all .npz
+files in a folder and below it, with `X` and `y`. `--half` takes those whose name's MD5
+begins with 0 to 7 ("tune") or 8 to f ("confirm"), `--draw` some of them at random.
+PyOD is optional: what needs it is listed as missing without it.
 """
 
 from __future__ import annotations
@@ -23,7 +27,9 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -34,8 +40,16 @@ from benchmarks._shared.data import SETS
 from benchmarks._shared.report import missing_files, publish
 from benchmarks._shared.results import Line, Lines
 from benchmarks._shared.timing import load_note, timed
-from benchmarks.outliers.methods import CARRIED, DETECTORS, Rows, load, names_of
-from benchmarks.outliers.report import AREA, PRECISION, SECONDS, report
+from benchmarks.outliers.folder import HALVES, files_in, read, unusable
+from benchmarks.outliers.methods import (
+    CARRIED,
+    DETECTORS,
+    Labels,
+    Rows,
+    load,
+    names_of,
+)
+from benchmarks.outliers.report import AREA, PRECISION, SECONDS, report, summary
 
 TASK = "outliers"
 
@@ -82,13 +96,56 @@ def wanted_sets(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     return [n for n in names if n not in missing], missing
 
 
+def sets_to_run(
+    args: argparse.Namespace,
+) -> tuple[dict[str, Callable[[], tuple[Rows, Labels]]], list[str]]:
+    """Return how each set is read, and the names of those whose files are not there."""
+    if not args.folder:
+        names, missing = wanted_sets(args)
+        return {n: partial(load, n, args.data, args.rows) for n in names}, missing
+    files = files_in(args.folder, args.half, args.draw)
+    names = args.sets or list(files)
+    found = {n: partial(read, files[n], args.rows) for n in names if n in files}
+    return found, [n for n in names if n not in files]
+
+
+def measure_all(
+    lines: Lines, sets: dict[str, Callable], runs: list[str], args: argparse.Namespace
+) -> list[str]:
+    """Measure what has no result yet; return which sets were left out, and why."""
+    left_out = []
+    for name, read_set in tqdm(sets.items()):
+        X, y = read_set()
+        reason = unusable(X, y)
+        if reason:
+            left_out.append(f"{name} ({reason})")
+            continue
+        lines.check_rows(name, len(X))
+        for run in runs:
+            is_random = args.clean or DETECTORS[run].is_random
+            for seed in range(args.seeds if is_random else 1):
+                line = Line(TASK, name, kind_of(args), 0, seed, run, *X.shape, len(X))
+                lines.measure(
+                    line, partial(measured, run, X, y, seed, clean=args.clean)
+                )
+    return left_out
+
+
+def kind_of(args: argparse.Namespace) -> str:
+    """Name the training rows, as in the lines of results."""
+    return "clean" if args.clean else "raw"
+
+
 def main() -> None:
     """Run what has no result yet, and print the tables."""
     data = "folder with the open sets' files"
     parser = command_line(__doc__, data=data, results=True)
     add = parser.add_argument
-    every = [*CARRIED, *names_of("tune"), *names_of("confirm")]
-    add("--sets", nargs="+", choices=every, help="in place of the usual ones")
+    add("--folder", type=Path, metavar="DIR", help="with other sets' .npz files")
+    add("--half", choices=HALVES, help="of the sets of --folder (default: both)")
+    draw = {"nargs": 2, "type": int, "metavar": ("N", "SEED")}
+    add("--draw", **draw, help="so many sets of --folder, at random")
+    add("--sets", nargs="+", metavar="SET", help="in place of the usual ones")
     add("--confirm", action="store_true", help="sets that no default was tuned on")
     add("--clean", action="store_true", help="fitted to rows without outliers")
     add("--methods", nargs="+", choices=list(DETECTORS), default=list(DETECTORS))
@@ -96,28 +153,22 @@ def main() -> None:
     add("--seeds", type=int, default=3, help="of each detector (default 3)")
     add("--tables", action="store_true", help="only print what --results has")
     args = parse(parser)
-    names, missing = wanted_sets(args)
+    sets, missing = sets_to_run(args)
     runs = [run for run in args.methods if not DETECTORS[run].missing]
     absent = [run for run in args.methods if run not in runs]
-    lines = Lines(args.results)
-    kind = "clean" if args.clean else "raw"
+    lines, left_out = Lines(args.results), list[str]()
     if not args.tables:
         warm_up(runs)
-    for name in [] if args.tables else tqdm(names):
-        X, y = load(name, args.data, args.rows)
-        lines.check_rows(name, len(X))
-        for run in runs:
-            is_random = args.clean or DETECTORS[run].is_random
-            for seed in range(args.seeds if is_random else 1):
-                line = Line(TASK, name, kind, 0, seed, run, *X.shape, len(X))
-                lines.measure(
-                    line, partial(measured, run, X, y, seed, clean=args.clean)
-                )
-    of_kind = [x for x in lines.all.values() if x.units == kind]
-    chosen = [x for x in of_kind if x.name in names and x.run in runs]
-    parts = report(chosen, f"{kind}; {load_note()}") + missing_files(missing)
-    if absent:
-        parts.append(f"- not installed: {', '.join(absent)}")
+        left_out = measure_all(lines, sets, runs, args)
+    of_kind = [x for x in lines.all.values() if x.units == kind_of(args)]
+    chosen = [x for x in of_kind if x.name in sets and x.run in runs]
+    parts = report(chosen, f"{kind_of(args)}; {load_note()}")
+    if args.folder:
+        parts.insert(1, summary(chosen))
+    parts += missing_files(missing)
+    for what, names in (("left out", left_out), ("not installed", absent)):
+        if names:
+            parts.append(f"- {what}: {', '.join(names)}")
     publish(args.write, *parts)
 
 
