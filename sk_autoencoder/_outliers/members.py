@@ -63,7 +63,7 @@ class Members:
 
     def seen(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
         """Return each transformer with the rows as it is to see them."""
-        fills = self._fills
+        fills = self.fills
         seen = {f: self.scales.seen_by_networks(rows, fill=f) for f in set(fills)}
         return [(e, seen[f]) for e, f in zip(self.estimators, fills, strict=True)]
 
@@ -73,7 +73,7 @@ class Members:
         return level_shares(table_of(self.estimators[0]), len(self.scales.center))
 
     @cached_property
-    def _fills(self) -> list[bool]:
+    def fills(self) -> list[bool]:
         """Whether missing cells are filled for each transformer; slow to find out."""
         return [not allows_nan(estimator) for estimator in self.estimators]
 

@@ -8,7 +8,7 @@ its level: `RobustScales.level_distances`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import ndtri
@@ -99,7 +99,9 @@ class NormalScores:
             np.stack([np.pad(p, (0, n_values - len(p)), mode="edge") for p in parts])
             for parts in zip(*found, strict=True)
         )
-        return cls(values.astype(np.float64), below, up_to, least, _rounding(rows))
+        return cls(
+            values.astype(np.float64), below, up_to, least, rounding_of(rows.dtype)
+        )
 
     def check(self, n_features: int) -> None:
         """Refuse ranks from a file that are not of so many features."""
@@ -126,7 +128,7 @@ class NormalScores:
         """Compute the mid-ranks of numbers as fractions, of shape of rows."""
         cells = rows.astype(np.float64)
         # Rows of another dtype than those of fit differ by rounding.
-        rounding = max(self.rounding, _rounding(rows))
+        rounding = max(self.rounding, rounding_of(rows.dtype))
         with np.errstate(over="ignore"):
             reach = rounding * np.abs(cells)
             first = self._n_values(cells - reach, or_equal=False)
@@ -324,6 +326,6 @@ class Exemplars:
         return np.where(same | np.isnan(rows), 0.0, apart)
 
 
-def _rounding(rows: np.ndarray) -> float:
-    """Return the relative difference that is only rounding in the dtype of rows."""
-    return 4.0 * float(np.finfo(rows.dtype).eps)
+def rounding_of(dtype: Any) -> float:
+    """Return the relative difference that is only rounding in a dtype."""
+    return 4.0 * float(np.finfo(dtype).eps)

@@ -266,10 +266,7 @@ class RobustScales:
         fill : bool
             Whether to fill missing cells.
         """
-        limit = np.finfo(rows.dtype).max / 4  # a difference of two stays finite
-        reach = np.minimum(MAX_SEEN * self.scale, limit)
-        low = np.clip(self.center - reach, -limit, limit).astype(rows.dtype)
-        high = np.clip(self.center + reach, -limit, limit).astype(rows.dtype)
+        low, high = self.seen_range(rows.dtype)
         outside = ((rows < low) | (rows > high)) & ~self.is_category
         # Rows of another dtype differ from a constant by rounding: these stay.
         constant = self.scale == 0
@@ -280,6 +277,14 @@ class RobustScales:
         if fill and np.isnan(rows).any():
             rows = np.where(np.isnan(rows), self.center, rows).astype(rows.dtype)
         return rows
+
+    def seen_range(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the largest number of a column that networks see."""
+        limit = np.finfo(dtype).max / 4  # a difference of two stays finite
+        reach = np.minimum(MAX_SEEN * self.scale, limit)
+        low = np.clip(self.center - reach, -limit, limit).astype(dtype)
+        high = np.clip(self.center + reach, -limit, limit).astype(dtype)
+        return low, high
 
     def _differs(self, rows: np.ndarray, of: np.ndarray) -> np.ndarray:
         """Whether cells of these columns differ from the center beyond rounding."""

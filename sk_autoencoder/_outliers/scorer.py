@@ -175,8 +175,8 @@ class Scorer:
         return by_chunks(self._member_scores_of, rows)
 
     @property
-    def _weights(self) -> tuple[float, ...]:
-        """Weights of the terms."""
+    def term_weights(self) -> tuple[float, ...]:
+        """Weights of the terms, those of a mean where none are given."""
         if self.weights is not None:
             return self.weights
         n_with_cells = max(1, sum(term.has_cells for term in self.terms))
@@ -188,14 +188,14 @@ class Scorer:
 
     def _member_scores_of(self, rows: np.ndarray) -> np.ndarray:
         result = np.zeros((len(rows), len(self.members.estimators)))
-        for term, weight in zip(self.terms, self._weights, strict=True):
+        for term, weight in zip(self.terms, self.term_weights, strict=True):
             result += weight * term.score(self.members, rows)
         return result
 
     def _cells(self, rows: np.ndarray) -> np.ndarray:
         """Compute what each cell has of the score, 1 for a typical one, in float64."""
         result = np.zeros(rows.shape)
-        for term, weight in zip(self.terms, self._weights, strict=True):
+        for term, weight in zip(self.terms, self.term_weights, strict=True):
             if term.has_cells:
                 result += weight * term.explain(self.members, rows)
         return result

@@ -1,15 +1,21 @@
 """Graphs of fitted estimators."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from sk_autoencoder._columns import Table
 from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn
+from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
+from sk_autoencoder._outliers.members import table_of
+from sk_autoencoder._outliers.robust import UNSEEN
 from sk_autoencoder.export import _arrays, _elementwise, _layers
 from sk_autoencoder.export._filling import add_filled
 from sk_autoencoder.export._graph import Graph
+from sk_autoencoder.export._outliers import add_decision, add_labels, add_scores
 from sk_autoencoder.export._record import MORE, Unsupported, record
 from sk_autoencoder.export._tables import (
     add_cells,
@@ -90,23 +96,86 @@ def assemble(
     return graph
 
 
+def assemble_detector(
+    detector: AutoEncoderOutlierDetector,
+    method: str,
+    dtype: np.dtype,
+    *,
+    prefix: str = "",
+    given: list[Given] | None = None,
+    with_decision: bool = False,
+) -> Graph:
+    """Make the graph of a method of a fitted detector; see `assemble`.
+
+    Parameters
+    ----------
+    detector : AutoEncoderOutlierDetector
+    method : {"score_samples", "decision_function", "predict"}
+    dtype : dtype
+    prefix : str
+    given : list of Given or None
+    with_decision : bool
+        Whether `predict` comes with `decision_function`.
+    """
+    graph = Graph(prefix)
+    scores = add_scores(
+        graph,
+        detector._scorer,
+        _detector_rows(graph, detector, dtype, given),
+        dtype,
+        example=partial(_example, takes_codes=False),
+        emitters=EMITTERS,
+    )
+    if method == "score_samples":
+        graph.output(prefix + "scores", scores, dtype)
+        return graph
+    decision = add_decision(graph, scores, detector.offset_)
+    if method == "predict":
+        labels = add_labels(graph, decision, detector.offset_, dtype)
+        graph.output(prefix + "label", labels, np.int64)
+    if with_decision or method == "decision_function":
+        graph.output(prefix + "scores", graph.cast(decision, dtype), dtype)
+    return graph
+
+
+def _detector_rows(
+    graph: Graph, detector: Any, dtype: np.dtype, given: list[Given] | None
+) -> str:
+    """Add the inputs for samples, and return the numbers that are scored."""
+    table, shape = table_of(detector.estimators_[0]), _shape(detector)
+    if table is None:
+        return _matrix(graph, "X", shape, dtype, given)
+    if detector.estimator is None:
+        table = replace(table, allow_missing=True)
+    columns = _cells(graph, table, shape, dtype, given)
+    parts = encoded_columns(graph, table, columns, dtype, unseen=UNSEEN)
+    rows = graph.op("Concat", *parts, axis=1)
+    # In units of its column a number may be larger than numbers go.
+    limits = np.finfo(dtype)
+    low, high = (graph.constant(limit, dtype) for limit in (limits.min, limits.max))
+    finite = graph.op("Min", graph.op("Max", rows, low), high)
+    return graph.op("Where", graph.op("IsNaN", rows), rows, finite)
+
+
 def _rows(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> str:
     """Add the inputs for samples, and return the matrix that the module takes."""
-    table = estimator._table
+    table, shape = estimator._table, _shape(estimator)
     if table is None:
-        shape = estimator._row_shape or (estimator.n_features_in_,)
         return _matrix(graph, "X", shape, dtype, given)
-    columns = _cells(graph, estimator, dtype, given)
+    columns = _cells(graph, table, shape, dtype, given)
     return graph.op("Concat", *encoded_columns(graph, table, columns, dtype), axis=1)
 
 
+def _shape(estimator: Any) -> tuple[int, ...]:
+    """Return the shape of a sample."""
+    return estimator._row_shape or (estimator.n_features_in_,)
+
+
 def _cells(
-    graph: Graph, estimator: Any, dtype: np.dtype, given: Any
+    graph: Graph, table: Table, shape: tuple[int, ...], dtype: np.dtype, given: Any
 ) -> list[tuple[str, np.dtype]]:
     """Add the inputs for a table, and return the cells of each column, and dtypes."""
-    table = estimator._table
     if not comes_by_column(table):
-        shape = estimator._row_shape or (estimator.n_features_in_,)
         matrix = _matrix(graph, "X", shape, dtype, given)
         n_columns = len(table.columns)
         widths = graph.ints([1] * n_columns)
@@ -127,7 +196,7 @@ def _imputer(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> Graph
     table = estimator._table
     if table is None or estimator._plan.indicators:
         raise Unsupported("an imputer of no missing cells, or with flags of them")
-    cells = _cells(graph, estimator, dtype, given)
+    cells = _cells(graph, table, _shape(estimator), dtype, given)
     if estimator._plan.is_masked:
         example = np.zeros((MORE, len(estimator.module_.columns.index)))
     else:
@@ -162,9 +231,8 @@ def _give_rows(
     graph: Graph, estimator: Any, matrix: str, dtype: np.dtype, name: str
 ) -> None:
     """Add the outputs for samples."""
-    table, shape = estimator._table, estimator._row_shape
+    table, shape = estimator._table, _shape(estimator)
     if table is None:
-        shape = shape or (estimator.n_features_in_,)
         if len(shape) > 1:
             matrix = graph.op("Reshape", matrix, graph.ints([-1, *shape]))
         graph.output(name, matrix, dtype, *shape)

@@ -9,12 +9,14 @@ from sklearn.utils.validation import check_is_fitted
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.extra_rows import ExtraRowsTransformer
 from sk_autoencoder._estimators.vae import VAETransformer
+from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
 from sk_autoencoder._saving.atomic_file import replace_file
 from sk_autoencoder._utils.values import shortened
 
 # Methods of all transformers, and of those that are densities.
 TRANSFORMER = ("transform", "inverse_transform", "reconstruct")
 DENSITY = ("posterior", "score_samples")
+DETECTOR = ("score_samples", "decision_function", "predict")
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -27,7 +29,7 @@ def to_onnx(
     method: str = "transform",
     dtype: Any = None,
 ) -> "ModelProto":
-    """Return a method of a fitted transformer as an ONNX model.
+    """Return a method of a fitted transformer or outlier detector as an ONNX model.
 
     The model needs neither Python nor torch, and takes any number of samples. It is one
     of opset 18, and its numbers agree with those of the method to rounding.
@@ -37,13 +39,17 @@ def to_onnx(
     estimator : estimator
         A fitted :class:`~sk_autoencoder.AutoEncoderTransformer`,
         :class:`~sk_autoencoder.DenoisingAutoEncoderTransformer`,
-        :class:`~sk_autoencoder.VAETransformer`, or an
-        :class:`~sk_autoencoder.ExtraRowsTransformer` of one.
+        :class:`~sk_autoencoder.VAETransformer`, an
+        :class:`~sk_autoencoder.ExtraRowsTransformer` of one, or an
+        :class:`~sk_autoencoder.AutoEncoderOutlierDetector` of those, but for
+        the conditional distributions of a masked network.
     path : path-like or None, default=None
         Where to write the model to, besides.
     method : {"transform", "inverse_transform", "reconstruct", "posterior", \
-"score_samples"}, default="transform"
-        The last two are methods of :class:`~sk_autoencoder.VAETransformer`.
+"score_samples", "decision_function", "predict"}, default="transform"
+        "posterior" is a method of :class:`~sk_autoencoder.VAETransformer`; so is
+        "score_samples", which with "decision_function" and "predict" makes up those of
+        a detector.
     dtype : {"float32", "float64"} or dtype, default=None
         Of the numbers that the model takes, computes and gives. None is that of the
         samples of `fit`. With "float64", operators for which ONNX Runtime has float32
@@ -73,10 +79,16 @@ def to_onnx(
     except that a column which may have missing cells is of `dtype`, NaN where they are.
     `transform` of an imputer, ``features="reconstruction"``, gives "filled_name" for
     each column, or "filled" for a matrix. Codes are "codes"; `posterior` gives "mean"
-    and "std", `score_samples` "scores".
+    and "std", `score_samples` and `decision_function` "scores", `predict` "label", -1
+    or 1 in int64.
 
     A model refuses nothing: NaN where none is allowed is taken for missing, as are
-    levels that `fit` has not seen, whatever `handle_unknown` says.
+    levels that `fit` has not seen, whatever `handle_unknown` says; to a detector these
+    are levels never seen.
+
+    A detector's model compares all samples that it is given with up to 2,048 exemplars
+    at once, in 16 kB for each sample and some times that with categories: pass it some
+    thousands at a time.
 
     Examples
     --------
@@ -123,40 +135,52 @@ def make_graph(estimator: Any, method: str, dtype: Any, **parts: Any) -> Any:
     **parts
         See `assemble`.
     """
-    from sk_autoencoder.export._assemble import assemble
+    from sk_autoencoder.export._assemble import assemble, assemble_detector
     from sk_autoencoder.export._record import Unsupported
 
     given = estimator
     while isinstance(estimator, ExtraRowsTransformer):
         estimator = estimator.transformer_
-    if not isinstance(estimator, BaseAutoEncoder):
+    is_detector = isinstance(estimator, AutoEncoderOutlierDetector)
+    if not (is_detector or isinstance(estimator, BaseAutoEncoder)):
         raise TypeError(
-            "expected a fitted transformer of sk_autoencoder, got estimator="
+            "expected a fitted estimator of sk_autoencoder, got estimator="
             f"{shortened(given)}. Call register_skl2onnx(), and skl2onnx.to_onnx for a "
             "pipeline with one."
         )
-    methods = TRANSFORMER + (DENSITY if isinstance(estimator, VAETransformer) else ())
-    if method not in methods:
-        raise ValueError(
-            f"expected one of {', '.join(methods)} for a {type(estimator).__name__}, "
-            f"got method={method!r}."
-        )
-    if estimator._plan.imputes and method != "transform":
-        raise ValueError(
-            "expected method='transform' for features='reconstruction', got method="
-            f"{method!r}."
-        )
-    chosen = np.dtype(estimator._input_dtype if dtype is None else dtype)
+    _check_method(estimator, method)
+    first = estimator.estimators_[0] if is_detector else estimator
+    of_fit = getattr(first, "_input_dtype", np.float64)
+    chosen = np.dtype(of_fit if dtype is None else dtype)
     if chosen not in (np.float32, np.float64):
         raise ValueError(
             f"expected dtype 'float32' or 'float64', got dtype={dtype!r}. Pass None "
             "for that of fit."
         )
+    make = assemble_detector if is_detector else assemble
     try:
-        return assemble(estimator, method, chosen, **parts)
+        return make(estimator, method, chosen, **parts)
     except Unsupported as error:
         raise ValueError(
             f"expected what ONNX can compute, got {error} in {method} of estimator="
             f"{shortened(given)}. Write a module of your own in other operators of "
             "torch, or keep the model in a file by save."
         ) from error
+
+
+def _check_method(estimator: Any, method: str) -> None:
+    """Refuse a method that has no graph."""
+    is_detector = isinstance(estimator, AutoEncoderOutlierDetector)
+    methods: tuple[str, ...] = DETECTOR if is_detector else TRANSFORMER
+    if isinstance(estimator, VAETransformer):
+        methods += DENSITY
+    if method not in methods:
+        raise ValueError(
+            f"expected one of {', '.join(methods)} for a {type(estimator).__name__}, "
+            f"got method={method!r}."
+        )
+    if not is_detector and estimator._plan.imputes and method != "transform":
+        raise ValueError(
+            "expected method='transform' for features='reconstruction', got method="
+            f"{method!r}."
+        )

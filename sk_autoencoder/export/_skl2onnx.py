@@ -8,9 +8,11 @@ from sk_autoencoder._estimators.autoencoder import AutoEncoderTransformer
 from sk_autoencoder._estimators.denoising import DenoisingAutoEncoderTransformer
 from sk_autoencoder._estimators.extra_rows import ExtraRowsTransformer
 from sk_autoencoder._estimators.vae import VAETransformer
+from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
 from sk_autoencoder.export._onnx import make_graph
 
 KINDS = (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     VAETransformer,
@@ -19,13 +21,16 @@ KINDS = (
 
 
 def register_skl2onnx() -> None:
-    """Have skl2onnx convert pipelines with transformers of this package.
+    """Have skl2onnx convert pipelines with estimators of this package.
 
     Once it was called, ``skl2onnx.to_onnx(pipeline, ...)`` works for pipelines of which
     skl2onnx knows the other steps. A matrix of numbers is one input; where the first
     step reads a table, name the type of each column in `initial_types`, as
     :func:`to_onnx` describes them. The model computes in float64 where an input of the
-    transformer is `DoubleTensorType`, else in float32.
+    estimator is `DoubleTensorType`, else in float32. Of an
+    :class:`~sk_autoencoder.AutoEncoderOutlierDetector` the outputs are those of
+    skl2onnx's outlier detectors: "label", and "scores" of `decision_function`, each of
+    shape (n, 1).
 
     Raises
     ------
@@ -70,17 +75,25 @@ def _dtypes(operator: Any) -> list[np.dtype]:
 
 
 def _set_output_type(operator: Any) -> None:
-    """Set type and shape of what `transform` gives; asked by skl2onnx."""
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+    """Set type and shape of what an estimator gives; asked by skl2onnx."""
+    from skl2onnx.common.data_types import (
+        DoubleTensorType,
+        FloatTensorType,
+        Int64TensorType,
+    )
 
     double = np.dtype(np.float64) in _dtypes(operator)
-    n_columns = len(operator.raw_operator.get_feature_names_out())
     kind = DoubleTensorType if double else FloatTensorType
+    if isinstance(operator.raw_operator, AutoEncoderOutlierDetector):
+        operator.outputs[0].type = Int64TensorType([None, 1])
+        operator.outputs[1].type = kind([None, 1])
+        return
+    n_columns = len(operator.raw_operator.get_feature_names_out())
     operator.outputs[0].type = kind([None, n_columns])
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    """Add the nodes of `transform`; asked by skl2onnx."""
+    """Add the nodes of an estimator; asked by skl2onnx."""
     from sk_autoencoder.export._assemble import Given
     from sk_autoencoder.export._graph import OPSETS
 
@@ -91,14 +104,21 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         )
     dtypes = _dtypes(operator)
     names = [value.onnx_name for value in operator.inputs]
+    is_detector = isinstance(operator.raw_operator, AutoEncoderOutlierDetector)
+    parts = {"with_decision": True} if is_detector else {}
     graph = make_graph(
         operator.raw_operator,
-        "transform",
+        "predict" if is_detector else "transform",
         np.float64 if np.dtype(np.float64) in dtypes else np.float32,
         prefix=scope.get_unique_operator_name("sk_autoencoder") + "_",
         given=[Given(*pair) for pair in zip(names, dtypes, strict=True)],
+        **parts,
     )
-    if len(graph.outputs) > 1:
+    outputs = list(graph.outputs)
+    if is_detector:
+        axis = graph.ints([1])
+        outputs = [graph.op("Unsqueeze", output, axis) for output in outputs]
+    elif len(outputs) > 1:
         raise ValueError(
             "expected a transformer that gives a matrix, got "
             f"{type(operator.raw_operator).__name__}, which fills the columns of a "
@@ -107,9 +127,10 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     container.initializers.extend(graph.used_constants())
     container.nodes.extend(graph.nodes)
     container.node_domain_version_pair_sets.update(OPSETS.items())
-    container.add_node(
-        "Identity",
-        list(graph.outputs),
-        [operator.outputs[0].full_name],
-        name=scope.get_unique_operator_name("Identity"),
-    )
+    for value, output in zip(outputs, operator.outputs, strict=True):
+        container.add_node(
+            "Identity",
+            [value],
+            [output.full_name],
+            name=scope.get_unique_operator_name("Identity"),
+        )

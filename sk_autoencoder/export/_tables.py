@@ -75,16 +75,26 @@ def _are(column: CategoryColumn, kind: type) -> bool:
 
 
 def encoded_columns(
-    graph: Graph, table: Table, cells: list[tuple[str, np.dtype]], dtype: np.dtype
+    graph: Graph,
+    table: Table,
+    cells: list[tuple[str, np.dtype]],
+    dtype: np.dtype,
+    *,
+    unseen: float = np.nan,
 ) -> list[str]:
-    """Turn the cells of each column, (n, 1), into numbers."""
+    """Turn the cells of each column, (n, 1), into numbers.
+
+    A level that `fit` has not seen becomes `unseen`, what is missing NaN.
+    """
     return [
-        graph.cast(_encoded(graph, column, *given), dtype)
+        graph.cast(_encoded(graph, column, *given, unseen), dtype)
         for column, given in zip(columns_of(table), cells, strict=True)
     ]
 
 
-def _encoded(graph: Graph, column: Column, cells: str, dtype: np.dtype) -> str:
+def _encoded(
+    graph: Graph, column: Column, cells: str, dtype: np.dtype, unseen: float
+) -> str:
     if isinstance(column, EmptyColumn):
         nothing = graph.constant([[np.nan]], np.float32)
         one = graph.ints([1])
@@ -92,7 +102,7 @@ def _encoded(graph: Graph, column: Column, cells: str, dtype: np.dtype) -> str:
             "Expand", nothing, graph.op("Concat", graph.n_rows(), one, axis=0)
         )
     if isinstance(column, CategoryColumn):
-        return _level_numbers(graph, column, cells, dtype)
+        return _level_numbers(graph, column, cells, dtype, unseen)
     values = graph.cast(cells, np.float64)
     if column.knots is not None:
         values = interpolated(graph, values, *column.knots)
@@ -101,12 +111,15 @@ def _encoded(graph: Graph, column: Column, cells: str, dtype: np.dtype) -> str:
 
 
 def _level_numbers(
-    graph: Graph, column: CategoryColumn, cells: str, dtype: np.dtype
+    graph: Graph, column: CategoryColumn, cells: str, dtype: np.dtype, unseen: float
 ) -> str:
-    """Return the number of each level, NaN for what is missing or unknown."""
+    """Return the number of each level, NaN for what is missing."""
     levels: list[Any] = list(column.levels)
+    values = [float(i) for i in range(len(levels))]
     if dtype.kind == "O":
         kind = "strings"
+        if "" not in levels:
+            levels, values = [*levels, ""], [*values, np.nan]
     elif dtype.kind in "iub":
         cells, kind = graph.cast(cells, np.int64), "int64s"
         levels = [int(level) for level in levels]
@@ -117,14 +130,18 @@ def _level_numbers(
             raise Unsupported(
                 f"levels of column {column.name!r} that are the same in float32"
             )
-    return graph.op(
+    numbers = graph.op(
         "LabelEncoder",
         cells,
         domain=ML,
-        values_floats=[float(i) for i in range(len(levels))],
-        default_float=float("nan"),
+        values_floats=values,
+        default_float=float(unseen),
         **{f"keys_{kind}": levels},
     )
+    if kind != "floats":
+        return numbers
+    missing = graph.op("IsNaN", cells)
+    return graph.op("Where", missing, graph.constant(np.nan, np.float32), numbers)
 
 
 def add_cells(

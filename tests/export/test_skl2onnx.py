@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     ExtraRowsTransformer,
@@ -105,6 +106,19 @@ def test_tables_have_an_input_for_each_column(data):
     np.testing.assert_allclose(probabilities, pipe.predict_proba(table), atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_detectors_give_labels_and_scores(dtype, data):
+    rows = data[0].astype(dtype)
+    detector = AutoEncoderOutlierDetector(random_state=0)
+    pipe = make_pipeline(StandardScaler(), detector).fit(rows[:200])
+    model = skl2onnx.to_onnx(pipe, rows[:1])
+    assert [value.name for value in model.graph.output] == ["label", "scores"]
+    labels, scores = run(model, {"X": rows})
+    assert (labels.shape, scores.shape, scores.dtype) == ((300, 1), (300, 1), dtype)
+    np.testing.assert_array_equal(labels[:, 0], pipe.predict(rows))
+    np.testing.assert_allclose(scores[:, 0], pipe.decision_function(rows), atol=1e-5)
+
+
 def test_columns_of_numbers_may_be_inputs_of_their_own(data):
     X, _ = data
     frame = pd.DataFrame(X).add_prefix("x")
@@ -141,7 +155,7 @@ def test_what_cannot_be_converted_is_named(data):
     with pytest.raises(ValueError, match="expected target_opset of 18 or later, got"):
         skl2onnx.to_onnx(reducer, X[:1], target_opset=15)
     other = ExtraRowsTransformer(PCA(2), extra_rows=None).fit(X)
-    with pytest.raises(TypeError, match="expected a fitted transformer of sk_autoenc"):
+    with pytest.raises(TypeError, match="expected a fitted estimator of sk_autoenc"):
         skl2onnx.to_onnx(other, X[:1])
 
 

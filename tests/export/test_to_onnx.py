@@ -251,7 +251,7 @@ def test_estimators_that_are_not_ours_are_refused(X, fitted):
     with pytest.raises(NotFittedError):
         to_onnx(autoencoder())
     for other in (PCA().fit(X[:50]), make_pipeline(fitted("default"))):
-        with pytest.raises(TypeError, match="expected a fitted transformer of sk_auto"):
+        with pytest.raises(TypeError, match="expected a fitted estimator of sk_auto"):
             to_onnx(other)
 
 
