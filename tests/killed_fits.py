@@ -26,11 +26,15 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import EarlyStopping, Freezer, GradientNormClipping, LRScheduler
 
 from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
+    ExtraRowsTransformer,
     VAETransformer,
 )
 from sk_autoencoder._saving.state import capture
@@ -77,10 +81,13 @@ CALLBACKS: dict[str, list[Any]] = {
     "plateau": [LRScheduler("ReduceLROnPlateau", monitor="train_loss", patience=0)],
 }
 AutoEncoder, Denoiser = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+Detector, SEED = AutoEncoderOutlierDetector, {"random_state": 0}
 # Each with its samples.
 CASES: dict[str, tuple[Any, Any]] = {
     "from PCA": (AutoEncoder(3, **SMALL), X),
     "random start": (AutoEncoder(3, **LEARNS), X),
+    # Some epochs, and the last, are worse than the best before.
+    "unsteady": (AutoEncoder(3, **{**LEARNS, "lr": 0.4, "max_epochs": 8}), X),
     "dropout": (AutoEncoder(3, dropout=0.2, batch_norm=True, **LEARNS), X),
     "all rows": (AutoEncoder(3, early_stopping=False, **LEARNS), X.astype("f4")),
     "white": (Denoiser(3, whiten=True, noise="gaussian", **LEARNS), X),
@@ -122,6 +129,23 @@ CASES: dict[str, tuple[Any, Any]] = {
         name: (AutoEncoder(3, callbacks=callbacks, **LEARNS), X)
         for name, callbacks in CALLBACKS.items()
     },
+    "detector": (Detector(**SEED), X[:50, :5]),
+    "detector of a table": (Detector(**SEED), table()[:30]),
+    "folds": (Detector(Denoiser(3, **SMALL), novelty=True, cv=3, **SEED), X),
+    "likelihood": (
+        Detector(VAETransformer(3, **SMALL), measure="likelihood", **SEED),
+        X,
+    ),
+    "pipeline": (
+        Detector(
+            make_pipeline(
+                StandardScaler(),
+                ExtraRowsTransformer(AutoEncoder(3, **SMALL), extra_rows=X[:9]),
+            ),
+            **SEED,
+        ),
+        X,
+    ),
 }
 
 
@@ -144,6 +168,29 @@ def fitted_state(estimator: Any, *, optimizer: bool = False) -> Any:
     layers = [{k: v for k, v in row.items() if k != "dur"} for row in state.pretrained]
     rest = (state.moments, state.prefix_errors, state.kl, state.prior, layers)
     return nets, rest
+
+
+def gave(estimator: Any, samples: Any = X) -> Any:
+    """Return all that a fit gave and what it makes of samples, as plain values.
+
+    Parameters
+    ----------
+    estimator : BaseAutoEncoder or AutoEncoderOutlierDetector
+    samples : {array-like, frame}
+    """
+    if not isinstance(estimator, Detector):
+        return plain([fitted_state(estimator), estimator.transform(samples)])
+    members = [fitted_state(member) for member in map(_inmost, estimator.estimators_)]
+    own = (estimator.offset_, estimator._held_out, estimator._training_scores)
+    return plain([members, own, estimator.score_samples(samples)])
+
+
+def _inmost(estimator: Any) -> Any:
+    """Return the autoencoder at the end of a pipeline, or in what wraps it."""
+    while not hasattr(estimator, "net_"):
+        inner = getattr(estimator, "transformer_", None)
+        estimator = estimator[-1] if inner is None else inner
+    return estimator
 
 
 def plain(value: Any) -> Any:
@@ -179,9 +226,7 @@ def _fit(name: str, path: Path, **params: Any) -> None:
     warnings.simplefilter("ignore")
     estimator, samples = CASES[name]
     fitted = estimator.set_params(**params).fit(samples)
-    path.write_bytes(
-        pickle.dumps(plain([fitted_state(fitted), fitted.transform(samples)]))
-    )
+    path.write_bytes(pickle.dumps(gave(fitted, samples)))
 
 
 def _forked(function: Any) -> int:
