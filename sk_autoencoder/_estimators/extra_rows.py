@@ -16,11 +16,13 @@ from sk_autoencoder._saving.pipelines import is_ours, widths_of
 from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._utils.sklearn_compat import (
+    CallbackSupportMixin,
     HasMethods,
     _safe_set_output,
     available_if,
     fit_context,
 )
+from sk_autoencoder._utils.tasks import FitTasks
 
 
 def _transformer_has(name: str) -> Callable[[Any], bool]:
@@ -35,7 +37,11 @@ def _transformer_has(name: str) -> Callable[[Any], bool]:
 
 @loadable()
 class ExtraRowsTransformer(  # type: ignore[call-arg]
-    MetaEstimatorMixin, TransformerMixin, Saveable, auto_wrap_output_keys=None
+    CallbackSupportMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    Saveable,
+    auto_wrap_output_keys=None,
 ):
     """A transformer that is fitted to further samples beside those given to `fit`.
 
@@ -125,6 +131,7 @@ None, default=None
         self : object
             The fitted transformer.
         """
+        tasks = FitTasks(self, X, y)
         rows = X if self.extra_rows is None else join_rows(X, self.extra_rows)
         transformer = clone(self.transformer)
         options = {} if X_val is None else {"X_val": X_val}
@@ -134,7 +141,10 @@ None, default=None
                 f"{transformer!r}. Leave X_val out, or pass one that takes it, as "
                 "AutoEncoderTransformer()."
             )
-        self.transformer_ = transformer.fit(rows, **options)
+        tasks.begin_fit(1)
+        with tasks.fit_of(transformer, "fit-transformer"):
+            self.transformer_ = transformer.fit(rows, **options)
+        tasks.end_fit()
         return self
 
     def transform(self, X: Any, **options: Any) -> Any:

@@ -56,6 +56,7 @@ from sk_autoencoder._saving.saveable import Saveable
 from sk_autoencoder._utils.interrupts import all_or_nothing
 from sk_autoencoder._utils.shapes import flat_rows, shaped
 from sk_autoencoder._utils.sklearn_compat import (
+    CallbackSupportMixin,
     HasMethods,
     Interval,
     StrOptions,
@@ -64,6 +65,7 @@ from sk_autoencoder._utils.sklearn_compat import (
     fit_context,
     validate_parameter_constraints,
 )
+from sk_autoencoder._utils.tasks import FitTasks
 
 DTYPES = [np.float64, np.float32]
 # What `partial_fit` leaves beside a fit; a pickle holds it, and no file.
@@ -71,7 +73,7 @@ STREAMED = ("_window", "drift_")
 
 
 @loadable()
-class AutoEncoderOutlierDetector(OutlierMixin, Saveable):
+class AutoEncoderOutlierDetector(CallbackSupportMixin, OutlierMixin, Saveable):
     """Outlier detection by autoencoders.
 
     A row's score adds up three distances, each a mean over the features: how rare its
@@ -325,6 +327,7 @@ default="combined"
         ValueError
             If X or a parameter is not valid.
         """
+        tasks = FitTasks(self, X, y)
         with all_or_nothing(self):
             refuse_unseeded(self.checkpoint_dir, self.random_state)
             if self.measure == "likelihood" and not has_density(self.estimator):
@@ -339,7 +342,7 @@ default="combined"
             folds = self._folds(X, root)
             n_rows = [X.shape[0], *(len(train) for train, _ in folds)]
             n_fits = sum(len(self._unfitted(n, X.shape[1], reader)) for n in n_rows)
-            with FitProgress(n_fits, self.verbose) as progress:
+            with FitProgress(n_fits, self.verbose, tasks) as progress:
                 seeds = np.random.SeedSequence([root, 0])
                 scorer, held_out = self._fitted_scorer(X, reader, seeds, progress)
                 if folds:
@@ -353,6 +356,7 @@ default="combined"
             self._scorer, self._held_out = scorer, in_order(held_out)
             self._training_scores = quantiles_of(scores)
             self.offset_ = offset_at(scores, self.contamination)
+            tasks.end_fit()
         return self
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -792,7 +796,7 @@ default="combined"
             self._support,
             np.random.default_rng(words[-1]),
             reader=reader,
-            on_fit=progress.advance,
+            fitting=progress.fitting,
         )
 
     def _unfitted(

@@ -1,7 +1,9 @@
-"""What a detector tells of its fits while they run."""
+"""What a detector tells of its fits while they run, and whom."""
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +11,7 @@ from tqdm.std import tqdm
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._training.callbacks import bar_class
+from sk_autoencoder._utils.tasks import FitTasks
 
 
 class FitProgress:
@@ -19,9 +22,12 @@ class FitProgress:
     n_fits : int
     verbose : int
         0 shows nothing, 1 a line for each fit, 2 or more a bar.
+    tasks : FitTasks
+        Of the detector, which scikit-learn's callbacks are told.
     """
 
-    def __init__(self, n_fits: int, verbose: int) -> None:
+    def __init__(self, n_fits: int, verbose: int, tasks: FitTasks) -> None:
+        self._tasks = tasks
         self._n_fits, self._n_done, self._verbose = n_fits, 0, int(verbose)
         self._start = time.perf_counter()
         self.part = ""  # what the fits that follow are for
@@ -31,10 +37,15 @@ class FitProgress:
         self._bar = bar_class()(
             total=self._n_fits, unit="fit", leave=False, disable=hidden, mininterval=0
         )
+        self._tasks.begin_fit(self._n_fits)
         return self
 
-    def advance(self, estimator: Any) -> None:
-        """Count one more fit that is done, and tell of what."""
+    @contextmanager
+    def fitting(self, estimator: Any) -> Iterator[None]:
+        """Pass callbacks on to a fit, count it once it is done, and tell of what."""
+        task = "fit-fold" if self.part else "fit-estimator"
+        with self._tasks.fit_of(estimator, task):
+            yield
         self._n_done += 1
         name = type(estimator).__name__ + self.part
         if isinstance(estimator, BaseAutoEncoder):

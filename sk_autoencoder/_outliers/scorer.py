@@ -1,6 +1,7 @@
 """The score of samples: fitted transformers, and the terms of the score."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ class Scorer:
         generator: np.random.Generator,
         *,
         reader: BaseAutoEncoder | None,
-        on_fit: Callable[[Any], None],
+        fitting: Callable[[Any], AbstractContextManager[None]],
     ) -> "tuple[Scorer, tuple[np.ndarray, ...] | None]":
         """Fit transformers to the most typical rows, and the terms to all.
 
@@ -85,8 +86,8 @@ class Scorer:
             many.
         reader : BaseAutoEncoder or None
             Reads a table as `estimators` do; None where X holds numbers alone.
-        on_fit : callable (estimator)
-            Called once an estimator is fitted.
+        fitting : callable (estimator) -> context manager
+            In which the estimator is fitted.
 
         Returns
         -------
@@ -103,9 +104,9 @@ class Scorer:
         chosen = typical_rows(table, X, parts, support, generator)
         for estimator, part in zip(estimators, chosen, strict=True):
             typical = X if len(part) == X.shape[0] else _safe_indexing(X, part)
-            with without_warnings_of_empty(table), reading_as(estimator, shared):
+            reading = reading_as(estimator, shared)
+            with fitting(estimator), without_warnings_of_empty(table), reading:
                 estimator.fit(typical)
-            on_fit(estimator)
         table = table_of(estimators[0])
         matrix = numbers_of(table, X)
         some = some_of(matrix.shape[0], generator)

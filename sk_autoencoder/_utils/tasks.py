@@ -1,5 +1,7 @@
 """What scikit-learn's own callbacks are told of a fit: its runs and their epochs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sk_autoencoder._utils.sklearn_compat import CALLBACKS, CallbackSupportMixin
@@ -27,7 +29,8 @@ class FitTasks:
     """The tasks of a fit, for scikit-learn's callbacks, which may stop it.
 
     A fit of one run has its epochs for tasks; one of several has the runs, and these
-    their epochs. Without callbacks nothing is told.
+    their epochs; one of other estimators has their fits. Without callbacks nothing is
+    told.
 
     Parameters
     ----------
@@ -62,15 +65,12 @@ class FitTasks:
 
     def begin_run(self, n_epochs: int) -> None:
         """Call the callbacks as a run of at most so many epochs begins."""
-        if self._fit is None:
-            return
-        if self._has_runs:
-            self._begin_fit()
+        if not self._has_runs:
+            self.begin_fit(n_epochs)
+        elif self._fit is not None:
+            self.begin_fit()
             self._run = self._fit.subcontext("run", max_subtasks=n_epochs)
             self._run.call_on_fit_task_begin(**self._of)
-        else:
-            self._fit.max_subtasks = n_epochs
-            self._begin_fit()
 
     def end_run(self) -> None:
         """Call the callbacks as a run ends."""
@@ -91,14 +91,36 @@ class FitTasks:
             return False
         return bool(self._epoch.call_on_fit_task_end(**self._of))
 
+    @contextmanager
+    def fit_of(self, inner: Any, name: str) -> Iterator[None]:
+        """Pass the callbacks on to an estimator that is fitted in the block.
+
+        Parameters
+        ----------
+        inner : estimator
+            That of another library which takes no callbacks gets none: scikit-learn
+            warns of it.
+        name : str
+            Of the task.
+        """
+        if self._fit is None:
+            yield
+            return
+        task = self._fit.subcontext(name)
+        with task.propagate_callback_context(inner):
+            task.call_on_fit_task_begin(**self._of)
+            yield
+            task.call_on_fit_task_end(**self._of)
+
+    def begin_fit(self, n_tasks: int | None = None) -> None:
+        """Call the callbacks as the fit begins, once its tasks are counted, if ever."""
+        if self._fit is not None and not self._has_begun:
+            self._has_begun = True
+            self._fit.max_subtasks = n_tasks
+            self._fit.call_on_fit_task_begin(**self._of)
+
     def end_fit(self) -> None:
         """Call the callbacks as the estimator is fitted."""
         if self._fit is not None:
-            self._begin_fit()
+            self.begin_fit()
             self._fit.call_on_fit_task_end(**self._of, reconstruction_attributes={})
-
-    def _begin_fit(self) -> None:
-        """Call the callbacks as the fit begins, once its tasks are counted."""
-        if not self._has_begun:
-            self._has_begun = True
-            self._fit.call_on_fit_task_begin(**self._of)

@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sk_autoencoder
-from sk_autoencoder import AutoEncoderTransformer, VAETransformer
+from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
+    AutoEncoderTransformer,
+    ExtraRowsTransformer,
+    VAETransformer,
+)
 
 pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has none")
 
@@ -128,3 +134,69 @@ def test_stream_has_epochs_for_tasks():
     reducer.fit_batches(np.array_split(X, 3))
     assert len(of(recorder, "epoch")) == 4
     assert recorder.told[-1] == "teardown"
+
+
+def test_callbacks_reach_the_transformer_of_extra_rows():
+    recorder = Recorder()
+    wrapped = ExtraRowsTransformer(AutoEncoderTransformer(3, **SMALL), extra_rows=X[:9])
+    pipeline = make_pipeline(StandardScaler(), wrapped).set_callbacks(recorder).fit(X)
+    fit = [(NAME, "fit", 4), *(4 * EPOCH), "end of fit"]
+    begin = recorder.told.index(("ExtraRowsTransformer", "fit", 1))
+    assert recorder.told[begin + 1 :][: len(fit) + 1] == [*fit, "end of fit"]
+    assert (recorder.told.count("setup"), recorder.told.count("teardown")) == (1, 1)
+    assert of(recorder, "epoch") == 4 * [(NAME, "epoch", 0)]
+    for part in (pipeline[-1], pipeline[-1].transformer_):
+        assert not [name for name in vars(part) if "skl" in name or "ctx" in name]
+    expected = pipeline[-1].transformer_.transform(pipeline[0].transform(X))
+    np.testing.assert_array_equal(pipeline.transform(X), expected)
+
+
+@pytest.mark.parametrize("given", [{}, {"novelty": True, "cv": 2}])
+def test_callbacks_reach_the_members_and_folds_of_a_detector(given):
+    recorder, rows = Recorder(last=1), X[:60, 18:30]
+    member = AutoEncoderTransformer(3, **SMALL) if given else None
+    detector = AutoEncoderOutlierDetector(member, random_state=0, **given)
+    detector.set_callbacks(recorder).fit(rows)
+    assert recorder.told[1] == ("AutoEncoderOutlierDetector", "fit", 3)
+    assert (recorder.told[0], recorder.told[-1]) == ("setup", "teardown")
+    fits = [item for item in of(recorder, "fit") if item[0] == NAME]
+    assert len(fits) == 3
+    assert len(of(recorder, "epoch")) == 6  # two of each fit, then they are stopped
+    assert {e.n_iter_ for e in detector.estimators_} == {2}
+    assert recorder.told.count("end of fit") == 4
+    scores = recorder.fitted.score_samples(rows)
+    np.testing.assert_array_equal(detector.score_samples(rows), scores)
+    for part in detector.estimators_:
+        assert not [name for name in vars(part) if "skl" in name or "ctx" in name]
+
+
+def test_a_detector_of_what_takes_no_callbacks_has_tasks_and_warns():
+    recorder = Recorder()
+    detector = AutoEncoderOutlierDetector(PCA(2)).set_callbacks(recorder)
+    with pytest.warns(UserWarning, match="PCA does not support callbacks"):
+        detector.fit(X[:, 18:30])
+    assert of(recorder, "fit-estimator") == [
+        ("AutoEncoderOutlierDetector", "fit-estimator", 0)
+    ]
+
+
+def test_a_failed_fit_of_a_detector_leaves_its_callbacks():
+    recorder = Recorder()
+    detector = AutoEncoderOutlierDetector().set_callbacks(recorder)
+    with pytest.raises(ValueError, match="infinity"):
+        detector.fit(np.full_like(X, np.inf))
+    assert recorder.told == ["setup", "teardown"]
+    assert detector._skl_callbacks == [recorder]
+    assert not [name for name in vars(detector) if "ctx" in name or "teardown" in name]
+
+
+def test_callbacks_of_a_detector_stay_out_of_files_and_streams(tmp_path):
+    recorder, rows = Recorder(), X[:60, 18:30]
+    detector = AutoEncoderOutlierDetector(random_state=0).set_callbacks(recorder)
+    detector.partial_fit(rows[:40]).partial_fit(rows[40:])
+    assert (recorder.told.count("setup"), recorder.told.count("teardown")) == (2, 2)
+    detector.fit(rows).save(tmp_path / "detector")
+    loaded = sk_autoencoder.load(tmp_path / "detector")
+    expected = detector.score_samples(rows)
+    np.testing.assert_array_equal(loaded.score_samples(rows), expected)
+    assert "_skl_callbacks" not in vars(loaded)
