@@ -757,14 +757,13 @@ default="combined"
         """Validate rows of numbers."""
         reader = self._template()
         ours = isinstance(reader, BaseAutoEncoder)
+        takes_sparse = ours or get_tags(reader).input_tags.sparse
         with numbers_alone(X) if ours else numbers_for(reader, X):
             return validate_data(
                 self,
                 X,
                 reset=reset,
-                accept_sparse="csr"
-                if ours or get_tags(reader).input_tags.sparse
-                else False,
+                accept_sparse="csr" if takes_sparse else False,
                 dtype=DTYPES,
                 ensure_all_finite="allow-nan" if self._takes_missing() else True,
                 ensure_min_samples=2 if reset else 1,

@@ -87,6 +87,21 @@ def bar_class() -> Any:
     return importlib.import_module(name).tqdm
 
 
+class EpochTable(PrintLog):
+    """skorch's table of epochs; the best losses have colors only where these show."""
+
+    def format_row(self, row: Any, key: str, color: str) -> str:
+        stream = sys.stdout
+        shows = self.sink is print and (
+            getattr(stream, "isatty", bool)()
+            or type(stream).__module__.startswith("ipykernel.")  # a notebook
+        )
+        # Without what says that it is the best, a loss is written as any other.
+        cells = row if shows else {key: row[key]}
+        text: str = super().format_row(cells, key, color)
+        return text
+
+
 class EpochBar(Callback):
     """One progress bar over the epochs of a fit, on the standard error stream."""
 

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Subset
 from sk_autoencoder._protocols import TrainableModule
 from sk_autoencoder._training.adam import FlatAdam
 from sk_autoencoder._training.batches import Batches, RowDataset, split_rows
+from sk_autoencoder._training.callbacks import EpochTable
 from sk_autoencoder._training.config import TrainingConfig
 from sk_autoencoder._training.resume import (
     RunKeeper,
@@ -181,9 +182,11 @@ class AutoEncoderNet(NeuralNet):
             register_optimizer(self, optimizer)
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
-        """Leave out the table that would be made at every epoch and not printed."""
-        callbacks = super().get_default_callbacks()
-        return [(n, cb) for n, cb in callbacks if self.verbose or n != "print_log"]
+        """Print our table of epochs; none is made that would not be printed."""
+        callbacks = dict(super().get_default_callbacks())
+        del callbacks["print_log"]
+        table = [("print_log", EpochTable())] if self.verbose else []
+        return [*callbacks.items(), *table]
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
         """Hold samples in memory; those that are held already are taken as they are."""

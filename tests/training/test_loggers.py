@@ -1,6 +1,7 @@
 """skorch's loggers and other callbacks that leave the steps of a fit alone."""
 
 import pickle
+import re
 import sys
 import types
 from collections import defaultdict
@@ -14,6 +15,7 @@ from skorch.callbacks import (
     MlflowLogger,
     NeptuneLogger,
     PassthroughScoring,
+    PrintLog,
     ProgressBar,
     SacredLogger,
     TensorBoard,
@@ -176,3 +178,23 @@ def test_net_pickles_inside_a_callback():
     assert len(net.history) == N_EPOCHS
     for weight, expected in zip(net.module_.parameters(), keep.weights_, strict=True):
         np.testing.assert_array_equal(weight.detach(), expected)
+
+
+def test_epochs_have_colors_on_terminals_alone(capsys, monkeypatch):
+    def printed(**params):
+        given = {"max_epochs": 3, "random_state": 0, "verbose": 1, **params}
+        AutoEncoderTransformer(3, **given).fit(X)
+        return capsys.readouterr().out
+
+    text = printed()
+    assert "\x1b" not in text
+    lines = []
+    assert printed(net_params={"callbacks__print_log__sink": lines.append}) == ""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    sunk = {"net_params": {"callbacks__print_log": PrintLog(sink=lines.append)}}
+    assert printed(**sunk) == ""
+    assert "\x1b[" not in "".join(lines[:5])
+    assert "\x1b[" in "".join(lines[5:])  # a caller's own table is as skorch has it
+    colored = re.sub(r"\x1b\[\d+m", "", printed())
+    assert colored.split()[:11] == text.split()[:11]  # up to seconds
+    assert "\x1b[" in printed()
