@@ -185,10 +185,6 @@ def _in_one_process(
     )
 
 
-def _normalizes(settings: FitSettings) -> bool:
-    return bool(settings.specification.get_params().get("batch_norm"))
-
-
 REFUSALS = (
     # -- streams -----------------------------------------------------------------------
     _in_memory("n_components", "an int or None", lambda s: s.searches_components),
@@ -211,7 +207,6 @@ REFUSALS = (
         "dense, convolutional or recurrent layers",
         lambda s: isinstance(s.network, UserNetwork),
     ),
-    _in_one_process("batch_norm", False, _normalizes, "batch_norm=True"),
     _in_one_process(
         "free_bits",
         0.0,
