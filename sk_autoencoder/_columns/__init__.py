@@ -22,7 +22,12 @@ from sk_autoencoder._columns.passthrough import (
 )
 from sk_autoencoder._columns.sketch import TableSketch
 from sk_autoencoder._columns.statistics import ColumnStatistics
-from sk_autoencoder._columns.table import Table, missing_cells_error, with_missing
+from sk_autoencoder._columns.table import (
+    Table,
+    Whole,
+    missing_cells_error,
+    with_missing,
+)
 
 __all__ = [
     "LIKELIHOODS",
@@ -38,6 +43,7 @@ __all__ = [
     "PassedColumns",
     "Table",
     "TableSketch",
+    "Whole",
     "copied",
     "encoded_names",
     "given_cells",

@@ -87,6 +87,11 @@ def is_pandas(X: Any) -> bool:
     return library_of(X) == "pandas"
 
 
+def is_declared(dtype: Any) -> bool:
+    """Whether a column of a frame's dtype is categorical, and not only text."""
+    return str(dtype).partition("(")[0] in ("category", "Categorical", "Enum")
+
+
 def copied(X: Any) -> Any:
     """Return a copy of a frame."""
     return X.copy() if is_pandas(X) else X.clone()

@@ -285,6 +285,23 @@ class CategoryColumn:
         """Whether there is one level only."""
         return len(self.levels) == 1
 
+    def is_doubtful(self, most: float, most_numerals: int) -> bool:
+        """Whether levels are text, and too many, or more than a few numbers.
+
+        Parameters
+        ----------
+        most : float
+            Levels at most.
+        most_numerals : int
+            Of which all are numbers.
+        """
+        if not isinstance(self.levels[0], str):
+            return False
+        n_levels = len(self.levels)
+        return n_levels > most or (
+            n_levels > most_numerals and all(map(_is_numeral, self.levels))
+        )
+
     def encode(self, column: ColumnData) -> np.ndarray:
         """Turn values into numbers of levels; NaN for what is missing or unknown."""
         get = {level: float(i) for i, level in enumerate(self.levels)}.get
@@ -373,6 +390,17 @@ def refuse_infinity(name: Any, values: np.ndarray) -> None:
             f"expected finite numbers, got X with infinity in column "
             f"{shortened(name)}. Replace it, or drop the rows."
         )
+
+
+def _is_numeral(text: str) -> bool:
+    """Whether text is a number; with zeros in front, as "0815", it is a code."""
+    if text[:1] == "0" and text[1:2].isdigit():
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _kind(value: Any) -> str:

@@ -14,6 +14,7 @@ from sk_autoencoder._columns.frames import (
     ColumnData,
     TableFormat,
     index_of,
+    is_declared,
     is_frame,
     read_columns,
 )
@@ -25,6 +26,11 @@ from sk_autoencoder._utils.values import Range, listed, shortened
 Column = NumberColumn | BinnedColumn | CategoryColumn | EmptyColumn
 Whole = ColumnStatistics | Counter[Any] | None
 """What is known of all values of a column; None where there are none."""
+
+# Text is taken for identifiers where there are so many samples, of which more than this
+# fraction has a text of its own, and for numbers where all of more than so many texts
+# are some.
+LEAST_SAMPLES, MOST_DISTINCT, MOST_NUMERALS = 50, 0.9, 32
 
 
 @dataclass(frozen=True)
@@ -185,8 +191,37 @@ class Table:
         """Which columns had no value in the training samples, (n_features,)."""
         return np.array([isinstance(c, EmptyColumn) for c in self.columns])
 
-    def warn_of_empty(self) -> None:
-        """Warn of the columns that had no value in the training samples."""
+    def warn_of_columns(self, n_samples: int, chosen: Any) -> None:
+        """Warn of columns without a value, and of text that is hardly categories.
+
+        Parameters
+        ----------
+        n_samples : int
+            That were fitted on.
+        chosen : "from_dtype", None, or array-like
+            As `categorical_features`: what it names is not doubted.
+        """
+        self._warn_of_empty()
+        if n_samples < LEAST_SAMPLES or not isinstance(chosen, str):
+            return
+        names = [
+            column.name
+            for column, dtype in zip(self.columns, self.format.dtypes, strict=True)
+            if isinstance(column, CategoryColumn)
+            and not is_declared(dtype)
+            and column.is_doubtful(MOST_DISTINCT * n_samples, MOST_NUMERALS)
+        ]
+        if names:
+            warnings.warn(
+                "expected text that names categories, got identifiers, or numbers as "
+                f"text, in column {listed(names)}: each different text is taken for a "
+                "category. Drop what only names a sample, convert numbers as with "
+                "pandas.to_numeric, or give the column a categorical dtype to keep it.",
+                UserWarning,
+                stacklevel=caller_level(),
+            )
+
+    def _warn_of_empty(self) -> None:
         names = [c.name for c in self.columns if isinstance(c, EmptyColumn)]
         if names:
             warnings.warn(

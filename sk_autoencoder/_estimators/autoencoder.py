@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 
+from sk_autoencoder._estimators.absent import CELLS, DISTRIBUTION, Absent
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.constraints import PARAMETER_CONSTRAINTS
 from sk_autoencoder._fitting.settings import OptimizerParameter, likelihood_of
@@ -327,6 +328,9 @@ default="adamw"
     >>> reducer.get_feature_names_out()[:2]
     array(['autoencodertransformer0', 'autoencodertransformer1'], dtype=object)
     """
+
+    sample = Absent(DISTRIBUTION)
+    sample_missing = Absent(CELLS)
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **PARAMETER_CONSTRAINTS,

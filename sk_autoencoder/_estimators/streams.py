@@ -14,6 +14,7 @@ from sk_autoencoder._columns import (
     ColumnStatistics,
     Table,
     TableSketch,
+    Whole,
     join_all,
 )
 from sk_autoencoder._estimators.validation import (
@@ -197,9 +198,11 @@ class BatchReader:
             n_rows += rows.shape[0]
             if validate is not None or fraction:
                 sample.add(rows)
-        if n_rows < 2:
-            raise ValueError(
-                f"expected at least 2 samples, got batches with {n_rows}. {HOW_TO_PASS}"
+        refuse_few(n_rows)
+        if validate is dense_numbers and not any(map(varies, sketch.columns)):
+            # A table has to vary: they are read as numbers, by another pass.
+            return self.read(
+                check, lambda _: None, sketch, make_table, fraction=fraction, seed=seed
             )
         if validate is not None:
             self.table = make_table(sample.with_rows(new, n_rows), sketch.columns)
@@ -259,6 +262,19 @@ class BatchReader:
             with batch_errors(i):
                 rows = self._matrix(chunk)
             yield rows.astype(dtype, copy=False)
+
+
+def refuse_few(n_rows: int) -> None:
+    """Refuse fewer than two samples in all."""
+    if n_rows < 2:
+        raise ValueError(
+            f"expected at least 2 samples, got batches with {n_rows}. {HOW_TO_PASS}"
+        )
+
+
+def varies(column: Whole) -> bool:
+    """Whether a column of numbers varies; False of any other."""
+    return isinstance(column, ColumnStatistics) and bool(column.varies.any())
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from sk_autoencoder._fitting.train import unfinished
 SIZES = [("in_features", "out_features"), ("in_channels", "out_channels")]
 SIZES += [("input_size", "hidden_size")]
 
+CONSTANT = "without effect: no feature varies"
+
 # Ratios above are 1.000 to three digits; what is left of 1 is told in their place.
 ALMOST_ALL = 0.9995
 
@@ -37,7 +39,7 @@ def summarize(
     n_features = plan.statistics.mean.size
     lines = {
         "Data": f"{plan.statistics.n_rows:,} samples; {columns_of(plan)}",
-        "Network": _network(net.module_),
+        "Network": CONSTANT if is_constant(plan) else _network(net.module_),
         "Weights": f"{sum(p.numel() for p in net.module_.parameters()):,}",
         **_explained(fitted),
         **_validation(fitted, loss_label),
@@ -46,6 +48,16 @@ def summarize(
         "Device": str(net.device),
     }
     return layout(f"{name}: {n_features:,} features -> {n_components:,}", lines)
+
+
+def is_constant(plan: Plan) -> bool:
+    """Whether no feature varies: then each sample is the mean, without a network.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+    return plan.table is None and not plan.statistics.varies.any()
 
 
 def layout(head: str, lines: Mapping[str, str]) -> str:
@@ -179,9 +191,9 @@ def _result(fitted: FittedModel) -> str:
     """Describe what is kept of a fit."""
     best = len(fitted.pretrained) + fitted.net.best_epoch_
     kept = f"epoch {best:,}"
+    if not fitted.n_epochs:
+        return "PCA: nothing was trained" if fitted.is_pca else "nothing was trained"
     if fitted.is_pca:
-        if not fitted.n_epochs:
-            return "PCA: nothing was trained"
         kept = "PCA: no epoch was better on the validation samples, beyond chance"
     found = unfinished(fitted.plan, fitted.net)
     return f"{kept}; {found}" if found else kept

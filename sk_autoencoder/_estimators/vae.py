@@ -15,6 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state, check_scalar
 from torch import Tensor
 
+from sk_autoencoder._estimators.absent import CELLS, Absent
 from sk_autoencoder._estimators.base import BaseAutoEncoder
 from sk_autoencoder._estimators.constraints import PARAMETER_CONSTRAINTS
 from sk_autoencoder._estimators.pca_contract import has_variances
@@ -358,6 +359,8 @@ default="adamw"
     >>> std.shape
     (3, 8)
     """
+
+    sample_missing = Absent(CELLS)
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **PARAMETER_CONSTRAINTS,

@@ -225,11 +225,12 @@ def plan_fit(
     if flags and table is not None:
         gaps = np.isnan(X).any(axis=0) & ~table.is_empty
         plan = replace(plan, indicators=tuple(np.flatnonzero(gaps).tolist()))
-    if not settings.starts_from_pca:
-        return plan
-    n_more = plan.n_components + MORE_AXES if more_to_come else 0
-    plan = with_pca(plan, X, n_more=n_more)
-    if settings.max_epochs == "auto" and _leaves_nothing(plan):
+    is_trivial = plan.stacked and table is None and not statistics.varies.any()
+    if settings.starts_from_pca:
+        n_more = plan.n_components + MORE_AXES if more_to_come else 0
+        plan = with_pca(plan, X, n_more=n_more)
+        is_trivial = _leaves_nothing(plan)
+    if settings.max_epochs == "auto" and is_trivial:
         plan = replace(plan, training=replace(plan.training, max_epochs=0))
     return plan
 

@@ -30,9 +30,14 @@ FELL_BACK = "No epoch beats PCA on validation samples beyond chance: PCA is kept
 # been learned is absurd. What a high learning rate does before it is unlearned is far
 # below, losses that run away soon far above.
 ABSURD = 1e6
-# Fraction by which the last tenth of the steps has to lower the validation loss for a
-# fit that ran out of epochs to be called unfinished.
+# A fit that ran out of epochs is called unfinished if its last steps brought more than
+# this fraction of what there is to gain: the last tenth, or the last quarter where the
+# learning rate falls (of an imputer that had a quarter of the epochs it needs, these
+# bring .9 to 1 % and 1 to 4 %). Training has to have brought that fraction of the loss,
+# so that chance is not measured by itself.
 STILL_GAINING = 0.01
+# Losses with a zero, to which a model may come as near as it can.
+SQUARES = ("squared_error", "huber")
 ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
 
 
@@ -266,8 +271,9 @@ def warn_about_run(net: AutoEncoderNet) -> None:
 def unfinished(plan: Plan, net: AutoEncoderNet) -> str | None:
     """Describe a run that still gained when its epochs were over; None of any other.
 
-    A loss without a zero, such as a density's, has no parts: there, that the last epoch
-    is the best has to do.
+    Of a squared error the whole is left to gain, as far as is known. Other losses have
+    a floor that no model gets below: they are measured by what training has brought
+    since its first epoch.
 
     Parameters
     ----------
@@ -277,20 +283,34 @@ def unfinished(plan: Plan, net: AutoEncoderNet) -> str | None:
     """
     if net.stopped_ != "max_epochs":
         return None
-    gain, more = late_gain(plan, net), "a larger max_epochs may gain more"
-    if gain is not None and gain > STILL_GAINING:
+    late, more = late_gain(plan, net), "a larger max_epochs may gain more"
+    if late is None:
+        is_last = net.best_epoch_ == net.n_epochs_ and "valid_loss" in net.history[-1]
+        return f"the last epoch is the best: {more}" if is_last else None
+    by_loss, by_drop = late
+    if by_loss is not None and by_loss > STILL_GAINING:
         return (
-            f"training still lowered the validation loss by {gain:.1%} in the last "
+            f"training still lowered the validation loss by {by_loss:.1%} in the last "
             f"tenth of its steps: {more}"
         )
-    is_last = net.best_epoch_ == net.n_epochs_ and "valid_loss" in net.history[-1]
-    return f"the last epoch is the best: {more}" if gain is None and is_last else None
+    if by_drop is not None and by_drop > STILL_GAINING:
+        part = "tenth" if net.config.lr_schedule is None else "quarter"
+        return (
+            f"{by_drop:.1%} of what training lowered the validation loss by came in "
+            f"the last {part} of its steps: {more}"
+        )
+    return None
 
 
-def late_gain(plan: Plan, net: AutoEncoderNet) -> float | None:
-    """Return by which fraction the last tenth of the steps lowered the validation loss.
+def late_gain(
+    plan: Plan, net: AutoEncoderNet
+) -> tuple[float | None, float | None] | None:
+    """Return what the last steps lowered the validation loss by.
 
-    None where that is not known, as of less than ten epochs.
+    The last tenth as a fraction of the loss, None of one without a zero, such as a
+    density's. And the last tenth or quarter as a fraction of what the loss fell by
+    since the first epoch, None of a squared error and where that is little. None in
+    place of both where it is not known, as of less than ten epochs.
 
     Parameters
     ----------
@@ -299,11 +319,17 @@ def late_gain(plan: Plan, net: AutoEncoderNet) -> float | None:
         Of the plan, at the end of a run that took all its epochs.
     """
     n_epochs = net.config.max_epochs
-    has_zero = not (plan.objective.is_variational or plan.likelihood == "own")
     losses = [row.get("valid_loss") for row in net.history[-n_epochs:]]
-    if not has_zero or len(losses) < 10 or None in losses or not min(losses) > 0:
+    if len(losses) < 10 or None in losses:
         return None
-    return float(1 - min(losses) / min(losses[: -(n_epochs // 10)]))
+    least, by_loss, by_drop = min(losses), None, None
+    if not (plan.objective.is_variational or plan.likelihood == "own") and least > 0:
+        by_loss = float(1 - least / min(losses[: -(n_epochs // 10)]))
+    drop = losses[0] - least
+    if plan.likelihood not in SQUARES and drop > STILL_GAINING * abs(least):
+        n_last = n_epochs // (10 if net.config.lr_schedule is None else 4)
+        by_drop = float((min(losses[:-n_last]) - least) / drop)
+    return by_loss, by_drop
 
 
 def warn_of_cut_off(plan: Plan, net: AutoEncoderNet) -> None:
@@ -318,9 +344,10 @@ def warn_of_cut_off(plan: Plan, net: AutoEncoderNet) -> None:
     net : AutoEncoderNet
         Of the plan, at the end of a fit.
     """
-    found = unfinished(plan, net)
+    found, late = unfinished(plan, net), late_gain(plan, net)
     changes = net.config.lr_schedule is not None or changes_lr(net.callbacks_)
-    if found is not None and late_gain(plan, net) is not None and not changes:
+    gains = late is not None and late[0] is not None and late[0] > STILL_GAINING
+    if found is not None and gains and not changes:
         message = (
             f"max_epochs='auto' were {net.config.max_epochs:,} epochs, and {found}."
         )

@@ -731,7 +731,8 @@ default="combined"
             X = check_table(self, X)  # refuses sparse rows
         reader.allow_missing |= missing
         if reader.allow_missing:
-            reader._read_table(X).warn_of_empty()
+            table, chosen = reader._read_table(X), reader.categorical_features
+            table.warn_of_columns(X.shape[0], chosen)
         return X, reader
 
     def _validate_params(self) -> None:

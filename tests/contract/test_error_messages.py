@@ -357,6 +357,18 @@ REASONS = [
         "where it means nothing. Fit with features='bottleneck'.",
     ),
     (
+        AutoEncoderTransformer(),
+        "sample",
+        "expected an estimator that learns a distribution. Fit a VAETransformer, or to "
+        "a table a DenoisingAutoEncoderTransformer(features='reconstruction').",
+    ),
+    (
+        VAETransformer(),
+        "sample_missing",
+        "expected a model of the cells of a table. Fit a "
+        "DenoisingAutoEncoderTransformer(features='reconstruction').",
+    ),
+    (
         ExtraRowsTransformer(Cuts(), X),
         "inverse_transform",
         "'Cuts' object has no attribute 'inverse_transform'",
@@ -365,7 +377,9 @@ REASONS = [
 
 
 @pytest.mark.parametrize(
-    ("estimator", "name", "reason"), REASONS, ids=[name for _, name, _ in REASONS]
+    ("estimator", "name", "reason"),
+    REASONS,
+    ids=[f"{type(e).__name__}-{name}" for e, name, _ in REASONS],
 )
 def test_a_hidden_method_says_why(estimator, name, reason):
     assert not hasattr(estimator, name)

@@ -293,3 +293,27 @@ def test_each_size_that_is_tried_is_named(capsys):
     assert len(tried) > 1
     for size, explained in told:
         assert (float(explained) >= 0.45) == (int(size) >= reducer.n_components_)
+
+
+def test_gain_over_a_floor_is_measured_by_what_training_brought():
+    # Cross-entropies of cells have a floor, beside which all gains are small.
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(600, 2)) @ rng.normal(size=(2, 6))
+    cut_off = {"features": "reconstruction", "max_epochs": 12, "random_state": 0}
+    imputer = DenoisingAutoEncoderTransformer(**cut_off).fit(table)
+    losses = imputer.validation_loss_curve_
+    gain = (min(losses[:-3]) - min(losses)) / (losses[0] - min(losses))
+    assert gain > 0.01
+    told = f"{100 * gain:.1f}% of what training lowered the validation loss by came in"
+    assert told in lines_of(imputer)["Result"]
+    noise = DenoisingAutoEncoderTransformer(**cut_off).fit(rng.normal(size=(600, 6)))
+    assert lines_of(noise)["Result"] == "epoch 12"
+
+
+@pytest.mark.parametrize("params", [{}, {"features": "hidden"}])
+def test_network_of_constant_samples_is_told_to_have_no_effect(params):
+    constant = np.full((30, 4), 3.0)
+    lines = lines_of(DenoisingAutoEncoderTransformer(**params).fit(constant))
+    assert lines["Network"] == "without effect: no feature varies"
+    assert lines["Training"] == "none"
+    assert lines["Result"].endswith("nothing was trained")

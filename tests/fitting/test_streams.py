@@ -500,3 +500,14 @@ def test_sketch_of_a_table_marks_samples_with_new_levels():
     levels, numbers = sketch.columns
     assert levels == {"x": 4, "y": 2}
     assert (numbers.n_rows, numbers.mean[0]) == (6, pytest.approx(8 / 3))
+
+
+@pytest.mark.parametrize("features", ["bottleneck", "hidden"])
+def test_constant_samples_are_fitted_as_in_memory(features):
+    rows = np.full((40, 5), 3.0)
+    whole = DenoisingAutoEncoderTransformer(2, features=features, random_state=0)
+    batches = DenoisingAutoEncoderTransformer(2, features=features, random_state=0)
+    whole.fit(rows)
+    batches.fit_batches(cut(rows, 20))
+    assert batches.n_iter_ == whole.n_iter_ == 0
+    np.testing.assert_array_equal(batches.transform(rows), whole.transform(rows))
