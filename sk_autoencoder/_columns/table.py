@@ -191,13 +191,13 @@ class Table:
         """Which columns had no value in the training samples, (n_features,)."""
         return np.array([isinstance(c, EmptyColumn) for c in self.columns])
 
-    def warn_of_columns(self, n_samples: int, chosen: Any) -> None:
+    def warn(self, n_samples: int, chosen: Any) -> None:
         """Warn of columns without a value, and of text that is hardly categories.
 
         Parameters
         ----------
         n_samples : int
-            That were fitted on.
+            That were fitted on; 0 of an array, whose categories are chosen.
         chosen : "from_dtype", None, or array-like
             As `categorical_features`: what it names is not doubted.
         """

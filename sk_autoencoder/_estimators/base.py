@@ -432,7 +432,7 @@ class BaseAutoEncoder(Contributions, CallbackSupportMixin, Saveable, ABC):
             check, table = self._table_check(X), None
             if check is named_rows:
                 table = self._read_table(X, more_to_come=is_pass)
-                table.warn_of_columns(X.shape[0], self.categorical_features)
+                table.warn(len(X) if is_frame(X) else 0, self.categorical_features)
             elif check is not None:
                 X = check(self, X, reset=True, min_samples=2)
                 if not has_variation(X):
@@ -474,8 +474,7 @@ class BaseAutoEncoder(Contributions, CallbackSupportMixin, Saveable, ABC):
         )
         self._row_shape = reader.row_shape
         if before is None and reader.table is not None:
-            n_samples = rows.statistics.n_rows
-            reader.table.warn_of_columns(n_samples, self.categorical_features)
+            reader.table.warn(rows.shape[0], self.categorical_features)
         self._warn_of_levels(reader.new_levels)
         return rows, reader.table
 

@@ -99,6 +99,14 @@ default=None
         components : ndarray of shape (n_samples, n_components, n_encoded_features)
             In float64. For a table with categories, columns are those that
             `encoded_feature_names_` names.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, or cells that are infinite or,
+            without `allow_missing=True`, missing.
         """
         self._check_is_fitted()
         wide = self._wide_module()

@@ -760,6 +760,18 @@ one, default="auto"
         -------
         X : {ndarray, frame} of shape (n_samples, n_features)
             A table of the kind that was fitted.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If `n_samples` is no integer, `given` is no dict and no frame, or a value
+            in it is of another type than its column.
+        ValueError
+            If `n_samples` is below 0, or `given` has a column or a category that `fit`
+            has not seen, a fraction where only whole numbers were, or another number
+            of rows.
         """
         check_is_fitted(self)
         n_samples = check_scalar(
@@ -800,6 +812,16 @@ one, default="auto"
         -------
         tables : list of {ndarray, frame} of shape (n_samples, n_features)
             Copies of X; cells that were not missing are as they were.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If `n_samples` is no integer, or a column of X has another type.
+        ValueError
+            If `n_samples` is below 0, or X has other features than those of `fit`, or
+            infinite cells.
         """
         check_is_fitted(self)
         n_samples = check_scalar(

@@ -297,6 +297,11 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             its unit, and PCA's there; epochs, the best of them, why
             training stopped, and its seconds; what is kept, PCA or the weights of an
             epoch; the device. Its wording may change in any release.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
         """
         self._check_is_fitted()
         return summarize(

@@ -184,6 +184,8 @@ class PCAContract(FittedMethods):
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         ValueError
             If `noise_variance_` is 0 and there are fewer components than features, or
             more, or the codes of the training samples have no variance in a direction.

@@ -471,6 +471,14 @@ default="adamw"
             sample may seem more likely; `column_weights` are not used. Always finite: a
             log density below all numbers of the dtype becomes the least of them.
 
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, or cells that are infinite or,
+            without `allow_missing=True`, missing.
+
         References
         ----------
         Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders, ICLR.
@@ -575,6 +583,14 @@ default="adamw"
         mean, std : ndarray of shape (n_samples, n_components)
             Of the network's own components: the mean is what `transform` returns with
             `whiten=False`, and no `rotation` and `align_to`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, or cells that are infinite or,
+            without `allow_missing=True`, missing.
         """
         self._check_is_fitted()
         posterior, rows = self._module_function("posterior"), self._check_rows(X)
@@ -614,6 +630,14 @@ default="adamw"
         -------
         score : float
             Higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, or cells that are infinite or,
+            without `allow_missing=True`, missing.
         """
         scores = self.score_samples(X).astype(np.float64)
         with np.errstate(over="ignore"):
@@ -655,6 +679,15 @@ default="adamw"
             Samples in the units of `fit`, and in its dtype; float64 if that was a
             matrix of integers. A frame after `set_output`, and if `fit` was given a
             table with categories.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If `n_samples` is no integer, or `noise` no boolean.
+        ValueError
+            If `n_samples` is below 0.
         """
         self._check_is_fitted()
         n_samples = check_scalar(

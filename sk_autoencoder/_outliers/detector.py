@@ -436,6 +436,14 @@ default="combined"
         -------
         is_inlier : ndarray of shape (n_samples,)
             -1 for outliers, 1 for others: `fit(X).predict(X)`.
+
+        Raises
+        ------
+        AttributeError
+            On access, where the threshold comes from held-out rows. Call `fit` with the
+            training rows, then `predict`.
+        ValueError
+            If `fit` raises one.
         """
         return self.fit(X).predict(X)
 
@@ -451,6 +459,14 @@ default="combined"
         -------
         is_inlier : ndarray of shape (n_samples,)
             -1 for outliers, 1 for others.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, infinite cells, or missing
+            cells that its transformers do not take.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
@@ -466,6 +482,14 @@ default="combined"
         -------
         scores : ndarray of shape (n_samples,)
             `score_samples(X) - offset_`: below 0 for outliers.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, infinite cells, or missing
+            cells that its transformers do not take.
         """
         return self.score_samples(X) - np.float64(self.offset_)
 
@@ -484,6 +508,14 @@ default="combined"
             measure="likelihood", which is in nats. float32 for float32 rows and float64
             for others, and finite: a row farther off than numbers go gets the least of
             its dtype. A row's score depends on no other row of X.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, infinite cells, or missing
+            cells that its transformers do not take.
         """
         check_is_fitted(self)
         return self._scorer.scores(self._rows(X))
@@ -514,6 +546,8 @@ default="combined"
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         ValueError
             If `fit` has kept no scores of held-out rows. The default transformers
             always have them, from three rows on; with an `estimator` given it takes
@@ -545,6 +579,8 @@ default="combined"
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         ValueError
             If `fdr` is out of its range, or below the least possible p-value; or if
             `p_values` raises one.
@@ -588,6 +624,14 @@ default="combined"
             below 0, and one more pass is made over the rows for each feature. Finite.
             A frame of the kind of X, with its columns and its index, where X is a
             frame; in the shape in which rows came to `fit`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has other features than those of `fit`, infinite cells, or missing
+            cells that its transformers do not take.
         """
         check_is_fitted(self)
         cells = self._scorer.contributions(self._rows(X))
@@ -671,6 +715,11 @@ default="combined"
             was trained on; the exemplars that rows are compared with; epochs and
             seconds; the threshold, and what it is a quantile of; what p-values come
             from; the device. Its wording may change in any release.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
         """
         check_is_fitted(self)
         return summarize(
@@ -731,8 +780,7 @@ default="combined"
             X = check_table(self, X)  # refuses sparse rows
         reader.allow_missing |= missing
         if reader.allow_missing:
-            table, chosen = reader._read_table(X), reader.categorical_features
-            table.warn_of_columns(X.shape[0], chosen)
+            reader._read_table(X).warn(X.shape[0], reader.categorical_features)
         return X, reader
 
     def _validate_params(self) -> None:

@@ -65,7 +65,7 @@ def columns_of(frame, **reading):
 TABLES = {kind: ([kind, "number"], {}, {}) for kind in KINDS}
 TABLES |= {
     "all": (KINDS, {}, {}),
-    "over 1024 levels": (KINDS, {"n": 1500, "n_many": 1500}, {}),
+    "over 1024 levels": (KINDS, {"n": 1500, "n_many": 1100}, {}),
     "gaps": (KINDS, {"gaps": True}, {"allow_missing": True}),
     "weights": (
         KINDS,
@@ -224,7 +224,7 @@ WITH_GAPS = {"allow_missing": True}
         (PLAIN(3, init="random"), {}),
         (PLAIN(3, **WITH_GAPS), {"gaps": True}),
         (PLAIN(3, column_weights={"few": 0, "number": 2}), {}),
-        (PLAIN(3), {"n": 1500, "n_many": 1500}),
+        (PLAIN(3), {"n": 1500, "n_many": 1100}),
         (DENOISING(3, **WITH_GAPS, noise="masking", noise_level=0.4), {"gaps": True}),
         (
             DENOISING(

@@ -97,12 +97,12 @@ def free_port():
         return str(found.getsockname()[1])
 
 
-def write(script, tool, more="", page="production"):
+def write(script, tool, more="", page="large_data"):
     Path(script).write_text(recipe(tool, page) + textwrap.dedent(more))
 
 
 def test_dask_searches_and_transforms():
-    port, lines = free_port(), commands("search.py")
+    port, lines = free_port(), commands("search.py", "large_data")
     *background, search = [re.sub("8786", port, line) for line in lines]
     write("search.py", "joblib and Dask", ELSEWHERE.format(backend="dask"))
     write("codes.py", "Dask")
@@ -123,7 +123,7 @@ def test_ray_transforms():
 
 def test_spark_transforms():
     write("codes_spark.py", "Spark")
-    (command,) = commands("codes_spark.py")
+    (command,) = commands("codes_spark.py", "large_data")
     run(command)
 
 
@@ -133,7 +133,7 @@ def test_optuna_prunes_the_trials_of_two_workers():
     from optuna.storages.journal import JournalFileBackend
 
     write("study.py", "Optuna")
-    first, second = commands("study.py")
+    first, second = commands("study.py", "large_data")
     with running([first.rstrip("& ")]) as workers:
         run(second)
         assert workers[0].wait() == 0
