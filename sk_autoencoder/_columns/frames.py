@@ -344,7 +344,7 @@ def _from_objects(name: Any, values: np.ndarray) -> ColumnData:
         ]
         reason = f"as {' and '.join(cells)}, which no order or scale has room for"
     raise TypeError(
-        f"expected a column of numbers, of strings or of booleans, got X with column "
+        f"expected a column of numbers, of strings or of booleans, got column "
         f"{shortened(name)} of {' and '.join(names)}, {reason}. Convert it, as with "
         "astype(str) or pandas.to_numeric, or drop it."
     )
@@ -372,7 +372,7 @@ def _refused(name: Any, dtype: Any) -> TypeError:
         else "Turn it into numbers, as by a cast to float, into text, or drop it."
     )
     return TypeError(
-        "expected columns of numbers, categories, strings or booleans, got X with "
+        "expected columns of numbers, categories, strings or booleans, got "
         f"column {shortened(name)} of dtype {shortened(dtype, quoted=False)}. {advice}"
     )
 

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,6 @@ from sk_autoencoder._utils.stack_level import caller_level
 from sk_autoencoder._utils.values import listed, shortened
 
 
-@contextmanager
-def _named_given() -> Iterator[None]:
-    """Call what is wrong with X `given` in errors of the block."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace(" X with ", " given with ")) from error
-
-
-@_named_given()
 def given_cells(table: Table, given: Any, n_samples: int) -> np.ndarray:
     """Return samples as the table has them, NaN where nothing is given.
 

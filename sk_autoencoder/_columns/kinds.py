@@ -192,8 +192,8 @@ class NumberColumn:
         if column.values.dtype == object:
             some = next(v for v in column.values if not isinstance(v, bool | None))
             raise TypeError(
-                f"expected numbers in column {shortened(self.name)}, as in fit, got X "
-                f"with categories or text there: {shortened(some)}. Convert the column."
+                f"expected numbers in column {shortened(self.name)}, as in fit, got "
+                f"categories or text: {shortened(some)}. Convert the column."
             )
         refuse_infinity(self.name, column.values)
         return column.values.astype(np.float64)
@@ -329,13 +329,13 @@ class CategoryColumn:
             if _kind(value) not in known:
                 raise TypeError(
                     f"expected {' or '.join(sorted(known))} in column "
-                    f"{shortened(self.name)}, as in fit, got X with {_kind(value)} "
-                    f"there: {shortened(value)}. Convert the column."
+                    f"{shortened(self.name)}, as in fit, got {_kind(value)}: "
+                    f"{shortened(value)}. Convert the column."
                 )
         if unknown and handle_unknown == "error":
             raise ValueError(
                 "expected the categories of fit in column "
-                f"{shortened(self.name)}, got X with "
+                f"{shortened(self.name)}, got "
                 f"{listed(sorted(map(str, unknown)))}. Pass "
                 "handle_unknown='ignore' to take them for missing."
             )
@@ -387,7 +387,7 @@ def refuse_infinity(name: Any, values: np.ndarray) -> None:
     """Refuse infinite numbers in a column of that name."""
     if np.isinf(values).any():
         raise ValueError(
-            f"expected finite numbers, got X with infinity in column "
+            f"expected finite numbers, got infinity in column "
             f"{shortened(name)}. Replace it, or drop the rows."
         )
 
@@ -417,7 +417,7 @@ def _sorted(name: Any, levels: set[Any]) -> list[Any]:
     except TypeError:
         kinds = sorted({type(level).__name__ for level in levels})
         raise TypeError(
-            f"expected categories of one type, got X with column {shortened(name)} of "
+            f"expected categories of one type, got column {shortened(name)} of "
             f"{' and '.join(kinds)}. Convert it, as with astype(str)."
         ) from None
 

@@ -49,6 +49,6 @@ def within_float64(where: str = "") -> Iterator[None]:
     except OverflowError as error:
         raise ValueError(
             "expected columns whose values fit float64, none beyond "
-            f"{np.finfo(np.float64).max:g}, got X with a larger whole number{where}. "
+            f"{np.finfo(np.float64).max:g}, got a larger whole number{where}. "
             "Scale X first, or drop the column."
         ) from error

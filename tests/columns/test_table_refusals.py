@@ -42,14 +42,14 @@ TINY = {"hidden_layer_sizes": (4,), "max_epochs": 1, "random_state": 0}
             TypeError,
             "expected text in column 'c', as in fit, .*numbers",
         ),
-        ({"c": FRAME["b"]}, TypeError, "expected text in column 'c'.* booleans there"),
-        ({"b": "True"}, TypeError, "expected booleans in column 'b'.* text there: 'T"),
+        ({"c": FRAME["b"]}, TypeError, "expected text in column 'c'.* booleans: "),
+        ({"b": "True"}, TypeError, "expected booleans in column 'b'.* text: 'T"),
         ({"a": "1"}, TypeError, "expected numbers in column 'a', as in fit"),
         ({"a": FRAME["c"]}, TypeError, "expected numbers in column 'a', as in fit"),
         ({"c": ["x", 1] * 30}, TypeError, "column 'c' of int and str"),
         ({"a": np.inf}, ValueError, "expected finite numbers.*column 'a'"),
         ({"c": None}, ValueError, "contains NaN.*in column 'c'.*SimpleImputer"),
-        ({"c": "new"}, ValueError, "categories of fit in column 'c', got X with 'new'"),
+        ({"c": "new"}, ValueError, "categories of fit in column 'c', got 'new'"),
         (
             {"a": pd.date_range("2020", periods=N)},
             TypeError,
@@ -119,7 +119,7 @@ LISTS = pd.Series([[1]] * N)
         (
             {"a": np.inf},
             ValueError,
-            "expected finite numbers, got X with infinity in column 'a'",
+            "expected finite numbers, got infinity in column 'a'",
         ),
     ],
 )

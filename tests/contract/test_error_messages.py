@@ -86,7 +86,7 @@ def test_long_values_are_shortened(what):
 def test_a_shortened_level_is_still_found():
     message = raised(LONG_VALUES["a level"])
     assert message == (
-        f"expected the categories of fit in column 'c', got X with '{LONG[:119]}.... "
+        f"expected the categories of fit in column 'c', got '{LONG[:119]}.... "
         "Pass handle_unknown='ignore' to take them for missing."
     )
 
@@ -117,7 +117,7 @@ def test_mixed_objects_are_shown_with_their_rows(cells, types, example, kind):
         rows = np.column_stack([column, X[:, 0].astype(object)])
         name, settings = "0", {"categorical_features": [0]}
     message = (
-        "expected a column of numbers, of strings or of booleans, got X with column "
+        "expected a column of numbers, of strings or of booleans, got column "
         f"{name} of {types}, as {example}, which no order or scale has room for. "
         "Convert it, as with astype(str) or pandas.to_numeric, or drop it."
     )

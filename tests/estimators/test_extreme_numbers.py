@@ -282,7 +282,7 @@ def test_whole_numbers_beyond_float64_are_told(kind, number):
     where = {"array": "", "mixed": " in column 'y'"}.get(kind, "( in column 1)?")
     message = (
         r"^expected columns whose values fit float64, none beyond 1\.79769e\+308, got "
-        rf"X with a larger whole number{where}\. Scale X first, or drop the column\.$"
+        rf"a larger whole number{where}\. Scale X first, or drop the column\.$"
     )
     reducer = AutoEncoderTransformer(2, allow_missing=kind == "gaps", **SMALL)
     with pytest.raises(ValueError, match=message):
@@ -309,7 +309,7 @@ def test_detector_tells_of_whole_numbers_beyond_float64(kind, number):
     where = " in column 'y'" if kind == "mixed" else "( in column 1)?"
     message = (
         r"^expected columns whose values fit float64, none beyond 1\.79769e\+308, got "
-        rf"X with a larger whole number{where}\. Scale X first, or drop the column\.$"
+        rf"a larger whole number{where}\. Scale X first, or drop the column\.$"
     )
     detector = AutoEncoderOutlierDetector(
         AutoEncoderTransformer(2, **SMALL), random_state=0

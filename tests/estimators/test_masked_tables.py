@@ -526,12 +526,12 @@ WRONG = {
     "text": (
         {"a": "x"},
         TypeError,
-        "expected numbers in column 'a', as in fit, got given",
+        "expected numbers in column 'a', as in fit, got categories or text",
     ),
     "infinity": (
         {"a": np.inf},
         ValueError,
-        "expected finite numbers, got given with inf",
+        "expected finite numbers, got infinity",
     ),
     "values": ({"a": [1, 2]}, ValueError, "expected one value a column, got given={'a"),
     "list": ([1], TypeError, "expected a dict of columns and a value each, or a frame"),
