@@ -23,6 +23,9 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Tests and the package are compiled once: anew in each process, these are ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Pictures go to files, wherever this runs.
 export MPLBACKEND := Agg
 

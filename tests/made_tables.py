@@ -1,7 +1,18 @@
 """Tables that several test modules use."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
+
+from sk_autoencoder.datasets import load_adult
+
+read_adult = cache(load_adult)
+
+
+def adult_rows(n=None):
+    """Return the first rows of Adult, which a process reads once."""
+    return read_adult().data[:n].copy()
 
 
 def small(n=120, *, gaps=False, n_many=70):

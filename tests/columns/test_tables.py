@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from made_tables import small
+from made_tables import adult_rows, small
 from polars.testing import assert_series_equal
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -20,13 +20,12 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._objectives import Denoise
-from sk_autoencoder.datasets import load_adult
 from sk_autoencoder.exceptions import DivergenceError
 
 PLAIN, DENOISING = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 TINY = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
 START = {"max_epochs": 0, "random_state": 0}
-ADULT = load_adult(return_X_y=True)[0]
+ADULT = adult_rows()
 NUMBERS = ADULT.select_dtypes("number").columns.tolist()
 CATEGORIES = [name for name in ADULT if name not in NUMBERS]
 

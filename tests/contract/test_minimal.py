@@ -48,8 +48,11 @@ def refusal(function, *args):
     raise AssertionError("expected an ImportError")
 
 
-from sk_autoencoder.plotting import LossCurveDisplay
+from sk_autoencoder.plotting import LatentDisplay, LossCurveDisplay
 
+LatentDisplay([[0, 1]])  # matplotlib is imported on use only
+LossCurveDisplay([1.0])
+assert sk_autoencoder.datasets.load_adult(as_frame=False).data.shape == (48842, 14)
 print(refusal(LossCurveDisplay.from_estimator, reducer))
 print(refusal(sk_autoencoder.datasets.load_adult))
 """

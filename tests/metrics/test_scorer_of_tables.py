@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_tables import small
+from made_tables import adult_rows, small
 from sklearn.compose import make_column_transformer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -15,7 +15,6 @@ from sk_autoencoder import (
     ExtraRowsTransformer,
     VAETransformer,
 )
-from sk_autoencoder.datasets import load_adult
 from sk_autoencoder.metrics import explained_variance_ratio, reconstruction_scorer
 
 PLAIN, DENOISING = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
@@ -109,7 +108,7 @@ def test_a_pipeline_and_other_wrappers_are_scored_at_their_end():
 
 
 def test_one_search_ranks_autoencoders_of_every_kind_on_adult():
-    people = load_adult().data[:400]
+    people = adult_rows(400)
     assert people.isna().any().any()
     settings = {"allow_missing": True, **TINY}
     reducers = [kind(5, **settings) for kind in (PLAIN, DENOISING, VAETransformer)]

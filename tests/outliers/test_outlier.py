@@ -6,6 +6,7 @@ import numpy as np
 import outlier_formula as by_hand
 import pandas as pd
 import pytest
+from made_tables import adult_rows
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.decomposition import PCA
@@ -18,12 +19,11 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._outliers.robust import UNSEEN
-from sk_autoencoder.datasets import load_adult
 from sk_autoencoder.networks import ConvNet
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 PLAIN = AutoEncoderTransformer(2, **SMALL)
-PEOPLE = load_adult().data[:300]
+PEOPLE = adult_rows(300)
 
 
 def rows_with_outliers(n_rows=400, n_odd=12):

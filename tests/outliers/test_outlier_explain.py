@@ -3,16 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_tables import adult_rows
 
 from sk_autoencoder import (
     AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder.datasets import load_adult
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
-PEOPLE = load_adult().data[:1000]
+PEOPLE = adult_rows(1000)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from made_tables import adult_rows
 from saved_files import SavedFile
 from sklearn.base import clone
 
@@ -15,10 +16,9 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder.datasets import load_adult
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
-PEOPLE = load_adult().data[:150]
+PEOPLE = adult_rows(150)
 X = np.random.default_rng(0).standard_normal((80, 5))
 DETECTOR = AutoEncoderOutlierDetector
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_tables import adult_rows
 from scipy.stats import norm
 
 from sk_autoencoder import AutoEncoderOutlierDetector
 from sk_autoencoder._outliers.robust import RobustScales, robust_scale
-from sk_autoencoder.datasets import load_adult
 
-PEOPLE = load_adult().data[:2500]
+PEOPLE = adult_rows(2500)
 CATEGORIES = list(PEOPLE.select_dtypes("category").columns)
 
 

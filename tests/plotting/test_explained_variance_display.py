@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from made_tables import adult_rows
 from matplotlib.colors import to_hex
 from scipy import sparse
 from sklearn.base import clone
@@ -24,7 +25,6 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
-from sk_autoencoder.datasets import load_adult
 from sk_autoencoder.networks import ConvNet
 from sk_autoencoder.plotting import ExplainedVarianceDisplay, _variance
 from sk_autoencoder.plotting._common import OKABE_ITO
@@ -441,7 +441,7 @@ def test_rows_of_several_dimensions(ordered):
 
 def test_a_table_is_measured_on_its_encoded_columns():
     # Enough rows for the validation set to show that the network is better than PCA.
-    people = load_adult().data[:1200]
+    people = adult_rows(1200)
     options = {"allow_missing": True, "ordered": True, "random_state": 0}
     start = AutoEncoderTransformer(3, max_epochs=0, **options).fit(people[:200])
     display = ExplainedVarianceDisplay.from_estimator(start, people)
