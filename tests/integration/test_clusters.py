@@ -146,10 +146,15 @@ def test_optuna_prunes_the_trials_of_two_workers():
     assert set(states) == {"COMPLETE", "PRUNED"}
 
 
-def test_torchrun_trains_what_one_process_trains():
-    write("train.py", "torchrun", page="speed")
-    (command,) = commands("train.py", page="speed")
-    run(command.replace("torchrun", "torchrun --standalone"))
+@pytest.mark.parametrize(
+    ("launcher", "port"),
+    [("torchrun", "--standalone"), ("accelerate launch", "--main_process_port=0")],
+)
+def test_launchers_train_what_one_process_trains(launcher, port):
+    write("train.py", "torchrun and accelerate", page="speed")
+    lines = commands("train.py", page="speed")
+    (command,) = [line for line in lines if line.startswith(launcher)]
+    run(command.replace(launcher, f"{launcher} {port}"))
     X = load_digits().data
     model = load("digits.skae")
     params = model.set_params(distributed=False).get_params()
