@@ -95,4 +95,5 @@ for line, (name, images) in zip(axes, rows.items(), strict=True):
         ax.imshow(image.reshape(8, 8), cmap="gray", vmin=0, vmax=16)
         ax.set(xticks=[], yticks=[])
     line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+fig.suptitle("Damaged digits, repaired in four ways")
 plt.show()

@@ -73,7 +73,7 @@ for ax, (name, reducer) in zip(axes, reducers.items(), strict=True):
 
 from sk_autoencoder.plotting import LatentDisplay
 
-fig, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
 planes = [PCA(2, random_state=0), AutoEncoderTransformer(2, random_state=0)]
 for ax, plane in zip(axes, planes, strict=True):
     plane.fit(X_train)

@@ -108,9 +108,12 @@ assert roc_auc_score(y_test, both) > max(roc_auc_score(y_test, one) for one in p
 import matplotlib.pyplot as plt
 
 areas = {name: roc_auc_score(y_test, chance) for name, chance in chances.items()}
-fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
-ax.plot(list(areas.values()), list(areas), "o", ms=9)
-ax.set(xlabel="area under the ROC curve on 4,000 unseen rows")
+fig, ax = plt.subplots(figsize=(7, 2.7), layout="constrained")
+ax.plot(list(areas.values()), list(areas), "o", ms=9, color="#0072B2")
+ax.set(
+    xlabel="area under the ROC curve on 4,000 unseen rows",
+    title="The average of the two models is ahead of both",
+)
 ax.grid(axis="x")
 ax.invert_yaxis()
 plt.show()

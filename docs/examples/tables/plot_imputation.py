@@ -144,9 +144,9 @@ assert results["categories right"]["autoencoder"] > best
 import matplotlib.pyplot as plt
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained", sharey=True)
-axes[0].barh(results.index, results["error of numbers"], color="tab:blue")
+axes[0].barh(results.index, results["error of numbers"], color="#0072B2")
 axes[0].set_title("Numbers: error (less is better)")
-axes[1].barh(results.index, results["categories right"], color="tab:orange")
+axes[1].barh(results.index, results["categories right"], color="#E69F00")
 axes[1].set_title("Categories: fraction right (more is better)")
 
 # %%

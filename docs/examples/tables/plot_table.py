@@ -23,7 +23,7 @@ print(train.dtypes.to_string())
 # %%
 # Ten numbers for each row
 # ------------------------
-# No encoding, no imputer, no list of columns.
+# There is no encoding to choose, no imputer, and no list of columns to write.
 
 reducer = AutoEncoderTransformer(n_components=10, allow_missing=True, random_state=0)
 codes = reducer.fit(train).transform(test)
@@ -83,7 +83,7 @@ import matplotlib.pyplot as plt
 
 names = sorted(right, key=right.__getitem__)
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-axes[0].barh(errors.index[::-1], errors[::-1], color="tab:blue")
+axes[0].barh(errors.index[::-1], errors[::-1], color="#0072B2")
 axes[0].set(
     xlabel="squared error (variance of the column = 1)",
     title="Reconstructed from ten numbers",

@@ -90,8 +90,12 @@ import matplotlib.pyplot as plt
 
 fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 ax.plot(range(1, 31), whole_watch.losses_, color="0.7", lw=5, label="never killed")
-ax.plot(range(1, 13), watch.losses_, color="tab:blue", label="until it was killed")
-ax.plot(range(12, 31), seen_again.losses_[11:], "--", color="tab:red", label="resumed")
-ax.set(xlabel="epoch", ylabel="validation loss (PCA: 1)", title="One curve")
+ax.plot(range(1, 13), watch.losses_, color="#0072B2", label="until it was killed")
+ax.plot(range(12, 31), seen_again.losses_[11:], "--", color="#D55E00", label="resumed")
+ax.set(
+    xlabel="epoch",
+    ylabel="validation loss (PCA: 1)",
+    title="The resumed fit is the one that was never killed",
+)
 ax.legend()
 plt.show()

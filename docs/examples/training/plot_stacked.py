@@ -12,6 +12,7 @@ to train one layer at a time. What is that worth today?
 # Three hidden layers of sigmoid units around ten numbers a digit, weights drawn at
 # random. Each layer squashes what it gets, and the gradient on its way back.
 
+import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -57,19 +58,35 @@ for name, settings in ways.items():
     print(f"{name:24}", " ".join(f"{value:.3f}" for value in explained[name]))
 
 # %%
-# Three seeds each, explained variance on digits that none has seen. At once, the
-# sigmoid network stays behind PCA; layer by layer it is far ahead of it. Units that
-# squash less gain too, only less.
+# Each line has the explained variance of three seeds, on digits that none has seen. At
+# once, the sigmoid network stays behind PCA; layer by layer it is far ahead of it.
+# Units that squash less gain too, only less.
 #
 # None of them reaches the default, if by a hair, which has one layer less and nothing
 # set: it starts as PCA, and so is as good as PCA before the first step. So pretrain
 # where a network has to start at random; to compress a table, leave it.
 
+gains = {
+    name: np.mean(explained[f"{name}, layer by layer"])
+    - np.mean(explained[f"{name}, at once"])
+    for name in ("sigmoid", "GELU")
+}
+assert (
+    max(explained["sigmoid, at once"]) < pca < min(explained["sigmoid, layer by layer"])
+)
+assert gains["sigmoid"] > gains["GELU"] > 0
+assert all(
+    np.mean(explained["the default"]) > np.mean(values)
+    for name, values in explained.items()
+    if name != "the default"
+)
+
+# %%
 import matplotlib.pyplot as plt
 
 from sk_autoencoder.plotting import LossCurveDisplay
 
-fig, axes = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
 for name, values in explained.items():
     axes[0].plot(values, [name] * len(values), "o", color="#0072B2")
 axes[0].axvline(pca, color="#D55E00", linestyle="--", label="PCA")
