@@ -12,6 +12,7 @@ from sk_autoencoder._estimators.vae import VAETransformer
 from sk_autoencoder._load import TRUSTED_TYPES, load
 from sk_autoencoder._outliers.detector import AutoEncoderOutlierDetector
 from sk_autoencoder._saving.metadata import read_metadata
+from sk_autoencoder._utils.pickling import new_object as _new  # noqa: F401
 from sk_autoencoder._utils.versions import show_versions
 
 __all__ = [

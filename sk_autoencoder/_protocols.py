@@ -19,12 +19,13 @@ from torch import Tensor
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 from sk_autoencoder._utils.params import refuse_one_size
 from sk_autoencoder._utils.pca import ScoredRows
+from sk_autoencoder._utils.pickling import PickledByPublicName
 
 # In place of the number of a cell's level: it is hidden, or missing in the data.
 HIDDEN = -1
 
 
-class Network(BaseEstimator, ABC):
+class Network(PickledByPublicName, BaseEstimator, ABC):
     """Specification of a network: parameters only, no weights.
 
     A specification is a scikit-learn estimator without `fit`: it clones, prints

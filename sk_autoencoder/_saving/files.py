@@ -69,7 +69,11 @@ DTYPES = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 # What other programs' files begin with, what these are, and what reads them.
 MARKS = (
-    ((b"\x80", b"ccopy_reg"), "a pickle", "pickle.load or joblib.load"),
+    (
+        (b"\x80", b"ccopy_reg", b"csk_autoe"),
+        "a pickle",
+        "pickle.load or joblib.load",
+    ),
     (
         (b"\x1f\x8b", b"\x78", b"BZh", b"\xfd7zXZ", b"\x5d\0\0", b"\x04\x22M\x18"),
         "a compressed file, as joblib.dump writes them",

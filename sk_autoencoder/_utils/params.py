@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 
+from sk_autoencoder._utils.pickling import PickledByPublicName
 from sk_autoencoder._utils.values import shortened
 
 # Parameters with a number for each layer.
@@ -28,7 +29,7 @@ def refuse_one_size(estimator: BaseEstimator) -> None:
             )
 
 
-class ChecksObjects(BaseEstimator):
+class ChecksObjects(PickledByPublicName, BaseEstimator):
     """An estimator some of whose parameters are objects with parameters of their own.
 
     Attributes
