@@ -281,6 +281,7 @@ def test_p_values_survive_a_file_and_a_pickle(fitted, tmp_path):
         np.testing.assert_array_equal(other.outliers(ODD), fitted.outliers(ODD))
 
 
+@pytest.mark.filterwarnings("ignore:expected text that names categories")
 @pytest.mark.parametrize("n_levels", [None, 2000, 300])
 @pytest.mark.parametrize("novelty", [False, True])
 def test_p_values_of_tables_with_levels_that_few_rows_have(n_levels, novelty):
