@@ -80,8 +80,7 @@ class _Asked:
     @property
     def masked(self) -> bool:
         """Whether a masked network of levels is asked for."""
-        n_columns = 0 if self.table is None else len(self.table.columns)
-        return self.table is not None and self.settings.uses_levels(n_columns)
+        return self.settings.uses_levels(self.table)
 
     @property
     def masked_kind(self) -> str:

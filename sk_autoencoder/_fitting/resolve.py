@@ -95,7 +95,7 @@ def resolve_parameters(
         settings, table, is_pass=more_to_come, has_validation_set=validates
     )
     check_ranges(statistics, table)  # before anything is computed of them
-    if is_masked(settings, table) and (before is None or before.is_masked):
+    if settings.uses_levels(table) and (before is None or before.is_masked):
         settings = _of_levels(settings)
     network, stacked = settings.specification, settings.is_stacked
     if before is not None and settings.network is None:
@@ -144,11 +144,6 @@ def resolve_parameters(
         passthrough=settings.passthrough,
     )
     return with_outputs(plan) if given and before is None else plan
-
-
-def is_masked(settings: FitSettings, table: Table | None) -> bool:
-    """Whether a masked network of levels is to be fitted to a table."""
-    return table is not None and settings.uses_levels(len(table.columns))
 
 
 def _of_levels(settings: FitSettings) -> FitSettings:
@@ -380,10 +375,11 @@ def _training_config(
     held_out = settings.validation_fraction if splits else 0.0
     n_trained = max(1, int(n_rows * (1 - held_out)))
     batch_size = settings.batch_size
-    masked = settings.likelihood == "cross_entropy"
     if isinstance(batch_size, str):
         most = FEATURE_BATCH if settings.learns_features else None
-        batch_size = MASKED_BATCH if masked else automatic_batch_size(n_rows, most)
+        batch_size = (
+            MASKED_BATCH if settings.is_masked else automatic_batch_size(n_rows, most)
+        )
     epochs = settings.max_epochs
     if isinstance(epochs, str):
         epochs = _automatic_epochs(settings, n_trained, batch_size)
@@ -403,7 +399,7 @@ def _training_config(
         device=device,
         lr_scale=_lr_scale(settings),
     )
-    if masked and settings.optimizer == "adamw":
+    if settings.is_masked and settings.optimizer == "adamw":
         optimizer["optimizer_args"]["betas"] = MASKED_BETAS
     config = TrainingConfig(
         **optimizer,
@@ -440,7 +436,7 @@ def _fallback_margin(settings: FitSettings) -> float:
 
 def _automatic_epochs(settings: FitSettings, n_rows: int, batch_size: int) -> int:
     """Return the epochs of a fit to so many rows."""
-    if settings.likelihood == "cross_entropy":
+    if settings.is_masked:
         return masked_epochs(n_rows, batch_size)
     if settings.learns_features:
         return feature_epochs(n_rows, batch_size)

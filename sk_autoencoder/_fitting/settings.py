@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sk_autoencoder._columns import LossFunction
+from sk_autoencoder._columns import LossFunction, Table
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._training.config import Precision
 from sk_autoencoder._utils.comparison import is_same
@@ -220,15 +220,20 @@ class FitSettings:
         """
         return self.is_stacked
 
-    def uses_levels(self, n_columns: int) -> bool:
-        """Whether a dense table of so many columns is fitted as one of levels."""
-        return uses_levels(
-            n_columns,
+    def uses_levels(self, table: Table | None) -> bool:
+        """Whether a masked network of levels is to be fitted to a table."""
+        return table is not None and uses_levels(
+            len(table.columns),
             features=self.features,
             network=self.network,
             loss=self.loss,
             noise=getattr(self.objective, "noise", None),
         )
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether a masked network is fitted; once that has been resolved."""
+        return self.likelihood == "cross_entropy"
 
     @property
     def is_ordered(self) -> bool:
