@@ -23,6 +23,7 @@ from numpydoc.validate import validate
 
 import sk_autoencoder
 from sk_autoencoder._fitting import resolve
+from sk_autoencoder._training.config import TrainingConfig
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -128,18 +129,21 @@ def run_snippet(snippet: Snippet, namespace: dict[str, Any], filename: str) -> N
         exec(compile(source, filename, "exec"), namespace)
 
 
+def short_training(*, max_epochs: int, **others: Any) -> TrainingConfig:
+    return TrainingConfig(max_epochs=min(max_epochs, 5), **others)
+
+
 @pytest.mark.parametrize(
     "path", [path for path in DOCUMENTS if snippets(path)], ids=lambda path: str(path)
 )
-# Cut off after ten epochs, fits would have gained from more.
+# Cut off after five epochs, fits would have gained from more.
 @pytest.mark.filterwarnings("ignore:max_epochs='auto' were")
 def test_snippets_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     if not any(snippet.is_session for snippet in snippets(path)):
         # Only answers of sessions depend on the length of a fit.
-        for name in ("automatic_epochs", "feature_epochs", "masked_epochs"):
-            monkeypatch.setattr(resolve, name, lambda n_rows, batch_size: 10)
+        monkeypatch.setattr(resolve, "TrainingConfig", short_training)
     for snippet in snippets(path):
         if not snippet.not_run:
             run_snippet(snippet, namespace, str(ROOT / path))
