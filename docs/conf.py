@@ -62,6 +62,8 @@ if "dev" in release:
         f"This documents version {release}, which is in development."
     )
 html_show_sourcelink = False
+# "truncate()", not with its class: that is wider than the column.
+toc_object_entries_show_parents = "hide"
 # Pages without any below or beside them have nothing to show in the sidebar.
 html_sidebars = {
     page: [] for page in ("comparison", "benchmarks", "how_it_works", "faq", "glossary")

@@ -35,6 +35,8 @@ class AutoEncoderTransformer(BaseAutoEncoder):
     addition to X, is needed for the weights, and for a float32 copy of X unless X is
     float32 in C order.
 
+    Read more in the :doc:`user guide </user_guide/replace_pca>`.
+
     Parameters
     ----------
     n_components : int, float or None, default=2

@@ -60,6 +60,8 @@ class ExtraRowsTransformer(  # type: ignore[call-arg]
     steps before it inside: `ExtraRowsTransformer(make_pipeline(scaler, reducer))`. Both
     sets of samples are held in memory together during the fit.
 
+    Read more in the :doc:`user guide </user_guide/features>`.
+
     Parameters
     ----------
     transformer : transformer

@@ -73,6 +73,8 @@ class VAETransformer(BaseAutoEncoder):
     samples. Memory, in addition to X, is needed for the weights, and for a float32 copy
     of X unless X is float32 in C order.
 
+    Read more in the :doc:`user guide </user_guide/density>`.
+
     Parameters
     ----------
     n_components : int, float or None, default=2

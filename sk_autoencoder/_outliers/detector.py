@@ -91,6 +91,8 @@ class AutoEncoderOutlierDetector(CallbackSupportMixin, OutlierMixin, Saveable):
     on and of some chunks of rows; 20,000 rows at most are held to measure units, ranks
     and neighbors, of which a fitted detector keeps 2,048 at most.
 
+    Read more in the :doc:`user guide </user_guide/outliers>`.
+
     Parameters
     ----------
     estimator : transformer or None, default=None
