@@ -60,7 +60,7 @@ def pandas_people():
     frame["grade"] = pd.Categorical(
         np.resize(["low", "high"], len(frame)), ["low", "high", "none"], ordered=True
     )
-    frame["many"] = [f"level {i}" for i in range(len(frame))]
+    frame["many"] = [f"level {i % 100}" for i in range(len(frame))]
     frame["whole"] = pd.array(np.arange(len(frame)), dtype="Int64")
     frame["yes"] = pd.array([True, None, False] * 50, dtype="boolean")
     frame["text"] = pd.Series(["x", "y", "z"] * 50, dtype="string")
