@@ -30,6 +30,9 @@ N_NEIGHBORS = 5
 MOST_EXEMPLARS, MOST_EXEMPLAR_CELLS = 2048, 524_288
 # Fraction of the rows by which a usual size is measured. Outliers are in the rest.
 USUAL_FRACTION = 0.9
+# Summed distance up to which a row is the same as an exemplar: ranks of the same cell,
+# by where it stands and by the limit of all ranks, differ by rounding.
+SAME = 1e-18
 # Distances that are computed together stay in the cache.
 CHUNK_CELLS = 262_144
 # Nearest exemplars whose distances are computed again, one column after the other: a
@@ -265,7 +268,7 @@ class Exemplars:
         )
         sizes = parts.sum(axis=2)
         order = np.argsort(sizes, axis=1, kind="stable")
-        first = np.minimum((sizes == 0).sum(axis=1), 1 + left_out)
+        first = np.minimum((sizes <= SAME).sum(axis=1), 1 + left_out)
         first = np.minimum(first, max(0, near.shape[1] - 1))
         chosen = first[:, np.newaxis] + np.arange(N_NEIGHBORS)
         # Of fewer rows than that the last one counts again.

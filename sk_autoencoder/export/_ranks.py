@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from sk_autoencoder._outliers.ranks import (
     N_NEIGHBORS,
+    SAME,
     Exemplars,
     NormalScores,
     rounding_of,
@@ -23,8 +24,6 @@ from sk_autoencoder.export._graph import Graph
 # Of the polynomial for `ndtri`: it is off by less than 1e-11 for ranks of as many rows
 # as ranks are measured on.
 DEGREE = 20
-# Normal scores that are no farther apart are the same: the polynomial is off.
-SAME = 1e-9
 # Not the number of any level, of a row or of an exemplar.
 MISSING = -2.0
 
@@ -270,13 +269,12 @@ def _is_same(
 ) -> str:
     """Whether rows are as the exemplar that is nearest to each, (n,)."""
     # Cell by cell: a sum of products is off by more.
-    parts, zero = [], graph.constant(0.0)
+    parts = []
     if scored.numbers is not None:
         others = graph.constant(exemplars.scores[:, ~of].T)
         others = graph.op("Gather", others, nearest, axis=1)
-        gap = graph.op("Abs", graph.op("Sub", scored.numbers, others))
-        gap = graph.op("Max", graph.op("Sub", gap, graph.constant(SAME)), zero)
-        parts.append(_sum(graph, _known(graph, gap)))
+        gap = graph.op("Sub", scored.numbers, others)
+        parts.append(_sum(graph, _known(graph, graph.op("Mul", gap, gap))))
     if exemplars.levels is not None:
         assert scored.sizes is not None
         assert scored.levels is not None
@@ -287,7 +285,7 @@ def _is_same(
         cells = scored.sizes, scored.levels, others, their_levels
         parts.append(_sum(graph, _between_levels(graph, *cells)))
     total = parts[0] if len(parts) == 1 else graph.op("Add", *parts)
-    return graph.op("Equal", total, zero)
+    return graph.op("LessOrEqual", total, graph.constant(SAME))
 
 
 def _levels_of(exemplars: Exemplars) -> np.ndarray:

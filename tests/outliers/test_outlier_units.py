@@ -7,6 +7,7 @@ from made_tables import adult_rows
 from scipy.stats import norm
 
 from sk_autoencoder import AutoEncoderOutlierDetector
+from sk_autoencoder._outliers.ranks import Exemplars, NormalScores
 from sk_autoencoder._outliers.robust import RobustScales, robust_scale
 
 PEOPLE = adult_rows(2500)
@@ -125,3 +126,15 @@ def test_levels_of_equal_shares_are_alike():
     (only,) = RobustScales.of(np.zeros((9, 1)), [np.ones(1)]).level_distances
     assert only[0] == 0
     assert only[1] > 2
+
+
+def test_a_row_beyond_all_values_is_compared_as_the_farthest_one_is():
+    """The rank of a farthest cell and the limit of all ranks differ by rounding."""
+    of = np.array([False])
+    for n_rows in range(6, 60):
+        rows = np.arange(float(n_rows))[:, np.newaxis]
+        ranks = NormalScores.of(rows, of)
+        exemplars = Exemplars.of(ranks(rows, [None]), rows, of)
+        far = np.array([[n_rows - 1.0], [n_rows + 1.0]])
+        one, other = exemplars.distances(ranks(far, [None]), far, of)
+        np.testing.assert_allclose(one, other, rtol=1e-12)
