@@ -210,10 +210,16 @@ each = joblib.Parallel(n_jobs=2)(joblib.delayed(work)(sys.argv[1]) for _ in rang
 share = max(1, joblib.cpu_count() // 2)
 assert [seen for seen, _ in each] == [{share}, {share}], (each, share)
 np.save(sys.argv[2], each[0][1])
+
+from sklearn.model_selection import GridSearchCV
+
+model, X = joblib.load(sys.argv[1])
+search = GridSearchCV(model, {"n_components": [2, 3]}, cv=2, n_jobs=2)
+assert search.fit(X).best_params_ == {"n_components": 3}
 """
 
 
-def test_worker_processes_share_the_cores_and_load_a_model(tmp_path):
+def test_worker_processes_share_the_cores_load_a_model_and_search(tmp_path):
     fitted = clone(ESTIMATORS[0]).fit(X)
     joblib.dump((fitted, X), tmp_path / "model.joblib")
     arguments = [tmp_path / "model.joblib", tmp_path / "codes.npy"]

@@ -81,8 +81,8 @@ def test_only_swaps_are_detected(params):
 
 def test_the_schedule_is_not_cut_short():
     noise = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
-    model = hidden(max_epochs=600, lr=0.05, batch_size=64).fit(noise)
-    assert model.n_iter_ == 600
+    model = hidden(max_epochs=450, lr=0.05, batch_size=64).fit(noise)
+    assert model.n_iter_ == 450
     assert hidden(max_epochs=50, lr=0.5, n_iter_no_change=1).fit(noise).n_iter_ < 50
 
 
