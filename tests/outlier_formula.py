@@ -39,13 +39,21 @@ def neighbors(z, others, n_left_out=1):
     return np.array(found)
 
 
-def combined(X, error, trimmed=0.1):
+def combined(X, error, support=0.8):
     """Score training rows, at most 2,048, of such errors (n_samples,)."""
     z = normal_scores(X)
     rarity = (z**2).mean(axis=1)
-    order = np.argsort(rarity / usual(rarity) + error / usual(error), kind="stable")
-    kept = order[: int(np.ceil((1 - trimmed) * len(X)))]
+    kept = np.arange(len(X))
+    if support < 1:
+        unusual = rarity / usual(rarity) + error / usual(error)
+        kept = np.argsort(unusual, kind="stable")[: int(np.ceil(0.9 * len(X)))]
+        most = np.median(X, axis=0)
+        off = (most != X) & ((most == X).mean(axis=0) > 0.5)
+        if (off.sum(axis=1) > 1).any():
+            rare = np.where(off.sum(axis=1) > 1, (z**2 * off).sum(axis=1), 0)
+            order = np.argsort(rare[kept], kind="stable")
+            kept = kept[order[: int(np.ceil(support * len(kept)))]]
     near = neighbors(z, z[kept])
-    weight = 2 if trimmed else 8
+    weight = 2 if support < 1 else 8
     parts = rarity / usual(rarity) + error / usual(error) + weight * near / usual(near)
     return -parts / (2 + weight)

@@ -125,9 +125,11 @@ default="combined"
         available.
     support_fraction : float, default=0.8
         Fraction of the rows that autoencoders are trained on, in (0, 1]: those whose
-        numbers are nearest to the medians, and for each category a row at least. Units
-        and ranks are measured on all rows. With 1 no row is left out of the neighbors
-        either, which count as with `novelty=True`. No effect with `novelty=True`.
+        numbers are nearest to the medians, and for each category a row at least. Where
+        numbers have spikes, neighbors are drawn from as large a fraction of the usual
+        rows: see the notes. Units and ranks are measured on all rows. With 1 no row is
+        left out of the neighbors either, which count as with `novelty=True`. No effect
+        with `novelty=True`.
     contamination : float, default=0.1
         Fraction of outliers in the training rows, in (0, 0.5]: `offset_` is so chosen.
         Where no fraction is known, `outliers` needs none.
@@ -194,7 +196,10 @@ default="combined"
     N is the mean over the five nearest exemplars of the mean squared difference of
     normal scores; two different levels differ by both. Exemplars are up to 2,048
     training rows, drawn from the nine tenths with the least V / v + E / e, fewer with
-    more than 256 features. One that is the same row is left out.
+    more than 256 features. One that is the same row is left out. In some columns of
+    numbers over half of the cells are the same: if rows differ from that in several
+    columns, only the `support_fraction` of the nine tenths is left, without those whose
+    sum of squared normal scores there is largest.
 
     E is the mean error of the reconstructions, as in [2]_ and [3]_. The unit of an
     error is its median, divided by 0.6745 as for a normal distribution, no less than a

@@ -27,8 +27,6 @@ from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.sklearn_compat import _safe_indexing
 
-# Fraction of the rows, the least usual ones, that are not compared with.
-TRIMMED = 0.1
 # Members leave out a fold each if then two rows are left for each.
 LEAST_ROWS = 3
 
@@ -116,9 +114,8 @@ class Scorer:
         members = Members(list(estimators), scales)
         counts = level_counts(shares, matrix)
         if measure == "combined":
-            trimmed = 0.0 if support == 1.0 else TRIMMED
             terms, weights, scores = fit_combined(
-                members, rows, counts, trimmed, generator
+                members, rows, counts, support, generator
             )
             scorer = cls(members, terms, weights)
         else:

@@ -22,6 +22,7 @@ from sk_autoencoder._outliers.members import (
 from sk_autoencoder._outliers.ranks import (
     MOST_EXEMPLAR_CELLS,
     MOST_EXEMPLARS,
+    USUAL_FRACTION,
     Exemplars,
     NormalScores,
     usual_size,
@@ -29,6 +30,7 @@ from sk_autoencoder._outliers.ranks import (
 )
 from sk_autoencoder._outliers.robust import (
     UNSEEN,
+    RobustScales,
     distance,
     min_error_scales,
     robust_scale,
@@ -170,7 +172,7 @@ class Ranks(Term):
         rows: np.ndarray,
         counts: Sequence[np.ndarray | None],
         errors: np.ndarray,
-        trimmed: float,
+        support: float,
         generator: np.random.Generator,
     ) -> tuple[Self, np.ndarray]:
         """Rank the cells of training rows, and choose the exemplars.
@@ -183,8 +185,8 @@ class Ranks(Term):
             Training rows that have each level; None for a number.
         errors : ndarray of shape (n_samples,)
             What the members make of each row, in usual sizes.
-        trimmed : float
-            Fraction of the rows, the least usual ones, that are no exemplars. With 0
+        support : float
+            Fraction of the rows that exemplars are drawn from: see `_typical`. With 1
             neighbors count more.
         generator : numpy Generator
             Draws them.
@@ -200,8 +202,10 @@ class Ranks(Term):
         scores = normal_scores(rows, scales.level_distances)
         rarity = np.nan_to_num(scores**2).mean(axis=1)
         usual_rarity = usual_size(rarity)
-        order = np.argsort(rarity / usual_rarity + errors, kind="stable")
-        pool = order[: max(1, math.ceil((1.0 - trimmed) * len(rows)))]
+        pool = np.arange(len(rows))
+        if support < 1.0:
+            unusual = rarity / usual_rarity + errors
+            pool = _typical(unusual, _off_spikes(scales, rows, scores), support)
         most = max(1, min(MOST_EXEMPLARS, MOST_EXEMPLAR_CELLS // rows.shape[1]))
         chosen = np.sort(generator.permutation(pool)[:most])
         of = scales.is_category
@@ -211,7 +215,7 @@ class Ranks(Term):
         scores = with_levels(scores, rows, scales.left_out_levels(counts))
         far = exemplars.distances(scores, rows, of, left_out=is_exemplar).mean(axis=1)
         usual = np.array([usual_rarity, usual_size(far)])
-        weight = NEIGHBOR_WEIGHT if trimmed else CLEAN_NEIGHBOR_WEIGHT
+        weight = CLEAN_NEIGHBOR_WEIGHT if support == 1.0 else NEIGHBOR_WEIGHT
         term = cls(normal_scores, exemplars, usual, weight)
         rarity = np.nan_to_num(scores**2).mean(axis=1)
         return term, -term._sum(rarity, far)
@@ -316,7 +320,7 @@ def fit_combined(
     members: Members,
     rows: np.ndarray,
     counts: Sequence[np.ndarray | None],
-    trimmed: float,
+    support: float,
     generator: np.random.Generator,
 ) -> tuple[tuple[Term, ...], tuple[float, ...], np.ndarray]:
     """Measure training rows for measure="combined"; see `Ranks.measure`.
@@ -334,7 +338,7 @@ def fit_combined(
     errors = -scores.mean(axis=1)
     usual = max(usual_size(errors), LEAST_ERROR)
     ranks, others = Ranks.measure(
-        members, rows, counts, errors / usual, trimmed, generator
+        members, rows, counts, errors / usual, support, generator
     )
     own = own_levels(counts, rows)
     alone = own.any(axis=1)
@@ -345,6 +349,42 @@ def fit_combined(
     weights = (share / usual, 1.0 - share)
     scores = weights[0] * scores + weights[1] * others[:, np.newaxis]
     return (reconstruction, ranks), weights, scores
+
+
+def _off_spikes(
+    scales: RobustScales, rows: np.ndarray, scores: np.ndarray
+) -> np.ndarray:
+    """Compute how rare cells are that leave a spike, where a row leaves several.
+
+    A spike is a value that over half of a column of numbers have. What is rare in one
+    column may be the mark of a smaller group; outliers often leave several together.
+    """
+    spiked = ((rows == scales.center).mean(axis=0) > 0.5) & ~scales.is_category
+    is_off = (rows != scales.center) & ~np.isnan(rows) & spiked
+    sizes = np.where(is_off, scores**2, 0.0).sum(axis=1)
+    return np.where(is_off.sum(axis=1) > 1, sizes, 0.0)
+
+
+def _typical(unusual: np.ndarray, off: np.ndarray, support: float) -> np.ndarray:
+    """Return rows to compare others with, where some rows may be outliers.
+
+    Parameters
+    ----------
+    unusual : ndarray of shape (n_samples,)
+        Sum of the other two distances: the tenth with the largest is left out.
+    off : ndarray of shape (n_samples,)
+        Sizes by `_off_spikes`: such rows would be near to each other. Where there are
+        any, those with the largest are left out, too.
+    support : float
+        Fraction of the nine tenths that is then left.
+    """
+    n_kept = math.ceil(USUAL_FRACTION * len(unusual))
+    kept = np.argsort(unusual, kind="stable")[:n_kept]
+    if not off.any():
+        return kept
+    order = np.argsort(off[kept], kind="stable")
+    typical: np.ndarray = kept[order[: math.ceil(support * n_kept)]]
+    return typical
 
 
 def _code_scales(estimator: Any, seen: np.ndarray) -> np.ndarray:

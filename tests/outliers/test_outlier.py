@@ -434,3 +434,17 @@ def test_images_are_scored_as_flat_rows_are():
     )
     with pytest.raises(ValueError, match=r"^Found array with dim 3, .* ConvNet"):
         AutoEncoderOutlierDetector().fit(images)
+
+
+def test_rows_that_leave_spikes_together_are_not_neighbors_of_each_other():
+    rng = np.random.default_rng(0)
+    smooth, spiked = rng.normal(size=(400, 3)), rng.random((400, 2)) < 0.1
+    group = np.arange(400) < 60
+    smooth[group] *= 0.1
+    spiked[group] = 1
+    rows = np.column_stack([smooth, spiked])
+    detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
+    assert roc_auc_score(group, -detector.score_samples(rows)) > 0.8
+    assert len(detector._scorer.terms[1].exemplars.scores) == 288
+    detector.fit(smooth)  # without spikes only nine tenths are told apart
+    assert len(detector._scorer.terms[1].exemplars.scores) == 360

@@ -250,7 +250,7 @@ def test_any_transformer_with_an_inverse_is_scored_by_the_formula(name):
     detector = DETECTOR(OTHERS[name], support_fraction=1.0).fit(X)
     fitted = clone(OTHERS[name]).fit(X)
     off = np.abs(X - fitted.inverse_transform(fitted.transform(X)))
-    expected = by_hand.combined(X, by_hand.errors(off).mean(axis=1), trimmed=0.0)
+    expected = by_hand.combined(X, by_hand.errors(off).mean(axis=1), support=1.0)
     np.testing.assert_allclose(detector.score_samples(X), expected, rtol=1e-6)
     parts = detector.explain(X)
     np.testing.assert_allclose(parts.sum(axis=1), -detector.score_samples(X))
@@ -262,7 +262,7 @@ def test_any_transformer_with_an_inverse_is_scored_by_the_formula(name):
 
 def test_rounding_of_an_exact_reconstruction_is_no_error():
     detector = DETECTOR(StandardScaler(), support_fraction=1.0).fit(X)
-    expected = by_hand.combined(X, np.full(len(X), 1e-20), trimmed=0.0)
+    expected = by_hand.combined(X, np.full(len(X), 1e-20), support=1.0)
     # Without the error's tenth.
     np.testing.assert_allclose(detector.score_samples(X), expected + 0.1)
 
