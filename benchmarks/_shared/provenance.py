@@ -16,6 +16,7 @@ FOLDERS = {
     "--data": "DIR",
     "--fashion": "DIR",
     "--downloads": "DIR",
+    "--collection": "DIR",
     "--train": "FILE",
     "--test": "FILE",
 }

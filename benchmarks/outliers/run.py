@@ -4,8 +4,8 @@
     python -m benchmarks.outliers.run --data DIR --results outliers.jsonl
     python -m benchmarks.outliers.run --data DIR --confirm
     python -m benchmarks.outliers.run --data DIR --clean
-    python -m benchmarks.outliers.run --folder DIR --rows 5000 --results folder.jsonl
-    python -m benchmarks.outliers.run --folder DIR --half tune --draw 60 0
+    python -m benchmarks.outliers.run --collection DIR --rows 5000 --results sets.jsonl
+    python -m benchmarks.outliers.run --collection DIR --half tune --draw 60 0
 
 Each detector, at its defaults, is fitted to all rows of a set and scores the same rows;
 labels are used to judge only: the area under the ROC curve and the average precision,
@@ -16,9 +16,9 @@ IsolationForest's scores are part: those it computes for its threshold are. With
 
 Without `--data` the sets are three of scikit-learn, one class of each planted as a
 tenth of the rows. With it they are those with labeled outliers on which defaults may
-be tuned; `--confirm` takes the other half. `--folder` reads any other sets: all .npz
-files in a folder and below it, with `X` and `y`. `--half` takes those whose name's MD5
-begins with 0 to 7 ("tune") or 8 to f ("confirm"), `--draw` some of them at random.
+be tuned; `--confirm` takes the other half. `--collection` reads any other sets: all
+.npz files in a folder and below it, with `X` and `y`. `--half` takes those whose name's
+MD5 begins with 0 to 7 ("tune") or 8 to f ("confirm"), `--draw` some of them at random.
 PyOD is optional: what needs it is listed as missing without it.
 """
 
@@ -100,10 +100,10 @@ def sets_to_run(
     args: argparse.Namespace,
 ) -> tuple[dict[str, Callable[[], tuple[Rows, Labels]]], list[str]]:
     """Return how each set is read, and the names of those whose files are not there."""
-    if not args.folder:
+    if not args.collection:
         names, missing = wanted_sets(args)
         return {n: partial(load, n, args.data, args.rows) for n in names}, missing
-    files = files_in(args.folder, args.half, args.draw)
+    files = files_in(args.collection, args.half, args.draw)
     names = args.sets or list(files)
     found = {n: partial(read, files[n], args.rows) for n in names if n in files}
     return found, [n for n in names if n not in files]
@@ -141,10 +141,10 @@ def main() -> None:
     data = "folder with the open sets' files"
     parser = command_line(__doc__, data=data, results=True)
     add = parser.add_argument
-    add("--folder", type=Path, metavar="DIR", help="with other sets' .npz files")
-    add("--half", choices=HALVES, help="of the sets of --folder (default: both)")
+    add("--collection", type=Path, metavar="DIR", help="with other sets' .npz files")
+    add("--half", choices=HALVES, help="of the sets of --collection (default: both)")
     draw = {"nargs": 2, "type": int, "metavar": ("N", "SEED")}
-    add("--draw", **draw, help="so many sets of --folder, at random")
+    add("--draw", **draw, help="so many sets of --collection, at random")
     add("--sets", nargs="+", metavar="SET", help="in place of the usual ones")
     add("--confirm", action="store_true", help="sets that no default was tuned on")
     add("--clean", action="store_true", help="fitted to rows without outliers")
@@ -163,7 +163,7 @@ def main() -> None:
     of_kind = [x for x in lines.all.values() if x.units == kind_of(args)]
     chosen = [x for x in of_kind if x.name in sets and x.run in runs]
     parts = report(chosen, f"{kind_of(args)}; {load_note()}")
-    if args.folder:
+    if args.collection:
         parts.insert(1, summary(chosen))
     parts += missing_files(missing)
     for what, names in (("left out", left_out), ("not installed", absent)):

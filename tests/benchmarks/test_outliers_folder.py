@@ -1,4 +1,4 @@
-"""The sets of a folder that `benchmarks.outliers.run --folder` reads."""
+"""The sets of a folder that `benchmarks.outliers.run --collection` reads."""
 
 import hashlib
 
@@ -72,7 +72,7 @@ def run(monkeypatch, *arguments):
 def test_the_sets_of_a_folder_are_reported(folder, monkeypatch, capsys, mode):
     results = folder / "lines.jsonl"
     some = ("--sets", "a", "few", "gaps", "more/g", "nowhere", *mode)
-    options = ("--folder", folder, "--results", results, *some, "--methods")
+    options = ("--collection", folder, "--results", results, *some, "--methods")
     run(monkeypatch, *options, "PCA", "LOF")
     run(monkeypatch, *options, "PCA", "LOF", "ours")
     text = capsys.readouterr().out.split("# Outliers")[-1]
