@@ -30,7 +30,7 @@ Whole = ColumnStatistics | Counter[Any] | None
 # Text is taken for identifiers where there are so many samples, of which more than this
 # fraction has a text of its own, and for numbers where all of more than so many texts
 # are some.
-LEAST_SAMPLES, MOST_DISTINCT, MOST_NUMERALS = 50, 0.9, 32
+LEAST_SAMPLES, MOST_DISTINCT, MOST_NUMERALS = 100, 0.9, 32
 
 
 @dataclass(frozen=True)

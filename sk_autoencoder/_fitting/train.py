@@ -344,7 +344,8 @@ def warn_of_cut_off(plan: Plan, net: AutoEncoderNet) -> None:
     net : AutoEncoderNet
         Of the plan, at the end of a fit.
     """
-    found, late = unfinished(plan, net), late_gain(plan, net)
+    found = unfinished(plan, net)
+    late = None if found is None else late_gain(plan, net)  # not of a run that stopped
     changes = net.config.lr_schedule is not None or changes_lr(net.callbacks_)
     gains = late is not None and late[0] is not None and late[0] > STILL_GAINING
     if found is not None and gains and not changes:

@@ -18,7 +18,7 @@ WARNING = (
 )
 
 
-def table(n=60):
+def table(n=120):
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         {
@@ -45,9 +45,9 @@ def test_identifiers_and_numbers_as_text_are_named(frame):
 
 
 def test_streams_and_detectors_name_them_too():
-    X = table(120)
+    X = table(240)
     with warned("key", "price"):
-        AutoEncoderTransformer(2, **TINY).fit_batches([X[:60], X[60:]])
+        AutoEncoderTransformer(2, **TINY).fit_batches([X[:120], X[120:]])
     with warned("key", "price"):
         AutoEncoderOutlierDetector(AutoEncoderTransformer(2, **TINY)).fit(X)
 
@@ -59,5 +59,5 @@ def test_what_is_meant_is_not_doubted():
     # None of these warns: warnings are errors here.
     AutoEncoderTransformer(2, **TINY).fit(declared)
     AutoEncoderTransformer(2, categorical_features=text, **TINY).fit(X)
-    AutoEncoderTransformer(2, **TINY).fit(X[:49])  # too few to tell
+    AutoEncoderTransformer(2, **TINY).fit(X[:99])  # too few to tell
     AutoEncoderTransformer(2, **TINY).fit(X.drop(columns=["key", "price"]))

@@ -156,6 +156,9 @@ def test_automatic_epochs_that_were_too_few_are_warned_of(monkeypatch):
         AutoEncoderTransformer(**cut_off).fit(roll)
     # None of these warns: warnings are errors here.
     AutoEncoderTransformer(**UNFINISHED).fit(roll)
+    monkeypatch.setattr(resolve, "automatic_epochs", lambda *_: 200)  # stops before 20
+    AutoEncoderTransformer(n_iter_no_change=10, lr=1e-9, random_state=0).fit(roll)
+    monkeypatch.setattr(resolve, "automatic_epochs", lambda *_: 20)
     AutoEncoderTransformer(lr_schedule="cosine", **cut_off).fit(roll)
     scheduler = LRScheduler("ExponentialLR", gamma=0.99)
     AutoEncoderTransformer(callbacks=[scheduler], **cut_off).fit(roll)
