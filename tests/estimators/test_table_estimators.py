@@ -207,7 +207,6 @@ AS_ARRAYS = {"hidden_layer_sizes": (8,), "max_epochs": 3}
 
 @parametrize_with_checks(
     [
-        PLAIN(**AS_ARRAYS, allow_missing=True),
         DENOISING(**AS_ARRAYS, features="hidden", layers=[-1], allow_missing=True),
         VAETransformer(**AS_ARRAYS, allow_missing=True, numeric_scaling="rank_gauss"),
     ]
