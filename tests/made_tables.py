@@ -1,5 +1,7 @@
 """Tables that several test modules use."""
 
+import copy
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -34,3 +36,11 @@ def small(n=120, *, gaps=False, n_many=70):
     if gaps:
         frame = frame.astype({"whole": "Int64"}).mask(rng.random(frame.shape) < 0.15)
     return frame
+
+
+def with_imputation(estimator, **fields):
+    """Return a copy of an estimator, with another decision on what fills cells."""
+    estimator = copy.deepcopy(estimator)
+    decided = replace(estimator._fitted.imputation, **fields)
+    estimator._fitted = replace(estimator._fitted, imputation=decided)
+    return estimator

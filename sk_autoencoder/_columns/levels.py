@@ -102,6 +102,16 @@ class LevelColumns(InputColumns):
         self.register_buffer("error_index", error_index, persistent=False)
 
     @property
+    def categories(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which columns are categories, and where the levels of each begin.
+
+        Among those of categories, one after the other. Both of shape (n_categories,).
+        """
+        index = np.flatnonzero([means is None for means in self.means])
+        sizes = np.array([len(self.counts[i]) for i in index], dtype=np.int64)
+        return index, np.cumsum(sizes) - sizes
+
+    @property
     def positions(self) -> list[np.ndarray | None]:
         """Where the bins of each column lie; None for categories."""
         return [

@@ -186,7 +186,8 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
         `network=None` and `noise` "auto" or "masking": a network that is told which
         cells are hidden gives a probability to each level of a hidden cell. Numbers
         have about 32 levels, bins of as many training samples each. Missing numbers are
-        filled by the mean of the bins, categories by the likeliest level. The
+        filled by the mean of the bins, halfway to a linear regression on the other
+        cells, categories by the likeliest level; see `imputation_report_`. The
         activation is "relu"; `batch_norm`, `pretrain` and `whiten` are not available. A
         column has at most 4,096 levels. The binary cross-entropy takes X in [0, 1], or
         `numeric_scaling="minmax"`. "huber" is half the squared error up to an error of
@@ -418,8 +419,10 @@ one, default="auto"
     imputation_report_ : dict
         For each column, how well hidden validation cells were filled: "measure" is
         "squared_error" for numbers and "accuracy", the fraction right, for categories;
-        "network" and "median" or "mode" have its values; "kept" is the one that
-        `transform` uses, the better one. Only with the loss "cross_entropy"
+        "network" and "median" or "mode" have its values, and "regression" how far the
+        network's numbers are moved to a linear regression on the other cells: 0, 0.5
+        or 1. "kept" is what `transform` uses: the median or mode where it is nearer by
+        two standard errors. Only with the loss "cross_entropy"
         and validation samples, and not after `partial_fit`: then the network fills all
         columns.
     best_epoch_ : int

@@ -1,6 +1,7 @@
 """What a fitted estimator does with samples and codes."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -356,18 +357,26 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if not self._plan.is_masked:
             return self._reconstruct(rows)
         module, imputation = self.net_.module_, self._fitted.imputation
-        filled = apply_to_rows(CellPredictor.impute, module, rows)
+        linear = None if imputation is None else imputation.linear
+        impute = partial(CellPredictor.impute, linear=linear)
+        filled = apply_to_rows(impute, module, rows)
         if imputation is None:
             return filled
         return imputation.applied(filled, rows, module.columns)
 
-    def _fillings(self, module: Any, cells: torch.Tensor) -> torch.Tensor:
-        """Return what each cell would be filled with, by cells of a masked network."""
-        found = CellPredictor(module, cells.dtype).fillings(cells)
+    def _fillings(self, module: Any, x: torch.Tensor) -> torch.Tensor:
+        """Return what each missing cell is filled with.
+
+        **Shape**: (n, 2 n_columns), the cells of a masked network and then the numbers
+        and levels that they are, to (n, n_columns).
+        """
         imputation, columns = self._fitted.imputation, module.columns
+        linear = None if imputation is None else imputation.linear
+        cells, own = x.tensor_split(2, dim=1)
+        found = CellPredictor(module, x.dtype).fillings(cells, own, linear)
         if imputation is None:
             return found
-        kept = torch.from_numpy(imputation.keeps_constant(columns))
+        kept = torch.tensor(imputation.keeps_constant)
         return torch.where(kept, torch.from_numpy(columns.constant_cells()), found)
 
     def _module_function(self, method: str) -> Callable[[Any, Any], Any]:

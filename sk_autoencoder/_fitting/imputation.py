@@ -5,15 +5,26 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sk_autoencoder._columns import LevelColumns
 from sk_autoencoder._fitting.plan import Plan
-from sk_autoencoder._inference.conditionals import Conditionals, predict_cells
+from sk_autoencoder._inference.conditionals import Conditionals, fillings
+from sk_autoencoder._inference.linear_filling import LinearFilling
 from sk_autoencoder._protocols import HIDDEN
 from sk_autoencoder._training.batches import TrainingRows
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder._utils.values import Range
+
+# Numbers of the rows that regressions are made of, one-hots among them: 80 MB.
+MOST_CELLS = 10_000_000
+# Of the step to a linear regression. The mean of two predictors that err differently is
+# nearer than either: the first is taken, unless another one is clearly nearer.
+SHARES = (0.5, 0.0, 1.0)
+# Standard errors that make it clear:
+# docs/development/decisions/0047-filled-by-two-predictors.md
+CLEAR = 2.0
 
 
 @dataclass(frozen=True)
@@ -25,17 +36,21 @@ class Imputation:
     Attributes
     ----------
     network, constant : ndarray of shape (n_columns,)
-        By the network, and by the median or the mode; 0 without a hidden cell.
+        By the network and `linear`, and by the median or the mode; 0 without a hidden
+        cell.
+    keeps_constant : tuple of bool
+        Whether the median or the mode fills, for each column.
+    shares : ndarray of shape (n_columns,)
+        Of the step from the network to a regression, that are in `linear`.
+    linear : LinearFilling or None
+        What is added to the numbers of the network; None if there are none.
     """
 
     network: Annotated[np.ndarray, Range(0, shape="n")]
     constant: Annotated[np.ndarray, Range(0, shape="n")]
-
-    def keeps_constant(self, columns: LevelColumns) -> np.ndarray:
-        """Return for which columns the median or the mode is nearer, (n_columns,)."""
-        is_number = np.array([means is not None for means in columns.means])
-        gain = self.constant - self.network
-        return np.where(is_number, gain, -gain) < 0
+    keeps_constant: tuple[bool, ...]
+    shares: Annotated[np.ndarray, Range(0, 1, shape="n")]
+    linear: LinearFilling | None
 
     def applied(
         self, filled: np.ndarray, rows: np.ndarray, columns: LevelColumns
@@ -48,9 +63,8 @@ class Imputation:
             After and before; `filled` is written to.
         columns : LevelColumns
         """
-        kept = self.keeps_constant(columns)
         constants = columns.constant_cells()
-        for column in np.flatnonzero(kept):
+        for column in np.flatnonzero(self.keeps_constant):
             i = columns.index[column]
             filled[np.isnan(rows[:, i]), i] = constants[column]
         return filled
@@ -58,7 +72,7 @@ class Imputation:
     def report(self, columns: LevelColumns) -> dict[Any, dict[str, Any]]:
         """Return what users see, by the names of the columns."""
         found = {}
-        for i, constant in enumerate(self.keeps_constant(columns)):
+        for i, constant in enumerate(self.keeps_constant):
             is_number = columns.means[i] is not None
             name = "median" if is_number else "mode"
             found[columns.kinds[i].name] = {
@@ -67,16 +81,18 @@ class Imputation:
                 name: float(self.constant[i]),
                 "kept": name if constant else "network",
             }
+            if is_number:
+                found[columns.kinds[i].name]["regression"] = float(self.shares[i])
         return found
 
 
 def measure_imputation(
     net: AutoEncoderNet, plan: Plan, rows: TrainingRows
 ) -> Imputation | None:
-    """Compare a trained network with medians and modes on hidden validation cells.
+    """Decide on hidden validation cells what fills each column.
 
-    Numbers stand for the means of their bins here: what they are beside these adds the
-    same to both errors.
+    The network, with a share of the step to a linear regression added to numbers, or
+    the median or mode.
 
     Parameters
     ----------
@@ -91,31 +107,121 @@ def measure_imputation(
     imputation : Imputation or None
         None without validation samples.
     """
-    _, valid = net.get_split_datasets(rows)
+    train, valid = net.get_split_datasets(rows)
     if valid is None:
         return None
-    module: Any = net.module_
-    columns = plan.level_columns()
-    centers = columns.centers().to(plan.device)
-    first = module.network.offsets[:-1]
-    constants = torch.from_numpy(columns.constant_cells()).to(plan.device)
-    is_number = ~centers[first].isnan()
-    sums = torch.zeros((3, len(first)), dtype=torch.float64, device=plan.device)
-    work = threads_for(net.batch_size * module.n_weights())
-    with torch.no_grad(), work, net.validation_noise():
-        model = Conditionals.of(module.network)
-        for x, _ in net.validation_batches(valid):
-            inputs = module.objective.validation_inputs(x, columns, module.generator)
-            true = x.long()
-            hidden = (inputs == HIDDEN) & (true != HIDDEN)
-            means, likeliest = predict_cells(model, inputs, centers.nan_to_num(0.0))
-            values = centers[first + true.clamp_min(0)]
-            pairs = (means, likeliest), (constants, constants)
-            for row, (number, level) in enumerate(pairs):
-                measured = torch.where(
-                    is_number, (values - number).square(), (true == level).double()
+    with torch.no_grad(), threads_for(net.batch_size * net.module_.n_weights()):
+        filler = _Filler(net, plan.level_columns())
+        linear = filler.regressions(train)
+        losses, clear = filler.judged(valid, linear)
+    networks = np.where(clear, losses, np.inf)[:-1]
+    best, network, constant = networks.argmin(axis=0), networks.min(axis=0), losses[-1]
+    keeps_constant = clear[-1] & (constant < network)
+    is_number = filler.is_number.cpu().numpy()
+    shares = np.where(is_number, np.array(SHARES)[best], 0.0)
+    if linear is not None:
+        linear = linear.scaled(shares)
+    network, constant = (np.where(is_number, x, 1 - x) for x in (network, constant))
+    return Imputation(network, constant, tuple(keeps_constant.tolist()), shares, linear)
+
+
+class _Filler:
+    """A trained network that fills cells of training and validation rows.
+
+    Parameters
+    ----------
+    net : AutoEncoderNet
+    columns : LevelColumns
+
+    Attributes
+    ----------
+    is_number : Tensor of bool of shape (n_columns,)
+    """
+
+    def __init__(self, net: AutoEncoderNet, columns: LevelColumns) -> None:
+        self._net, self._columns = net, columns
+        self._model = Conditionals.of(net.module_.network)
+        self._centers = columns.centers().to(self._model.bias.device)
+        self.is_number = ~self._centers[self._model.network.offsets[:-1]].isnan()
+
+    def regressions(self, train: Any) -> LinearFilling | None:
+        """Regress numbers on other cells of training rows; None without numbers."""
+        if not self.is_number.any():
+            return None
+        step, rows = -(-len(train) * len(self._centers) // MOST_CELLS), []
+        for x, _ in self._net.get_iterator(train):
+            cells = x[::step]
+            found, values = self._found(cells), self._values(cells)
+            rows.append(torch.where(cells == HIDDEN, found, values))
+        return LinearFilling.of(self._columns, torch.cat(rows))
+
+    def judged(
+        self, valid: Any, linear: LinearFilling | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far hidden validation cells are from what may fill them.
+
+        Returns
+        -------
+        losses : ndarray of shape (n_shares + 1, n_columns)
+            Mean squared errors, or fractions wrong: of the network with each of the
+            shares, and of medians and modes.
+        clear : ndarray of bool of the same shape
+            Whether it is clear that a loss is below the first; True for that one.
+        """
+        columns, net = self._columns, self._net
+        objective, generator = net.module_.objective, net.module_.generator
+        constants = torch.from_numpy(columns.constant_cells()).to(self._centers)
+        n_columns = len(constants)
+        steps = [linear and linear.scaled(np.full(n_columns, s)) for s in SHARES]
+        sums = torch.zeros(4, len(SHARES) + 1, n_columns, dtype=torch.float64)
+        counts = torch.zeros(n_columns, dtype=torch.float64)
+        with net.validation_noise():
+            for x, _ in net.validation_batches(valid):
+                inputs = objective.validation_inputs(x, columns, generator)
+                hidden, true = inputs == HIDDEN, self._values(x)
+                found = torch.where(hidden, self._found(inputs), true)
+                fills = [
+                    one.applied(found, hidden, columns) if one else found
+                    for one in steps
+                ]
+                gaps = torch.stack([*fills, constants.expand_as(found)]) - true
+                losses = torch.where(
+                    self.is_number, gaps.square(), (gaps != 0).double()
                 )
-                sums[row] += torch.where(hidden, measured, 0.0).sum(dim=0)
-            sums[2] += hidden.sum(dim=0)
-    network, constant, counts = sums.cpu().numpy()
-    return Imputation(*(np.stack([network, constant]) / np.maximum(counts, 1)))
+                scored = hidden & (x.long() != HIDDEN)
+                losses = torch.where(scored, losses, 0.0)
+                gains = losses[:1] - losses
+                terms = torch.stack([losses, gains, gains.square(), losses.square()])
+                sums += terms.sum(dim=2).cpu()
+                counts += scored.sum(dim=0).cpu()
+        means, gains, gains_2, losses_2 = (sums / counts.clamp_min(1)).numpy()
+        variances = (gains_2 - gains**2) / counts.clamp_min(1).numpy()
+        # Large values that are rare may be missing among so few cells, with most of
+        # the variance: it is made up for by what it is in training.
+        seen = (losses_2[-1] - means[-1] ** 2).clip(0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tails = np.fmax(1.0, _variances(columns) / seen)
+            clear = gains > CLEAR * np.sqrt(variances.clip(0) * tails)
+        clear[0] = True
+        return means, clear
+
+    def _found(self, cells: Tensor) -> Tensor:
+        """Return what each cell would be filled with by the network alone."""
+        return fillings(self._model, cells, self._centers)
+
+    def _values(self, cells: Tensor) -> Tensor:
+        """Return numbers and numbers of levels; those of missing cells mean nothing."""
+        return self._columns.values(cells).to(self._centers)
+
+
+def _variances(columns: LevelColumns) -> np.ndarray:
+    """Return the variance of squared distances from medians; NaN for categories."""
+    found = []
+    triples = zip(columns.constant_cells(), columns.means, columns.counts, strict=True)
+    for median, means, counts in triples:
+        if means is None:
+            found.append(np.nan)
+        else:
+            losses, shares = (means - median) ** 2, counts / counts.sum()
+            found.append(shares @ losses**2 - (shares @ losses) ** 2)
+    return np.array(found)

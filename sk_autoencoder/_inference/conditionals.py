@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sk_autoencoder._columns.bins import MARGIN
+from sk_autoencoder._inference.linear_filling import LinearFilling
 from sk_autoencoder._model.masked import MaskedModule
 from sk_autoencoder._protocols import HIDDEN
 from sk_autoencoder._utils.chunks import row_chunks
@@ -97,16 +98,31 @@ class CellPredictor:
         self.columns = cast("LevelColumns", module.columns)
         self._model = Conditionals.of(in_dtype(module.network, dtype))
 
-    def impute(self, X: Tensor) -> Tensor:
+    def impute(self, X: Tensor, linear: LinearFilling | None = None) -> Tensor:
         """Return samples with their missing cells filled, but for empty columns."""
-        levels = self.columns.cells(X)
-        own = X[:, self.columns.index]
-        centers = self.columns.centers().to(X.device)
-        return self._into(X, fill_cells(self._model, levels, own, centers))
+        cells, own = self.columns.cells(X), X[:, self.columns.index]
+        found = self.fillings(cells, own, linear)
+        filled = torch.where(cells == HIDDEN, found.to(X), own)
+        return self._into(X, filled)
 
-    def fillings(self, levels: Tensor) -> Tensor:
-        """Return what each cell would be filled with, (n, n_columns), in float64."""
-        return fillings(self._model, levels, self.columns.centers().to(levels.device))
+    def fillings(
+        self, cells: Tensor, own: Tensor, linear: LinearFilling | None
+    ) -> Tensor:
+        """Return what each missing cell is filled with, (n, n_columns), in float64.
+
+        Parameters
+        ----------
+        cells, own : Tensor of shape (n, n_columns)
+            The cells, and what they are: numbers, and numbers of levels.
+        linear : LinearFilling or None
+            What is added to numbers.
+        """
+        found = fillings(self._model, cells, self.columns.centers().to(cells.device))
+        if linear is None:
+            return found
+        hidden = cells == HIDDEN
+        filled = torch.where(hidden, found, own.to(found))
+        return linear.applied(filled, hidden, self.columns)
 
     def reconstruct(self, X: Tensor) -> Tensor:
         """Return each cell as it is predicted from the other cells of its sample.
@@ -217,10 +233,8 @@ def predict_cells(
     return torch.cat(means), torch.cat(likeliest)
 
 
-def fill_cells(
-    model: Conditionals, levels: Tensor, values: Tensor, centers: Tensor
-) -> Tensor:
-    """Return rows of numbers and numbers of levels with their missing cells filled.
+def fillings(model: Conditionals, levels: Tensor, centers: Tensor) -> Tensor:
+    """Return what each cell would be filled with, (n, n_columns), in float64.
 
     A number is the mean of its bins' means, a category the likeliest level.
 
@@ -228,17 +242,9 @@ def fill_cells(
     ----------
     model : Conditionals
     levels : Tensor of shape (n, n_columns)
-    values : Tensor of shape (n, n_columns)
-        What is kept where a cell is seen.
     centers : Tensor of shape (n_levels,)
         Mean of each bin; NaN for the levels of categories.
     """
-    found = fillings(model, levels, centers)
-    return torch.where(levels == HIDDEN, found.to(values), values)
-
-
-def fillings(model: Conditionals, levels: Tensor, centers: Tensor) -> Tensor:
-    """Return what each cell would be filled with; see `fill_cells`."""
     is_category = centers[model.network.offsets[:-1]].isnan()
     means, likeliest = predict_cells(model, levels, centers.nan_to_num(0.0))
     return torch.where(is_category, likeliest.to(means), means)

@@ -16,6 +16,7 @@ from sk_autoencoder._columns.kinds import CategoryColumn, EmptyColumn, NumberCol
 from sk_autoencoder._fitting.imputation import Imputation
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.density import MixturePrior
+from sk_autoencoder._inference.linear_filling import LinearFilling
 from sk_autoencoder._inference.moments import LatentMoments
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._model.recoder import Recoding
@@ -44,6 +45,7 @@ RECORDS: dict[str, type] = {
         Imputation,
         LatentMap,
         LatentMoments,
+        LinearFilling,
         MixturePrior,
         ModelState,
         NetState,

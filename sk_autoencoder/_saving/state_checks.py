@@ -14,6 +14,7 @@ import torch
 
 from sk_autoencoder._columns import (
     LIKELIHOODS,
+    LevelColumns,
     Table,
     least_size,
     score_width,
@@ -27,6 +28,7 @@ from sk_autoencoder._fitting.build import (
     build_module,
     build_prefix_module,
 )
+from sk_autoencoder._fitting.imputation import Imputation
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.settings import TABLE_PARAMETERS
 from sk_autoencoder._inference.density import MixturePrior
@@ -356,16 +358,24 @@ def _check_categories(column: CategoryColumn) -> None:
 # -- what a fit gave ------------------------------------------------------------------
 
 
+def _check_imputation(imputation: Imputation, columns: LevelColumns) -> None:
+    n_columns, linear = len(columns.index), imputation.linear
+    sizes = {len(imputation.network), len(imputation.keeps_constant)}
+    if linear is not None:
+        sizes.add(len(linear.mean))
+        index, _ = columns.categories
+        n_levels = sum(len(columns.counts[i]) for i in index)
+        need(len(linear.levels) == n_levels, "a regression on other levels")
+    need(sizes == {n_columns}, "an imputation of other columns")
+
+
 def _check_results(plan: Plan, state: ModelState) -> None:
     """Check what a fit has learned beside the weights."""
     k, moments, prior = plan.n_components, state.moments, state.prior
     imputation = state.imputation
     need(imputation is None or plan.is_masked, "cells that no network filled")
     if imputation is not None:
-        need(
-            len(imputation.network) == len(plan.level_columns().index),
-            "an imputation of other columns",
-        )
+        _check_imputation(imputation, plan.level_columns())
     n_codes = 0 if plan.is_masked else k
     need(len(moments.mean) == n_codes, "moments of other components")
     scatter = moments.scatter

@@ -198,7 +198,7 @@ def _imputer(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> Graph
         raise Unsupported("an imputer of no missing cells, or with flags of them")
     cells = _cells(graph, table, _shape(estimator), dtype, given)
     if estimator._plan.is_masked:
-        example = np.zeros((MORE, len(estimator.module_.columns.index)))
+        example = np.zeros((MORE, 2 * len(estimator.module_.columns.index)))
     else:
         example = _example(estimator, takes_codes=False)
     filled = add_filled(

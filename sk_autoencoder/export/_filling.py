@@ -36,7 +36,8 @@ def add_filled(
     dtype : dtype
         Of the graph.
     example : ndarray
-        Rows of numbers that the module can be run on; of cells, where it is masked.
+        Rows of numbers that the module can be run on; where it is masked, of cells and
+        then of what they are.
     emitters : dict of str to Emitter
     """
     table, is_masked = estimator._table, estimator._plan.is_masked
@@ -44,7 +45,8 @@ def add_filled(
     index = np.arange(len(columns))
     if is_masked:
         index = estimator.module_.columns.index
-        columns = [_cell(graph, table, i, columns[i]) for i in index]
+        own = [columns[i] for i in index]
+        columns = [*(_cell(graph, table, i, columns[i]) for i in index), *own]
     seen = graph.op("Concat", *columns, axis=1)
     recording = record(
         estimator._module_function("transform"),

@@ -2,13 +2,13 @@
 
 import copy
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import torch
+from made_tables import with_imputation
 from scipy import sparse
 from skorch.callbacks import Callback
 
@@ -17,7 +17,6 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     load,
 )
-from sk_autoencoder._fitting.imputation import Imputation
 from sk_autoencoder._fitting.recipe import masked_epochs
 from sk_autoencoder._utils.schedules import step_factor
 from sk_autoencoder.networks import MLP
@@ -108,6 +107,7 @@ def predicted(column, shares):
 
 
 def test_missing_cells_are_the_mean_of_the_bins_or_the_likeliest_level(fitted):
+    fitted = with_imputation(fitted, linear=None)
     filled = fitted.transform(TABLE)
     found = distributions(fitted, cells_by_hand(fitted, TABLE))
     for column, shares in zip(varying(fitted), found, strict=True):
@@ -232,11 +232,13 @@ def test_polars_come_back_as_polars(fitted):
 
 
 def test_a_column_is_filled_by_what_is_nearer_to_hidden_validation_cells(fitted):
-    estimator = copy.deepcopy(fitted)
     # Of a, whole, kind and flag; more of a category are better, less of an error.
-    network, constant = np.array([2.0, 1, 0.6, 3]), np.array([1.0, 2, 0.7, 3])
-    estimator._fitted = replace(
-        estimator._fitted, imputation=Imputation(network, constant)
+    estimator = with_imputation(
+        fitted,
+        network=np.array([2.0, 1, 0.6, 3]),
+        constant=np.array([1.0, 2, 0.7, 3]),
+        keeps_constant=(True, False, True, False),
+        shares=np.array([1.0, 0.5, 0, 0]),
     )
     report = estimator.imputation_report_
     kept = {name: own["kept"] for name, own in report.items()}
@@ -251,6 +253,7 @@ def test_a_column_is_filled_by_what_is_nearer_to_hidden_validation_cells(fitted)
         "network": 2.0,
         "median": 1.0,
         "kept": "median",
+        "regression": 1.0,
     }
     assert report["kind"]["measure"] == "accuracy"
     X = TABLE.assign(whole=TABLE["whole"].astype(float))
@@ -260,6 +263,58 @@ def test_a_column_is_filled_by_what_is_nearer_to_hidden_validation_cells(fitted)
     assert (filled["a"][X["a"].isna()] == median).all()
     assert (filled["kind"][X["kind"].isna()] == TABLE["kind"].mode()[0]).all()
     assert filled["whole"][:4].notna().all()
+
+
+def test_a_number_that_is_mostly_zero_is_not_filled_by_its_median():
+    # None of the cells held out is large: zero is nearest to them, and farther from
+    # others than what the network expects.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4))
+    X[:, 3] = np.where(rng.random(400) < 0.03, 1000.0, 0.0)
+    held_out = X[X[:, 3] == 0][:100]
+    report = masked(max_epochs=2).fit(X, X_val=held_out).imputation_report_
+    assert report[3]["median"] < report[3]["network"]
+    assert report[3]["kept"] == "network"
+
+
+def linear_table(n, seed=0):
+    """Make numbers and a category that are linear in each other, but for some noise."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, 2))
+    numbers = z @ rng.normal(size=(2, 4)) + 0.05 * rng.normal(size=(n, 4))
+    frame = pd.DataFrame(numbers, columns=list("abcd"))
+    frame["kind"] = np.where(rng.random(n) < 0.5, "x", "y")
+    frame["d"] += 2.0 * (frame["kind"] == "x")
+    return frame
+
+
+def error_of(estimator, complete, share=0.2):
+    """Return the root of the squared error of hidden numbers, over their variance."""
+    hidden = np.random.default_rng(1).random(complete.shape) < share
+    filled = estimator.transform(complete.mask(hidden))
+    squares = [
+        np.square((filled[c] - complete[c])[hidden[:, i]]).mean() / complete[c].var()
+        for i, c in enumerate(complete)
+        if complete[c].dtype.kind == "f"
+    ]
+    return np.sqrt(np.mean(squares))
+
+
+def test_where_columns_are_linear_regressions_bring_numbers_nearer():
+    estimator = masked(max_epochs=30).fit(linear_table(600))
+    complete = linear_table(600, seed=0)
+    alone = error_of(with_imputation(estimator, linear=None), complete)
+    assert error_of(estimator, complete) < 0.8 * alone
+
+
+def test_where_columns_are_not_linear_the_network_fills_alone():
+    rng = np.random.default_rng(0)
+    a = rng.uniform(-2, 2, 800)
+    signs = np.where(rng.random(800) < 0.5, -1.0, 1.0)
+    frame = pd.DataFrame({"a": a, "signs": signs, "product": a * signs})
+    estimator = masked(max_epochs=80, hidden_layer_sizes=(64,)).fit(frame)
+    report = estimator.imputation_report_.values()
+    assert [own["regression"] for own in report] == [0, 0, 0]
 
 
 def test_the_report_is_of_hidden_cells():
