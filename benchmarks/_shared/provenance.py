@@ -17,6 +17,7 @@ FOLDERS = {
     "--fashion": "DIR",
     "--downloads": "DIR",
     "--collection": "DIR",
+    "--before": "DIR",
     "--train": "FILE",
     "--test": "FILE",
 }
@@ -60,10 +61,9 @@ def command(arguments: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def commit() -> str:
+def commit(folder: Path = Path(__file__).parent) -> str:
     """Return the commit that is checked out, and whether files differ from it."""
     asked = ["git", "describe", "--always", "--dirty", "--abbrev=9"]
-    folder = Path(__file__).parent
     try:
         said = subprocess.run(asked, cwd=folder, capture_output=True, text=True)
     except OSError:

@@ -492,3 +492,36 @@ def test_errors_on_series_are_averaged_and_held_against_the_dense_network(script
     assert bench.verdicts({bench.RECURRENT: (0.8, "waves, k = 5")}) == [
         "- recurrent over dense, least (waves, k = 5): 0.80 (target <= 0.9): met"
     ]
+
+
+def test_versions_take_turns_at_the_same_fits(script, tmp_path):
+    versions = script("speed.versions")
+    case = script("_shared.results").Case("digits", "raw", 10)
+    asked = []
+
+    class Fake:
+        def __init__(self, seconds):
+            self.seconds = seconds
+
+        def fit(self, request):
+            asked.append((self.seconds, request["params"]))
+            rows = np.load(request["file"])
+            pca = PCA(10).fit(rows["train"])
+            rebuilt = pca.inverse_transform(pca.transform(rows["test"]))
+            error = float(np.square(rows["test"] - rebuilt).sum())
+            return {"seconds": self.seconds, "epochs": 1, "error": error / 2}
+
+    X = load_digits().data.astype(np.float32)
+    fakes = {versions.BEFORE: Fake(2.0), versions.NOW: Fake(1.0)}
+    turns = versions.compare(fakes, "VAE", case, X, 2, tmp_path)
+    assert [seconds for seconds, _ in asked] == [1, 2, 2, 1]
+    assert {params["random_state"] for _, params in asked} == {0, 1}
+    assert versions.time_ratio(turns) == 0.5
+    assert versions.errors(turns, versions.NOW) == pytest.approx(0.5, rel=0.01)
+    count, *figures = versions.summary([turns])
+    assert (count, *figures[:3]) == ("1", "0.500", "0.500", "0.500")
+
+
+def test_a_version_that_is_no_checkout_is_refused(script, tmp_path):
+    with pytest.raises(SystemExit, match="expected a checkout"):
+        script("speed.versions").Version(tmp_path)
