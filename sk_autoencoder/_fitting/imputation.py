@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sk_autoencoder._columns import LevelColumns
+from sk_autoencoder._columns.bins import BinnedColumn
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.conditionals import Conditionals, fillings
 from sk_autoencoder._inference.linear_filling import LinearFilling
@@ -25,6 +26,8 @@ SHARES = (0.5, 0.0, 1.0)
 # Standard errors that make it clear:
 # docs/development/decisions/0047-filled-by-two-predictors.md
 CLEAR = 2.0
+# Training cells of a column that may be wild, and are not what others could be.
+N_WILD = 3
 
 
 @dataclass(frozen=True)
@@ -215,13 +218,19 @@ class _Filler:
 
 
 def _variances(columns: LevelColumns) -> np.ndarray:
-    """Return the variance of squared distances from medians; NaN for categories."""
-    found = []
-    triples = zip(columns.constant_cells(), columns.means, columns.counts, strict=True)
-    for median, means, counts in triples:
-        if means is None:
-            found.append(np.nan)
-        else:
-            losses, shares = (means - median) ** 2, counts / counts.sum()
-            found.append(shares @ losses**2 - (shares @ losses) ** 2)
-    return np.array(found)
+    """Return the variance of squared distances from medians; NaN for categories.
+
+    Without the farthest few, which may be errors: a single wild cell would have the
+    network kept, whose means it spoils.
+    """
+    found = np.full(len(columns.kinds), np.nan)
+    for i, kind in enumerate(columns.kinds):
+        if isinstance(kind, BinnedColumn):
+            bins = kind.bins
+            losses = (bins.values - bins.median) ** 2
+            levels, order = bins.encode(bins.values), losses.argsort()
+            cells = (bins.counts / np.bincount(levels))[levels][order].cumsum()
+            kept = np.minimum(cells, max(cells[-1] - N_WILD, 1.0))
+            weights, losses = np.diff(kept, prepend=0) / kept[-1], losses[order]
+            found[i] = weights @ losses**2 - (weights @ losses) ** 2
+    return found

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
-from sklearn.covariance import LedoitWolf
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -128,6 +127,8 @@ def _steps(Z: np.ndarray, hot: np.ndarray) -> np.ndarray:
     hot : ndarray of shape (n, n_levels)
         Levels as zeros and ones.
     """
+    from sklearn.covariance import LedoitWolf  # which a fit of codes does not wait for
+
     encoded = np.hstack([Z, hot])
     k, n_encoded = Z.shape[1], encoded.shape[1]
     n_used = n_encoded if n_encoded <= MOST_COLUMNS else k

@@ -169,7 +169,8 @@ def _parts(arrays: Mapping[str, np.ndarray], text: str) -> Any:
     yield len(header).to_bytes(8, "little") + header
     for name in order:
         array = np.ascontiguousarray(arrays[name])
-        yield array.astype(array.dtype.newbyteorder("<"), copy=False).data.cast("B")
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        yield little.data.cast("B") if little.size else b""
 
 
 def read(path: Path, custom: Mapping[str, Any]) -> Any:

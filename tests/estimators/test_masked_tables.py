@@ -277,6 +277,14 @@ def test_a_number_that_is_mostly_zero_is_not_filled_by_its_median():
     assert report[3]["kept"] == "network"
 
 
+def test_where_a_wild_cell_spoils_the_mean_the_median_fills():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3))
+    X[0, 0] = 1e6
+    report = masked(max_epochs=4).fit(X).imputation_report_
+    assert report[0]["kept"] == "median"
+
+
 def linear_table(n, seed=0):
     """Make numbers and a category that are linear in each other, but for some noise."""
     rng = np.random.default_rng(seed)
@@ -661,6 +669,14 @@ def test_only_a_masked_network_draws_cells():
 
 
 # -- elsewhere -----------------------------------------------------------------------
+
+
+def test_a_file_of_numbers_alone_gives_the_same_cells(tmp_path):
+    numbers = TABLE[["a", "whole", "flag"]]
+    estimator = masked(max_epochs=2).fit(numbers)
+    estimator.save(tmp_path / "table.ae")
+    found = load(tmp_path / "table.ae").transform(numbers)
+    pd.testing.assert_frame_equal(found, estimator.transform(numbers))
 
 
 def test_a_file_gives_the_same_cells(fitted, tmp_path):
