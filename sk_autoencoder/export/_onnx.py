@@ -176,8 +176,8 @@ def _check_method(estimator: Any, method: str) -> None:
         methods += DENSITY
     if method not in methods:
         raise ValueError(
-            f"expected one of {', '.join(methods)} for a {type(estimator).__name__}, "
-            f"got method={method!r}."
+            f"expected one of {', '.join(methods)} for {type(estimator).__name__}, "
+            f"got method={method!r}. Pass method={methods[0]!r}."
         )
     if not is_detector and estimator._plan.imputes and method != "transform":
         raise ValueError(
