@@ -11,7 +11,7 @@ from sk_autoencoder._columns import LevelColumns
 from sk_autoencoder._columns.bins import BinnedColumn
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._inference.conditionals import Conditionals, fillings
-from sk_autoencoder._inference.linear_filling import LinearFilling
+from sk_autoencoder._inference.linear_filling import LARGEST, LinearFilling
 from sk_autoencoder._protocols import HIDDEN
 from sk_autoencoder._training.batches import TrainingRows
 from sk_autoencoder._training.net import AutoEncoderNet
@@ -124,7 +124,12 @@ def measure_imputation(
     shares = np.where(is_number, np.array(SHARES)[best], 0.0)
     if linear is not None:
         linear = linear.scaled(shares)
-    network, constant = (np.where(is_number, x, 1 - x) for x in (network, constant))
+    units = np.where(is_number, filler.units.cpu().numpy(), 1.0)
+    with np.errstate(over="ignore"):
+        network, constant = (
+            np.where(is_number, (x * units * units).clip(0, LARGEST), 1 - x)
+            for x in (network, constant)
+        )
     return Imputation(network, constant, tuple(keeps_constant.tolist()), shares, linear)
 
 
@@ -139,6 +144,8 @@ class _Filler:
     Attributes
     ----------
     is_number : Tensor of bool of shape (n_columns,)
+    units : Tensor of shape (n_columns,)
+        The largest training value, in which losses are: its square may be no number.
     """
 
     def __init__(self, net: AutoEncoderNet, columns: LevelColumns) -> None:
@@ -146,6 +153,7 @@ class _Filler:
         self._model = Conditionals.of(net.module_.network)
         self._centers = columns.centers().to(self._model.bias.device)
         self.is_number = ~self._centers[self._model.network.offsets[:-1]].isnan()
+        self.units = torch.from_numpy(_units(columns)).to(self._centers)
 
     def regressions(self, train: Any) -> LinearFilling | None:
         """Regress numbers on other cells of training rows; None without numbers."""
@@ -166,8 +174,8 @@ class _Filler:
         Returns
         -------
         losses : ndarray of shape (n_shares + 1, n_columns)
-            Mean squared errors, or fractions wrong: of the network with each of the
-            shares, and of medians and modes.
+            Mean squared errors in `units`, or fractions wrong: of the network with each
+            of the shares, and of medians and modes.
         clear : ndarray of bool of the same shape
             Whether it is clear that a loss is below the first; True for that one.
         """
@@ -187,7 +195,8 @@ class _Filler:
                     one.applied(found, hidden, columns) if one else found
                     for one in steps
                 ]
-                gaps = torch.stack([*fills, constants.expand_as(found)]) - true
+                every = torch.stack([*fills, constants.expand_as(found)])
+                gaps = every / self.units - true / self.units
                 losses = torch.where(
                     self.is_number, gaps.square(), (gaps != 0).double()
                 )
@@ -217,17 +226,32 @@ class _Filler:
         return self._columns.values(cells).to(self._centers)
 
 
+def _units(columns: LevelColumns) -> np.ndarray:
+    """Return the largest value of each number without its sign, 1 for categories."""
+    return np.array(
+        [
+            np.abs(kind.bins.values[[0, -1]]).max()
+            if isinstance(kind, BinnedColumn)
+            else 1.0
+            for kind in columns.kinds
+        ]
+    )
+
+
 def _variances(columns: LevelColumns) -> np.ndarray:
     """Return the variance of squared distances from medians; NaN for categories.
+
+    In the units of `_units`.
 
     Without the farthest few, which may be errors: a single wild cell would have the
     network kept, whose means it spoils.
     """
-    found = np.full(len(columns.kinds), np.nan)
+    found, units = np.full(len(columns.kinds), np.nan), _units(columns)
     for i, kind in enumerate(columns.kinds):
         if isinstance(kind, BinnedColumn):
             bins = kind.bins
-            losses = (bins.values - bins.median) ** 2
+            unit = units[i]
+            losses = (bins.values / unit - bins.median / unit) ** 2
             levels, order = bins.encode(bins.values), losses.argsort()
             cells = (bins.counts / np.bincount(levels))[levels][order].cumsum()
             kept = np.minimum(cells, max(cells[-1] - N_WILD, 1.0))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # A covariance of more columns takes seconds to invert: levels are left out then.
 MOST_COLUMNS = 1_000
 LARGEST = float(np.finfo(np.float64).max)
+# Sizes of numbers whose squares are numbers: columns of others are not regressed.
+SQUARED = 1e-150, 1e150
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,16 @@ class LinearFilling:
         sizes = np.array([len(columns.counts[i]) for i in categories], dtype=np.int64)
         hot = _one_hots(starts + cells[:, categories].astype(np.int64), sizes.sum())
         X = cells[:, numbers]
+        low, high = X.min(axis=0), X.max(axis=0)
+        size = np.maximum(-low, high)
+        fits = (size > SQUARED[0]) & (size < SQUARED[1])
+        X = np.where(fits, X, 0.0)
         scale = X.std(axis=0)
         scale[scale == 0] = 1.0
         steps = _steps((X - X.mean(axis=0)) / scale, hot) * scale
-
         k = len(numbers)
+        steps[:, ~fits] = steps[:k][~fits] = 0.0
+
         slopes, levels = np.zeros((n, n)), np.zeros((len(steps) - k, n))
         slopes[np.ix_(numbers, numbers)] = steps[:k] / scale[:, None]
         levels[:, numbers] = steps[k:]
@@ -74,7 +81,7 @@ class LinearFilling:
             own = slice(first, first + size)
             levels[own] -= hot[:, own].mean(axis=0) @ levels[own]
         ends = np.full((3, n), [[0.0], [-LARGEST], [LARGEST]])
-        ends[:, numbers] = X.mean(axis=0), X.min(axis=0), X.max(axis=0)
+        ends[:, numbers] = X.mean(axis=0), low, high
         mean, low, high = ends
         return cls(mean, low, high, slopes, levels)
 

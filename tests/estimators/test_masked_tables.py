@@ -285,6 +285,15 @@ def test_where_a_wild_cell_spoils_the_mean_the_median_fills():
     assert report[0]["kept"] == "median"
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e160, 1e300])
+def test_numbers_whose_squares_are_none_are_filled_in_their_range(size):
+    frame = TABLE.assign(a=TABLE["a"] * size)
+    estimator = masked(max_epochs=2, numeric_scaling="rank_gauss").fit(frame)
+    filled = estimator.transform(frame)["a"]
+    assert filled.between(frame["a"].min(), frame["a"].max()).all()
+    assert np.isfinite(estimator.imputation_report_["a"]["median"])
+
+
 def linear_table(n, seed=0):
     """Make numbers and a category that are linear in each other, but for some noise."""
     rng = np.random.default_rng(seed)
