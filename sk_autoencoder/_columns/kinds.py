@@ -23,6 +23,8 @@ MOST_KNOTS = 1000
 # A column has few values where there are at most so many, each in this number of rows
 # on average; a spike is a value that one in `FEW_VALUES` rows has, and so many rows.
 FEW_VALUES, ROWS_A_VALUE = 32, 5
+# Text is numbers where more than this fraction of its levels are: others say "missing".
+LEAST_NUMERALS = 0.9
 
 
 @dataclass(frozen=True)
@@ -293,14 +295,17 @@ class CategoryColumn:
         most : float
             Levels at most.
         most_numerals : int
-            Of which all are numbers.
+            Numbers at most, where hardly another level is beside them.
         """
         if not isinstance(self.levels[0], str):
             return False
         n_levels = len(self.levels)
-        return n_levels > most or (
-            n_levels > most_numerals and all(map(_is_numeral, self.levels))
-        )
+        if n_levels > most:
+            return True
+        if any(map(_is_code, self.levels)):
+            return False
+        least = max(most_numerals, LEAST_NUMERALS * n_levels)
+        return sum(map(_is_numeral, self.levels)) > least
 
     def encode(self, column: ColumnData) -> np.ndarray:
         """Turn values into numbers of levels; NaN for what is missing or unknown."""
@@ -392,10 +397,13 @@ def refuse_infinity(name: Any, values: np.ndarray) -> None:
         )
 
 
+def _is_code(text: str) -> bool:
+    """Whether text is digits with zeros in front, as "0815"."""
+    return text[:1] == "0" and text[1:2].isdigit()
+
+
 def _is_numeral(text: str) -> bool:
-    """Whether text is a number; with zeros in front, as "0815", it is a code."""
-    if text[:1] == "0" and text[1:2].isdigit():
-        return False
+    """Whether text is a number."""
     try:
         float(text)
     except ValueError:

@@ -28,8 +28,7 @@ Whole = ColumnStatistics | Counter[Any] | None
 """What is known of all values of a column; None where there are none."""
 
 # Text is taken for identifiers where there are so many samples, of which more than this
-# fraction has a text of its own, and for numbers where all of more than so many texts
-# are some.
+# fraction has a text of its own, and for numbers where more than so many texts are.
 LEAST_SAMPLES, MOST_DISTINCT, MOST_NUMERALS = 100, 0.9, 32
 
 

@@ -25,9 +25,10 @@ def table(n=120):
             "number": rng.normal(size=n),
             "key": [f"k{i}" for i in range(n)],
             "price": [f"{i % 40}.5" for i in range(n)],
+            "dose": [f"{i % 40}.5" if i % 8 else "?" for i in range(n)],
             "city": rng.choice(["a", "b", "c"], n),
             "digit": rng.choice(list("0123456789"), n),
-            "zip": [f"0{i % 40}" for i in range(n)],
+            "zip": [f"{i % 40:02}" for i in range(n)],
         }
     )
 
@@ -39,25 +40,25 @@ def warned(*names):
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.from_pandas])
 def test_identifiers_and_numbers_as_text_are_named(frame):
-    with warned("key", "price") as found:
+    with warned("key", "price", "dose") as found:
         AutoEncoderTransformer(2, **TINY).fit(frame(table()))
     assert len(found) == 1
 
 
 def test_streams_and_detectors_name_them_too():
     X = table(240)
-    with warned("key", "price"):
+    with warned("key", "price", "dose"):
         AutoEncoderTransformer(2, **TINY).fit_batches([X[:120], X[120:]])
-    with warned("key", "price"):
+    with warned("key", "price", "dose"):
         AutoEncoderOutlierDetector(AutoEncoderTransformer(2, **TINY)).fit(X)
 
 
 def test_what_is_meant_is_not_doubted():
     X = table()
-    declared = X.astype({"key": "category", "price": "category"})
-    text = ["key", "price", "city", "digit", "zip"]
+    declared = X.astype(dict.fromkeys(["key", "price", "dose"], "category"))
+    text = ["key", "price", "dose", "city", "digit", "zip"]
     # None of these warns: warnings are errors here.
     AutoEncoderTransformer(2, **TINY).fit(declared)
     AutoEncoderTransformer(2, categorical_features=text, **TINY).fit(X)
     AutoEncoderTransformer(2, **TINY).fit(X[:99])  # too few to tell
-    AutoEncoderTransformer(2, **TINY).fit(X.drop(columns=["key", "price"]))
+    AutoEncoderTransformer(2, **TINY).fit(X.drop(columns=["key", "price", "dose"]))
