@@ -113,6 +113,20 @@ numpydoc_show_class_members = False  # docs/templates/class.rst lists them
 HOOKS = {name for name in vars(Network) if not name.startswith("_")}
 
 
+QUOTED = re.compile(r"^\.\. from: (.+)$", re.MULTILINE)
+RESULTS = HERE.parent / "benchmarks" / "results"
+
+
+def tell_sources(app, docname, source):
+    """Add how the figures that a page quotes were measured, as their files say."""
+    names = dict.fromkeys(" ".join(QUOTED.findall(source[0])).split())
+    if names:
+        source[0] += "\n\n.. rubric:: How the figures on this page were measured\n\n"
+    for name in names:
+        command = (RESULTS / name).read_text("utf-8").splitlines()[0]
+        source[0] += f"- {command}\n"
+
+
 def skip_foreign(app, what, name, obj, skip, options):
     """Leave out what users of a class do not call.
 
@@ -148,6 +162,7 @@ def setup(app):
     app.add_html_math_renderer("mathml", formula, formula)
     app.connect("autodoc-skip-member", skip_foreign)
     app.connect("include-read", link_to_pages)
+    app.connect("source-read", tell_sources)
 
 
 # ----------------------------------------------------------------------- Markdown

@@ -27,8 +27,7 @@ def legend_above(ax: Axes, n_columns: int | None = None, **options: object) -> N
         loc="outside upper center",
         ncols=n_columns or len(handles),
         frameon=False,
-        fontsize=9,
-        **options,
+        **{"fontsize": 9, **options},
     )
 
 

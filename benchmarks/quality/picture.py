@@ -1,98 +1,89 @@
-"""A picture of `quality.run`'s cases: each one's error over PCA's."""
+"""Draw `docs/images/quality.png`: the error of each case of `quality.run` over PCA's.
+
+    python -m benchmarks.quality.picture
+
+It reads what `quality.run` wrote into `benchmarks/results/`.
+"""
 
 from __future__ import annotations
 
-import math
+import re
 from collections import defaultdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from benchmarks._shared.picture import COLORS, GRAY, GRID, WIDTH, legend_above, save
-from benchmarks._shared.report import median
-from benchmarks._shared.results import Case
-from benchmarks.quality.methods import OURS, PLAIN
-from benchmarks.quality.results import Figures
+from benchmarks._shared.command import command_line, parse
+from benchmarks._shared.picture import COLORS, GRID, legend_above, save
 
-MOST = 4.0
-"""Ratios beyond are drawn as arrows at the edge."""
+ROOT = Path(__file__).parents[2]
+RESULTS = [
+    ROOT / f"benchmarks/results/quality_{half}.md" for half in ("tune", "confirm")
+]
+FILE = ROOT / "docs" / "images" / "quality.png"
+TABLE = "## Squared error over PCA's, mean over the splits (worst split)"
+# | set (units) | rows x columns | k | PCA | AutoEncoder |, means before worst splits.
+ROW = re.compile(r"\| (\w+) \(\w+\) \|[^|]*\| (\d+) \| 1\.000 \([^)]*\) \| ([\d.]+) ")
+STYLES = {2: "o", 5: "s", 10: "^", 20: "D"}
 LEAST = 0.01
+"""Smaller ratios are drawn as arrows at the edge."""
 
 
-def draw(figures: Figures, path: Path) -> None:
-    """Draw ours as dots, and the same network started at random as hollow ones.
+def read(paths: list[Path]) -> dict[str, list[tuple[int, float]]]:
+    """Return the number of components and the ratio of each case, by data set."""
+    found = defaultdict(list)
+    for path in paths:
+        table = path.read_text("utf-8").partition(TABLE)[2].partition("\n## ")[0]
+        for name, k, ratio in ROW.findall(table):
+            found[name].append((int(k), float(ratio)))
+    return found
 
-    A row is a set, the lowest median first; its dots are the mean ratios over the
-    splits of each units and k.
+
+def draw(found: dict[str, list[tuple[int, float]]], path: Path) -> None:
+    """Draw a row for each data set, that with the lowest median on top.
+
+    Narrow and with large letters: on a phone it is not even 400 pixels wide.
     """
-    ours = _means(figures, OURS)
-    plain = _means(figures, PLAIN)
-    if not ours:
-        return
-    names = sorted(ours, key=lambda name: -median(map(math.log, ours[name].values())))
-    ks = sorted({case.k for cases in ours.values() for case in cases})
-    colors = dict(zip(ks, COLORS * len(ks), strict=False))
-    height = 1.5 + 0.21 * len(names)
-    figure, ax = plt.subplots(figsize=(WIDTH, height), layout="constrained")
+    medians = {name: np.median([ratio for _, ratio in found[name]]) for name in found}
+    names = sorted(found, key=lambda name: -medians[name])
+    colors = dict(zip(STYLES, COLORS, strict=False))
+    figure, ax = plt.subplots(figsize=(5.4, 0.23 * len(names)), layout="constrained")
     ax.axvline(1, color="black", linewidth=1, zorder=1)
     for row, name in enumerate(names):
-        for case, ratio in plain.get(name, {}).items():
-            _dot(ax, ratio, row, colors[case.k], hollow=True)
-        for case, ratio in ours[name].items():
-            _dot(ax, ratio, row, colors[case.k], hollow=False)
-    _decorate(ax, names, _limits([*ours.values(), *plain.values()]))
-    _legend(ax, colors, with_plain=bool(plain))
+        for k, ratio in found[name]:
+            ax.plot(
+                max(ratio, LEAST),
+                row,
+                marker=STYLES[k] if ratio >= LEAST else "<",
+                color=colors[k],
+                markersize=7,
+                markeredgecolor="white",
+                markeredgewidth=0.5,
+                clip_on=False,
+                zorder=3,
+            )
+    _decorate(ax, names)
+    handles = [
+        Line2D([], [], color=colors[k], marker=marker, linestyle="", label=f"k = {k}")
+        for k, marker in STYLES.items()
+    ]
+    legend_above(ax, handles=handles, fontsize=12, handletextpad=0.1, columnspacing=1)
     save(figure, path)
 
 
-def _means(figures: Figures, method: str) -> dict[str, dict[Case, float]]:
-    """Return the mean ratios of each set, infinite for a failed fit."""
-    each: dict[str, dict[Case, float]] = defaultdict(dict)
-    if method in figures.methods:
-        for case in figures.cases:
-            ratio = figures.mean_ratio(case, method)
-            if not math.isnan(ratio):
-                each[case.name][case] = ratio
-    return each
-
-
-def _dot(ax: Axes, ratio: float, row: int, color: str, *, hollow: bool) -> None:
-    inside = LEAST <= ratio <= MOST
-    ax.plot(
-        [min(max(ratio, LEAST), MOST)],
-        [row],
-        marker="o" if inside else ">" if ratio > MOST else "<",
-        markersize=5 if hollow else 5.5,
-        markerfacecolor="none" if hollow else color,
-        markeredgecolor=color if hollow else "white",
-        markeredgewidth=0.9 if hollow else 0.5,
-        alpha=0.75 if hollow else 1.0,
-        linestyle="",
-        clip_on=False,
-        zorder=2 if hollow else 3,
-    )
-
-
-def _limits(sets: list[dict[Case, float]]) -> tuple[float, float]:
-    """Return what the axis has to show, within what it may."""
-    ratios = [ratio for cases in sets for ratio in cases.values()]
-    least = max(LEAST, min(*ratios, 0.5) / 1.15)
-    return least, min(MOST, max(*ratios, 1.15) * 1.05)
-
-
-def _decorate(ax: Axes, names: list[str], limits: tuple[float, float]) -> None:
+def _decorate(ax: Axes, names: list[str]) -> None:
     ax.set_xscale("log")
-    ax.set_xlim(limits)
-    ticks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 4]
-    ticks = [tick for tick in ticks if limits[0] <= tick <= limits[1]]
-    labels = ["PCA" if tick == 1 else f"{tick:g}" for tick in ticks]
-    ax.set_xticks(ticks, labels)
+    ax.set_xlim(LEAST, 1.05)
+    ax.set_xticks([0.01, 0.1, 0.3, 1], ["0.01", "0.1", "0.3", "PCA"], fontsize=12)
     ax.xaxis.minorticks_off()
-    ax.set_xlabel("squared error on held-out rows, over PCA's (further left is better)")
+    ax.set_xlabel(
+        "squared error on test samples\nover PCA's (less is better)", fontsize=12
+    )
     ax.set_ylim(-0.7, len(names) - 0.3)
-    ax.set_yticks(range(len(names)), names, fontsize=9)
+    ax.set_yticks(range(len(names)), names, fontsize=11)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
@@ -100,16 +91,11 @@ def _decorate(ax: Axes, names: list[str], limits: tuple[float, float]) -> None:
         ax.spines[side].set_visible(False)
 
 
-def _legend(ax: Axes, colors: dict[int, str], *, with_plain: bool) -> None:
-    style = {"linestyle": "", "marker": "o", "markersize": 6}
-    handles = [
-        Line2D([], [], color=color, label=f"k = {k}", **style)
-        for k, color in colors.items()
-    ]
-    if with_plain:
-        hollow = {"markerfacecolor": "none", "color": GRAY, **style}
-        handles += [
-            Line2D([], [], color=GRAY, label="starts as PCA", **style),
-            Line2D([], [], label="starts at random", **hollow),
-        ]
-    legend_above(ax, handles=handles, handletextpad=0.1, columnspacing=1.2)
+def main() -> None:
+    """Draw the picture from the results in the repository."""
+    parse(command_line(__doc__))
+    draw(read(RESULTS), FILE)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ instead, once, when there is something to confirm.
 
     python -m benchmarks.quality.run --quick
     python -m benchmarks.quality.run --data DIR --seeds 3 --results quality.jsonl
-    python -m benchmarks.quality.run --results quality.jsonl --tables --picture q.png
+    python -m benchmarks.quality.run --results quality.jsonl --tables
     python -m benchmarks.quality.run --sets digits adult --k 10 --downstream
 """
 
@@ -28,7 +28,6 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -203,10 +202,6 @@ def run_all(args: argparse.Namespace) -> str:
                 run_set(name, args, lines, bar)
                 if args.write:
                     args.write.write_text(tables(args, lines, notes) + "\n")
-    if args.picture:
-        from benchmarks.quality.picture import draw
-
-        draw(Figures(lines.all.values()), args.picture)
     return tables(args, lines, notes)
 
 
@@ -261,7 +256,6 @@ def parse_arguments() -> argparse.Namespace:
     half.add_argument("--both", action="store_true", help="both halves of the sets")
     add("--downstream", action="store_true", help="classify the codes instead")
     add("--tables", action="store_true", help="run nothing, only show --results")
-    add("--picture", type=Path, metavar="FILE", help="draw the cases (matplotlib)")
     args = parse(parser)
     args.k = args.k or ([10] if args.quick else [2, 5, 10, 20])
     args.rows = args.rows or (2_000 if args.quick else 10_000)

@@ -33,7 +33,7 @@ ABSURD = 1e6
 # A fit that ran out of epochs is called unfinished if its last steps brought more than
 # this fraction of what there is to gain: the last tenth, or the last quarter where the
 # learning rate falls (of an imputer that had a quarter of the epochs it needs, these
-# bring .9 to 1 % and 1 to 4 %). Training has to have brought that fraction of the loss,
+# bring .9 to 1% and 1 to 4%). Training has to have brought that fraction of the loss,
 # so that chance is not measured by itself.
 STILL_GAINING = 0.01
 # Losses with a zero, to which a model may come as near as it can.

@@ -82,7 +82,7 @@ for name, X in training.items():
 # %%
 # Alarms by a threshold
 # ---------------------
-# The tutorials raise an alarm where the error is above a threshold, here for the 8 % of
+# The tutorials raise an alarm where the error is above a threshold, here for the 8% of
 # the days with the largest errors. The detector sets its own threshold: `contamination`
 # is the fraction of days that are alarms. It is fitted to the days alone, and adds up
 # how rare their values are, how far they are from their reconstruction, and how far

@@ -5,7 +5,7 @@ and N is noise. Normal numbers in all cells of N would take longer than all else
 N = D S, where D are normal numbers, (n, m), and S spreads them over the columns, each
 to every m-th, with a sign that is drawn anew for each step. Every cell is normal, and
 any two columns are uncorrelated over the signs. Noise on the filled columns alone makes
-errors 3 % larger (`docs/development/decisions/0039-sparse-samples.md`).
+errors 3% larger (`docs/development/decisions/0039-sparse-samples.md`).
 """
 
 from dataclasses import dataclass, replace
