@@ -196,6 +196,8 @@ sphinx_gallery_conf = {
         for folder in ("reduce", "tables", "outliers", "images", "training")
     ],
     "within_subsection_order": "FileNameSortKey",
+    "reset_modules": ("matplotlib", "gallery_style.set_letters"),
+    "thumbnail_size": (800, 560),  # these begin pages of the guide, too
     "abort_on_example_error": True,
     "doc_module": ("sk_autoencoder",),
     "backreferences_dir": "generated/backreferences",

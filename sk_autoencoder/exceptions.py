@@ -10,6 +10,8 @@ class CorruptFileError(ValueError):
 
     Raised by `sk_autoencoder.load` and `sk_autoencoder.read_metadata`.
 
+    .. versionadded:: 0.2
+
     Parameters
     ----------
     message : str
@@ -53,6 +55,8 @@ class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
 
     Given by `sk_autoencoder.load`. The file is of a format that this version knows, and
     what it holds gives what it gave then, to rounding.
+
+    .. versionadded:: 0.2
 
     Parameters
     ----------

@@ -201,6 +201,8 @@ class BaseAutoEncoder(
         Data that are sorted, as by a label, should be shuffled before. There are no
         snapshots.
 
+        .. versionadded:: 0.2
+
         Parameters
         ----------
         batches : iterable or callable

@@ -35,6 +35,8 @@ class Contributions(PCAContract):
         gradients, along a line from the mean sample to each sample. Of a linear code,
         as PCA's, they are the products of a sample, less the mean, with `components_`.
 
+        .. versionadded:: 0.2
+
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
@@ -88,6 +90,8 @@ default=None
 
         The Jacobian of the decoder at the code of each sample, with respect to codes
         without whitening: how the reconstruction changes where a component grows by 1.
+
+        .. versionadded:: 0.2
 
         Parameters
         ----------

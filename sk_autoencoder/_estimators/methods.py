@@ -288,6 +288,8 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def summary(self) -> str:
         """Describe the fit: data, network, explained variance, training and result.
 
+        .. versionadded:: 0.2
+
         Returns
         -------
         text : str

@@ -125,6 +125,8 @@ class PCAContract(FittedMethods):
         components of a network bend: the covariance is that of its tangent. For
         :class:`VAETransformer` it is that of the density.
 
+        .. versionadded:: 0.2
+
         Returns
         -------
         cov : ndarray of shape (n_features, n_features)
@@ -144,6 +146,8 @@ class PCAContract(FittedMethods):
     @available_if(has_variances)
     def get_precision(self) -> np.ndarray:
         """Compute the inverse of `get_covariance`.
+
+        .. versionadded:: 0.2
 
         Returns
         -------
@@ -170,6 +174,8 @@ class PCAContract(FittedMethods):
         training samples' codes have; that of the errors of the reconstruction has
         `noise_variance_` in each direction. Where the model is PCA, it is PCA's. The
         integral over all samples is 1 only there.
+
+        .. versionadded:: 0.2
 
         Parameters
         ----------

@@ -52,97 +52,103 @@ ACTIVE = 0.01
 @loadable()
 @dataclass(eq=False, repr=False)
 class VAETransformer(BaseAutoEncoder):
-    """Variational autoencoder: a code with a normal prior, and a density over samples.
+    """Variational autoencoder: a code with a normal prior, and a density of samples.
 
     The encoder returns a normal distribution for each component; its mean is the code
     that `transform` returns. The decoder returns a distribution of samples. Training
     maximizes a lower bound of the density of the samples.
 
     With `init="pca"` the model is probabilistic PCA before the first step, and training
-    keeps the epoch with the best bound on the validation set: as a density it is PCA or
-    better. The components are ordered by how much they tell about the samples. After
-    training, a hundredth of the density of numbers is still that of probabilistic PCA:
-    a sample unlike all that the network has learned has at least a hundredth of the
-    density that PCA gives it.
+    keeps the epoch with the best bound on the validation set, so as a density it is PCA
+    or better. The components are sorted by their information about the samples. After
+    training, the density of numbers is mixed with a hundredth of that of probabilistic
+    PCA: even a sample that is unlike the training samples has at least a hundredth of
+    the density that PCA assigns to it.
 
-    For realistic rows of a table of numbers and categories, drawn or filled in, use
-    `DenoisingAutoEncoderTransformer(features="reconstruction")`: boosted trees tell its
-    samples from rows less often.
+    To sample or impute realistic rows of a table of numbers and categories, use
+    `DenoisingAutoEncoderTransformer(features="reconstruction")`, whose samples are
+    harder to tell from real rows.
 
-    `transform` and `score_samples` are not random. Each epoch is one pass over the
-    samples. Memory, in addition to X, is needed for the weights, and for a float32 copy
-    of X unless X is float32 in C order.
+    `transform` and `score_samples` are deterministic. In addition to X, memory is
+    needed for the weights, and for a float32 copy of X unless X is float32 in C order.
 
     Read more in the :doc:`user guide </user_guide/density>`.
 
     Parameters
     ----------
     n_components : int, float or None, default=2
-        Length of a code. None is min(n_samples, n_features), as in PCA. A larger number
-        is allowed with a warning: such a code compresses nothing. A float in (0, 1) is
-        the fraction of the variance to explain: several fits search for the fewest
-        components that explain it on the validation set, and no more than PCA needs on
-        all samples; a warning tells when those are too few. A float cannot be used with
+        Number of components, the length of a code. None is min(n_samples, n_features),
+        as in PCA. A larger number is allowed with a warning, since such a code
+        compresses nothing. A float in (0, 1) is the fraction of the variance to
+        explain: several fits search for the smallest number of components that explain
+        it on the validation set, up to the number that PCA needs on all samples; if
+        these are too few, there is a warning. A float cannot be used with
         `partial_fit`.
     whiten : bool, default=False
         Whether to return codes that are uncorrelated and have unit variance on the
         training samples. `inverse_transform` undoes it.
     rotation : {"varimax"} or None, default=None
-        "varimax" turns the code so that each component changes few columns much and
-        others little, at the mean sample, and orders components by what they explain.
-        The whole code, and what it reconstructs, stay the same.
+        "varimax" rotates the code so that, at the mean sample, each component has a
+        strong effect on a few columns and little on the others, and sorts the
+        components by the variance that they explain. The reconstruction stays the same.
+
+        .. versionadded:: 0.2
     align_to : FrozenEstimator or None, default=None
-        `sklearn.frozen.FrozenEstimator(old)` turns the code to that of `old`, a fitted
-        transformer of this package with as many components and the same features, as
-        far as a rotation can: components of a refit keep their signs, order and
-        orientation. The rotation is found on the training samples. The whole code, and
-        what it reconstructs, stay the same; `alignment_error_` says what is left. Not
-        with a fractional `n_components` and `rotation`.
+        `sklearn.frozen.FrozenEstimator(old)` rotates the code as close as possible to
+        that of `old`, a fitted transformer of this package with the same number of
+        components and the same features, so that the components of a refit keep their
+        signs, order and orientation. The rotation is determined on the training
+        samples. The whole code, and what it reconstructs, stay the same;
+        `alignment_error_` is the remaining difference. Cannot be combined with a
+        fractional `n_components` or `rotation`.
+
+        .. versionadded:: 0.2
     prior : {"standard", "mixture"}, default="standard"
         Distribution of the codes. "mixture" is a Gaussian mixture fitted, after
-        training, to the codes of the training samples; the Bayesian information
-        criterion chooses the number of its parts. `sample` and `score_samples` use it
-        in place of the standard normal distribution, which training assumes.
+        training, to the codes of the training samples, with the number of its
+        components chosen by the Bayesian information criterion. `sample` and
+        `score_samples` use it instead of the standard normal distribution, which is
+        assumed in training.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Number of units in each layer between input and code, in the order of the
-        encoder; the decoder mirrors them. "auto" is (256, 128).
+        Number of units in each layer between the input and the code, in the order of
+        the encoder; the decoder mirrors them. "auto" is (256, 128).
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
 "silu"} or torch.nn.Module, default="silu"
-        Activation after each hidden layer. Of a module, each layer gets a copy of its
-        own, whose weights are trained; it must keep the shape of its input and must not
-        be random.
+        Activation after each hidden layer. Each layer gets its own copy of a module,
+        whose weights are trained; the module must keep the shape of its input and must
+        not be random.
     dropout : float, default=0.0
         Fraction of units set to zero in training after each hidden layer, in [0, 1).
     batch_norm : bool, default=False
         Whether to normalize each hidden layer over the batch.
     network : network specification or None, default=None
-        A specification such as :class:`~sk_autoencoder.networks.MLP`, in place of the
+        A specification such as :class:`~sk_autoencoder.networks.MLP`, instead of the
         four parameters above, which must then keep their defaults.
     likelihood : {"auto", "gaussian", "isotropic", "bernoulli"}, default="auto"
         Density of a cell around the decoder's output. "auto" is "gaussian": each column
-        has a variance of its own, estimated from the data and bounded away from 0.
-        "isotropic" has one variance for all cells, as probabilistic PCA has.
-        "bernoulli" takes X in [0, 1], or `numeric_scaling="minmax"`. The categories of
-        a table have the probabilities of a softmax.
+        has its own variance, estimated from the data and bounded away from 0.
+        "isotropic" has one variance for all cells, like probabilistic PCA. "bernoulli"
+        requires X in [0, 1], or `numeric_scaling="minmax"`. The categories of a table
+        have softmax probabilities.
     numeric_scaling : {"auto", "none", "standard", "minmax", "rank_gauss"}, \
 default="auto"
         Units in which errors of numbers are measured. The input of the network is
         standardized in any case, except for a `UserNetwork` with `init="random"`.
-        "none" keeps the proportions of the units of X, as PCA does; "standard" measures
-        each column in its standard deviation; "minmax" in its range; "rank_gauss"
-        replaces values by the normal scores of their ranks. "auto" is "none", and
-        "standard" for tables with categories.
+        "none" keeps the units of X, as PCA does; "standard" divides each column by its
+        standard deviation; "minmax" by its range; "rank_gauss" replaces values by the
+        normal scores of their ranks. "auto" is "none", and "standard" for tables with
+        categories.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        Columns that hold categories: names, positions or a boolean mask. "from_dtype"
-        takes the columns of a frame whose dtype is categorical, string or boolean. None
-        treats all columns as numbers. Categories of up to 64 levels are encoded
-        one-hot, those of more as random codes of a few numbers; each is decoded by a
-        softmax.
+        Categorical columns: names, positions or a boolean mask. "from_dtype" selects
+        the columns of a frame whose dtype is categorical, string or boolean. None
+        treats all columns as numbers. Categories with up to 64 levels are one-hot
+        encoded, those with more levels are encoded as random codes of a few numbers;
+        each is decoded by a softmax.
     allow_missing : bool, default=False
         Whether cells may be missing: NaN, None or NA. Missing cells do not count in the
-        loss, the network is told which cells are missing, and reconstructions fill
-        them. If False they are an error. A column that is empty in `fit` is left out,
-        with a warning, and comes back missing.
+        loss, the network sees which cells are missing, and reconstructions have values
+        for them. If False, missing cells raise an error. A column that is empty in
+        `fit` is left out, with a warning, and is missing in reconstructions.
     handle_unknown : {"ignore", "error"}, default="ignore"
         What to do with categories that were not seen in `fit`: treat them as missing,
         or raise an error. Missing cells do not count in `score_samples`: a sample with
@@ -153,90 +159,98 @@ default="auto"
         one has the weight 1. None gives all columns the same weight, whatever their
         kind.
     beta : float, default=1.0
-        Weight of the divergence of the posterior of the code from its prior. Above 1
-        the code is simpler and reconstructs less; 0 leaves an autoencoder.
+        Weight of the Kullback-Leibler divergence between the posterior of the code and
+        its prior. Above 1 the code is simpler and reconstructs worse; 0 is an
+        autoencoder.
     kl_warmup : int, default=0
-        Number of epochs over which that weight rises to `beta`.
+        Number of epochs over which this weight increases from 0 to `beta`.
     free_bits : float, default=0.0
-        Divergence of each component, in nats, that costs nothing in training.
+        Divergence of each component, in nats, that is not penalized in training.
     init : {"auto", "pca", "random"}, default="auto"
-        Where training starts. With "pca" the model is probabilistic PCA before the
-        first step, as a density too, and the epoch with the best bound on the
-        validation set is kept, that before the first step included. If all columns are
-        numbers with normal densities, a hundredth of the trained density remains
-        probabilistic PCA's. "random" has no linear part and no fallback. "auto" is
+        How the model is initialized. With "pca" the model is probabilistic PCA before
+        the first step, and the epoch with the best bound on the validation set is kept,
+        including the state before the first step. If all columns are numbers with
+        normal densities, the trained density is mixed with a hundredth of that of
+        probabilistic PCA. "random" has no linear part and no fallback. "auto" is
         "random" for a :class:`~sk_autoencoder.networks.UserNetwork`, which is then the
         whole model, else "pca".
     optimizer : {"adam", "adamw", "sgd"}, torch optimizer class or partial of one, \
 default="adamw"
-        The optimizer. Pass further arguments of a class as
+        Optimizer that updates the weights. Pass further arguments of a class as in
         `functools.partial(torch.optim.SGD, momentum=0.9)`.
     lr : float or "auto", default="auto"
         Learning rate. "auto" is 0.002 for "adam" and "adamw", 0.3 for "sgd" (0.6 with
-        SiLU after dense layers), and the default of a class.
+        SiLU after dense layers). For a class, it is the default of that class.
     weight_decay : float or "auto", default="auto"
-        Weight decay. "auto" is 0.1 for "adamw", 0 for "adam" and "sgd", and the default
-        of a class.
+        Weight decay. "auto" is 0.1 for "adamw", 0 for "adam" and "sgd". For a class, it
+        is the default of that class.
     lr_schedule : None, float, "cosine" or callable, default=None
-        Factor on `lr` by epoch. None keeps the learning rate; a float in (0, 1]
-        multiplies it after each epoch; "cosine" decreases it to 0 over `max_epochs`; a
-        callable takes the epoch, counted from 0, and returns a factor.
+        Schedule of the learning rate. None keeps `lr` constant; a float in (0, 1] is a
+        factor applied after each epoch; "cosine" decreases `lr` to 0 over `max_epochs`;
+        a callable takes the epoch, counted from 0, and returns a factor.
     max_epochs : int or "auto", default="auto"
-        Maximum number of passes over the training samples; 0 trains nothing. "auto" is
-        150, but at least as many as make 1,500 steps (with fewer than 100 samples, 15
-        steps a sample) and at most as many as make 4,000.
+        Maximum number of passes over the training samples; with 0 nothing is trained.
+        "auto" is 150, but increased to at least 1,500 steps (with fewer than 100
+        samples, to 15 steps per sample) and limited to 4,000 steps.
     batch_size : int or "auto", default="auto"
-        Samples in a step. "auto" is a power of two near a 16th of the samples, from 32
-        to 256.
+        Number of samples in each step. "auto" is a power of two close to a 16th of the
+        number of samples, from 32 to 256.
     early_stopping : bool, default=True
         Whether to set a validation set aside, to stop when the loss on it no longer
-        improves, and to keep the epoch that was best on it. With very few samples there
-        is none. Without a validation set the model cannot fall back to PCA where it is
-        worse.
+        improves, and to keep the epoch with the smallest loss. With very few samples
+        there is no validation set. Without one, the model cannot fall back to PCA.
     validation_fraction : float, default=0.1
         Fraction of the samples in the validation set, in (0, 1), chosen at random; not
-        used if `fit` is given one as `X_val`.
+        used if a validation set is passed to `fit` as `X_val`.
     n_iter_no_change : int or "auto", default="auto"
-        Number of epochs without improvement after which training stops. "auto" is as
-        many as make 400 steps, or six tenths of the steps up to the best epoch if these
-        are more.
+        Number of epochs without improvement after which training stops. "auto"
+        corresponds to 400 steps, or to six tenths of the steps up to the best epoch if
+        these are more.
     tol : float, default=0.0
         Decrease of the loss on the validation set that counts as an improvement.
     precision : {"float32", "bf16"}, default="float32"
         Precision of matrix products in training. "bf16" is faster for large networks if
         the processor or the GPU has instructions for it. Results, and the linear part
-        of a start from PCA, are computed in float32 or better.
+        of the model, are computed in float32 or better.
     device : str or torch.device, default="auto"
-        Device to compute on. "auto" is a CUDA device if there is one, else the CPU.
+        Device to compute on. "auto" is a CUDA device if there is one, and the CPU
+        otherwise.
     callbacks : list of skorch callbacks or None, default=None
-        Callbacks, called as skorch calls them. Those that look at single batches or
-        gradients slow small networks down.
+        Callbacks that skorch calls during training. Those that access single batches or
+        gradients slow down small networks.
     net_params : dict or None, default=None
         Further arguments of the skorch net, such as `gradient_clip` (10.0 with
         `init="pca"`, else 1.0; None does not clip) and `weight_average` (0.99, or
         None).
     checkpoint_dir : path-like or None, default=None
-        Folder in which `fit` keeps snapshots of its training. After it was killed, the
-        same call with the same data goes on from the last one, and gives what it would
-        have given, bit for bit; once finished, the same call takes the result from
-        there. Each fit has a file of its own: those of a search may share a folder,
-        which can be deleted at any time. Needs an int `random_state`. `partial_fit`
-        takes no snapshots.
+        Folder in which `fit` saves snapshots of its training. If a fit is killed, the
+        same call with the same data resumes from the last snapshot, with the same
+        result as an uninterrupted fit, bit for bit; once finished, the same call reads
+        the result from the folder. Each fit has its own file, so those of a search may
+        share a folder, which can be deleted at any time. Requires an int
+        `random_state`. `partial_fit` saves no snapshots.
+
+        .. versionadded:: 0.2
     checkpoint_interval : float, default=60.0
-        Seconds from one snapshot to the next, each at the end of an epoch; 0 takes one
-        after each epoch.
+        Minimum number of seconds between snapshots, which are saved at the end of an
+        epoch; 0 saves one after each epoch.
+
+        .. versionadded:: 0.2
     distributed : bool, default=False
-        Whether several processes train one network, in `fit`: each computes the
-        gradient of its part of every batch. Start them with torchrun, which
-        initializes torch.distributed for ``init_process_group``, and pass all samples
-        and an int `random_state` to each. All end with the model that one process
-        would have, to rounding; only the first prints.
+        Whether several processes train one network in `fit`, where each computes the
+        gradient of its part of every batch. Start them with torchrun, call
+        ``torch.distributed.init_process_group``, and pass all samples and the same int
+        `random_state` in each. Up to rounding, all end with the model that one process
+        would have; only the first one prints.
+
+        .. versionadded:: 0.2
     warm_start : bool, default=False
-        Whether `fit` continues from the previous fit: its weights, its optimizer's
-        state, its random generators and its scales.
+        Whether `fit` continues from the previous fit: its weights, the state of its
+        optimizer, its random generators and its scales.
     random_state : int, RandomState instance or None, default=None
-        Seed. An int gives the same result on the same machine, bit for bit. The global
-        generators are not used, except that None takes one number from numpy's.
+        Seed of all random numbers. An int gives the same result on the same machine,
+        bit for bit. Global generators are not used, except that None takes one number
+        from numpy's.
     verbose : int, default=0
         1 prints skorch's table, one line per epoch; 2 shows a progress bar.
 
@@ -262,22 +276,22 @@ default="adamw"
         `explained_variance_ratio_` times the variance of the training samples, at least
         0.
     singular_values_ : ndarray of shape (n_components,)
-        Root of `n_samples_` less 1, times `explained_variance_`.
+        Square root of `n_samples_` - 1 times `explained_variance_`.
     noise_variance_ : float
-        What the code leaves of that variance, over the number of directions that it
-        leaves out; 0 if there is none.
+        Variance that is not explained by the code, divided by the number of directions
+        that the code leaves out; 0 if there are none.
     alignment_error_ : float
-        With `align_to`, what is left between the codes of the training samples and
-        those that `old` gives them, relative to these: the Frobenius norm of the
-        difference, both centered. 0 is no drift. After `partial_fit` that of the last
-        samples.
+        With `align_to`, the remaining difference between the codes of the training
+        samples and those of `old`: the Frobenius norm of the difference, relative to
+        that of the old codes, both centered. 0 means no drift. After `partial_fit`, for
+        the last samples.
     mean_code_ : ndarray of shape (n_components,)
         Code of the mean training sample.
     n_samples_ : int
         Number of training samples, of all calls of `partial_fit` together.
     encoded_feature_names_ : ndarray of str, shape (n_encoded_features,)
-        Names of the features; of a category one for each level, or for each number of
-        its code.
+        Names of the encoded columns: for a category, one for each level, or for each
+        number of its code.
     loss_curve_ : list of float
         Mean loss of the training samples, one value per epoch, in nats per sample.
     validation_loss_curve_ : list of float
@@ -301,11 +315,11 @@ default="adamw"
     history_ : skorch.history.History
         One dict per epoch: losses, batches, seconds.
     device_ : str
-        Device that the module is on.
+        Device on which the module is.
 
     See Also
     --------
-    AutoEncoderTransformer : Reconstructs better, without a density.
+    AutoEncoderTransformer : Dimensionality reduction by an autoencoder.
     sklearn.decomposition.PCA : Its `score` is the linear counterpart.
 
     Notes
@@ -328,7 +342,7 @@ default="adamw"
       `net_params`
     - the end: `max_epochs`, `early_stopping`, `validation_fraction`,
       `n_iter_no_change`, `tol`
-    - watching and resuming: `verbose`, `callbacks`, `checkpoint_dir`,
+    - monitoring and resuming: `verbose`, `callbacks`, `checkpoint_dir`,
       `checkpoint_interval`
     - the machine: `device`, `precision`, `distributed`
 
@@ -468,10 +482,11 @@ default="adamw"
         -------
         log_density : ndarray of shape (n_samples,)
             In nats, of a density in the units of X; with
-            `numeric_scaling="rank_gauss"` in those of the normal scores. Missing cells
-            do not count, nor do categories that were not seen in `fit`, so that such a
-            sample may seem more likely; `column_weights` are not used. Always finite: a
-            log density below all numbers of the dtype becomes the least of them.
+            `numeric_scaling="rank_gauss"`, in the units of the normal scores. Missing
+            cells do not count, nor do categories that were not seen in `fit`, so that
+            such a sample may seem more likely; `column_weights` are not used. Always
+            finite: a log density below the range of the dtype becomes its smallest
+            number.
 
         Raises
         ------
@@ -624,7 +639,7 @@ default="adamw"
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Samples with the features of `fit`, at best ones that it has not seen.
+            Samples with the features of `fit`, preferably ones that it has not seen.
         y : Ignored
             Not used, present for API consistency by convention.
 

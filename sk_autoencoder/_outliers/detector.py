@@ -76,146 +76,163 @@ STREAMED = ("_window", "drift_")
 class AutoEncoderOutlierDetector(CallbackSupportMixin, OutlierMixin, Saveable):
     """Outlier detection by autoencoders.
 
-    A row's score adds up three distances, each a mean over the features: how rare its
-    cells are in their columns, how far it is from reconstructions of itself, and how
-    far it is from the most similar training rows. The first sees rows that are far out;
-    the second those that break the rules by which features go together, since an
-    autoencoder that has few numbers to tell a row by learns what most rows have in
-    common; the third those that are between or beside the groups that the others form.
+    The score of a sample combines three distances, each averaged over the features: how
+    rare its values are in their columns, how far it is from its reconstructions, and
+    how far it is from the most similar training samples. The first detects extreme
+    values; the second detects samples that break the dependencies between features,
+    since an autoencoder with few components learns only what most samples have in
+    common; the third detects samples outside of the clusters that the others form.
 
-    By default three small autoencoders of different bottlenecks are averaged. Each
-    leaves out a third of the rows, so that there are scores of rows that it has not
-    seen, and is trained on the four fifths of the others that are nearest to the
-    medians: what is odd about the rest is not learned. Their training is short: about a
-    second for 5,000 rows. Memory beside X is that of the weights, of the rows trained
-    on and of some chunks of rows; 20,000 rows at most are held to measure units, ranks
-    and neighbors, of which a fitted detector keeps 2,048 at most.
+    By default, three small autoencoders with different numbers of components are
+    averaged. Each leaves out a third of the samples, so that there are scores of
+    samples that it has not seen, and is trained on the four fifths of the others that
+    are closest to the medians, so that it does not learn to reconstruct outliers.
+    Training is short: it takes about a second for 5,000 samples. In addition to X,
+    memory is needed for the weights, the samples trained on and a few chunks of
+    samples. At most 20,000 samples are used to determine units, ranks and neighbors, of
+    which a fitted detector keeps at most 2,048.
 
     Read more in the :doc:`user guide </user_guide/outliers>`.
 
     Parameters
     ----------
     estimator : transformer or None, default=None
-        Any transformer with an `inverse_transform`, cloned before it is fitted. None
-        takes three small :class:`AutoEncoderTransformer`, whose components are an
-        eighth, a quarter and a half of the features, 64 at most. None takes missing
-        cells, in `fit` and later on, and categories in a frame, by their dtype. An
+        Any transformer with an `inverse_transform`; it is cloned before it is fitted.
+        None uses three small :class:`AutoEncoderTransformer`, whose numbers of
+        components are an eighth, a quarter and a half of the number of features, at
+        most 64. With None, cells may be missing, in `fit` and later, and columns of a
+        frame may be categories, according to their dtype. An
         :class:`AutoEncoderTransformer`, :class:`DenoisingAutoEncoderTransformer` or
-        :class:`VAETransformer` takes what its parameters allow. Of a denoising one with
-        `features="reconstruction"` and the loss "cross_entropy" an error is how
-        improbable a cell is, given the others of its row. Any other transformer,
-        such as PCA or a pipeline, a pipeline of ours too, gets a matrix of numbers:
-        encode categories before the detector. It gets missing cells too, if it says
-        by its tags that it takes them, or, of a pipeline, the steps up to an imputer
-        do; where its inverse does not bring back numbers, as behind an imputer,
-        measure="likelihood" remains. `save` takes no other than pipelines of ours.
+        :class:`VAETransformer` accepts what its parameters allow. With a denoising
+        autoencoder that has `features="reconstruction"` and the loss "cross_entropy",
+        the error of a cell is how improbable it is, given the other cells of its
+        sample. Any other transformer, such as PCA or a pipeline, is passed a matrix of
+        numbers: encode categories before the detector. This matrix may have missing
+        cells if the tags of the transformer allow them, or those of the steps of a
+        pipeline up to an imputer; if the inverse does not return numbers, as after an
+        imputer, only measure="likelihood" is available. `save` supports the
+        transformers of this package and pipelines of them.
     measure : {"combined", "reconstruction", "latent", "likelihood"}, \
 default="combined"
         What `score_samples` measures. "combined" is the sum of the three distances
-        above, of which the neighbors' counts most; "reconstruction" is the second
-        alone, for rows that are unusual in how features go together; "latent" adds to
-        that the distance of the code from the median code, in robust units;
-        "likelihood" is the log density of a :class:`VAETransformer`, in nats, or what
-        another transformer's `score_samples` returns.
+        above, of which that to the neighbors has the largest weight; "reconstruction"
+        is only the second one, for samples whose combination of features is unusual;
+        "latent" adds the distance of the code from the median code, in robust units, to
+        it; "likelihood" is the log density of a :class:`VAETransformer`, in nats, or
+        the result of another transformer's `score_samples`.
     novelty : bool, default=False
-        Whether the rows of `fit` are clean. False: they may hold outliers. Those that
-        are least usual are not trained on and not compared with. True: they are all as
-        rows should be, and none is left out; neighbors count eight times in place of
-        twice; the threshold is that of held-out rows, and `fit_predict` is not
-        available.
+        Whether the training samples are clean. If False, they may contain outliers, so
+        the most unusual ones are used neither for training nor as neighbors. If True,
+        all are considered normal and none is left out; the distance to the neighbors
+        has a weight of eight instead of two; the threshold is that of held-out samples,
+        and `fit_predict` is not available.
+
+        .. versionadded:: 0.2
     support_fraction : float, default=0.8
-        Fraction of the rows that autoencoders are trained on, in (0, 1]: those whose
-        numbers are nearest to the medians, and for each category a row at least. Where
-        numbers have spikes, neighbors are drawn from as large a fraction of the usual
-        rows: see the notes. Units and ranks are measured on all rows. With 1 no row is
-        left out of the neighbors either, which count as with `novelty=True`. No effect
-        with `novelty=True`.
+        Fraction of the samples on which autoencoders are trained, in (0, 1]: those
+        whose numbers are closest to the medians, and at least one sample for each
+        category. If there are columns of which over half of the cells are the same,
+        neighbors are drawn from the same fraction of the usual samples: see the notes.
+        Units and ranks are determined on all samples. With 1, all samples can be
+        neighbors too, and these have the weight that they have with `novelty=True`. No
+        effect with `novelty=True`.
     contamination : float, default=0.1
-        Fraction of outliers in the training rows, in (0, 0.5]: `offset_` is so chosen.
-        Where no fraction is known, `outliers` needs none.
+        Fraction of outliers among the training samples, in (0, 0.5], which determines
+        `offset_`. If it is not known, use `outliers`, which does not need it.
     threshold : {"auto", "train", "held_out"}, default="auto"
-        Which scores of the training rows `offset_` is a quantile of. "train": their
-        own. A detector flatters rows that it has seen: of new ones a larger fraction
-        than `contamination` may be outliers. "held_out": the scores by transformers
-        that have not seen them; with an `estimator` given it takes `cv` fits more, and
-        `fit_predict` is not available. "auto" is "held_out" with `novelty=True`, else
-        "train".
+        Scores of the training samples from which `offset_`, a quantile, is computed.
+        "train" uses their own scores. A detector rates samples that it has seen as more
+        normal, so it may flag a larger fraction of new samples than `contamination`.
+        "held_out" uses scores from transformers that have not seen the sample; with an
+        `estimator` this takes `cv` more fits, and `fit_predict` is not available.
+        "auto" is "held_out" with `novelty=True`, and "train" otherwise.
     cv : int, default=5
-        Folds for `threshold="held_out"` with an `estimator` given.
+        Number of folds for `threshold="held_out"` if an `estimator` is given.
     checkpoint_dir : path-like or None, default=None
-        Folder in which the autoencoders inside keep snapshots of their training, each
-        in a file of its own. After `fit` was killed, the same call with the same data
-        takes up those that are done and goes on with the others, and gives what it
-        would have given, bit for bit. Needs an int `random_state`.
+        Folder in which the autoencoders save snapshots of their training, each in its
+        own file. If `fit` is killed, the same call with the same data reads those that
+        are finished and resumes the others, with the same result as an uninterrupted
+        fit, bit for bit. Requires an int `random_state`.
+
+        .. versionadded:: 0.2
     checkpoint_interval : float, default=60.0
-        Seconds from one snapshot to the next, each at the end of an epoch.
+        Minimum number of seconds between snapshots, which are saved at the end of an
+        epoch.
+
+        .. versionadded:: 0.2
     random_state : int, RandomState instance or None, default=None
-        Takes the place of those of `estimator` and its parts, each with a number of
-        its own, and draws the folds. None leaves `estimator` its own. The same int
-        gives the same result on the same machine, bit for bit.
+        Seed. It replaces the `random_state` of `estimator` and of its parts, each with
+        a different number, and determines the folds. With None, `estimator` keeps its
+        own. An int gives the same result on the same machine, bit for bit.
     verbose : int, default=0
-        1 prints a line for each autoencoder that is fitted, folds included; 2 shows a
-        progress bar. For the epochs of `estimator` there is its own `verbose`.
+        1 prints a line for each autoencoder that is fitted, including those of folds; 2
+        shows a progress bar. The `verbose` of `estimator` is for its epochs.
+
+        .. versionadded:: 0.2
 
     Attributes
     ----------
     estimators_ : list of transformers
-        The fitted autoencoders: one where `estimator` was given.
+        The fitted autoencoders; a single one if `estimator` was given.
     offset_ : float
-        `decision_function` is `score_samples` less this.
+        Threshold: `decision_function` is `score_samples` minus `offset_`.
     drift_ : ndarray of shape (`n_features_in_`,)
-        After `partial_fit`: how far each column of its rows is from the rows before,
-        from 0 to 1; of numbers the largest difference of the distribution functions, of
-        categories the total variation. 0 after the first call.
+        After `partial_fit`: how much the distribution of each column differs between
+        its samples and those before, from 0 to 1; for numbers, the largest difference
+        between the distribution functions, for categories, the total variation. 0 after
+        the first call.
     n_features_in_ : int
-        Features seen in `fit`.
+        Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X has string column names.
+        Names of the features, if X has column names that are strings.
 
     See Also
     --------
-    sk_autoencoder.plotting.OutlierContributionsDisplay : Draw what makes a row an
+    sk_autoencoder.plotting.OutlierContributionsDisplay : Plot what makes a sample an
         outlier.
-    VAETransformer : A density over rows.
-    sklearn.ensemble.IsolationForest : By how few cuts it takes to set a row apart.
+    VAETransformer : A probability density of the samples.
+    sklearn.ensemble.IsolationForest : Outlier detection by random splits.
 
     Notes
     -----
     With "combined" the score is -(V / v + E / e + w N / n) / (2 + w), where v, e and n
-    are the means of the lowest nine tenths of V, E and N over the training rows; w is
-    2, and 8 if no row is left out. So a typical row scores about -1.
+    are the means of the lowest nine tenths of V, E and N over the training samples; w
+    is 2, or 8 if no sample is left out. So a typical sample scores about -1.
 
     V is the mean of the squared normal scores of the cells: the standard normal
-    quantile of a cell's mid-rank among the training cells, at least half a rank from
-    the ends. So no unit can be blown up, and in a column with a spike a cell is as far
-    off as such cells are rare. Ranks are kept at 512 values a column. The normal score
-    of a category is that of a number which is exceeded as seldom as a rarer level is
-    met, half of those as rare counted; a level that over half of the cells have is not
-    off, and one that was not seen in `fit` is farther off than any other.
+    quantile of the mid-rank of a cell among the training cells, at least half a rank
+    from the ends. So outliers cannot inflate any unit, and in a column with a very
+    frequent value, other cells are as distant as they are rare. Ranks are kept at 512
+    values per column. The normal score of a category is that of a number which is
+    exceeded as rarely as rarer levels occur, counting half of those that are equally
+    rare; a level that over half of the cells have has a distance of 0, and one that was
+    not seen in `fit` is farther away than any other.
 
-    N is the mean over the five nearest exemplars of the mean squared difference of
-    normal scores; two different levels differ by both. Exemplars are up to 2,048
-    training rows, drawn from the nine tenths with the least V / v + E / e, fewer with
-    more than 256 features. One that is the same row is left out. In some columns of
-    numbers over half of the cells are the same: if rows differ from that in several
-    columns, only the `support_fraction` of the nine tenths is left, without those whose
-    sum of squared normal scores there is largest.
+    N is the mean squared difference of normal scores, averaged over the five nearest
+    exemplars; two different levels differ by the sum of both scores. Exemplars are up
+    to 2,048 training samples, fewer with more than 256 features, drawn from the nine
+    tenths with the smallest V / v + E / e. The sample itself is left out. If over half
+    of the cells are the same in several columns of numbers, and samples differ from
+    that value in more than one of them, only `support_fraction` of the nine tenths is
+    kept, without those with the largest sum of squared normal scores in these columns.
 
     E is the mean error of the reconstructions, as in [2]_ and [3]_. The unit of an
-    error is its median, divided by 0.6745 as for a normal distribution, no less than a
+    error is its median, divided by 0.6745 as for a normal distribution, and at least a
     twentieth of the root mean square; in a column of which over half of the cells are
-    the same, no less than the unit of the column itself, which is measured by how rare
-    its other cells are; of a category it is that of the one-hots. Errors are squared up
-    to three units, and grow in proportion farther off [1]_. A missing cell counts for
-    nothing, in all three. Of a network that gives a distribution of each cell given the
-    others, the error is the size of the cell's normal score in that distribution, plus
-    how far it is beyond the training values, in standard deviations; the unit is 1.
+    the same, at least the unit of the column itself, which is determined by how rare
+    its other cells are; for a category, it is the unit of its one-hot columns. Errors
+    are squared up to three units, and grow linearly beyond [1]_. Missing cells do not
+    count in any of the three. With a network that predicts the distribution of each
+    cell given the others, the error is the size of the cell's normal score in that
+    distribution, plus its distance beyond the training values, in standard deviations;
+    the unit is 1.
 
-    Networks see a number at most ten thousand units from the median; how far off it is
-    beyond, its own error tells. So every score is finite, whatever the cells are.
+    For the input of networks, numbers are clipped at ten thousand units from the
+    median; how far a number lies beyond is part of its own error. So every score is
+    finite, whatever the cells are.
 
-    `p_values` are conformal [4]_, and `outliers` keeps false discoveries few as in
-    [5]_.
+    `p_values` are conformal [4]_, and `outliers` controls the false discovery rate as
+    in [5]_.
 
     References
     ----------
@@ -238,7 +255,7 @@ default="combined"
     >>> length = rng.normal(20, 3, 500)
     >>> X = np.column_stack([length, 2 * length + rng.normal(0, 1, 500)])
     >>> detector = AutoEncoderOutlierDetector(contamination=0.02, random_state=0).fit(X)
-    >>> odd = [[20.0, 40.0], [20.0, 55.0]]  # the second keeps to no rule
+    >>> odd = [[20.0, 40.0], [20.0, 55.0]]  # the second breaks the dependency
     >>> detector.predict(odd)
     array([ 1, -1])
     >>> detector.explain(odd).argmax(axis=1)[1]
@@ -313,21 +330,21 @@ default="combined"
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn what is normal, from rows that may hold outliers.
+        """Fit the detector to samples that may contain outliers.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            At least two samples, and what the estimator allows. Of a column without
-            a value a UserWarning tells: it takes no part.
+            At least two samples, with what the estimator allows. A column without any
+            value is ignored, with a UserWarning.
         y : Ignored
             Not used, present for API consistency by convention.
 
         Returns
         -------
         self : object
-            The fitted detector. If `fit` raises, an interrupt included, it is as it
-            was before.
+            The fitted detector. If `fit` raises an error or is interrupted, it is left
+            as it was.
 
         Raises
         ------
@@ -368,33 +385,36 @@ default="combined"
 
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any = None, *, window: int | None = None) -> Self:
-        """Go on with the next rows of a stream.
+        """Fit the detector to the last samples of a stream.
 
-        The detector becomes what `fit` would make of the last `window` rows: a fit for
-        each call, so pass rows in batches. These rows are held in memory, but not in a
-        file of `save`. What was fitted by `fit`, or loaded, has none, and begins anew.
+        Afterwards the detector is as if it had been fitted to the last `window`
+        samples. Each call is a complete fit, so pass samples in batches. The samples
+        are kept in memory, but not written by `save`: after `fit` or `load`, the stream
+        starts anew.
+
+        .. versionadded:: 0.2
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            The next rows, of the kind and with the columns of those before; with them
-            there have to be two at least.
+            The next samples, of the same kind and with the same columns as those
+            before. Together there must be at least two.
         y : Ignored
             Not used, present for API consistency by convention.
         window : int or None, default=None
-            How many of the last rows count, two at least. None is 20,000.
+            Number of last samples to keep, at least two. None is 20,000.
 
         Returns
         -------
         self : object
-            The fitted detector, with `drift_`. If `partial_fit` raises, it is as it was
-            before.
+            The fitted detector, with `drift_`. If `partial_fit` raises an error, it is
+            left as it was.
 
         Raises
         ------
         ValueError
-            If X, the window or a parameter is not valid, or X has other columns than
-            the rows before.
+            If X, the window or a parameter is not valid, or if X has other columns than
+            the samples before.
         """
         validate_parameter_constraints(
             {"window": [Interval(Integral, 2, None, closed="left"), None]},
@@ -427,10 +447,10 @@ default="combined"
 
     @available_if(_has_fit_predict)
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
-        """Fit to rows, and predict whether these are outliers.
+        """Fit to samples, and predict which of them are outliers.
 
-        Not available where the threshold comes from held-out rows, since then other
-        rows than a fraction `contamination` of X are outliers.
+        Not available if the threshold comes from held-out samples, since the fraction
+        of outliers in X is then not `contamination`.
 
         Parameters
         ----------
@@ -447,20 +467,20 @@ default="combined"
         Raises
         ------
         AttributeError
-            On access, where the threshold comes from held-out rows. Call `fit` with the
-            training rows, then `predict`.
+            On access, if the threshold comes from held-out samples. Call `fit` with the
+            training samples, then `predict`.
         ValueError
             If `fit` raises one.
         """
         return self.fit(X).predict(X)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predict whether rows are outliers.
+        """Predict which samples are outliers.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
+            Samples with the features of `fit`.
 
         Returns
         -------
@@ -473,17 +493,17 @@ default="combined"
             Before `fit`.
         ValueError
             If X has other features than those of `fit`, infinite cells, or missing
-            cells that its transformers do not take.
+            cells that its transformers do not accept.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Score rows by how far they are from the threshold.
+        """Compute the distance of the scores from the threshold.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
+            Samples with the features of `fit`.
 
         Returns
         -------
@@ -496,25 +516,26 @@ default="combined"
             Before `fit`.
         ValueError
             If X has other features than those of `fit`, infinite cells, or missing
-            cells that its transformers do not take.
+            cells that its transformers do not accept.
         """
         return self.score_samples(X) - np.float64(self.offset_)
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Score rows by how normal they are.
+        """Score samples by how normal they are.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
+            Samples with the features of `fit`.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Higher is more normal. About -1 for a typical row, and 0 at most, but for
-            measure="likelihood", which is in nats. float32 for float32 rows and float64
-            for others, and finite: a row farther off than numbers go gets the least of
-            its dtype. A row's score depends on no other row of X.
+            Higher is more normal. About -1 for a typical sample, and at most 0, except
+            with measure="likelihood", which is in nats. float32 for float32 samples and
+            float64 for others. Always finite: a score below the range of the dtype
+            becomes its smallest number. The score of a sample does not depend on other
+            samples of X.
 
         Raises
         ------
@@ -522,42 +543,45 @@ default="combined"
             Before `fit`.
         ValueError
             If X has other features than those of `fit`, infinite cells, or missing
-            cells that its transformers do not take.
+            cells that its transformers do not accept.
         """
         check_is_fitted(self)
         return self._scorer.scores(self._rows(X))
 
     def p_values(self, X: Any) -> np.ndarray:
-        """Compute how likely a usual row is to be as unusual as each row.
+        """Compute the p-value of each sample, for the hypothesis that it is normal.
 
-        Conformal p-values: the fraction of the training rows, this row counted as one
-        of them, whose scores are no higher, each by a transformer that has not seen it.
-        If the training rows hold no outliers, and a row of X comes from where they
-        came from, its p-value is at most p with a probability of about p, whatever the
-        rows look like. Outliers among the training rows make p-values larger: fewer
-        rows are found.
+        Conformal p-values: the fraction of the training samples, counting the new
+        sample as one of them, whose scores are not higher, each computed by a
+        transformer that has not seen the sample. If the training samples contain no
+        outliers, and a sample of X comes from the same distribution, its p-value is at
+        most p with a probability of about p, whatever the distribution is. Outliers
+        among the training samples make p-values larger, so that fewer outliers are
+        found.
 
-        For new rows. Training rows among themselves have every rank once, so that
-        their p-values reject none or some at random.
+        For new samples only: among the training samples themselves, every rank occurs
+        once, so their p-values are meaningless.
+
+        .. versionadded:: 0.2
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`.
+            Samples with the features of `fit`.
 
         Returns
         -------
         p_values : ndarray of shape (n_samples,)
-            In (0, 1]; small for outliers. With n training rows none is below
-            1 / (n + 1), and with over 20,000 none is below 1 / 20,001.
+            In (0, 1]; small for outliers. With n training samples none is below 1 / (n
+            + 1), and with more than 20,000 none is below 1 / 20,001.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            If `fit` has kept no scores of held-out rows. The default transformers
-            always have them, from three rows on; with an `estimator` given it takes
+            If there are no scores of held-out samples. The default transformers always
+            have them, from three samples on; with an `estimator`, pass
             `threshold="held_out"`.
         """
         check_is_fitted(self)
@@ -568,16 +592,19 @@ default="combined"
     def outliers(self, X: Any, fdr: float = 0.1) -> np.ndarray:
         """Find outliers, of which at most a given fraction are false, on average.
 
-        The procedure of Benjamini and Hochberg on the `p_values` of all rows of X. The
-        more outliers there are among them, the less unusual a row has to be.
+        This is the procedure of Benjamini and Hochberg on the `p_values` of all samples
+        of X. The more outliers there are among them, the less unusual a sample has to
+        be.
+
+        .. versionadded:: 0.2
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            New rows with the features of `fit`, all that are to be judged.
+            All new samples to be judged, with the features of `fit`.
         fdr : float, default=0.1
-            False discovery rate, in (0, 1): the fraction of usual rows among those
-            found, on average.
+            False discovery rate, in (0, 1): the average fraction of normal samples
+            among those found.
 
         Returns
         -------
@@ -589,7 +616,7 @@ default="combined"
         NotFittedError
             Before `fit`.
         ValueError
-            If `fdr` is out of its range, or below the least possible p-value; or if
+            If `fdr` is out of its range or below the smallest possible p-value, or if
             `p_values` raises one.
         """
         check_is_fitted(self)
@@ -610,27 +637,28 @@ default="combined"
         return rejected(self.p_values(X), fdr)
 
     def explain(self, X: Any) -> Any:
-        """Return which features make rows outliers.
+        """Return how much each feature contributes to a sample being an outlier.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Rows with the features of `fit`: those that are of interest.
+            Samples of interest, with the features of `fit`.
 
         Returns
         -------
         contributions : {ndarray, frame} of shape (n_samples, n_features)
-            What each feature has contributed to the row's being an outlier; large is
-            unusual. With measure="combined" and "reconstruction" they are 0 or more,
-            and a row's sum is `-score_samples`: of "combined" what the three distances
-            have of each feature, added up. A wild cell, over three units off,
-            spoils the reconstruction of other features too: what those that are less
-            far off have beyond what they would have if it were the feature's median,
-            or its most frequent category, is the wild cell's. With the other measures
-            it is how much the score would rise if the cell were that: then it may be
-            below 0, and one more pass is made over the rows for each feature. Finite.
-            A frame of the kind of X, with its columns and its index, where X is a
-            frame; in the shape in which rows came to `fit`.
+            Contribution of each feature; large values are unusual. With
+            measure="combined" and "reconstruction" contributions are at least 0 and sum
+            to `-score_samples`; for "combined" they are summed over the three
+            distances. An extreme cell, more than three units away, also distorts the
+            reconstruction of other features: the part of their errors that would vanish
+            if the extreme cell were the median of its feature, or the most frequent
+            category, is attributed to that cell. With the other measures, a
+            contribution is how much the score would increase if the cell had that
+            value; it may be negative, and one more pass over the samples is made for
+            each feature. Always finite. If X is a frame, a frame of the same kind with
+            its columns and index; otherwise in the shape of the samples passed to
+            `fit`.
 
         Raises
         ------
@@ -638,7 +666,7 @@ default="combined"
             Before `fit`.
         ValueError
             If X has other features than those of `fit`, infinite cells, or missing
-            cells that its transformers do not take.
+            cells that its transformers do not accept.
         """
         check_is_fitted(self)
         cells = self._scorer.contributions(self._rows(X))
@@ -647,25 +675,28 @@ default="combined"
         return TableFormat.of(X).of_numbers().make(list(cells.T), index_of(X))
 
     def set_threshold(self, contamination: float) -> Self:
-        """Move the threshold to another fraction of outliers, without a new fit.
+        """Change the threshold to another fraction of outliers, without a new fit.
+
+        .. versionadded:: 0.2
 
         Parameters
         ----------
         contamination : float
-            Fraction of outliers in the training rows, in (0, 0.5]. `offset_` becomes
-            that quantile of the scores that it was chosen by in `fit`; of more than
-            20,000 rows, of as many quantiles of them. The parameter stays as it is.
+            Fraction of outliers among the training samples, in (0, 0.5]. `offset_`
+            becomes that quantile of the scores from which it was computed in `fit` (of
+            20,000 quantiles of these if there are more samples). The parameter
+            `contamination` keeps its value.
 
         Returns
         -------
         self : object
-            The detector, with another `offset_`.
+            The detector, with the new `offset_`.
 
         Raises
         ------
         ValueError
-            If `contamination` is out of its range, or the detector comes from a file of
-            version 0.1.0, which holds no scores.
+            If `contamination` is out of its range, or if the detector was loaded from a
+            file of version 0.1.0, which contains no scores.
         """
         check_is_fitted(self)
         refuse_automatic(contamination)
@@ -685,28 +716,27 @@ default="combined"
     def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
         """Write the fitted detector to one file, without pickle.
 
-        `sk_autoencoder.load` reads it. The file holds arrays and JSON, nothing that is
-        run.
+        Read it with `sk_autoencoder.load`. The file holds arrays and JSON, and nothing
+        that is executed.
 
         Parameters
         ----------
         path : path-like
-            A file that is there is replaced, once the new one is whole.
+            File to write. An existing file is replaced once the new one is complete.
         optimizer : bool, default=False
-            Whether to include what only further training of the autoencoders needs.
-            The detector itself never does.
+            Whether to include the state that is only needed to train the autoencoders
+            further. The detector itself does not need it.
 
         Raises
         ------
         TypeError
-            If `estimator`, one of its parameters or a category is of a kind that
-            cannot be saved. A detector of another transformer than those of this
-            package, or a pipeline of one with StandardScaler, MinMaxScaler or PCA, is
-            one: dump it with skops or joblib. What is your own is only named in the
-            file, for `load` to ask for again: functions and classes under their own
-            names, objects under those of their classes, a module or a
-            `functools.partial` under the name of its parameter, as in
-            ``load(path, custom={"noise": ...})``.
+            If `estimator`, one of its parameters or a category cannot be saved.
+            Supported are the transformers of this package, also in a pipeline with
+            StandardScaler, MinMaxScaler or PCA; use skops or joblib for others. Of your
+            own functions and classes, only the names are saved, and they have to be
+            passed to `load`: functions and classes under their own names, objects under
+            those of their classes, a module or a `functools.partial` under the name of
+            its parameter, as in ``load(path, custom={"noise": ...})``.
         """
         check_is_fitted(self)
         write(path, self, optimizer=optimizer)
@@ -714,14 +744,17 @@ default="combined"
     def summary(self) -> str:
         """Describe the fit: samples, measure, members, threshold.
 
+        .. versionadded:: 0.2
+
         Returns
         -------
         text : str
-            A line for each subject: how many samples and columns of which kind; the
-            measure; the fitted transformers, their components and the samples that each
-            was trained on; the exemplars that rows are compared with; epochs and
-            seconds; the threshold, and what it is a quantile of; what p-values come
-            from; the device. Its wording may change in any release.
+            Several lines: the number of samples and of columns of each kind; the
+            measure; the fitted transformers, with their components and the number of
+            samples that each was trained on; the exemplars with which samples are
+            compared; epochs and seconds; the threshold and the scores that it is a
+            quantile of; the source of p-values; the device. The wording may change in
+            any release.
 
         Raises
         ------

@@ -25,6 +25,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     No array is read and no estimator is made. Whether the rest of the file is whole is
     for `load` to find out.
 
+    .. versionadded:: 0.2
+
     Parameters
     ----------
     path : path-like

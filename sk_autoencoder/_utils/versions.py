@@ -17,6 +17,8 @@ def show_versions() -> None:
     A bug report needs them. They go to the standard output; nothing is imported that
     was not imported before.
 
+    .. versionadded:: 0.2
+
     Examples
     --------
     >>> import sk_autoencoder

@@ -34,6 +34,8 @@ def to_onnx(
     The model needs neither Python nor torch, and takes any number of samples. It is one
     of opset 18, and its numbers agree with those of the method to rounding.
 
+    .. versionadded:: 0.2
+
     Parameters
     ----------
     estimator : estimator

@@ -32,6 +32,8 @@ def register_skl2onnx() -> None:
     skl2onnx's outlier detectors: "label", and "scores" of `decision_function`, each of
     shape (n, 1).
 
+    .. versionadded:: 0.2
+
     Raises
     ------
     ImportError

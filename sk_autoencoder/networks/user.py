@@ -78,6 +78,8 @@ class UserNetwork(Network):
         Range of what the decoder can give, `-numpy.inf` and `numpy.inf` included. None
         reads it from the decoder's last operation; one UserWarning asks for it where
         that cannot be done. Training data outside of it get a UserWarning.
+
+        .. versionadded:: 0.2
     outputs : {"auto", "data", "logits"}, default="auto"
         What the decoder gives: "data" is the reconstruction, under binary
         cross-entropy the probability; "logits", for binary cross-entropy and the
@@ -86,6 +88,8 @@ class UserNetwork(Network):
         numbers from 0 to 1 otherwise; else "data". Categories are decoded from logits
         whatever this is. With `init="pca"` neither this nor `output_range` has a
         meaning.
+
+        .. versionadded:: 0.2
 
     See Also
     --------

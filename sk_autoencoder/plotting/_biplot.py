@@ -40,6 +40,8 @@ class BiplotDisplay(Display):
     It is recommended to use :func:`~BiplotDisplay.from_estimator` to create a display.
     All parameters are stored as attributes.
 
+    .. versionadded:: 0.2
+
     Parameters
     ----------
     Z : array-like of shape (n_samples, 2)

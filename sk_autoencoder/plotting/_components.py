@@ -26,6 +26,8 @@ class ComponentsDisplay(Display):
     It is recommended to use :func:`~ComponentsDisplay.from_estimator` to create a
     display. All parameters are stored as attributes.
 
+    .. versionadded:: 0.2
+
     Parameters
     ----------
     components : array-like of shape (n_components, n_features)

@@ -38,6 +38,8 @@ class TraversalDisplay(Display):
     It is recommended to use :func:`~TraversalDisplay.from_estimator` to create a
     display. All parameters are stored as attributes.
 
+    .. versionadded:: 0.2
+
     Parameters
     ----------
     X : {array-like, frame} of shape (n_components * n_steps, n_features)
