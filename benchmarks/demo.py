@@ -48,21 +48,21 @@ from sk_autoencoder.plotting import (
     ReconstructionDisplay,
 )
 
-N_JOBS = 2
-
-
 class Size(NamedTuple):
     """How much is done."""
 
     n_rows: int  # training rows
     n_folds: int
+    n_jobs: int
     max_epochs: int
+    feature_epochs: int | str  # of the denoising autoencoder
 
 
 # So that a laptop is done in minutes. With the default, max_epochs="auto", a network
 # trains longer than this and reconstructs better still.
-FULL = Size(n_rows=6_000, n_folds=4, max_epochs=40)
-QUICK = Size(n_rows=600, n_folds=2, max_epochs=2)
+FULL = Size(n_rows=6_000, n_folds=4, n_jobs=2, max_epochs=40, feature_epochs="auto")
+# A second process would take longer to start than all fits.
+QUICK = Size(n_rows=600, n_folds=2, n_jobs=1, max_epochs=2, feature_epochs=2)
 
 
 def main() -> None:
@@ -85,13 +85,13 @@ def main() -> None:
             ("classify", LogisticRegression(C=0.01, max_iter=1_000)),
         ]
     )
-    grids = reducer_grids(size.max_epochs)
+    grids = reducer_grids(size)
     with_labels = GridSearchWithBar(
         classifier,
         list(grids.values()),
         scoring="roc_auc",
         cv=size.n_folds,
-        n_jobs=N_JOBS,
+        n_jobs=size.n_jobs,
         refit=False,
     ).fit(X, y)
 
@@ -102,7 +102,7 @@ def main() -> None:
         [grids["PCA"], grids["autoencoder"], grids["VAE"]],
         scoring=reconstruction_scorer,
         cv=size.n_folds,
-        n_jobs=N_JOBS,
+        n_jobs=size.n_jobs,
         refit=False,
     ).fit(X)
 
@@ -155,15 +155,18 @@ class GridSearchWithBar(GridSearchCV):
                 bar.update(self.cv)
 
 
-def reducer_grids(max_epochs: int) -> dict[str, dict[str, list[Any]]]:
+def reducer_grids(size: Size) -> dict[str, dict[str, list[Any]]]:
     """What is compared: each method with its settings, as GridSearchCV takes them."""
     components = {"reduce__n_components": [5, 10]}
-    training = {"max_epochs": max_epochs, "random_state": 0}
+    training = {"max_epochs": size.max_epochs, "random_state": 0}
     # The activations of a deep stack beside the columns: not a short code, but features
     # for a classifier, as in the Porto Seguro competition's winning entry. They come
     # scaled as a linear model needs them.
     denoising = DenoisingAutoEncoderTransformer(
-        features="hidden", passthrough=True, random_state=0
+        features="hidden",
+        passthrough=True,
+        max_epochs=size.feature_epochs,
+        random_state=0,
     )
     return {
         "all columns": {"reduce": [FunctionTransformer()]},
