@@ -8,6 +8,7 @@ function from sources to complaints, tried first on small wrong packages.
 import ast
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,8 +99,19 @@ def read_package(root: Path) -> dict[str, str]:
     return sources
 
 
+@cache
+def nodes_of(source: str) -> list[ast.AST]:
+    """Return the syntax tree as a list: each rule goes through all of it."""
+    return list(ast.walk(ast.parse(source)))
+
+
 def is_package(name: str, sources: dict[str, str]) -> bool:
     return name == "" or any(other.startswith(f"{name}.") for other in sources)
+
+
+def called(node: ast.Call) -> str:
+    """Return the last name of what is called, as `f` of `a.f(x)`."""
+    return getattr(node.func, "attr", getattr(node.func, "id", ""))
 
 
 def imported(name: str, sources: dict[str, str]) -> Iterator[tuple[str, int]]:
@@ -109,7 +121,7 @@ def imported(name: str, sources: dict[str, str]) -> Iterator[tuple[str, int]]:
     """
     full = f"{PACKAGE}.{name}".rstrip(".")
     package = full if is_package(name, sources) else full.rpartition(".")[0]
-    for node in ast.walk(ast.parse(sources[name])):
+    for node in nodes_of(sources[name]):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -122,7 +134,7 @@ def imported(name: str, sources: dict[str, str]) -> Iterator[tuple[str, int]]:
                 yield f"{origin}.{alias.name}", node.lineno
         elif (
             isinstance(node, ast.Call)
-            and ast.unparse(node.func).endswith(("import_module", "__import__"))
+            and called(node) in {"import_module", "__import__"}
             and node.args
             and isinstance(node.args[0], ast.Constant)
         ):
@@ -217,7 +229,7 @@ def through_the_wrong_door(sources: dict[str, str]) -> list[str]:
 def code_lines(source: str) -> int:
     """Count the lines that are neither blank, nor a comment's, nor a docstring's."""
     documented: set[int] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         if not isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         ):
@@ -240,7 +252,7 @@ def too_long(sources: dict[str, str]) -> list[str]:
                 f"{name or '__init__'}: {n_lines} lines of code, at most "
                 f"{MAX_MODULE_LINES}."
             )
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes_of(source):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             first = node.body[0]
@@ -279,7 +291,7 @@ def printing(sources: dict[str, str]) -> list[str]:
         f"{name or '__init__'}:{node.lineno} prints. Return it, warn, or leave it to "
         f"the skorch callbacks that `verbose` asks for."
         for name, source in sources.items()
-        for node in ast.walk(ast.parse(source))
+        for node in nodes_of(source)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "print"

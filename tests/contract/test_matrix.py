@@ -106,7 +106,8 @@ class Case:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-# One line for each network and shape of rows.
+# One line for each network and shape of rows. A matrix of other numbers than float64 is
+# tried with one network of a kind.
 NETWORKS = {
     "default": Case(
         None,
@@ -115,7 +116,9 @@ NETWORKS = {
         {"hidden_layer_sizes": (6,)},
     ),
     "MLP": Case(
-        MLP((6,)), FLAT + TABLES, {"network__hidden_layer_sizes": [(4,), (6, 3)]}
+        MLP((6,)),
+        ["numbers", "mixed frame, missing cells"],
+        {"network__hidden_layer_sizes": [(4,), (6, 3)]},
     ),
     "ConvNet": Case(
         ConvNet((1, 4, 4), channels=(2,)),
@@ -123,7 +126,7 @@ NETWORKS = {
         {"network__channels": [(2,), (2, 3)]},
     ),
     "ConvNet of signals": Case(
-        ConvNet(channels=(2,)), FLAT, {"network__kernel_size": [3, 5]}
+        ConvNet(channels=(2,)), ["numbers"], {"network__kernel_size": [3, 5]}
     ),
     "RecurrentNet": Case(
         RecurrentNet((8, 2), hidden_size=4),
@@ -131,14 +134,16 @@ NETWORKS = {
         {"network__hidden_size": [4, 6]},
     ),
     "RecurrentNet of one channel": Case(
-        RecurrentNet(cell="gru", hidden_size=4), FLAT, {"network__n_layers": [1, 2]}
+        RecurrentNet(cell="gru", hidden_size=4),
+        ["numbers"],
+        {"network__n_layers": [1, 2]},
     ),
     "UserNetwork": Case(
         UserNetwork(deep, deep), FLAT + TABLES, {"network__encoder": [dense, deep]}
     ),
     "UserNetwork of series": Case(
         UserNetwork(steps, dense, input_shape=(8, 2)),
-        [*FLAT, "series"],
+        ["numbers", "series"],
         {"network__decoder": [dense, deep]},
     ),
 }

@@ -29,28 +29,28 @@ AT_DEFAULTS = [
     ExtraRowsTransformer(StandardScaler()),
 ]
 # One for each way through the code, not for each parameter: what does not meet on its
-# way is set together. With missing values: estimators/test_table_estimators.py; with
-# other networks: networks/.
+# way is set together. With other networks: networks/.
 AT_TINY_SETTINGS = [
     AutoEncoderTransformer(
         network=MLP((8,), dropout=0.2, batch_norm=True),
         max_epochs=3,
+        init="random",
         loss="binary_cross_entropy",
         numeric_scaling="minmax",
         early_stopping=False,
     ),
-    AutoEncoderTransformer(**TINY, init="random", pretrain="layerwise"),
     AutoEncoderTransformer(
         **TINY, ordered=True, whiten=True, numeric_scaling="rank_gauss"
     ),
     DenoisingAutoEncoderTransformer(
-        **TINY, noise="salt_and_pepper", numeric_scaling="standard"
-    ),
-    DenoisingAutoEncoderTransformer(
-        **TINY, features="hidden", passthrough=True, pretrain="layerwise"
+        **TINY,
+        features="hidden",
+        passthrough=True,
+        pretrain="layerwise",
+        allow_missing=True,
     ),
     DenoisingAutoEncoderTransformer(**TINY, features="reconstruction"),
-    VAETransformer(**TINY),
+    VAETransformer(**TINY, allow_missing=True, numeric_scaling="standard"),
     AutoEncoderOutlierDetector(
         AutoEncoderTransformer(**TINY, numeric_scaling="rank_gauss"), measure="latent"
     ),

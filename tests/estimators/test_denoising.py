@@ -43,7 +43,7 @@ def denoiser(k=3, **params):
 def test_nearly_linear_samples_are_repaired_far_better_than_by_pca():
     A, B, rng = nearly_linear()
     C = hidden(B, A.mean(0), rng)
-    est = denoiser().fit(A)
+    est = denoiser(max_epochs=200).fit(A)
     # PCA leaves .188, a linear regression from corrupted samples .146, and the mean
     # given the mask and the model .025.
     assert pca_error(A, B, C, 3) > 0.18
@@ -124,7 +124,7 @@ def test_cells_of_a_table_are_repaired_better_than_by_pca(tmp_path):
     A, B = X[:800], X[800:]
     C = B.assign(a=A["a"].mean())
     start = denoiser(2, max_epochs=0).fit(A)
-    est = denoiser(2, max_epochs=60).fit(A)
+    est = denoiser(2, max_epochs=30).fit(A)
     assert est.loss_curve_[0] < 1.5
 
     def error(fitted):
@@ -139,7 +139,7 @@ def test_cells_of_a_table_are_repaired_better_than_by_pca(tmp_path):
 def test_prefixes_of_an_ordered_denoiser_repair_better_than_by_pca():
     A, B, rng = nearly_linear()
     C = hidden(B, A.mean(0), rng)
-    est = denoiser(ordered=True, max_epochs=80).fit(A)
+    est = denoiser(ordered=True, max_epochs=40).fit(A)
     assert not est.fell_back_to_pca_
     codes = est.transform(C)
     pca = PCA(3).fit(A)

@@ -243,9 +243,15 @@ def test_n_components_of_none_is_pcas():
 )
 def test_every_activation_learns(activation):
     reducer = AutoEncoderTransformer(
-        8, activation=activation, max_epochs=40, random_state=0
+        8,
+        hidden_layer_sizes=(32,),
+        activation=activation,
+        init="random",
+        max_epochs=20,
+        lr=0.02,
+        random_state=0,
     ).fit(X)
-    assert reducer.score(X) > 0.3
+    assert reducer.score(X) > 0.5
 
 
 def test_probabilities_stay_in_the_unit_interval():
@@ -254,11 +260,11 @@ def test_probabilities_stay_in_the_unit_interval():
         AutoEncoderTransformer(8, loss="binary_cross_entropy"),
         VAETransformer(8, likelihood="bernoulli"),
     ):
-        reducer.set_params(max_epochs=60, random_state=0)
+        reducer.set_params(max_epochs=20, random_state=0)
         rows = reducer.fit(pixels).reconstruct(pixels)
         assert rows.min() >= 0
         assert rows.max() <= 1
-        assert reconstruction_scorer(reducer, pixels) > 0.75
+        assert reconstruction_scorer(reducer, pixels) > 0.7
 
 
 def test_numeric_scaling_changes_what_is_reconstructed():

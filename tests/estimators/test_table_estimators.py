@@ -12,7 +12,6 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sk_autoencoder import (
     AutoEncoderTransformer,
@@ -200,16 +199,3 @@ def test_codes_of_tables_can_be_white_ordered_and_as_many_as_a_share_needs():
     share = PLAIN(0.9, early_stopping=False, **TINY).fit(few)
     assert share.score(few) >= 0.9
     assert share.n_components_ < share.module_.columns.n_outputs - 1
-
-
-AS_ARRAYS = {"hidden_layer_sizes": (8,), "max_epochs": 3}
-
-
-@parametrize_with_checks(
-    [
-        DENOISING(**AS_ARRAYS, features="hidden", layers=[-1], allow_missing=True),
-        VAETransformer(**AS_ARRAYS, allow_missing=True, numeric_scaling="rank_gauss"),
-    ]
-)
-def test_estimator_checks(estimator, check):
-    check(estimator)

@@ -39,8 +39,10 @@ def codes_error(a, b):
 
 
 @pytest.mark.parametrize("transformer", BOTH)
-@pytest.mark.parametrize("rows", [DIGITS, UNLIKE, WIDE, load_breast_cancer().data])
-@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize(
+    ("rows", "k"),
+    [(DIGITS, 5), (UNLIKE, 1), (WIDE, 5), (load_breast_cancer().data, 1)],
+)
 def test_untrained_it_is_pca(transformer, rows, k):
     pca = PCA(k, svd_solver="full").fit(rows)
     reducer = transformer(k, max_epochs=0).fit(rows)
@@ -192,13 +194,13 @@ def test_on_noise_it_stays_pca_and_says_so(transformer, capsys):
     assert reducer.n_iter_ > 0
     assert "PCA is kept" in capsys.readouterr().out
     assert codes_error(reducer.transform(NOISE), PCA(3).fit_transform(NOISE)) < 1e-9
-    reducer.set_params(verbose=2).fit(NOISE)
+    reducer.set_params(verbose=2, max_epochs=3).fit(NOISE)
     assert "PCA is kept" in capsys.readouterr().err
 
 
 def test_where_there_is_more_than_pca_it_is_found():
     train, test = train_test_split(DIGITS, random_state=0)
-    reducer = AutoEncoderTransformer(10, random_state=0).fit(train)
+    reducer = AutoEncoderTransformer(10, max_epochs=60, random_state=0).fit(train)
     pca = PCA(10).fit(train)
     least = np.square(test - pca.inverse_transform(pca.transform(test))).sum()
     assert not reducer.fell_back_to_pca_
@@ -406,8 +408,10 @@ def test_untrained_the_ratios_are_those_of_pca():
     )
 
 
-@pytest.mark.parametrize("whiten", [False, True])
-@pytest.mark.parametrize("transformer", [*BOTH, VAETransformer])
+@pytest.mark.parametrize(
+    ("transformer", "whiten"),
+    [(AutoEncoderTransformer, True), (BOTH[1], False), (VAETransformer, True)],
+)
 def test_the_ratios_add_up_to_what_is_explained(transformer, whiten):
     reducer = transformer(6, whiten=whiten, max_epochs=10, random_state=0).fit(DIGITS)
     errors = np.square(DIGITS - reducer.reconstruct(DIGITS)).sum()
