@@ -48,6 +48,7 @@ from sk_autoencoder.plotting import (
     ReconstructionDisplay,
 )
 
+
 class Size(NamedTuple):
     """How much is done."""
 

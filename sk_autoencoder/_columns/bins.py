@@ -85,7 +85,7 @@ class Bins:
         last = np.append(first[1:], len(distinct)) - 1
         edges = _between(distinct[last[:-1]], distinct[first[1:]])
         sizes = np.add.reduceat(counts, first)
-        # Of quotients: a sum of large numbers may be too large for a number.
+        # Divided first: a sum of large numbers may overflow.
         terms = np.repeat(1.0 / sizes, last - first + 1) * counts * distinct
         # Rounding may not carry a mean out of its bin.
         means = np.clip(np.add.reduceat(terms, first), distinct[first], distinct[last])
@@ -114,14 +114,14 @@ class Bins:
         The middle of its ranks, from -1 to 1, and its mean, standardized over the rows
         and clipped.
         """
-        shares = self.counts / self.counts.sum()
-        ranks = 2 * (np.cumsum(shares) - shares / 2) - 1
+        proportions = self.counts / self.counts.sum()
+        ranks = 2 * (np.cumsum(proportions) - proportions / 2) - 1
         if self.n_bins == 1:
             return np.zeros((1, 2))
-        # In units of the largest: a square may be too large for a number.
+        # In units of the largest: a square may overflow.
         means = self.means / np.abs(self.means).max()
-        centered = means - shares @ means
-        deviation = np.sqrt(shares @ centered**2)
+        centered = means - proportions @ means
+        deviation = np.sqrt(proportions @ centered**2)
         scores = centered / deviation if deviation > 0 else np.zeros_like(means)
         return np.stack([ranks, scores.clip(-LARGEST_SCORE, LARGEST_SCORE)], axis=1)
 
@@ -150,7 +150,7 @@ class Bins:
         The fraction is known to a few of the bin's values, and above 0 and below 1.
         """
         levels = self.encode(values)
-        # Of halves: the distance of two values may be too large for a number.
+        # Halves first: the difference of two values may overflow.
         found = np.interp(0.5 * values, 0.5 * self.knots[0], self.knots[1])
         found = np.clip(found, levels + MARGIN, levels + (1 - MARGIN))
         return np.where(levels < 0, -1.0, found)
@@ -253,10 +253,10 @@ def _first_of_bins(distinct: np.ndarray, counts: np.ndarray) -> np.ndarray:
     if len(counts) <= N_BINS:
         return np.arange(len(counts))
     total = np.cumsum(counts)
-    share, least = total[-1] / N_BINS, total[-1] / N_NARROW_BINS
+    usual, least = total[-1] / N_BINS, total[-1] / N_NARROW_BINS
     with np.errstate(over="ignore"):  # no value lies beyond infinity
         ends = distinct + WIDEST * _deviation(distinct, counts)
-    spikes = np.append(np.flatnonzero(counts >= share), len(counts))
+    spikes = np.append(np.flatnonzero(counts >= usual), len(counts))
     first, start = [], 0
     while start < len(counts):
         first.append(start)
@@ -265,7 +265,7 @@ def _first_of_bins(distinct: np.ndarray, counts: np.ndarray) -> np.ndarray:
             start += 1
             continue
         before = total[start] - counts[start]
-        full = np.searchsorted(total, before + share) + 1
+        full = np.searchsorted(total, before + usual) + 1
         enough = np.searchsorted(total, before + least) + 1
         beyond = np.searchsorted(distinct, ends[start], side="right")
         start = int(min(full, max(enough, beyond), spike))
@@ -273,16 +273,16 @@ def _first_of_bins(distinct: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _deviation(distinct: np.ndarray, counts: np.ndarray) -> float:
-    """Return the standard deviation of values that come so often."""
-    # In units of the largest: a square may be too large for a number.
+    """Return the standard deviation of values, each with its number of occurrences."""
+    # In units of the largest: a square may overflow.
     largest = float(np.abs(distinct[[0, -1]]).max())
-    values, shares = distinct / largest, counts / counts.sum()
-    return float(np.sqrt(shares @ (values - shares @ values) ** 2)) * largest
+    values, proportions = distinct / largest, counts / counts.sum()
+    return float(np.sqrt(proportions @ (values - proportions @ values) ** 2)) * largest
 
 
 def _between(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Return the middle of neighbors, above the one and at most the other."""
-    # Of halves: the sum may be too large for a number.
+    # Halves first: the sum may overflow.
     middle = np.minimum(0.5 * below + 0.5 * above, above)
     return np.where(middle > below, middle, above)
 

@@ -146,8 +146,8 @@ class JoinedColumns(Columns):
         """Set the unit of what is learned in each group, from what PCA leaves there."""
         spread = self.exact["input_spread"][: self.n_outputs]
         variances = np.square(spread * self.exact["to_pca_space"])
-        # The loss is 1 for the mean row: of corrupted samples no less is left in any
-        # column than on average.
+        # The mean row has a loss of 1. Of corrupted samples, PCA leaves at least its
+        # average loss in each column.
         least = min(pca_loss, 1.0) * variances
         residual = np.maximum(variances - explained, least)
         for group, own in zip(self._each(), self._slices, strict=True):
@@ -349,7 +349,7 @@ class EncodedRows:
             yield (self.encoder.centered_targets(x) / self.encoder.loss_scale).numpy()
 
     def columns(self) -> Iterator[np.ndarray]:
-        """Return some columns of all rows at a time; asked for where rows are few."""
+        """Yield some columns of all rows at a time; used where rows are few."""
         every = np.vstack(list(self))
         for some in row_chunks(*every.T.shape):
             yield every[:, some]

@@ -211,7 +211,7 @@ class NumberColumn:
         """Turn scaled numbers into values."""
         values = y.astype(np.float64) * self.unit + self.origin
         if self.knots is not None:
-            # Of halves: the distance of two values may be too large for a number.
+            # Halves first: the difference of two values may overflow.
             values = 2 * np.interp(values, self.knots[1], 0.5 * self.knots[0])
         return self.as_seen(values)
 
@@ -220,7 +220,7 @@ class NumberColumn:
         known = self.repeated
         if known is None or self.is_constant:
             return values
-        # Of halves: the sum may be too large for a number.
+        # Halves first: the sum may overflow.
         middles = 0.5 * known[:-1] + 0.5 * known[1:]
         nearest: np.ndarray = known[np.searchsorted(middles, values)]
         return nearest
@@ -445,7 +445,7 @@ def _repeated(seen: np.ndarray) -> np.ndarray | None:
 
 def _along(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the scores of values, on the lines between knots."""
-    # Of halves: the distance of two values may be too large for a number.
+    # Halves first: the difference of two values may overflow.
     return np.interp(0.5 * values, 0.5 * knots, scores)
 
 

@@ -20,21 +20,23 @@ from sk_autoencoder._utils.values import Range
 
 # Numbers of the rows that regressions are made of, one-hots among them: 80 MB.
 MOST_CELLS = 10_000_000
-# Of the step to a linear regression. The mean of two predictors that err differently is
-# nearer than either: the first is taken, unless another one is clearly nearer.
-SHARES = (0.5, 0.0, 1.0)
+# Fractions of the step to a linear regression that are tried. The mean of two
+# predictors with different errors is usually better than either: the first is taken,
+# unless another is clearly better.
+FRACTIONS = (0.5, 0.0, 1.0)
 # Standard errors that make it clear:
 # docs/development/decisions/0047-filled-by-two-predictors.md
 CLEAR = 2.0
-# Training cells of a column that may be wild, and are not what others could be.
+# The farthest training cells of a column, which may be errors: its variance is that of
+# the others.
 N_WILD = 3
 
 
 @dataclass(frozen=True)
 class Imputation:
-    """How near hidden validation cells were to what fills them, by column.
+    """How well hidden validation cells were filled, by column.
 
-    Of numbers the mean squared error, of categories the fraction right.
+    Numbers have a mean squared error, categories the fraction of cells that were right.
 
     Attributes
     ----------
@@ -44,7 +46,7 @@ class Imputation:
     keeps_constant : tuple of bool
         Whether the median or the mode fills, for each column.
     shares : ndarray of shape (n_columns,)
-        Of the step from the network to a regression, that are in `linear`.
+        Fractions in `linear` of the step from the network to a regression.
     linear : LinearFilling or None
         What is added to the numbers of the network; None if there are none.
     """
@@ -94,8 +96,8 @@ def measure_imputation(
 ) -> Imputation | None:
     """Decide on hidden validation cells what fills each column.
 
-    The network, with a share of the step to a linear regression added to numbers, or
-    the median or mode.
+    The network, for numbers with a fraction of the step to a linear regression, or the
+    median or mode.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def measure_imputation(
     best, network, constant = networks.argmin(axis=0), networks.min(axis=0), losses[-1]
     keeps_constant = clear[-1] & (constant < network)
     is_number = filler.is_number.cpu().numpy()
-    shares = np.where(is_number, np.array(SHARES)[best], 0.0)
+    shares = np.where(is_number, np.array(FRACTIONS)[best], 0.0)
     if linear is not None:
         linear = linear.scaled(shares)
     units = np.where(is_number, filler.units.cpu().numpy(), 1.0)
@@ -145,7 +147,7 @@ class _Filler:
     ----------
     is_number : Tensor of bool of shape (n_columns,)
     units : Tensor of shape (n_columns,)
-        The largest training value, in which losses are: its square may be no number.
+        The largest training value, by which errors are divided: squares may overflow.
     """
 
     def __init__(self, net: AutoEncoderNet, columns: LevelColumns) -> None:
@@ -169,22 +171,22 @@ class _Filler:
     def judged(
         self, valid: Any, linear: LinearFilling | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far hidden validation cells are from what may fill them.
+        """Score what may fill cells, on hidden validation cells.
 
         Returns
         -------
-        losses : ndarray of shape (n_shares + 1, n_columns)
-            Mean squared errors in `units`, or fractions wrong: of the network with each
-            of the shares, and of medians and modes.
+        losses : ndarray of shape (n_fractions + 1, n_columns)
+            Mean squared errors over squared `units`, or fractions of cells that were
+            wrong: by the network with each of `FRACTIONS`, and by medians and modes.
         clear : ndarray of bool of the same shape
-            Whether it is clear that a loss is below the first; True for that one.
+            Whether a loss is clearly below the first one; True for the first.
         """
         columns, net = self._columns, self._net
         objective, generator = net.module_.objective, net.module_.generator
         constants = torch.from_numpy(columns.constant_cells()).to(self._centers)
         n_columns = len(constants)
-        steps = [linear and linear.scaled(np.full(n_columns, s)) for s in SHARES]
-        sums = torch.zeros(4, len(SHARES) + 1, n_columns, dtype=torch.float64)
+        steps = [linear and linear.scaled(np.full(n_columns, s)) for s in FRACTIONS]
+        sums = torch.zeros(4, len(FRACTIONS) + 1, n_columns, dtype=torch.float64)
         counts = torch.zeros(n_columns, dtype=torch.float64)
         with net.validation_noise():
             for x, _ in net.validation_batches(valid):
@@ -208,8 +210,8 @@ class _Filler:
                 counts += scored.sum(dim=0).cpu()
         means, gains, gains_2, losses_2 = (sums / counts.clamp_min(1)).numpy()
         variances = (gains_2 - gains**2) / counts.clamp_min(1).numpy()
-        # Large values that are rare may be missing among so few cells, with most of
-        # the variance: it is made up for by what it is in training.
+        # Rare large values have most of the variance, and may be missing among so few
+        # cells: the variance is raised to that of the training cells.
         seen = (losses_2[-1] - means[-1] ** 2).clip(0)
         with np.errstate(divide="ignore", invalid="ignore"):
             tails = np.fmax(1.0, _variances(columns) / seen)
@@ -239,12 +241,11 @@ def _units(columns: LevelColumns) -> np.ndarray:
 
 
 def _variances(columns: LevelColumns) -> np.ndarray:
-    """Return the variance of squared distances from medians; NaN for categories.
+    """Return the variance of squared distances from medians, over that of `_units`.
 
-    In the units of `_units`.
-
-    Without the farthest few, which may be errors: a single wild cell would have the
-    network kept, whose means it spoils.
+    NaN for categories. The farthest few cells are left out, which may be errors: a
+    single one would make this so large that the network is kept, though its means are
+    spoiled by that cell.
     """
     found, units = np.full(len(columns.kinds), np.nan), _units(columns)
     for i, kind in enumerate(columns.kinds):

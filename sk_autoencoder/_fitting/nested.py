@@ -105,17 +105,17 @@ def train_prefixes(
 
 
 def learns_prefixes(plan: Plan, prefix_net: AutoEncoderNet) -> bool:
-    """Whether prefixes are decoded otherwise than by PCA.
+    """Whether prefixes are decoded by a network, not by PCA.
 
-    Not where the whole code is PCA's. A net of a file of 0.1.0 has no recoding.
+    They are not where the whole code is PCA's. (A file of 0.1.0 has no recoding.)
     """
     return plan.recoding is not None or prefix_net.n_epochs_ > 0
 
 
 def _set_gates(net: AutoEncoderNet, rows: TrainingRows) -> None:
-    """Use the network only at lengths where held-out samples have smaller errors.
+    """Let the network decode prefixes only of lengths at which it beats PCA.
 
-    Root errors, since single samples may be far off
+    On the validation set, by root errors, since single samples may be far off
     (docs/development/decisions/0031-root-errors.md).
     """
     module: Any = net.module_

@@ -63,7 +63,7 @@ class LayerColumns(NumericColumns):
         self, raw: Tensor, x: Tensor, unit: float
     ) -> tuple[float, Tensor]:
         """Score a batch, and give the gradient by `raw`, both divided by `unit`."""
-        share = 1 / (raw.numel() * self._variance * unit)
+        weight = 1 / (raw.numel() * self._variance * unit)
         row: Any = activation_of(self.activation)
         outputs = raw
         if row.out is None:
@@ -72,6 +72,6 @@ class LayerColumns(NumericColumns):
             outputs = torch.empty_like(raw)
             row.out(raw, outputs)
         error = outputs - self.encode(x)
-        loss = torch.dot(error.view(-1), error.view(-1)).item() * share
+        loss = torch.dot(error.view(-1), error.view(-1)).item() * weight
         row.backward(error, raw)
-        return loss, error.mul_(2 * share)
+        return loss, error.mul_(2 * weight)

@@ -27,8 +27,8 @@ from sk_autoencoder.exceptions import DivergenceError
 
 FELL_BACK = "No epoch beats PCA on validation samples beyond chance: PCA is kept."
 # Times the loss before training, or the variance of the samples, beyond which what has
-# been learned is absurd. What a high learning rate does before it is unlearned is far
-# below, losses that run away soon far above.
+# been learned is absurd. The loss that a high learning rate causes, and that training
+# recovers from, is far below; a loss that diverges is soon far above.
 ABSURD = 1e6
 # A fit that ran out of epochs is called unfinished if its last steps brought more than
 # this fraction of what there is to gain: the last tenth, or the last quarter where the
@@ -36,7 +36,7 @@ ABSURD = 1e6
 # bring .9 to 1% and 1 to 4%). Training has to have brought that fraction of the loss,
 # so that chance is not measured by itself.
 STILL_GAINING = 0.01
-# Losses with a zero, to which a model may come as near as it can.
+# Losses whose least value is 0.
 SQUARES = ("squared_error", "huber")
 ADVICE = "Try a smaller lr, numeric_scaling='standard', or fewer extreme values in X."
 
@@ -81,7 +81,7 @@ def _cells(columns: LevelColumns, X: np.ndarray) -> np.ndarray:
 
 
 def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: TrainingRows) -> Plan:
-    """Try a loss on a few rows, and find its unit: what PCA makes of all of them.
+    """Try a loss on the first rows, and measure its unit: the loss of PCA on all rows.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def with_pca_loss(plan: Plan, net: AutoEncoderNet, rows: TrainingRows) -> Plan:
     Returns
     -------
     plan : Plan
-        Itself where the unit is known without.
+        As it was, where the unit needs no measurement.
     """
     if not plan.measures_pca:
         return plan
@@ -133,7 +133,7 @@ def train(
     interrupts: Interrupts,
     keeper: RunKeeper | None = None,
 ) -> LatentMoments:
-    """Train a net, unless the fit was interrupted: then bring it in order.
+    """Train a net; after an interrupt, only leave its best state in its module.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
-"""What a masked network says of cells: fill them, draw them, predict each in its place.
+"""Fill, sample and predict cells of a table with a masked network.
 
-Cells are levels, floats with the place in the bin, `HIDDEN` where they are to be found.
-How a cell becomes a value again is the columns' to say.
+A cell is the number of its level, `HIDDEN` where it is to be found. As a float it may
+have a fraction: the position within the bin of a number. The columns turn cells back
+into values.
 """
 
 from collections.abc import Iterator
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
 # Numbers of a chunk's widest array, rows by levels or by hidden units: what is made of
 # them stays in the cache of usual processors.
 CHUNK_SIZE = 1_000_000
-# A probability below this one is rounding: no cell is over six standard deviations off.
+# Smaller tail probabilities are rounding. No surprise is above six standard deviations.
 LEAST_TAIL = 1e-9
 
 
 @dataclass(frozen=True)
 class Conditionals:
-    """A trained network in the dtype of its samples, its tables written out.
+    """A trained network in the dtype of its samples, with its weights computed once.
 
     Attributes
     ----------
@@ -53,7 +54,7 @@ class Conditionals:
     @classmethod
     @torch.no_grad()
     def of(cls, network: MaskedNetwork) -> "Conditionals":
-        """Write out the tables of a network in evaluation mode."""
+        """Compute the weights of a network in evaluation mode."""
         return cls(network, network.input(), *network.output())
 
     @property
@@ -130,16 +131,16 @@ class CellPredictor:
         A number by its mean, a category by its likeliest level.
         """
         columns, found = self.columns, []
-        for i, shares in leave_one_out(self._model, columns.cells(X)):
+        for i, probabilities in leave_one_out(self._model, columns.cells(X)):
             means = columns.means[i]
             if means is None:
-                found.append(shares.argmax(dim=1).to(X))
+                found.append(probabilities.argmax(dim=1).to(X))
             else:
-                found.append((shares.double() @ _like(means, X)).to(X))
+                found.append((probabilities.double() @ _like(means, X)).to(X))
         return self._into(X, torch.stack(found, dim=1))
 
     def draw(self, X: Tensor, generator: torch.Generator) -> Tensor:
-        """Return samples whose missing cells are drawn, given those that are there.
+        """Return samples whose missing cells are sampled, given the other cells.
 
         Parameters
         ----------
@@ -165,24 +166,26 @@ class CellPredictor:
     def surprises(self, X: Tensor) -> Tensor:
         """Return how improbable each cell is, given the other cells of its sample.
 
-        As a standard normal number of that size would be: a cell in the middle of its
-        distribution has 0. The levels of a category have no middle: those that are no
-        likelier stand for the tails. 0 where a cell is missing.
+        The size of a standard normal number that is as improbable: 0 in the middle of
+        the cell's distribution, and where a cell is missing. The levels of a category
+        have no order: its tail is the levels that are less likely.
 
         **Shape**: (n, n_features), to the same in float64.
         """
         cells = self.columns.cells(X)
         levels = cells.long()
         found = torch.zeros_like(levels, dtype=torch.float64)
-        for i, shares in leave_one_out(self._model, cells):
-            shares = shares.double()
+        for i, probabilities in leave_one_out(self._model, cells):
+            probabilities = probabilities.double()
             own = levels[:, i : i + 1]
-            share = shares.gather(1, own.clamp_min(0))
+            of_cell = probabilities.gather(1, own.clamp_min(0))
             if self.columns.means[i] is None:
-                tail = (shares * (shares < share)).sum(dim=1, keepdim=True)
-                tail = (tail + share / 2) / 2
+                is_tail = probabilities < of_cell
+                tail = (probabilities * is_tail).sum(dim=1, keepdim=True)
+                tail = (tail + of_cell / 2) / 2
             else:
-                up_to = shares.cumsum(dim=1).gather(1, own.clamp_min(0)) - share / 2
+                below = probabilities.cumsum(dim=1).gather(1, own.clamp_min(0))
+                up_to = below - of_cell / 2
                 tail = torch.minimum(up_to, 1 - up_to)
             sizes = -torch.special.ndtri(tail.clamp(LEAST_TAIL, 0.5))
             found[:, i] = torch.where(own == HIDDEN, 0.0, sizes).squeeze(1)
@@ -226,9 +229,9 @@ def predict_cells(
     values = centers.unsqueeze(1) * model.network.membership.to(centers)
     own, means, likeliest = [model.levels_of(i) for i in range(model.n_columns)], [], []
     for rows in model.chunks(len(levels)) or [slice(0)]:
-        shares = model.probabilities(levels[rows])
-        means.append(shares.to(centers) @ values)
-        found = [shares[:, levels].argmax(dim=1) for levels in own]
+        probabilities = model.probabilities(levels[rows])
+        means.append(probabilities.to(centers) @ values)
+        found = [probabilities[:, levels].argmax(dim=1) for levels in own]
         likeliest.append(torch.stack(found, dim=1))
     return torch.cat(means), torch.cat(likeliest)
 
@@ -265,10 +268,11 @@ def draw_cells(
     ----------
     model : Conditionals
     levels : Tensor of shape (n, n_columns)
-        `HIDDEN` where a cell is to be drawn: everywhere for a new sample. Of floats, a
-        place in its bin is drawn with a level, all equally likely.
+        `HIDDEN` where a cell is to be drawn: everywhere for a new sample. If these are
+        floats, a position within the bin is drawn too, uniformly.
     generator : torch.Generator
-        On the CPU. All is drawn from it at once, so that chunks change nothing.
+        On the CPU. All random numbers are drawn at once, so that the result does not
+        depend on the chunks.
     """
     drawn = levels.clone()
     hidden = levels == HIDDEN
@@ -283,8 +287,8 @@ def draw_cells(
         for step in range(int(n_hidden[rows].max())):
             active = (n_hidden[rows] > step).nonzero().squeeze(1)
             column = order[rows][active, step]
-            shares = _own_probabilities(model, part[active], column)
-            chosen = levels_at(shares, u[rows][active, step])
+            probabilities = _own_probabilities(model, part[active], column)
+            chosen = levels_at(probabilities, u[rows][active, step])
             cells = chosen + places[rows][active, step]
             part[active, column] = cells.to(part.dtype)
     return drawn
@@ -335,10 +339,10 @@ def _own_probabilities(model: Conditionals, levels: Tensor, column: Tensor) -> T
     return logits.gather(1, places).masked_fill_(beyond, -torch.inf).softmax(dim=1)
 
 
-def levels_at(shares: Tensor, u: Tensor) -> Tensor:
+def levels_at(probabilities: Tensor, u: Tensor) -> Tensor:
     """Return the level of each row at which the distribution function reaches u."""
-    reached = shares.double().cumsum(dim=1)
+    reached = probabilities.double().cumsum(dim=1)
     # Rounding may leave the sum below u: the last level that has a probability then.
-    last = (shares > 0).long().cumsum(dim=1).argmax(dim=1)
+    last = (probabilities > 0).long().cumsum(dim=1).argmax(dim=1)
     level = torch.searchsorted(reached, u.double().unsqueeze(1), right=True)
     return torch.minimum(level.squeeze(1), last)

@@ -1,4 +1,4 @@
-"""What linear regressions on the other cells add to the numbers that fill a row."""
+"""Linear regressions that correct the numbers that a masked network fills in."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 # A covariance of more columns takes seconds to invert: levels are left out then.
 MOST_COLUMNS = 1_000
 LARGEST = float(np.finfo(np.float64).max)
-# Sizes of numbers whose squares are numbers: columns of others are not regressed.
+# Numbers of these sizes have squares in float64. Columns of others are not regressed.
 SQUARED = 1e-150, 1e150
 
 
 @dataclass(frozen=True)
 class LinearFilling:
-    """The step from what a network fills to what linear regressions fill, or a part.
+    """The step, or a part of it, from a network's numbers to those of regressions.
 
     Each number is regressed on all other cells of its row, numbers and one-hots.
 
@@ -85,9 +85,11 @@ class LinearFilling:
         mean, low, high = ends
         return cls(mean, low, high, slopes, levels)
 
-    def scaled(self, shares: np.ndarray) -> "LinearFilling":
-        """Return the same with a part of each column's step, (n_columns,)."""
-        return replace(self, slopes=self.slopes * shares, levels=self.levels * shares)
+    def scaled(self, fractions: np.ndarray) -> "LinearFilling":
+        """Return the same with a fraction of each column's step, (n_columns,)."""
+        return replace(
+            self, slopes=self.slopes * fractions, levels=self.levels * fractions
+        )
 
     def applied(
         self, filled: Tensor, hidden: Tensor, columns: "LevelColumns"
@@ -116,7 +118,7 @@ class LinearFilling:
 
 
 def _one_hots(places: np.ndarray, n_levels: int) -> np.ndarray:
-    """Return zeros, and a one at each of the places of a row."""
+    """Return zeros, with a one at each position that a row names."""
     hot = np.zeros((len(places), n_levels))
     np.put_along_axis(hot, places, 1.0, axis=1)
     return hot

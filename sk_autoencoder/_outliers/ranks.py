@@ -141,7 +141,7 @@ class NormalScores:
         right = np.minimum(first, n_values - 1)
         low = np.where(after > 0, self.up_to[of, left], 0.0)
         high = np.where(first < n_values, self.below[of, right], 1.0)
-        # Of halves: the distance of two values may be too large for a number.
+        # Halves first: the difference of two values may overflow.
         near, far = 0.5 * self.values[of, left], 0.5 * self.values[of, right]
         gap = np.where(far > near, far - near, 1.0)
         part = np.clip((0.5 * cells - near) / gap, 0.0, 1.0)

@@ -437,7 +437,7 @@ class TrainingRun:
     # -- validation --------------------------------------------------------------
 
     def validate(self) -> tuple[float, dict[str, float], int]:
-        """Score the validation samples without noise, by the same draws every time.
+        """Score the validation samples, with the same random numbers every time.
 
         Returns
         -------
@@ -472,7 +472,7 @@ class TrainingRun:
 
     @property
     def _joins_densities(self) -> bool:
-        """Whether what is kept is a density that has a part of the one before."""
+        """Whether a mixture of the densities before and after training is kept."""
         return self.fallback is not None and self.net.pca_weight > 0
 
     def _joined_loss(self, losses: Tensor) -> float:

@@ -103,7 +103,7 @@ class PCAFallback:
     score : callable
         Gives the loss of each validation sample, (n,), by the module as it then is.
     n_errors : float
-    share : float
+    weight_before : float
         Weight of the density before training in a mixture with the one after. Losses
         are then negative log densities, and those of the mixture are compared.
     by_roots : bool
@@ -120,11 +120,12 @@ class PCAFallback:
         module: nn.Module,
         score: Callable[[], Tensor],
         n_errors: float,
-        share: float = 0.0,
+        weight_before: float = 0.0,
         *,
         by_roots: bool = False,
     ) -> None:
-        self._score, self._n_errors, self._share = score, n_errors, share
+        self._score, self._n_errors = score, n_errors
+        self._weight_before = weight_before
         self._by_roots = by_roots
         self.state = {name: v.clone() for name, v in module.state_dict().items()}
         self._before = score()
@@ -141,10 +142,11 @@ class PCAFallback:
 
     def joined(self, losses: Tensor) -> Tensor:
         """Return the losses (n,) of what is kept, from those of the module alone."""
-        if not self._share:
+        if not self._weight_before:
             return losses
         return -torch.logaddexp(
-            math.log1p(-self._share) - losses, math.log(self._share) - self._before
+            math.log1p(-self._weight_before) - losses,
+            math.log(self._weight_before) - self._before,
         )
 
 

@@ -2,6 +2,7 @@
 
 To add one, add a row. Its name and its module are enough: the parameter's allowed
 values follow, and torch computes it. With the other fields it is as fast as the rest.
+docs/development/architecture.md says what else there may be to do.
 """
 
 import math

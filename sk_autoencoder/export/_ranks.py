@@ -146,7 +146,7 @@ def _ranks(
 
     low = _at_ends(graph, up_to, at_after, before=True, fill=0.0)
     high = _at_ends(graph, below, at_first, before=False, fill=1.0)
-    # Of halves: the distance of two values may be too large for a number.
+    # Halves first: the difference of two values may overflow.
     near = _at_ends(graph, 0.5 * values, at_after, before=True)
     far = _at_ends(graph, 0.5 * values, at_first, before=False)
     gap = graph.op("Sub", far, near)

@@ -190,7 +190,7 @@ def interpolated(graph: Graph, x: str, knots: np.ndarray, values: np.ndarray) ->
     values = values[first]
     if len(knots) == 1:
         knots, values = np.append(knots, knots + 1), np.append(values, values)
-    # Of halves: the distance of two values may be too large for a number.
+    # Halves first: the difference of two values may overflow.
     slopes = 2 * np.diff(0.5 * values) / np.diff(knots)
     low, high = (graph.constant(v, np.float64) for v in knots[[0, -1]])
     x = graph.op("Min", graph.op("Max", x, low), high)
