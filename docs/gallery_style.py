@@ -5,7 +5,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 # Plots are 6.4 inches wide: on a phone these letters are nine pixels high.
-STYLE = {"font.size": 12, "axes.titlesize": 12, "legend.fontsize": 11}
+STYLE = {
+    "font.size": 12,
+    "axes.titlesize": 12,
+    "axes.labelsize": 11,
+    "legend.fontsize": 11,
+}
 
 
 def set_letters(*_: Any) -> None:

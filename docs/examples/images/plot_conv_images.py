@@ -1,17 +1,17 @@
 """
-Four numbers an image, by convolutions
-======================================
+Convolutional autoencoders: four numbers per image
+==================================================
 
-A convolutional autoencoder of the tutorials, squeezed to four numbers an image, beside
-PCA's four, and the defaults of dense layers and of `ConvNet`.
+A convolutional autoencoder as in many tutorials, with a code of four numbers per image,
+is compared with PCA and with the defaults of dense layers and of `ConvNet`.
 """
 
 # %%
 # Images
 # ------
-# Fashion-MNIST where you have its files (`load_fashion_mnist` tells how to get them),
-# otherwise the digits that come with scikit-learn. `ConvNet` takes rows of pixels, and
-# is told their shape: channels, height and width.
+# The example uses Fashion-MNIST if you have its files (see `load_fashion_mnist`), and
+# otherwise the digits that come with scikit-learn. `ConvNet` takes flattened images and
+# needs their shape: channels, height and width.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -26,12 +26,12 @@ X_train, X_test = train_test_split(images.data[:2000], random_state=0)
 shape = (1, *images.images.shape[1:])
 
 # %%
-# Four ways to four numbers
-# -------------------------
-# The tutorials' network has two convolutions of 3 by 3, each with ReLU and max pooling,
-# and transposed ones back; pixels in [0, 1], a sigmoid at the end and the cross-entropy
-# as its loss; as many steps of Adam as ten epochs of 60,000 images in batches of 256
-# make. The other two networks are the defaults.
+# Four ways to reduce an image to four numbers
+# --------------------------------------------
+# The tutorials' network has two 3 by 3 convolutions, each with ReLU and max pooling,
+# and transposed convolutions in the decoder. Its pixels are in [0, 1], with a sigmoid
+# at the end and the cross-entropy as loss. It gets as many steps of Adam as in ten
+# epochs of 60,000 images in batches of 256. The other two networks are the defaults.
 
 import math
 
@@ -76,8 +76,8 @@ for name, reducer in reducers.items():
     print(f"{name:12} explained variance {explained[name]:.3f}")
 
 # %%
-# All three networks keep more than PCA. Both defaults keep more than the tutorials'
-# network, which starts at random.
+# All three networks explain more than PCA. Both defaults explain more than the
+# tutorials' network, which starts from random weights.
 
 assert (
     min(explained["dense layers"], explained["ConvNet"])
@@ -86,15 +86,15 @@ assert (
 )
 
 # %%
-# What is left of an image
-# ------------------------
-# Four numbers tell the kind of an image and its shades, and no more.
+# Reconstructions
+# ---------------
+# Four numbers encode the kind of image and its shading, but no details.
 
 import matplotlib.pyplot as plt
 
 from sk_autoencoder.plotting import ReconstructionDisplay
 
-fig, axes = plt.subplots(4, 1, figsize=(8, 8), layout="constrained")
+fig, axes = plt.subplots(4, 1, figsize=(6.4, 7), layout="constrained")
 for ax, (name, reducer) in zip(axes, reducers.items(), strict=True):
     ReconstructionDisplay.from_estimator(
         reducer, X_test, image_shape=shape[1:], ax=ax, name=name

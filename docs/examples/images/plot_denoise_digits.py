@@ -2,14 +2,14 @@
 Repair damaged digits
 =====================
 
-A denoising autoencoder is trained to reconstruct clean images from damaged ones. Then
-it repairs images that it was not trained on.
+A denoising autoencoder is trained to reconstruct clean images from damaged ones. It can
+then repair new images.
 """
 
 # %%
 # Damage
 # ------
-# Each pixel turns black, which in these images is 0, with a probability of a quarter.
+# Each pixel turns black (0) with a probability of a quarter.
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -21,11 +21,12 @@ rng = np.random.default_rng(0)
 X_damaged = np.where(rng.random(X_test.shape) < 0.25, 0, X_test)
 
 # %%
-# The same damage as noise
-# ------------------------
-# The damage is known here, so the network can be trained for it. A function takes a
-# batch, as a tensor in the units of `X`, and a generator of random numbers. It is
-# called for every batch anew: no image is damaged twice in the same way.
+# Training with the same damage
+# -----------------------------
+# Here the kind of damage is known, so the network can be trained for it. The noise is a
+# function that takes a batch, as a tensor in the units of `X`, and a generator of
+# random numbers. It is called for every batch, so no image is damaged twice in the same
+# way.
 
 import torch
 
@@ -36,8 +37,8 @@ def go_black(batch, generator):
 
 
 # %%
-# `noise="masking"` needs no function. It sets a pixel to the mean of its column, which
-# does not tell that the pixel is damaged.
+# `noise="masking"` needs no function. It sets pixels to the mean of their column, so it
+# is similar to the damage, but not the same.
 
 from sklearn.decomposition import PCA
 
@@ -74,22 +75,22 @@ for name, reducer in reducers.items():
     print(f"{name:12} {repaired_error[name]:8.1f} {clean_error[name]:6.1f}")
 
 # %%
-# Mean squared errors of a pixel, of damaged and of clean images. The more the noise in
-# training is like the damage, the more is repaired. The plain autoencoder was not
-# trained for damage: it repairs little more than PCA, and reconstructs clean images
-# best.
+# The table has the mean squared error per pixel, for damaged and for clean images. The
+# more similar the noise in training is to the damage, the better the repair. The plain
+# autoencoder was not trained to repair: it is only a little better than PCA on damaged
+# images, but reconstructs clean images best.
 
 assert repaired_error["go_black"] < repaired_error["masking"] < repaired_error["PCA"]
 assert clean_error["autoencoder"] == min(clean_error.values())
 
 # %%
-# In pictures
-# -----------
+# Repaired images
+# ---------------
 
 import matplotlib.pyplot as plt
 
 rows = {"clean": X_test, "damaged": X_damaged} | repaired
-fig, axes = plt.subplots(len(rows), 10, figsize=(8, 5.5), layout="constrained")
+fig, axes = plt.subplots(len(rows), 10, figsize=(6.4, 4.6), layout="constrained")
 for line, (name, images) in zip(axes, rows.items(), strict=True):
     for ax, image in zip(line, images, strict=False):
         ax.imshow(image.reshape(8, 8), cmap="gray", vmin=0, vmax=16)

@@ -2,18 +2,18 @@
 The tutorials' autoencoder, PCA, and the defaults
 =================================================
 
-Tutorials of autoencoders show 784 pixels going through layers of 256 and 128 sigmoid
-units into a code of 100 numbers, trained by Adam for ten epochs of 60,000 images. Does
-it keep more of an image than PCA does?
+Many tutorials on autoencoders encode 784 pixels with layers of 256 and 128 sigmoid
+units into a code of 100 numbers, trained with Adam for ten epochs on 60,000 images.
+Does this code explain more of an image than PCA?
 """
 
 # %%
 # Images
 # ------
-# Digits of 8 by 8 pixels come with scikit-learn. Fashion-MNIST is taken where you have
-# its files (`load_fashion_mnist` tells how to get them), the postal digits of USPS
-# where the folder that the environment variable `SK_AUTOENCODER_DATA` names has a file
-# `usps.npz`. With a network MNIST itself takes two lines::
+# Digits of 8 by 8 pixels come with scikit-learn. Fashion-MNIST is added if you have its
+# files (see `load_fashion_mnist`), and the postal digits of USPS if there is a file
+# `usps.npz` in the folder that the environment variable `SK_AUTOENCODER_DATA` names.
+# With internet access, MNIST itself takes two lines::
 #
 #     from sklearn.datasets import fetch_openml
 #     images["MNIST"] = fetch_openml("mnist_784", as_frame=False).data[:10000], 100
@@ -31,20 +31,19 @@ images = {"digits": (load_digits().data, 16)}
 try:
     images["Fashion-MNIST"] = load_fashion_mnist().data[:10000], 100
 except FileNotFoundError:
-    print("Fashion-MNIST is not here.")
+    print("Fashion-MNIST was not found.")
 usps = Path(os.environ.get("SK_AUTOENCODER_DATA", "")) / "usps.npz"
 if usps.is_file():
     pixels = np.load(usps)["X"]
     images["USPS"] = pixels.reshape(len(pixels), -1).astype(np.float32), 100
 
 # %%
-# Three ways to as many numbers
+# Three ways to encode an image
 # -----------------------------
-# The tutorials' network is spelled out: pixels brought to [0, 1], a sigmoid at the end
-# that gives such, and the cross-entropy between the two. It gets as many steps as in
-# the tutorials, which with fewer images takes more epochs. The last line is all that
-# the defaults need. A quarter of the images is held out, and explained variance is that
-# of theirs.
+# The tutorials' network needs many settings: pixels scaled to [0, 1], a sigmoid at the
+# end, and the cross-entropy as loss. It gets as many steps as in the tutorials, which
+# means more epochs because there are fewer images. The default needs one line. The
+# explained variance is that of the test set, a quarter of the images.
 
 import math
 
@@ -96,17 +95,17 @@ for name, (X, k) in images.items():
     print(f"{name}, {k} numbers: {shares}")
 
 # %%
-# On the digits 2,350 steps from a random start do not bring the tutorials' network near
-# PCA, which takes a fraction of a second. The default starts as PCA, and goes on from
-# there.
+# On the digits, after 2,350 steps from a random start the tutorials' network is still
+# far from PCA, which takes a fraction of a second. The default starts as PCA and
+# improves on it.
 
 digits = explained["digits"]
 assert digits["tutorial"] < digits["PCA"] < digits["default"]
 
 # %%
 #
-# What is left of an image
-# ------------------------
+# Reconstructions
+# ---------------
 
 import matplotlib.pyplot as plt
 
@@ -116,7 +115,7 @@ name = next(reversed(images))
 X, k = images[name]
 X_test = train_test_split(X, random_state=0)[1]
 side = round(X.shape[1] ** 0.5)
-fig, axes = plt.subplots(3, 1, figsize=(8, 6), layout="constrained")
+fig, axes = plt.subplots(3, 1, figsize=(6.4, 5.4), layout="constrained")
 for ax, (method, reducer) in zip(axes, fitted[name].items(), strict=True):
     ReconstructionDisplay.from_estimator(
         reducer, X_test, image_shape=(side, side), ax=ax, name=f"{name}, {method}"

@@ -1,18 +1,18 @@
 """
-Three numbers an image
-======================
+Images in three dimensions
+==========================
 
-Another network of the tutorials: 784 pixels through 128, 64 and 12 tanh units into
-three numbers, so that every image is a point in space. Beside it PCA's three, and
-those of the defaults.
+Another network from tutorials encodes 784 pixels with layers of 128, 64 and 12 tanh
+units into three numbers, so that each image is a point in space. It is compared with
+PCA and with the default, with three components each.
 """
 
 # %%
 # Images
 # ------
-# Fashion-MNIST where you have its files (`load_fashion_mnist` tells how to get them),
-# otherwise the digits that come with scikit-learn. With a network MNIST itself is one
-# line more: `fetch_openml("mnist_784", as_frame=False)`.
+# The example uses Fashion-MNIST if you have its files (see `load_fashion_mnist`), and
+# otherwise the digits that come with scikit-learn. With internet access, MNIST itself
+# is one more line: `fetch_openml("mnist_784", as_frame=False)`.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -27,11 +27,11 @@ X, y = images.data[:6000], images.target[:6000]
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 # %%
-# Three ways to three numbers
-# ---------------------------
-# The tutorials' network has pixels in [0, 1], a sigmoid at the end and the cross-
-# entropy as its loss. It gets as many steps as ten epochs of 60,000 images in batches
-# of 256 make. Explained variance is that of the held-out quarter.
+# Three ways to encode an image
+# -----------------------------
+# The tutorials' network has pixels in [0, 1], a sigmoid at the end and the
+# cross-entropy as loss. It gets as many steps as in ten epochs of 60,000 images in
+# batches of 256. The explained variance is that of the test set.
 
 import math
 
@@ -64,16 +64,16 @@ for name, reducer in reducers.items():
     print(f"{name:10} explained variance {explained[name]:.3f}")
 
 # %%
-# With so few numbers both networks keep far more of an image than PCA, and the default
-# keeps the most.
+# With so few numbers both networks explain far more of an image than PCA, and the
+# default explains the most.
 
 assert explained["default"] > explained["tutorial"] > explained["PCA"]
 
 # %%
 # In three dimensions
 # -------------------
-# Held-out images, colored by their class, which no reducer has seen. The three numbers
-# of PCA and of the default are in the units of the pixels.
+# The plots show images of the test set, colored by their class, which no reducer has
+# seen. The codes of PCA and of the default are in the units of the pixels.
 
 import matplotlib.pyplot as plt
 
@@ -82,12 +82,11 @@ from sk_autoencoder.plotting import LatentDisplay
 names = [str(name) for name in images.target_names]
 classes = [names[label] for label in y_test]
 fig, axes = plt.subplots(
-    1, 3, figsize=(15, 5.2), subplot_kw={"projection": "3d"}, layout="constrained"
+    3, 1, figsize=(6.4, 15), subplot_kw={"projection": "3d"}, layout="constrained"
 )
 for ax, (name, reducer) in zip(axes, reducers.items(), strict=True):
     display = LatentDisplay.from_estimator(
         reducer, X_test, classes, components=(0, 1, 2), ax=ax, name=name
     )
-    if ax is not axes[-1]:  # one legend will do
-        display.legend_.remove()
+    display.legend_.remove()  # names stand in the plots
 plt.show()

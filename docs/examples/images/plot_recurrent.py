@@ -1,17 +1,18 @@
 """
-A recurrent autoencoder for series
-==================================
+A recurrent autoencoder for time series
+=======================================
 
-An LSTM autoencoder for windows of several sensors: against PCA, against the network of
-the usual tutorials, and as a detector of what is wrong.
+An LSTM autoencoder for windows of several sensors is compared with PCA and with the
+network of the usual tutorials, and used to detect anomalies.
 """
 
 # %%
-# Windows of a machine
-# --------------------
-# Four sensors, 64 steps. Load, heat and drift drive all four; each window has a phase
-# and a period of its own. The networks learn from 600 normal windows. The others come
-# twice: as they are, and with something wrong in half of them.
+# Sensor data of a machine
+# ------------------------
+# Each window has four sensors and 64 steps. Load, heat and drift affect all four
+# sensors; each window has its own phase and period. The networks learn from 600 normal
+# windows. There are two versions of the other windows: the normal ones, and the same
+# with anomalies in half of them.
 
 from sk_autoencoder.datasets import make_series_anomalies
 
@@ -22,12 +23,13 @@ corrupted = make_series_anomalies(800, contamination=0.5, random_state=0)
 print("rows:", X_train.shape, "series:", normal.series.shape)
 
 # %%
-# Three reducers, five numbers a window
-# -------------------------------------
-# A row is a flattened window, steps first. The tutorials' network reads step by step,
-# in one direction, and starts at random, with Adam's usual learning rate. Ours is as it
-# comes: it reads a few steps at once, in both directions, and starts as PCA. Both have
-# 64 units a layer and direction, and as many epochs.
+# Five numbers per window
+# -----------------------
+# A row is a flattened window, step by step. The tutorials' network reads step by step,
+# in one direction, and starts from random weights, with Adam's usual learning rate.
+# `RecurrentNet` with its defaults reads a few steps at once, in both directions, and
+# starts as PCA. Both have 64 units per layer and direction, and the same number of
+# epochs.
 
 from sklearn.decomposition import PCA
 
@@ -65,27 +67,27 @@ for name, reducer in reducers.items():
     print(f"{name:28} explained variance {scores[name]:.3f}")
 
 # %%
-# Our network is PCA before its first step, and better from then on. Where the best code
-# is far from PCA's, as here, a random start can be better still: it is worth a try.
+# Our network starts as PCA and improves on it. If the best code is far from PCA's, as
+# here, a random start can be even better: it is worth a try.
 
 assert scores["PCA"] < scores["tutorial LSTM"] < scores["RecurrentNet"]
 
 # %%
-# Pale lines are windows that no fit has seen, dashed ones what five numbers kept of
-# them.
+# Pale lines are windows of the test set, dashed lines their reconstructions from five
+# numbers.
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 
-def draw(reducers, X, n_steps, n_channels, n_shown=3):
+def draw(reducers, X, n_steps, n_channels, n_shown=2):
     _, axes = plt.subplots(
-        n_shown, len(reducers), sharex=True, figsize=(10, 5), layout="constrained"
+        len(reducers), n_shown, sharex=True, figsize=(6.4, 7), layout="constrained"
     )
-    for column, (name, reducer) in zip(axes.T, reducers.items(), strict=True):
+    for line, (name, reducer) in zip(axes, reducers.items(), strict=True):
         rows = reducer.inverse_transform(reducer.transform(X[:n_shown]))
-        column[0].set_title(name, fontsize=10)
-        for ax, row, written in zip(column, X, rows, strict=False):
+        line[0].set_title(name, loc="left")
+        for ax, row, written in zip(line, X, rows, strict=False):
             for c in range(n_channels):
                 color = f"C{c}"
                 ax.plot(row.reshape(n_steps, n_channels)[:, c], color, alpha=0.4)
@@ -98,10 +100,10 @@ def draw(reducers, X, n_steps, n_channels, n_shown=3):
 draw(reducers, X_test, *SHAPE)
 
 # %%
-# What is wrong
-# -------------
-# A window that is rebuilt badly is unlike the normal ones. The kinds differ in how much
-# of a window they change.
+# Detecting anomalies
+# -------------------
+# A window that is reconstructed badly is unlike the normal ones. The kinds of anomalies
+# differ in how much of a window they change.
 
 from sklearn.metrics import roc_auc_score
 
@@ -117,7 +119,7 @@ for name, reducer in reducers.items():
         for mask in [(kind == each) | (kind == "")]
     ]
 
-_, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
 for (name, areas), marker in zip(found.items(), "os^D", strict=True):
     ax.plot(areas, kinds, marker, label=name)
     print(f"{name:28} mean area under the ROC curve {np.mean(areas):.3f}")
@@ -127,14 +129,14 @@ ax.set(
     xlim=(None, 1.01),
     title="Networks find what PCA misses",
 )
-ax.legend(fontsize=8)
+fig.legend(loc="outside lower center", ncols=2)
 plt.show()
 
 # %%
 # Heartbeats
 # ----------
-# With the file `ecg5000_train.npz` of ECG5000 in the folder that the environment
-# variable `SERIES_DATA` names, the same with single heartbeats of 140 steps.
+# If the folder that the environment variable `SERIES_DATA` names has the file
+# `ecg5000_train.npz` of ECG5000, the same is done for single heartbeats of 140 steps.
 
 import os
 from pathlib import Path
@@ -155,4 +157,4 @@ if path.is_file():
         print(f"{name:28} explained variance {score:.3f}")
     draw(reducers, unseen, *shape)
 else:
-    print("no ecg5000_train.npz: not run")
+    print("ecg5000_train.npz was not found.")

@@ -2,17 +2,17 @@
 Anomalies in time series
 ========================
 
-A day is an outlier if an autoencoder does not reconstruct it, or if it is far from the
-usual day. Two series with labeled anomalies: passengers of New York's taxis, and the
-temperature of an industrial machine.
+A day is an outlier if an autoencoder reconstructs it badly, or if it is far from the
+usual day. The example has two series with labeled anomalies: taxi passengers in New
+York, and the temperature of an industrial machine.
 """
 
 # %%
-# Windows of a day
-# ----------------
-# A row is a day: 48 half-hours of rides, or 72 means of 20 minutes of temperature. To
-# train on, a day begins every two hours, so that they overlap; alarms are given for
-# days from midnight to midnight.
+# One window per day
+# ------------------
+# A row is one day: 48 half-hours of taxi rides, or 72 temperatures averaged over 20
+# minutes. The training windows overlap, with one starting every two hours; alarms are
+# raised for days from midnight to midnight.
 
 import numpy as np
 
@@ -42,11 +42,11 @@ for name, bunch in series.items():
     )
 
 # %%
-# Three ways to ten numbers
-# -------------------------
+# Three ways to reduce a day to ten numbers
+# -----------------------------------------
 # The network of many tutorials has layers of 24, 10 and 24 units, with dropout; for the
-# temperatures it is 72-24-10-24-72. PCA has ten components, and so has the default of
-# this package. How much of the variance of the days do they explain?
+# temperatures it is 72-24-10-24-72. PCA and the default of this package have ten
+# components, too. How much of the variance of the days do they explain?
 
 from sklearn.decomposition import PCA
 
@@ -80,12 +80,12 @@ for name, X in training.items():
         errors[name, model] = ((days[name] - back) ** 2).sum(axis=1)
 
 # %%
-# Alarms by a threshold
-# ---------------------
-# The tutorials raise an alarm where the error is above a threshold, here for the 8% of
-# the days with the largest errors. The detector sets its own threshold: `contamination`
-# is the fraction of days that are alarms. It is fitted to the days alone, and adds up
-# how rare their values are, how far they are from their reconstruction, and how far
+# Alarms from a threshold
+# -----------------------
+# The tutorials raise an alarm if the error is above a threshold, here for the 8% of the
+# days with the largest errors. The detector sets its own threshold: `contamination` is
+# the fraction of days to flag. It is fitted to the non-overlapping days only, and adds
+# up how rare their values are, how badly they are reconstructed, and how far they are
 # from similar days.
 
 from sk_autoencoder import AutoEncoderOutlierDetector
@@ -120,10 +120,10 @@ for name, X in days.items():
     verdict(alarms[name], name, "detector")
 
 # %%
-# The best reconstruction does not make the best alarm: a network that reconstructs
-# everything reconstructs the anomalies, too. The tutorial's poor one finds more windows
-# of the taxis than PCA and the default do. On both series the detector finds the most
-# windows, with the fewest alarms outside of them.
+# The best reconstruction does not make the best alarms: a network that reconstructs
+# everything reconstructs the anomalies, too. On the taxi series, the tutorial's network
+# reconstructs worst, but finds more windows than PCA and the default. On both series
+# the detector finds the most windows, with the fewest alarms outside of them.
 
 for name in days:
     others = [counts[name, model] for model in models]
@@ -135,11 +135,12 @@ assert counts["nyc_taxi", "tutorial's network"] > counts["nyc_taxi", "default"]
 # %%
 # Where the alarms are
 # --------------------
-# Labeled windows are shaded, the detector's alarms marked at noon of their day.
+# Labeled windows are shaded, and the detector's alarms are marked at noon of each day.
 
+import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 
-fig, axes = plt.subplots(2, 1, figsize=(9, 5.5), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(6.4, 6), layout="constrained")
 for ax, (name, bunch) in zip(axes, series.items(), strict=True):
     ax.plot(bunch.times, bunch.data, color="#0072B2", linewidth=0.6, label="series")
     low, high = bunch.data.min(), bunch.data.max()
@@ -151,7 +152,9 @@ for ax, (name, bunch) in zip(axes, series.items(), strict=True):
     ax.plot(noon, height, "v", color="#D55E00", markersize=6, label="alarm")
     ax.set_title(name.replace("_", " "))
     ax.margins(x=0.01)
-axes[0].set_ylabel("Passengers in half an hour")
+    dates = mdates.ConciseDateFormatter(ax.xaxis.get_major_locator())
+    ax.xaxis.set_major_formatter(dates)
+axes[0].set_ylabel("Passengers per half-hour")
 axes[1].set_ylabel("Temperature")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 plt.show()
@@ -159,9 +162,9 @@ plt.show()
 # %%
 # Why a day is an outlier
 # -----------------------
-# `explain` splits the score into the contributions of the half-hours. Those of New
-# Year's Day are largest from two to six in the morning, when on other days few people
-# ride; together these are two thirds of the score.
+# `explain` splits the score into the contributions of the half-hours. On New Year's Day
+# they are largest from two to six in the morning, a time at which few people ride on
+# other days; together these account for two thirds of the score.
 
 from sk_autoencoder.plotting import OutlierContributionsDisplay
 

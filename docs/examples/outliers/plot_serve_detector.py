@@ -2,15 +2,15 @@
 Alarms from a saved detector
 ============================
 
-Fit a detector once, save it, and judge what comes in one sample at a time: is it an
-outlier, how sure is that, and which measurement makes it one?
+Fit a detector once, save it, and judge new samples one at a time: is it an outlier, how
+certain is that, and which measurements make it one?
 """
 
 # %%
-# What is normal
-# --------------
-# Thirty measurements of the cells of a tumor. Tumors known to be benign are normal; the
-# detector has never seen a malignant one.
+# The data
+# --------
+# Each sample has thirty measurements of the cells of a tumor. Benign tumors are
+# considered normal; the detector never sees a malignant one in training.
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -22,8 +22,8 @@ train, normal, strange = benign[:250], benign[250:], tumors.data[tumors.target =
 # %%
 # Fit and save
 # ------------
-# ``novelty=True`` says that there are no outliers among the training samples. The file
-# holds arrays and JSON; loading it runs nothing.
+# ``novelty=True`` declares that there are no outliers among the training samples. The
+# file holds arrays and JSON; loading it executes no code.
 
 import tempfile
 from pathlib import Path
@@ -39,9 +39,9 @@ served = sk_autoencoder.load(path)
 # %%
 # One sample
 # ----------
-# A score below zero is an alarm. The p-value is the fraction of training samples that
-# were at least as unusual when they were held out. Contributions say which measurements
-# make the sample unusual, and how much each of them does.
+# A negative decision function means an outlier. The p-value is the fraction of training
+# samples that were at least as unusual when they were held out. The contributions show
+# which measurements make the sample unusual, and by how much.
 
 sample = strange[:1]
 score = served.decision_function(sample)[0]
@@ -52,8 +52,8 @@ print(served.explain(sample).iloc[0].nlargest(3).round(2).to_string())
 # %%
 # Many samples
 # ------------
-# ``outliers`` decides for a batch such that on average at most a tenth of its alarms
-# are false.
+# ``outliers`` selects samples of a batch such that, on average, at most a tenth of them
+# are false alarms.
 
 import pandas as pd
 
@@ -65,9 +65,9 @@ print(f"{(alarms & ~is_strange).sum()} of {len(normal)} benign ones flagged")
 assert (alarms & is_strange).sum() > 10
 
 # %%
-# Why
-# ---
-# What makes the first malignant tumor an outlier: its largest contributions.
+# Why is it an outlier?
+# ---------------------
+# These are the largest contributions to the score of the first malignant tumor.
 
 import matplotlib.pyplot as plt
 

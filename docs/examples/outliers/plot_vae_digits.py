@@ -1,9 +1,9 @@
 """
-Draw new digits, find odd ones
-==============================
+Sample new digits, and find unlikely ones
+=========================================
 
-A variational autoencoder learns a density: where samples lie, and where they do not.
-New samples can be drawn from a density, and it tells how likely a sample is.
+A variational autoencoder learns a probability density: where samples lie, and where
+they do not. It can draw new samples, and tell how likely a given sample is.
 """
 
 # %%
@@ -22,9 +22,10 @@ vae = VAETransformer(n_components=10, random_state=0).fit(X_train)
 # %%
 # Is it a better density?
 # -----------------------
-# PCA has a density too, that of probabilistic PCA: a plane with the same noise around
-# it everywhere. All are scored on the test set, in nats per digit; more is better. With
-# a mixture as prior the density is higher where codes of digits are dense.
+# PCA has a density too, that of probabilistic PCA: a flat subspace with the same noise
+# everywhere around it. All models are scored by the mean log density of the test set,
+# in nats; more is better. With a mixture as the prior, the density is higher where the
+# codes of digits are dense.
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -37,17 +38,17 @@ for name, model in models.items():
 assert mixture.score(X_test) > vae.score(X_test) > pca.score(X_test)
 
 # %%
-# Digits that nobody has written
-# ------------------------------
-# `sample` draws codes from the prior, and decodes each with noise. The last row does
-# the same with PCA's plane.
+# New digits
+# ----------
+# `sample` draws codes from the prior and decodes them, with noise. The last row does
+# the same with probabilistic PCA.
 
 import matplotlib.pyplot as plt
 
 
 def show(images, title, names=()):
     fig, axes = plt.subplots(
-        len(images) // 10, 10, figsize=(8, len(images) / 10), layout="constrained"
+        len(images) // 10, 10, figsize=(6.4, len(images) / 12), layout="constrained"
     )
     for ax, image in zip(axes.flat, images, strict=True):
         ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=16)
@@ -72,7 +73,7 @@ show(np.vstack(drawn), "digits, and samples of three densities", names)
 # %%
 # Between two digits
 # ------------------
-# On the line between the codes of two digits, one turns into the other.
+# Along the line between the codes of two digits, one turns into the other.
 
 start, end = vae.transform(X_test[[y_test.argmin(), y_test.argmax()]])
 steps = np.linspace(0, 1, 20)[:, np.newaxis]
@@ -81,16 +82,16 @@ show(vae.inverse_transform((1 - steps) * start + steps * end), "from a 0 to a 9"
 # %%
 # Likely and unlikely digits
 # --------------------------
-# `score_samples` estimates the log density of a sample, in nats. Here are the ten least
-# likely digits of the test set, above the ten most likely ones.
+# `score_samples` estimates the log density of each sample, in nats. The first row has
+# the ten least likely digits of the test set, the second row the ten most likely ones.
 
 order = np.argsort(vae.score_samples(X_test))
 chosen = np.r_[order[:10], order[-10:]]
 show(X_test[chosen], "digits of the test set", ["least likely", "most likely"])
 
 # %%
-# Something that is no digit at all, such as a digit with its pixels shuffled, is far
-# less likely than nearly any digit.
+# Images that are not digits, such as digits with shuffled pixels, are less likely than
+# nearly all digits.
 
 shuffled = rng.permuted(X_test, axis=1)
 surprise = {

@@ -2,15 +2,15 @@
 PCA and an autoencoder, side by side
 ====================================
 
-Both reduce the 64 pixels of a handwritten digit to a few numbers. Which of the two
-loses less?
+Both reduce the 64 pixels of a handwritten digit to a few numbers. Which one loses less
+information?
 """
 
 # %%
 # The data
 # --------
-# Small gray images of digits, 8 by 8 pixels. A quarter of them is the test set: all
-# that is measured below is measured on samples that nothing was fitted to.
+# The data are small grayscale images of digits, with 8 by 8 pixels. A quarter of them
+# is the test set, on which everything below is measured.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -44,22 +44,23 @@ for name, reducer in reducers.items():
     scores[name] = explained, accuracy
 
 # %%
-# With the same ten numbers the autoencoder explains more of the variance of the images,
-# and a linear classifier is more often right.
+# With ten numbers as well, the autoencoder explains more of the variance of the images,
+# and a linear classifier on its code is more accurate.
 
 assert scores["autoencoder"] > scores["PCA"]
 assert scores["autoencoder"][1] > scores["PCA"][1]
 
 # %%
-# What is lost
-# ------------
-# The first ten digits of the test set, and what each reducer reconstructs.
+# Reconstructions
+# ---------------
+# These are the first ten digits of the test set, above their reconstructions by each
+# reducer.
 
 import matplotlib.pyplot as plt
 
 from sk_autoencoder.plotting import ReconstructionDisplay
 
-fig, axes = plt.subplots(2, 1, figsize=(8, 4), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(6.4, 3.6), layout="constrained")
 for ax, (name, reducer) in zip(axes, reducers.items(), strict=True):
     ReconstructionDisplay.from_estimator(
         reducer, X_test, image_shape=(8, 8), ax=ax, name=name
@@ -68,22 +69,22 @@ for ax, (name, reducer) in zip(axes, reducers.items(), strict=True):
 # %%
 # Two components
 # --------------
-# With two numbers a digit is a point in the plane. The network has not seen a label,
-# and yet its classes overlap less than PCA's.
+# With two numbers, each digit is a point in the plane. The network has not seen any
+# labels, yet the classes overlap less than with PCA.
 
 from sk_autoencoder.plotting import LatentDisplay
 
-fig, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(6, 8.5), layout="constrained")
 planes = [PCA(2, random_state=0), AutoEncoderTransformer(2, random_state=0)]
 for ax, plane in zip(axes, planes, strict=True):
     plane.fit(X_train)
     LatentDisplay.from_estimator(plane, X_test, y_test, ax=ax)
 
 # %%
-# How the training went
-# ---------------------
-# The validation loss is that of samples that the estimator has set aside. The weights
-# that are kept are those of the best epoch.
+# Training
+# --------
+# The validation loss is computed on samples that the estimator has set aside. The
+# weights of the best epoch are kept.
 
 from sk_autoencoder.plotting import LossCurveDisplay
 

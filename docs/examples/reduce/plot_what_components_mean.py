@@ -2,15 +2,17 @@
 How many components, and what they mean
 =======================================
 
-A census table of 14 columns in a few numbers: how many are enough, which columns make
-them, what moved a single person, and what a component does to one.
+A census table of 14 columns is reduced to a few components. How many are needed, which
+columns do they represent, why does a person have a certain code, and what changes along
+a component?
 """
 
 # %%
-# How many
-# --------
-# With ``ordered=True`` the first components are the best of their number, as PCA's are:
-# one fit shows what each of them adds. All is measured on rows that were held out.
+# How many components?
+# --------------------
+# With ``ordered=True``, as with PCA, the first components are the most important ones,
+# so one fit shows how much each of them adds. Everything is measured on rows that were
+# not used for fitting.
 
 import matplotlib.pyplot as plt
 from sklearn.model_selection import train_test_split
@@ -30,19 +32,20 @@ reducer.fit(X_train)
 _ = ExplainedVarianceDisplay.from_estimator(reducer, X_test)
 
 # %%
-# A number between 0 and 1 asks for that much of the variance instead, as with PCA. It
-# is measured on the validation set.
+# As with PCA, a number between 0 and 1 specifies the fraction of the variance to
+# explain. Here it refers to the validation set.
 
 enough = AutoEncoderTransformer(n_components=0.5, allow_missing=True, random_state=0)
 enough.fit(X_train)
 print(f"{enough.n_components_} components explain {enough.score(X_test):.3f}")
 
 # %%
-# Which columns make a component
-# ------------------------------
-# Bars are the largest entries of ``components_``: how the reconstruction changes with
-# each component. Varimax rotation makes components easier to name, since each of them
-# changes few columns; the reconstruction stays the same.
+# Which columns does a component represent?
+# -----------------------------------------
+# The bars are the largest entries of ``components_``, which describe how the
+# reconstruction changes with each component. Varimax rotation makes components easier
+# to interpret, since each of them affects only a few columns; the reconstruction stays
+# the same.
 
 from sk_autoencoder.plotting import ComponentsDisplay
 
@@ -53,10 +56,10 @@ rotated.fit(X_train)
 _ = ComponentsDisplay.from_estimator(rotated)
 
 # %%
-# What moved one person
-# ---------------------
-# Contributions say how far each column moved each component of a sample away from the
-# code of the mean sample. They add up.
+# Why does a person have this code?
+# ---------------------------------
+# Contributions tell how far each column moves each component of a sample away from the
+# code of the mean sample. They add up to the difference.
 
 import numpy as np
 import pandas as pd
@@ -71,11 +74,11 @@ moved = rotated.transform(person)[0] - rotated.mean_code_
 assert np.allclose(parts.sum(axis=1), moved, atol=1e-3 * abs(moved).max())
 
 # %%
-# What a component does
-# ---------------------
-# Move a person along a component, and decode: these columns change the most.
+# What changes along a component?
+# -------------------------------
+# Change one component of a person's code and decode it: these columns change the most.
 
 from sk_autoencoder.plotting import TraversalDisplay
 
-_ = TraversalDisplay.from_estimator(rotated, X_test, row=0)
+_ = TraversalDisplay.from_estimator(rotated, X_test, row=0, n_steps=3, n_features=4)
 plt.show()

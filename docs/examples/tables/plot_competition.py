@@ -1,17 +1,17 @@
 """
-A table competition in small
-============================
+A small competition on a table
+==============================
 
-Who earns more than 50,000 dollars? Four pipelines compete, as in a competition on
-tables: a linear model on encoded columns, the same on hidden features of a denoising
-autoencoder, boosted trees, and the average of the last two.
+Who earns more than 50,000 dollars? Four models compete, as in a data science
+competition: a linear model on encoded columns, a linear model on hidden features of a
+denoising autoencoder, boosted trees, and the average of the last two.
 """
 
 # %%
 # Few labels, many rows
 # ---------------------
-# Rows without labels are cheap: the autoencoder learns from all 4,000 training rows, of
-# which 1,000 have labels.
+# Rows without labels are cheap. The autoencoder learns from all 4,000 training rows, of
+# which only 1,000 have labels.
 
 from sklearn.model_selection import train_test_split
 
@@ -27,7 +27,7 @@ labeled, y_labeled = train[:1000], y_train[:1000]
 # %%
 # A linear model
 # --------------
-# The usual encoding: categories one-hot, numbers standardized.
+# This is the usual encoding: categories are one-hot encoded, numbers are standardized.
 
 import numpy as np
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -62,10 +62,10 @@ encoded = make_pipeline(one_hot, linear).fit(labeled, y_labeled)
 judge("columns, linear", encoded.predict_proba(test)[:, 1])
 
 # %%
-# The same on hidden features
-# ---------------------------
-# ``passthrough=True`` puts the columns beside the features, in units that a linear
-# model can use. No column is named, and missing cells stay as they are.
+# A linear model on hidden features
+# ---------------------------------
+# ``passthrough=True`` returns the columns next to the hidden features, in units that
+# suit a linear model. There is no need to list columns or to impute missing values.
 
 features = DenoisingAutoEncoderTransformer(
     features="hidden", passthrough=True, allow_missing=True, random_state=0
@@ -88,11 +88,11 @@ trees = GridSearchCV(
 judge("boosted trees", trees.predict_proba(test)[:, 1])
 
 # %%
-# Together
-# --------
+# The average
+# -----------
 # Boosted trees are hard to beat on tables, and hidden features do not replace them. But
-# a linear model on hidden features errs elsewhere, so the average of both is better
-# than either: this is how such features win competitions.
+# a linear model on hidden features makes different errors, so the average of both
+# models is better than either. This is how such features help to win competitions.
 
 from scipy.special import expit, logit
 
@@ -102,17 +102,17 @@ judge("average of the last two", both)
 assert roc_auc_score(y_test, both) > max(roc_auc_score(y_test, one) for one in pair)
 
 # %%
-# See for yourself
-# ----------------
+# Comparison
+# ----------
 
 import matplotlib.pyplot as plt
 
 areas = {name: roc_auc_score(y_test, chance) for name, chance in chances.items()}
-fig, ax = plt.subplots(figsize=(7, 2.7), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
 ax.plot(list(areas.values()), list(areas), "o", ms=9, color="#0072B2")
 ax.set(
-    xlabel="area under the ROC curve on 4,000 unseen rows",
-    title="The average of the two models is ahead of both",
+    xlabel="area under the ROC curve, 4,000 test rows",
+    title="The average beats both models",
 )
 ax.grid(axis="x")
 ax.invert_yaxis()

@@ -1,15 +1,15 @@
 """
-Missing cells: one network beside neighbors and boosted trees
-=============================================================
+Imputation compared with neighbors and boosted trees
+====================================================
 
-A fifth of the cells of a census table is hidden. Who fills them best, and in what time?
-Numbers and categories are judged apart.
+A fifth of the cells of a census table is hidden. Which method fills them best, and how
+long does it take? Numbers and categories are evaluated separately.
 """
 
 # %%
-# A table with holes
-# ------------------
-# Adult has six columns of numbers and eight of categories. Only cells whose truth is
+# A table with missing cells
+# --------------------------
+# Adult has six numeric and eight categorical columns. Only cells whose true value is
 # known are hidden.
 
 import numpy as np
@@ -29,17 +29,18 @@ damaged = test.mask(hidden)
 # %%
 # The autoencoder
 # ---------------
-# One network for all columns. It learns from rows of which it hides cells itself.
+# One network imputes all columns. During training, it hides cells of the rows by
+# itself.
 
 network = DenoisingAutoEncoderTransformer(
     features="reconstruction", allow_missing=True, random_state=0
 )
 
 # %%
-# Neighbors, and the most common value
-# ------------------------------------
-# scikit-learn's imputers want numbers: columns of numbers are standardized, a category
-# becomes one column for each level, and the largest of them wins.
+# Neighbors and the most frequent value
+# -------------------------------------
+# scikit-learn's imputers expect numbers. So numeric columns are standardized, each
+# category is one-hot encoded, and the level with the largest value is chosen.
 
 import pandas as pd
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -80,7 +81,8 @@ def most_common():
 # %%
 # Boosted trees
 # -------------
-# A model for each column, given all others, which have holes in training too.
+# There is one model for each column, given all others, which also have missing cells in
+# training.
 
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -107,10 +109,11 @@ def trees():
 
 
 # %%
-# What they make of it
-# --------------------
-# Numbers: the root of the mean squared error over the standard deviation. Categories:
-# the fraction that is right. Both are means over columns.
+# Results
+# -------
+# For numbers, the table has the root mean squared error divided by the standard
+# deviation; for categories, the fraction of correct values. Both are averaged over the
+# columns.
 
 import time
 
@@ -138,22 +141,22 @@ best = results["categories right"].drop("autoencoder").max()
 assert results["categories right"]["autoencoder"] > best
 
 # %%
-# See for yourself
-# ----------------
+# In one plot
+# -----------
 
 import matplotlib.pyplot as plt
 
-fig, axes = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained", sharey=True)
+fig, axes = plt.subplots(2, 1, figsize=(6, 4.8), layout="constrained")
 axes[0].barh(results.index, results["error of numbers"], color="#0072B2")
 axes[0].set_title("Numbers: error (less is better)")
 axes[1].barh(results.index, results["categories right"], color="#E69F00")
-axes[1].set_title("Categories: fraction right (more is better)")
+_ = axes[1].set_title("Categories: fraction correct (more is better)")
 
 # %%
-# More than one answer
-# --------------------
-# A single fill hides how unsure it is. ``sample_missing`` draws several; their spread
-# is the uncertainty that a multiple imputation passes on.
+# Multiple imputation
+# -------------------
+# A single imputation hides its uncertainty. ``sample_missing`` draws several, whose
+# spread reflects the uncertainty: this is multiple imputation.
 
 several = network.sample_missing(damaged[:200], n_samples=5, random_state=0)
 ages = np.column_stack([table["age"] for table in several])

@@ -1,15 +1,15 @@
 """
-A table, there and back
-=======================
+A mixed table: reduce, reconstruct, impute
+==========================================
 
 Adult is a census table of numbers and categories, with missing cells. Here each row is
 reduced to ten numbers and reconstructed as a row of the table. Then a fifth of the
-cells is hidden and filled again.
+cells is hidden and imputed.
 """
 
 # %%
-# The table as it is
-# ------------------
+# The table
+# ---------
 
 from sklearn.model_selection import train_test_split
 
@@ -23,7 +23,7 @@ print(train.dtypes.to_string())
 # %%
 # Ten numbers for each row
 # ------------------------
-# There is no encoding to choose, no imputer, and no list of columns to write.
+# There is no need for an encoder, an imputer, or a list of columns.
 
 reducer = AutoEncoderTransformer(n_components=10, allow_missing=True, random_state=0)
 codes = reducer.fit(train).transform(test)
@@ -36,8 +36,8 @@ print(restored[columns].head(3).to_string(index=False))
 # %%
 # Errors by column
 # ----------------
-# Predicting the mean of a number, or the proportions of a category's levels, has an
-# error of 1.
+# An error of 1 means no better than predicting the mean of a number, or the proportions
+# of the levels of a category.
 
 errors = reducer.reconstruction_error(test, per_feature=True).mean().sort_values()
 print(errors.round(3).to_string())
@@ -45,8 +45,8 @@ print(errors.round(3).to_string())
 # %%
 # Fill missing cells
 # ------------------
-# A fifth of the cells is hidden. An autoencoder that was trained to predict hidden
-# cells fills them, numbers and categories at once.
+# A fifth of the cells is hidden. A denoising autoencoder, trained to predict hidden
+# cells, fills numbers and categories at once.
 
 import numpy as np
 
@@ -71,18 +71,19 @@ for name in categories:
     commonest[name] = float((truth == train[name].mode()[0]).mean())
 
 # %%
-# More of them are right than with the most frequent level, on average over the columns.
+# On average over the columns, more categories are correct than with the most frequent
+# level.
 
 assert sum(right.values()) > sum(commonest.values())
 
 # %%
-# In pictures
-# -----------
+# Plots
+# -----
 
 import matplotlib.pyplot as plt
 
 names = sorted(right, key=right.__getitem__)
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(6.4, 8.5), layout="constrained")
 axes[0].barh(errors.index[::-1], errors[::-1], color="#0072B2")
 axes[0].set(
     xlabel="squared error (variance of the column = 1)",
@@ -90,6 +91,6 @@ axes[0].set(
 )
 axes[1].plot([right[name] for name in names], names, "o", label="autoencoder")
 axes[1].plot([commonest[name] for name in names], names, "s", mfc="none", label="mode")
-axes[1].set(xlabel="fraction of hidden cells that are right", title="Filled cells")
+axes[1].set(xlabel="fraction of hidden cells filled correctly", title="Imputation")
 axes[1].legend()
 plt.show()

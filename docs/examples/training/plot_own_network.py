@@ -2,15 +2,15 @@
 A network of your own
 =====================
 
-Any two torch modules can be encoder and decoder. What surrounds them stays as it is:
-mini-batches, a validation set, early stopping, files, pipelines and searches.
+Any two torch modules can be the encoder and the decoder. Everything around them works
+as usual: mini-batches, a validation set, early stopping, files, pipelines and searches.
 """
 
 # %%
 # Functions that build modules
 # ----------------------------
-# An encoder may be a module, or a function of its numbers of inputs and outputs: then a
-# search can vary the number of components. This one looks at a digit as an image.
+# The encoder may be a module, or a function of its numbers of inputs and outputs, so
+# that a search can vary the number of components. This one treats a digit as an image.
 
 import torch
 from torch import nn
@@ -41,8 +41,8 @@ def decoder(n_components, n_features):
 # %%
 # Train it
 # --------
-# Nothing is added to modules of your own: no PCA, no scaling. A random start needs more
-# epochs than a start at PCA.
+# Nothing is added to your own modules: no PCA and no scaling. A random start needs more
+# epochs than a start from PCA.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -64,8 +64,8 @@ own = AutoEncoderTransformer(
 ).fit(X_train)
 
 # %%
-# Beside PCA and the default
-# --------------------------
+# Comparison with PCA and the default
+# -----------------------------------
 
 from sklearn.decomposition import PCA
 
@@ -84,8 +84,8 @@ for name, value in explained.items():
 assert explained["own network"] > explained["PCA"]
 
 # %%
-# What training did
-# -----------------
+# Training and reconstructions
+# ----------------------------
 
 import matplotlib.pyplot as plt
 
@@ -97,10 +97,10 @@ _ = LossCurveDisplay.from_estimator(own)
 _ = ReconstructionDisplay.from_estimator(own, X_test, image_shape=(8, 8))
 
 # %%
-# Weights from elsewhere
+# Using existing weights
 # ----------------------
-# ``max_epochs=0`` takes modules as they are. Here the fitted ones serve as if they had
-# come from a file of weights.
+# With ``max_epochs=0`` modules are used as they are. Here we use the fitted modules as
+# if their weights had been loaded from a file.
 
 trained = own.module_
 same = AutoEncoderTransformer(

@@ -1,18 +1,17 @@
 """
-Watching a fit, and resuming one that was killed
-================================================
+Monitoring a fit, and resuming it after a crash
+===============================================
 
-A callback watches the training, a signal kills it half way, and the same call goes on
-where it was: the result is that of a fit that was never killed, bit for bit.
+A callback monitors the training, an error stops it halfway, and the same call resumes
+it: the result is that of an uninterrupted fit, bit for bit.
 """
 
 # %%
 # A callback
 # ----------
-# skorch's callbacks work here, and so does one of your own. This one keeps the loss on
-# the validation set of each epoch, and raises an error in the middle, as a time limit
-# or a full disk would. With ``state_dict`` and ``load_state_dict`` it is part of the
-# snapshots.
+# You can use skorch's callbacks, or write your own. This one records the validation
+# loss of each epoch, and raises an error halfway, as a time limit might. With
+# ``state_dict`` and ``load_state_dict`` its state is part of the snapshots.
 
 from skorch.callbacks import Callback
 
@@ -25,7 +24,7 @@ class Watch(Callback):
     def on_epoch_end(self, net, **kwargs):
         self.losses_.append(net.history[-1, "valid_loss"])
         if len(self.losses_) == self.killed_at:
-            raise TimeoutError("the time is up")
+            raise TimeoutError("time limit reached")
 
     def state_dict(self):
         return {"losses": self.losses_}
@@ -35,10 +34,10 @@ class Watch(Callback):
 
 
 # %%
-# Killed
-# ------
-# ``checkpoint_dir`` is where snapshots go; ``checkpoint_interval=0`` takes one each
-# epoch. An int ``random_state`` is needed.
+# An interrupted fit
+# ------------------
+# ``checkpoint_dir`` is the folder for snapshots; ``checkpoint_interval=0`` saves one
+# after each epoch. ``random_state`` has to be an int.
 
 import tempfile
 from pathlib import Path
@@ -67,17 +66,17 @@ for file in Path(folder).iterdir():
     print(file.suffix, f"{file.stat().st_size / 2**20:.1f} MB")
 
 # %%
-# Resumed
-# -------
-# The same parameters and the same data find the snapshot.
+# The resumed fit
+# ---------------
+# A fit with the same parameters and the same data finds the snapshot.
 
 seen_again = Watch()
 resumed = reducer(seen_again, **snapshots).fit(X)
 print(f"{len(seen_again.losses_)} epochs seen, {resumed.n_iter_} in all")
 
 # %%
-# As if nothing had happened
-# --------------------------
+# Comparison with an uninterrupted fit
+# ------------------------------------
 
 import numpy as np
 
@@ -88,14 +87,14 @@ assert seen_again.losses_ == whole_watch.losses_
 
 import matplotlib.pyplot as plt
 
-fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-ax.plot(range(1, 31), whole_watch.losses_, color="0.7", lw=5, label="never killed")
-ax.plot(range(1, 13), watch.losses_, color="#0072B2", label="until it was killed")
+fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+ax.plot(range(1, 31), whole_watch.losses_, color="0.7", lw=5, label="uninterrupted")
+ax.plot(range(1, 13), watch.losses_, color="#0072B2", label="until the error")
 ax.plot(range(12, 31), seen_again.losses_[11:], "--", color="#D55E00", label="resumed")
 ax.set(
     xlabel="epoch",
     ylabel="validation loss (PCA: 1)",
-    title="The resumed fit is the one that was never killed",
+    title="The resumed fit equals the uninterrupted one",
 )
 ax.legend()
 plt.show()
