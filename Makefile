@@ -125,8 +125,9 @@ test-wheel: $(VENV_WHEEL)/.created  ## build the sdist and the wheel, and test t
 	$(ONE_THREAD) $(CURDIR)/$(BIN_WHEEL) $(PYTEST) -m "$(SUITE)" --pyargs $(WHEEL_TESTS)
 
 # Not part of .ci/run: before Python 3.14 the tests take 1.5 to 1.9 times as long with it.
-coverage: $(VENV)/.all  ## run the tests, and print how much of the package they run
-	$(ONE_THREAD) $(BIN) $(PYTEST) -m "$(SUITE)" --cov --cov-report=term
+coverage: $(VENV)/.all  ## run the tests, print how much of the package they run, draw it
+	$(ONE_THREAD) $(BIN) $(PYTEST) -m "$(SUITE)" --cov --cov-report=term --cov-report=json
+	$(BIN) docs/development/draw_badges.py coverage.json
 
 lint: $(VENV)/.all  ## check style, types, spelling and docstrings
 	$(BIN) -m ruff check $(SOURCES)
@@ -167,6 +168,6 @@ bench-history: $(VENV)/.all  ## append five numbers to the history, and compare 
 
 clean:  ## remove what the targets made, the environments too
 	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_INTEGRATION) $(VENV_WHEEL) build dist .mypy_cache .pytest_cache .ruff_cache
-	rm -rf .hypothesis .coverage .coverage.*
+	rm -rf .hypothesis .coverage .coverage.* coverage.json
 	rm -rf demo_output docs/_build docs/auto_examples docs/generated docs/sg_execution_times.rst
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

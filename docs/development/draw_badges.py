@@ -2,9 +2,14 @@
 
 `python docs/development/draw_badges.py` writes `docs/images/badge_*.svg`;
 `tests/contract/test_project_files.py` fails where a file is not what this script draws.
+With a report of `coverage json` as its argument, as `make coverage` calls it, it draws
+`badge_coverage.svg` alone.
 """
 
+import json
+import math
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -64,6 +69,14 @@ def badges() -> dict[Path, str]:
     }
 
 
+def coverage_badge(report: str) -> dict[Path, str]:
+    """Return the badge of what a run of the tests has covered, rounded down."""
+    percent = math.floor(json.loads(report)["totals"]["percent_covered"])
+    return {FOLDER / "badge_coverage.svg": draw("coverage", f"{percent}%", GREEN)}
+
+
 if __name__ == "__main__":
-    for path, badge in badges().items():
+    reports = [Path(name).read_text("utf-8") for name in sys.argv[1:]]
+    drawn = coverage_badge(*reports) if reports else badges()
+    for path, badge in drawn.items():
         path.write_text(badge, encoding="utf-8")

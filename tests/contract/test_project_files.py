@@ -56,6 +56,16 @@ def test_badges_are_up_to_date():
         assert path.relative_to(ROOT).as_posix() in read("README.md")
 
 
+def test_badge_of_coverage_is_rounded_down():
+    script = runpy.run_path(str(ROOT / "docs" / "development" / "draw_badges.py"))
+    report = '{"totals": {"percent_covered": 97.96}}'
+    ((path, badge),) = script["coverage_badge"](report).items()
+    assert "<title>coverage: 97%</title>" in badge
+    # Only a run of all tests can draw it: README shows what there is.
+    shown = path.relative_to(ROOT).as_posix() in read("README.md")
+    assert path.exists() or not shown
+
+
 def test_workflow_starts_at_the_oldest_python():
     versions = re.search(r'python: \["([\d.]+)"', read(".github/workflows/ci.yml"))
     project = tomllib.loads(read("pyproject.toml"))["project"]
