@@ -56,6 +56,28 @@ def integer_limits(dtype: Any) -> tuple[int, int] | None:
     return int(limits.min), int(limits.max)
 
 
+def within_integers(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return floats that are to be of a dtype as those of its numbers that are nearest.
+
+    In a cast 2**63, which is what the largest numbers of int64 are in float64, would
+    become the least one. What is not finite stays, as does all of another dtype.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_values,)
+    dtype : dtype
+    """
+    limits = integer_limits(dtype)
+    if limits is None or values.dtype.kind != "f" or not np.isfinite(values).all():
+        return values
+    low, high = limits
+    beyond, inside = values >= float(high), np.clip(values, float(low), None)
+    inside[beyond] = 0
+    whole = np.rint(inside).astype(np.uint64 if low == 0 else np.int64)
+    whole[beyond] = high
+    return whole
+
+
 def dtype_to_json(dtype: Any) -> dict[str, Any] | None:
     """Describe a dtype of numpy, pandas or polars; None for anything else."""
     if isinstance(dtype, np.dtype):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_autoencoder._columns.dtypes import within_integers
 from sk_autoencoder._columns.frames import copied, is_frame, is_pandas
 
 Gap = tuple[np.ndarray, np.ndarray | None]
@@ -87,6 +88,7 @@ def _filled_pandas(
             return series[:0].reindex(series.index)
         return pandas.Series([None] * len(series), index=series.index, dtype=dtype)
     if missing.all():
+        values = within_integers(values, dtype)
         return pandas.Series(values, index=series.index, dtype=dtype)
     own = series.dtype
     if isinstance(own, pandas.CategoricalDtype):
@@ -99,7 +101,7 @@ def _filled_pandas(
         most = np.finfo(own).max
         values = values.clip(-most, most).astype(own)
     filled = series.copy()
-    filled.iloc[np.flatnonzero(missing)] = values
+    filled.iloc[np.flatnonzero(missing)] = within_integers(values, filled.dtype)
     return filled
 
 
@@ -112,13 +114,14 @@ def _filled_polars(
         dtype = series.dtype if dtype is None else dtype
         return polars.Series(series.name, [None] * len(series), dtype=dtype)
     cells, own = series.to_list(), series.dtype
-    for place, value in zip(np.flatnonzero(missing), values.tolist(), strict=True):
-        cells[place] = value
     if own == polars.Enum:
         wider = _widened(own, values, dtype)
         own = own if wider is None else polars.Enum(wider)
     elif missing.all() or (own.is_integer() and np.any(values % 1)):
         own = dtype
+    found = within_integers(values, own).tolist()
+    for place, value in zip(np.flatnonzero(missing), found, strict=True):
+        cells[place] = value
     return polars.Series(series.name, cells, dtype=own, strict=False)
 
 

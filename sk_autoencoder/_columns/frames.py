@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_autoencoder._columns.dtypes import within_integers
 from sk_autoencoder._utils.chunks import within_float64
 from sk_autoencoder._utils.values import listed, shortened
 
@@ -180,7 +181,10 @@ class TableFormat:
         """
         if self.kind == "array":
             return self.as_array(columns)
-        cells: list[Any] = [_missing_or(values) for values in columns]
+        cells: list[Any] = [
+            _missing_or(within_integers(values, dtype))
+            for values, dtype in zip(columns, self.dtypes, strict=True)
+        ]
         if self.kind == "polars":
             import polars
 
@@ -221,7 +225,7 @@ class TableFormat:
         dtype = self._array_dtype([values.dtype.kind == "O" for values in columns])
         rows = np.empty((len(columns[0]), len(columns)), dtype)
         for i, values in enumerate(columns):
-            rows[:, i] = values
+            rows[:, i] = within_integers(values, dtype)
         return rows
 
     def _array_dtype(self, are_levels: Sequence[bool]) -> np.dtype:

@@ -1,6 +1,8 @@
 """Arrays of one number type that hold categories come back as arrays of that type."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from sk_autoencoder import (
@@ -64,3 +66,54 @@ def test_arrays_of_text_and_numbers_come_back_as_objects():
     X[:, 0] = ["a", "b", "c"] * 20
     reducer = AutoEncoderTransformer(2, categorical_features=[0], **TINY).fit(X)
     assert reducer.reconstruct(X).dtype == object
+
+
+# The largest number of int64 is 2**63 in float64, which is one too many.
+ENDS = {"int64": (-(2**63), 2**63 - 1), "uint64": (0, 2**64 - 1)}
+FRAMES = ["int64", "uint64", "Int64", "UInt64", "int64[pyarrow]", "uint64[pyarrow]"]
+
+
+def at_the_ends(dtype, kind):
+    """Sixty rows of a category and of the least and the largest whole number."""
+    plain = dtype.lower().removesuffix("[pyarrow]")
+    ends = np.array([*ENDS[plain]] * 30, plain)
+    halves = np.array([0, 1] * 30, plain)
+    if kind == "array":
+        return np.column_stack([ends, halves])
+    if kind == "polars":
+        return pl.DataFrame({"ends": ends, "half": halves.astype(str)})
+    return pd.DataFrame({"ends": pd.Series(ends, dtype=dtype), "half": halves > 0})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [
+        *((dtype, "pandas") for dtype in FRAMES),
+        *((dtype, kind) for dtype in ENDS for kind in ("array", "polars")),
+    ],
+)
+def test_the_ends_of_whole_numbers_come_back_as_such(dtype, kind):
+    X = at_the_ends(dtype, kind)
+    named = {"categorical_features": [1]} if kind == "array" else {}
+    back = AutoEncoderTransformer(1, **named, **TINY).fit(X).reconstruct(X)
+    column = back[:, 0] if kind == "array" else back["ends"]
+    given = X[:, 0] if kind == "array" else X["ends"]
+    assert column.dtype == given.dtype
+    found, given = list(column), list(given)
+    assert max(found) == max(given)
+    for number, true in zip(found, given, strict=True):
+        assert int(number) == pytest.approx(int(true), abs=2**62)
+
+
+@pytest.mark.parametrize("kind", ["Int64", "int64[pyarrow]", "polars"])
+@pytest.mark.parametrize("low", [2**63 - 1, 2**63 - 3000])
+def test_gaps_at_the_end_of_whole_numbers_are_filled(kind, low):
+    whole = pd.array([2**63 - 1, low, None] * 20, "Int64")
+    X = pd.DataFrame({"whole": whole, "letter": list("ab") * 30})
+    X = pl.from_pandas(X) if kind == "polars" else X.astype({"whole": kind})
+    imputer = DenoisingAutoEncoderTransformer(
+        features="reconstruction", allow_missing=True, **TINY
+    )
+    column = imputer.fit_transform(X)["whole"]
+    assert column.dtype == X["whole"].dtype
+    assert all(low - 1024 <= int(number) < 2**63 for number in column)
