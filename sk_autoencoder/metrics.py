@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.utils import check_array
 
 from sk_autoencoder._utils.chunks import row_chunks
-from sk_autoencoder._utils.shapes import refuse_foreign_frame
+from sk_autoencoder._utils.shapes import refuse_foreign
 from sk_autoencoder._utils.sklearn_compat import take_rows
 from sk_autoencoder._utils.tensors import as_array
 from sk_autoencoder._utils.variance import explained_variance
@@ -61,8 +61,10 @@ def explained_variance_ratio(
     Raises
     ------
     ValueError
-        If the two shapes differ, `mean` has another length than a row, or a value
-        is not a finite number.
+        If the two shapes differ, `mean` has another length than a row, a value is not
+        a finite number, or a distance between two is none.
+    TypeError
+        If an array has masked cells, or dates.
 
     See Also
     --------
@@ -163,7 +165,7 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:  # no
     >>> f"{search.best_score_:.2f}"
     '0.71'
     """
-    refuse_foreign_frame(X)
+    refuse_foreign(X)
     score = _table_score(estimator, X)
     if score is not None:
         return score
@@ -252,8 +254,9 @@ def _explained_variance_ratio(
     X: Any, pairs: Iterable[tuple[Any, Any]], mean: Any
 ) -> float:
     """``1 - SSE / SST`` of pairs (rows of X, their reconstruction)."""
-    center = _column_means(X) if mean is None else _check_mean(mean, X)
-    unit = _unit(X, center)
+    with np.errstate(over="ignore", invalid="ignore"):
+        center = _column_means(X) if mean is None else _check_mean(mean, X)
+        unit = _unit(X, center)
     # One sum for each column: what counts as rounding differs from column to column.
     sse = np.zeros(X.shape[1])
     sst = np.zeros(X.shape[1])
@@ -275,6 +278,7 @@ def _check_matrix(X: Any, name: str) -> Any:
 
     Rows of more dimensions, such as images, are flattened.
     """
+    refuse_foreign(X, name)
     X = as_array(X)
     if getattr(X, "ndim", 2) > 2:
         X = X.reshape(X.shape[0], int(np.prod(X.shape[1:])))
@@ -318,6 +322,12 @@ def _unit(X: Any, center: np.ndarray) -> float:
     In units of it squares neither overflow nor vanish, and no digit changes.
     """
     largest = max(np.abs(_dense(X[rows]) - center).max() for rows in _row_chunks(X))
+    if not np.isfinite(largest):
+        raise ValueError(
+            "expected X whose distances from the mean fit float64, got a column from "
+            f"{min(_dense(X[rows]).min() for rows in _row_chunks(X)):g} to "
+            f"{max(_dense(X[rows]).max() for rows in _row_chunks(X)):g}. Scale X first."
+        )
     return float(np.ldexp(1.0, np.frexp(largest)[1] - 1)) if largest > 0 else 1.0
 
 

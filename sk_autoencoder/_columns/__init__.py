@@ -1,7 +1,12 @@
 """The columns axis: how a column is scaled, decoded and scored."""
 
 from sk_autoencoder._columns.filling import with_flags, without_flags
-from sk_autoencoder._columns.frames import copied, has_categories, is_frame
+from sk_autoencoder._columns.frames import (
+    copied,
+    has_categories,
+    is_frame,
+    refuse_dates,
+)
 from sk_autoencoder._columns.given import given_cells
 from sk_autoencoder._columns.joined import (
     JoinedColumns,
@@ -55,6 +60,7 @@ __all__ = [
     "make_columns",
     "missing_cells_error",
     "passed_names",
+    "refuse_dates",
     "score_width",
     "table_size",
     "with_flags",

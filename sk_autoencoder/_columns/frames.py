@@ -367,12 +367,27 @@ def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
-def _refused(name: Any, dtype: Any) -> TypeError:
+def refuse_dates(X: Any) -> None:
+    """Refuse a frame with dates, which numpy would take for numbers.
+
+    Parameters
+    ----------
+    X : frame of shape (n_samples, n_features)
+    """
+    for name, dtype in zip(X.columns, X.dtypes, strict=True):
+        if _is_time(dtype):
+            raise _refused(name, dtype)
+
+
+def _is_time(dtype: Any) -> bool:
     times = ("date", "time", "duration", "period", "interval[")
-    is_time = str(dtype).lower().startswith(times)
+    return str(dtype).lower().startswith(times)
+
+
+def _refused(name: Any, dtype: Any) -> TypeError:
     advice = (
         "Turn it into numbers, as with X[column].dt.dayofweek for a date, or drop it."
-        if is_time
+        if _is_time(dtype)
         else "Turn it into numbers, as by a cast to float, into text, or drop it."
     )
     return TypeError(

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from sk_autoencoder._columns.frames import library_of
-from sk_autoencoder._utils.shapes import refuse_foreign_frame
+from sk_autoencoder._utils.shapes import refuse_foreign
 from sk_autoencoder._utils.values import listed, shortened
 
 KINDS = {
@@ -53,8 +53,8 @@ def join_rows(X: Any, more: Any, name: str = "extra_rows") -> Any:
     TypeError
         If one is a frame of another library than pandas and polars.
     """
-    refuse_foreign_frame(X)
-    refuse_foreign_frame(more, name)
+    refuse_foreign(X)
+    refuse_foreign(more, name)
     kind, other = _kind(X), _kind(more)
     if kind != other:
         raise ValueError(

@@ -36,7 +36,7 @@ from sk_autoencoder._inference.errors import row_errors, squared_errors, sums_of
 from sk_autoencoder._model.module import AutoEncoderModule
 from sk_autoencoder._training.net import AutoEncoderNet
 from sk_autoencoder._utils.chunks import within_float64
-from sk_autoencoder._utils.shapes import Shape, flat_rows, refuse_foreign_frame, shaped
+from sk_autoencoder._utils.shapes import Shape, flat_rows, refuse_foreign, shaped
 from sk_autoencoder._utils.sklearn_compat import (
     feature_names_in,
     in_output_container,
@@ -428,23 +428,28 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _validate_codes(self, X: Any) -> tuple[Any, Check]:
         """Return validated codes, and what is left to check chunk by chunk."""
-        most, ordered = self.n_components_, self._plan.ordered
         X = as_array(X, keeps_device=self._table is None and self._gives_tensor(X))
-        if is_plain_array(X, most) and self._plan.output_index is None:
+        if is_plain_array(X, self.n_components_) and self._plan.output_index is None:
             return X if isinstance(X, torch.Tensor) else np.asarray(X), check_finite
-        refuse_foreign_frame(X)
+        refuse_foreign(X)
         with within_float64():
             codes = check_array(X, dtype=DTYPES)
         self._refuse_part_of_layers()
-        if codes.shape[1] > most or (codes.shape[1] < most and not ordered):
+        self._refuse_other_width(codes)
+        return codes, None
+
+    def _refuse_other_width(self, codes: Any) -> None:
+        """Refuse codes of another number of columns than `transform` gives."""
+        given, most, ordered = codes.shape[1], self.n_components_, self._plan.ordered
+        if given > most or (given < most and not ordered):
             fewer = ", or fewer," if ordered else ","
-            shorter = codes.shape[1] < most and hasattr(self, "truncate")
+            has_codes = not (self._plan.stacked or self._plan.imputes)
+            shorter = given < most and has_codes and hasattr(self, "truncate")
             advice = ", or fit with ordered=True to decode fewer" if shorter else ""
             raise ValueError(
                 f"expected codes with n_components_={most} columns{fewer} got X with "
-                f"{codes.shape[1]}. Pass what transform gives{advice}."
+                f"{given}. Pass what transform gives{advice}."
             )
-        return codes, None
 
     def _refuse_part_of_layers(self) -> None:
         plan = self._plan

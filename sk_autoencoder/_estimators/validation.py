@@ -17,6 +17,7 @@ from sk_autoencoder._columns import (
     Table,
     is_frame,
     missing_cells_error,
+    refuse_dates,
     with_missing,
 )
 from sk_autoencoder._inference.chunks import dtype_in_use
@@ -46,8 +47,12 @@ def numbers_alone(X: Any = None) -> Iterator[None]:
     ValueError
         In place of scikit-learn's for missing cells, text, no columns, or too large a
         number.
+    TypeError
+        If X is a frame with dates.
     """
     refuse_no_columns(X)
+    if is_frame(X):
+        refuse_dates(X)
     try:
         with within_float64():
             yield

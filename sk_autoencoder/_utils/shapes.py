@@ -46,8 +46,12 @@ def shape_of(network: Any) -> Shape:
         return None  # not said; or refused by the network when it is built
 
 
-def refuse_foreign_frame(X: Any, name: str = "X") -> None:
-    """Refuse a frame of another library than pandas and polars, with what makes one.
+def refuse_foreign(X: Any, name: str = "X") -> None:
+    """Refuse what would not be read, or as other numbers, with what to make of it.
+
+    That is a frame of another library than pandas and polars, and an array with masked
+    cells, which become whatever lies beneath the mask, or of dates, of which a missing
+    one becomes -9.2e18.
 
     Parameters
     ----------
@@ -55,6 +59,8 @@ def refuse_foreign_frame(X: Any, name: str = "X") -> None:
     name : str
         Of the argument.
     """
+    if type(X) is np.ndarray and X.dtype.kind not in "mM":
+        return  # at once, for the sake of single rows
     for kind in type(X).__mro__:
         library = kind.__module__.partition(".")[0]
         method = FOREIGN_FRAMES.get((library, kind.__name__))
@@ -63,6 +69,20 @@ def refuse_foreign_frame(X: Any, name: str = "X") -> None:
                 f"expected an array, or a frame of pandas or polars, got {name} of "
                 f"type {library}.{kind.__name__}. Pass {name}.{method}."
             )
+    if not isinstance(X, np.ndarray):
+        return
+    if np.ma.is_masked(X):
+        raise TypeError(
+            f"expected an array without a mask, got {name} with "
+            f"{np.ma.getmaskarray(X).sum():,} masked cells. Pass "
+            f"{name}.astype(float).filled(numpy.nan), where cells may be missing, or "
+            "fill them."
+        )
+    if X.dtype.kind in "mM":
+        raise TypeError(
+            f"expected numbers, got {name} of dtype {X.dtype}. Turn dates into some, "
+            f"as by ({name} - {name}.min()) / numpy.timedelta64(1, 'D')."
+        )
 
 
 def flat_rows(X: Any, network: Any, *, keeps_device: bool = False) -> tuple[Any, Shape]:
@@ -90,9 +110,10 @@ def flat_rows(X: Any, network: Any, *, keeps_device: bool = False) -> tuple[Any,
     ValueError
         If the rows have another shape than the network's, or it has none.
     TypeError
-        If they are in a frame of another library than pandas and polars.
+        If they are in a frame of another library than pandas and polars, or an array
+        with a mask, or of dates.
     """
-    refuse_foreign_frame(X)
+    refuse_foreign(X)
     X = as_array(X, keeps_device=keeps_device)
     shape = shape_of(network)
     if shape is None:

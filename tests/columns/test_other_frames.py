@@ -113,6 +113,53 @@ def test_advice_about_dates_is_given_for_dates_alone():
             PLAIN(2, **TINY).fit(frame.cast({"v": dtype}))
 
 
+@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime, pl.Duration, "datetime64[ns]"])
+def test_dates_are_refused_after_a_fit_on_numbers(dtype):
+    frame = pl.DataFrame({"a": range(9), "b": range(9)})
+    fitted = PLAIN(1, **TINY).fit(frame)
+    dates = frame.cast(dtype) if isinstance(dtype, type) else None
+    dates = frame.to_pandas().astype(dtype) if dates is None else dates
+    with pytest.raises(TypeError, match=r"column 'a' of dtype .*dayofweek"):
+        fitted.transform(dates)
+
+
+# -- arrays that numpy would read as other numbers -------------------------------------
+
+
+MASKED = np.ma.masked_array(RNG.normal(size=(30, 2)), mask=np.eye(30, 2))
+DATES = np.arange(60).reshape(30, 2).astype("datetime64[D]")
+DATES[0, 0] = "NaT"
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (MASKED, r"without a mask, got .* with . masked cells\. Pass .*filled\("),
+        (DATES, r"expected numbers, got .* of dtype datetime64\[D\]\. Turn"),
+        (DATES - DATES[1, 1], r"expected numbers, got .* of dtype timedelta64"),
+    ],
+)
+def test_masked_cells_and_dates_are_not_taken_for_numbers(X, message):
+    numbers = np.ma.masked_array(RNG.normal(size=(30, 2)), mask=False)
+    fitted = PLAIN(2, **TINY).fit(numbers)
+    calls = [
+        PLAIN(1, allow_missing=True, **TINY).fit,
+        PLAIN(1, **TINY).partial_fit,
+        lambda X: PLAIN(1, **TINY).fit_batches([numbers, X]),
+        lambda X: PLAIN(1, **TINY).fit(numbers, X_val=X),
+        fitted.transform,
+        fitted.inverse_transform,
+        fitted.score,
+        lambda X: fitted.transform(X[:1]),
+        AutoEncoderOutlierDetector(PLAIN(1, **TINY)).fit,
+        ExtraRowsTransformer(PLAIN(1, **TINY), numbers).fit,
+        lambda X: reconstruction_scorer(fitted, X),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=message):
+            call(X)
+
+
 # -- frames of other libraries ---------------------------------------------------------
 
 

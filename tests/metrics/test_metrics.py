@@ -232,6 +232,13 @@ def test_shapes_that_do_not_fit(X, reconstructed, mean, message):
         explained_variance_ratio(X, reconstructed, mean=mean)
 
 
+@pytest.mark.parametrize("mean", [None, [-1e308]])
+def test_ranges_that_no_number_holds_are_refused(mean):
+    X = np.array([[1e308], [-1e308], [1e308]])
+    with pytest.raises(ValueError, match=r"fit float64, .* -1e\+308 to 1e\+308"):
+        explained_variance_ratio(X, -X, mean=mean)
+
+
 @pytest.mark.parametrize("place", ["X", "X_reconstructed", "mean"])
 def test_nan_is_refused_by_name(place):
     arguments = {"X": np.eye(2), "X_reconstructed": np.eye(2), "mean": np.zeros(2)}
