@@ -689,7 +689,9 @@ one, default="auto"
         rows, table = super()._training_rows(X, before, is_pass=is_pass)
         if self.passthrough:
             block = self._block_names(MOST_BLOCK_COLUMNS)
-            _refuse_repeated(block + self._passed_names(table, rows))
+            _refuse_repeated(block + self._passed_names(table, rows), "passthrough")
+        elif self.add_indicator and self.features == "reconstruction" and table:
+            _refuse_repeated(self._passed_names(None, rows), "add_indicator")
         return rows, table
 
     def _block_names(self, n_columns: int) -> list[str]:
@@ -905,12 +907,12 @@ one, default="auto"
         return names if plan.output_index is None else names[list(plan.output_index)]
 
 
-def _refuse_repeated(names: list[str]) -> None:
-    """Refuse names of columns that are not unique."""
+def _refuse_repeated(names: list[str], parameter: str) -> None:
+    """Refuse names of columns that are not unique where a parameter is True."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise ValueError(
             "expected unique names of the columns that transform returns for "
-            f"passthrough=True, got [{listed(repeated)}] more than once. Rename "
-            "columns or levels of X, or pass passthrough=False."
+            f"{parameter}=True, got [{listed(repeated)}] more than once. Rename "
+            f"columns or levels of X, or pass {parameter}=False."
         )

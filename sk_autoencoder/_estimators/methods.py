@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import metadata_routing
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -164,7 +165,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         self._check_is_fitted()
         if self._plan.imputes:
-            return without_flags(X, len(self._plan.indicators))
+            return self._without_flags(X)
         codes, check = self._validate_codes(X)
         flat = None
         if out is not None:
@@ -353,6 +354,15 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         filled = table.filled(check_table(self, X), rows)
         names = [f"missingindicator_{feature_names_in(self)[i]}" for i in flagged]
         return with_flags(filled, names, flags) if flagged else filled
+
+    def _without_flags(self, X: Any) -> Any:
+        """Return samples as they are, without the columns that `_impute` put behind."""
+        refuse_foreign(X)
+        rows = as_array(X)
+        if not sparse.issparse(rows):
+            rows = check_table(self, rows, min_samples=1)
+        self._refuse_other_width(rows)
+        return self._as_given(without_flags(rows, len(self._plan.indicators)), X)
 
     def _filled(self, rows: np.ndarray) -> np.ndarray:
         """Fill the missing cells of samples that have been validated."""

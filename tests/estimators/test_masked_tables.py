@@ -394,6 +394,32 @@ def test_flags_of_missing_cells_are_appended(kind, loss):
     np.testing.assert_array_equal(back, np.asarray(filled)[:, :-1])
 
 
+def test_flags_have_names_of_their_own():
+    frame = TABLE.rename(columns={TABLE.columns[1]: f"missingindicator_{BINS[0]}"})
+    with pytest.raises(ValueError, match=r"add_indicator=True, got \['missingindica"):
+        masked(add_indicator=True).fit(frame)
+    assert masked().fit(frame).transform(frame).columns.tolist() == [*frame.columns]
+
+
+@pytest.mark.parametrize("flags", [False, True])
+def test_the_way_back_takes_what_transform_gives_alone(flags):
+    estimator = masked(add_indicator=flags, max_epochs=1).fit(TABLE)
+    filled, width = estimator.transform(TABLE), estimator.n_components_
+    names = [*TABLE.columns]
+    assert estimator.inverse_transform(filled).columns.tolist() == names
+    cells = filled.to_numpy(object)
+    for rows in (cells, cells.tolist()):
+        found = estimator.inverse_transform(rows)
+        np.testing.assert_array_equal(found, cells[:, : len(names)])
+    with pytest.raises(
+        ValueError, match=rf"n_components_={width} columns, got X with 2\. Pass [^,]*$"
+    ):
+        estimator.inverse_transform(filled.iloc[:, :2])
+    for rows in ("abc", cells[0], filled[:0]):
+        with pytest.raises(ValueError, match=r"Expected 2D array|a minimum of 1"):
+            estimator.inverse_transform(rows)
+
+
 def test_flags_are_of_reconstructions_only():
     estimator = masked(features="hidden", add_indicator=True).fit(TABLE)
     assert estimator.n_components_ == 16
