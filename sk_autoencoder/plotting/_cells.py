@@ -25,8 +25,15 @@ MOST_COLUMNS = 30  # of a table that are drawn: more can no longer be read on a 
 MOST = 1.0
 
 
+def with_shape(X: Any) -> Any:
+    """Return a table that is a list as an array; others as they are."""
+    # Of objects: numpy would turn numbers beside text into text.
+    return X if hasattr(X, "shape") else np.array(X, dtype=object)
+
+
 def columns_of(X: Any) -> list[ColumnData]:
-    """Read the columns of a frame, an array or a sparse matrix."""
+    """Read the columns of a frame, an array-like or a sparse matrix."""
+    X = with_shape(X)
     return list(read_columns(X if is_frame(X) else as_array(X)))
 
 

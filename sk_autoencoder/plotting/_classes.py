@@ -81,7 +81,9 @@ def _class_name(value: Any) -> str:
         missing = True  # pandas.NA has no truth value
     if missing:
         return _MISSING
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"  # all digits: "g" has six
+    return str(value)
 
 
 def looks_of(names: np.ndarray) -> dict[str, Look]:

@@ -13,6 +13,7 @@ from sk_autoencoder.plotting._cells import (
     draw_table,
     spreads_of,
     table_size,
+    with_shape,
 )
 from sk_autoencoder.plotting._common import Display, as_array, name_of
 from sk_autoencoder.plotting._kinds import (
@@ -243,7 +244,7 @@ n_features), default=None
             or the shapes of what is drawn differ.
         """
         kind = resolve_kind(self.kind, self.X, self.image_shape)
-        rows = {"input": self.X}
+        rows: dict[str, Any] = {"input": self.X}
         if self.X_noisy is not None:
             rows["noisy input"] = self.X_noisy
         rows["reconstruction"] = self.X_reconstructed
@@ -260,11 +261,13 @@ n_features), default=None
             ax = self._take_axes(ax, figsize=series_size(series))
             self.lines_ = draw_series(ax, series)
         else:
+            rows = {label: with_shape(row) for label, row in rows.items()}
             self._plot_table(ax, rows)
         title = f"{TITLES[kind]} and reconstructions"
-        if kind == "table" and self.X.shape[1] > MOST_COLUMNS:
+        n_columns = rows["input"].shape[1] if kind == "table" else 0
+        if n_columns > MOST_COLUMNS:
             title += (
-                f"\n{MOST_COLUMNS} of {self.X.shape[1]:,} columns, those with the "
+                f"\n{MOST_COLUMNS} of {n_columns:,} columns, those with the "
                 "largest errors"
             )
         self.ax_.set_title(self._title(name, title))

@@ -379,6 +379,7 @@ CLASSES = {
     "booleans": ([True, False, True], ["False", "True"]),
     "numbers": ([10, 9, 10], ["9", "10"]),
     "whole floats": ([2.0, 1.0, np.nan], ["1", "2", "missing"]),
+    "large floats": ([1234568.0, 1234567.0, np.nan], ["1234567", "1234568", "missing"]),
     "None": (["b", None, "a"], ["a", "b", "missing"]),
     "categories": (pd.Categorical(["x", None, "w"]), ["w", "x", "missing"]),
     "masked": (pd.array([1, None, 0], dtype="Int64"), ["0", "1", "missing"]),
@@ -405,7 +406,7 @@ def test_classes_have_colors_and_a_legend(kind):
         )
     }
     labels = ["missing" if pd.isna(v) else v for v in list(y)]
-    labels = [f"{v:g}" if isinstance(v, float) else str(v) for v in labels]
+    labels = [f"{v:.0f}" if isinstance(v, float) else str(v) for v in labels]
     assert drawn == {
         tuple(point): color_of[label]
         for point, label in zip(Z.tolist(), labels, strict=True)
@@ -863,6 +864,17 @@ def test_rows_of_a_table_of_an_estimator():
     error = abs(rebuilt["age"] - people["age"][:3]) / people["age"].std(ddof=0)
     drawn = np.ma.filled(display.image_.get_array(), np.nan)[0, 1::2]
     np.testing.assert_allclose(drawn, np.minimum(error, 1))
+
+
+def test_a_table_may_be_a_list():
+    rows = [[1, "a", 2.5], [2, "b", 3.5], [4, "a", 1.0]]
+    display = ReconstructionDisplay(rows, rows[::-1], kind="table").plot()
+    cells = np.reshape(texts(display.texts_), (3, 3, 2))
+    assert cells[:, 0].tolist() == [["1", "4"], ["a", "a"], ["2.5", "1"]]
+    X = load_iris().data
+    pca = PCA(2).fit(X)
+    display = ReconstructionDisplay.from_estimator(pca, X.tolist(), kind="table")
+    assert len(display.texts_) == 3 * 2 * X.shape[1]
 
 
 def test_what_a_table_is_and_what_an_image():
