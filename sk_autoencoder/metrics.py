@@ -120,7 +120,9 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:  # no
     the variational one included, is scored on them as `score` of
     :class:`~sk_autoencoder.AutoEncoderTransformer` does it: by the explained variance
     of the encoded, scaled table, around the training mean, with missing cells left
-    out. In a Pipeline that is the table that reaches it.
+    out. In a Pipeline that is the table that reaches it. So is one with
+    `features="reconstruction"` on all samples: its `transform` changes no cell that is
+    there.
 
     Parameters
     ----------
@@ -206,11 +208,12 @@ def _table_score(estimator: Any, X: Any) -> float | None:
             estimator = _inner(estimator)
         if estimator is None:
             return None
-    if estimator._table is None:
+    table_score = estimator._table_score
+    if table_score is None:
         return None
     for steps in before:
         X = steps.transform(X)
-    score: float | None = estimator._table_score(X)
+    score: float | None = table_score(X)
     return score
 
 

@@ -315,16 +315,22 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             loss_label=self._loss_label,
         )
 
-    def _table_score(self, X: Any) -> float | None:
-        """Return what `reconstruction_scorer` scores, where it has to be asked for.
+    @property
+    def _table_score(self) -> Callable[[Any], float | None] | None:
+        """What `reconstruction_scorer` asks for a score; None if it need not ask."""
+        is_asked = self._is_fitted() and (self._table or self._plan.imputes)
+        return self._score_of_table if is_asked else None
 
-        The explained variance ratio of the encoded, scaled matrix, for categories and
-        for missing cells; None for rows of numbers, which can be compared as they are.
+    def _score_of_table(self, X: Any) -> float | None:
+        """Score samples for `reconstruction_scorer`.
+
+        The explained variance ratio of the encoded, scaled matrix, for categories, for
+        missing cells, and where `transform` gives back what is there; None for rows of
+        numbers, which can be compared as they are.
         """
-        if self._table is None:
-            return None
-        rows = self._check_rows(X)
-        if not (self._table.has_categories or np.isnan(rows).any()):
+        rows, table = self._check_rows(X), self._table
+        has_categories = table is not None and table.has_categories
+        if not (self._plan.imputes or has_categories or np.isnan(rows).any()):
             return None
         return self._explained_variance(rows, None)
 

@@ -92,6 +92,17 @@ class Display:
         return f"{name}: {what}" if name else what[0].upper() + what[1:]
 
 
+def refuse_imputer(estimator: Any) -> None:
+    """Refuse what fills cells in place of giving codes."""
+    last = last_step(estimator)
+    if getattr(last, "features", None) == "reconstruction":
+        raise TypeError(
+            "expected an autoencoder whose transform gives codes, got "
+            f"estimator={estimator!r}, which fills cells. Fit with "
+            "features='bottleneck', or draw a ReconstructionDisplay."
+        )
+
+
 def name_of(estimator: Any) -> str:
     """Return the class's name; of a Pipeline's last step, not "Pipeline"."""
     return type(last_step(estimator)).__name__

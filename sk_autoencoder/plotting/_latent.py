@@ -13,7 +13,13 @@ from sk_autoencoder.plotting._classes import (
     looks_of,
     write_over_points,
 )
-from sk_autoencoder.plotting._common import OKABE_ITO, Display, as_array, name_of
+from sk_autoencoder.plotting._common import (
+    OKABE_ITO,
+    Display,
+    as_array,
+    name_of,
+    refuse_imputer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +142,7 @@ class LatentDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator has no `transform`.
+            If the estimator has no `transform`, or fills cells.
         ValueError
             If the code has no such components, `y` not a value for each row, or `ax`
             not as many dimensions.
@@ -152,6 +158,7 @@ class LatentDisplay(Display):
         >>> display.ax_.get_ylabel()
         'pca2'
         """
+        refuse_imputer(estimator)
         cls._check_estimator(estimator, "transform")
         code = as_array(estimator.transform(X))
         chosen = _check_components(components, code.shape[1])

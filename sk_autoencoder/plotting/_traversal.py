@@ -10,7 +10,7 @@ import numpy as np
 
 from sk_autoencoder._utils.variance import unit_or_one
 from sk_autoencoder.plotting._cells import columns_of, shown_cells, spreads_of
-from sk_autoencoder.plotting._common import Display, as_array, name_of
+from sk_autoencoder.plotting._common import Display, as_array, name_of, refuse_imputer
 from sk_autoencoder.plotting._components import check_count, check_numbers_of
 from sk_autoencoder.plotting._kinds import (
     as_series,
@@ -158,7 +158,8 @@ class TraversalDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator has no `transform` or no `inverse_transform`.
+            If the estimator has no `transform` or no `inverse_transform`, or fills
+            cells.
         ValueError
             If there is no such row or component, or `n_steps` is no odd number.
 
@@ -173,6 +174,7 @@ class TraversalDisplay(Display):
         >>> [label.get_text() for label in display.ax_.get_yticklabels()]
         ['component 0', 'component 1']
         """
+        refuse_imputer(estimator)
         cls._check_estimator(estimator, "transform", "inverse_transform")
         if not isinstance(n_steps, Integral) or n_steps < 3 or n_steps % 2 == 0:
             raise ValueError(

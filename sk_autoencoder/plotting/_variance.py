@@ -22,6 +22,7 @@ from sk_autoencoder.plotting._common import (
     count_in_whole_numbers,
     last_step,
     name_of,
+    refuse_imputer,
 )
 from sk_autoencoder.plotting._explained import explained_of_table
 
@@ -146,7 +147,7 @@ default=None
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator is no autoencoder of this package.
+            If the estimator is no autoencoder of this package, or fills cells.
         ValueError
             If the estimator cannot take the rows.
 
@@ -174,6 +175,7 @@ default=None
                 "best_estimator_."
             )
         check_is_fitted(estimator)
+        refuse_imputer(estimator)
         sizes = _code_sizes(estimator)
         if X is None:
             explained, by_pca = _explained_in_training(estimator, sizes)
@@ -298,7 +300,9 @@ def _explained_in_training(
     estimator: BaseAutoEncoder, sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return what codes explain of the training rows, and PCA's curve."""
-    explained = estimator._explained_by_prefix[sizes - 1]
+    explained = estimator._explained_by_prefix
+    # Hidden features have another number of columns than there are components.
+    explained = explained[sizes - 1] if estimator._plan.ordered else explained[-1:]
     return explained, _pca_in_training(estimator._plan, estimator.n_components_)
 
 

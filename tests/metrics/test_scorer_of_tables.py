@@ -82,6 +82,20 @@ def test_whole_rows_of_numbers_are_scored_as_those_of_any_reducer(settings):
     assert reconstruction_scorer(reducer, X[50:]) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("loss", ["auto", "squared_error"])
+@pytest.mark.parametrize("allow_missing", [False, True])
+def test_what_fills_cells_is_scored_by_its_reconstruction(loss, allow_missing):
+    X = np.random.default_rng(0).normal(size=(80, 3))
+    imputer = DENOISING(
+        features="reconstruction", loss=loss, allow_missing=allow_missing, **TINY
+    )
+    for model in (imputer, make_pipeline(StandardScaler(), imputer)):
+        score = reconstruction_scorer(model.fit(X[:50]), X[50:])
+        assert score < 0.9
+        if model is imputer:
+            assert score == imputer.score(X[50:])
+
+
 def test_a_pipeline_and_other_wrappers_are_scored_at_their_end():
     frame = small()
     reducer = PLAIN(3, **TINY)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import partial
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -26,7 +27,12 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder.networks import ConvNet
-from sk_autoencoder.plotting import ExplainedVarianceDisplay, _variance
+from sk_autoencoder.plotting import (
+    ExplainedVarianceDisplay,
+    LatentDisplay,
+    TraversalDisplay,
+    _variance,
+)
 from sk_autoencoder.plotting._common import OKABE_ITO
 
 mpl.use("Agg")
@@ -176,6 +182,33 @@ def test_what_does_not_start_as_pca_is_drawn_alone(kind):
         assert_drawn(display.line_, [16 if kind == "hidden" else K], [oracle])
         assert display.pca_line_ is display.pca_explained_variance is None
         assert legend(display) == [f"{type(estimator).__name__}, whole code"]
+
+
+def test_columns_beside_hidden_features_are_no_components():
+    estimator = DenoisingAutoEncoderTransformer(
+        features="hidden", passthrough=True, numeric_scaling="standard", **SHORT
+    ).fit(TRAIN)
+    for X, rows in ((None, TRAIN), (TEST, TEST)):
+        display = ExplainedVarianceDisplay.from_estimator(estimator, X)
+        oracle = explained(rows, estimator.reconstruct(rows))
+        assert_drawn(display.line_, [estimator.n_components_], [oracle])
+
+
+@pytest.mark.parametrize("loss", ["auto", "squared_error"])
+def test_what_fills_cells_has_no_code_to_draw(loss):
+    estimator = DenoisingAutoEncoderTransformer(
+        features="reconstruction", loss=loss, **SHORT
+    ).fit(TRAIN)
+    for draw in (
+        partial(ExplainedVarianceDisplay.from_estimator, estimator),
+        partial(ExplainedVarianceDisplay.from_estimator, estimator, TRAIN),
+        partial(LatentDisplay.from_estimator, estimator, TRAIN),
+        partial(TraversalDisplay.from_estimator, estimator, TRAIN),
+    ):
+        with pytest.raises(
+            TypeError, match=r"(?s)gives codes, got .*which fills cells"
+        ):
+            draw()
 
 
 @pytest.mark.parametrize("rows", [None, TEST], ids=["training rows", "rows given"])
