@@ -47,7 +47,9 @@ class Graph:
     def name(self, what: str) -> str:
         """Return a name that nothing else has."""
         self._n_names += 1
-        return f"{self.prefix}{what.lower()}_{self._n_names}"
+        found = f"{self.prefix}{what.lower()}_{self._n_names}"
+        # A column may be called as the result of an operator.
+        return self.name(what) if found in self.inputs else found
 
     # -- inputs and outputs ----------------------------------------------------------
 
@@ -57,7 +59,9 @@ class Graph:
         return name
 
     def output(self, name: str, value: str, dtype: Any, *shape: int) -> None:
-        """Add an output of the graph: a value, under a name."""
+        """Add an output of the graph: a value, under a name or one like it."""
+        while name in self.inputs or name in self.outputs:
+            name += "_"
         self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self.outputs[name] = (np.dtype(dtype), (None, *shape))
 

@@ -82,7 +82,8 @@ def to_onnx(
     `transform` of an imputer, ``features="reconstruction"``, gives "filled_name" for
     each column, or "filled" for a matrix. Codes are "codes"; `posterior` gives "mean"
     and "std", `score_samples` and `decision_function` "scores", `predict` "label", -1
-    or 1 in int64.
+    or 1 in int64. An output ends in "_" where a column has its name; a column that is
+    called "" is named after its position.
 
     A model refuses nothing: NaN where none is allowed is taken for missing, as are
     levels that `fit` has not seen, whatever `handle_unknown` says; to a detector these

@@ -39,8 +39,16 @@ def comes_by_column(table: Table) -> bool:
 
 def column_names(table: Table) -> list[str]:
     """Return the names of the columns, those of an array as scikit-learn has them."""
-    names = table.format.names
-    return [f"x{i}" if table.format.kind == "array" else str(i) for i in names]
+    if table.format.kind == "array":
+        return [f"x{i}" for i in table.format.names]
+    names = [str(name) for name in table.format.names]
+    for i in [i for i, name in enumerate(names) if not name]:
+        # "" is no name in ONNX.
+        new = f"x{i}"
+        while new in names:
+            new += "_"
+        names[i] = new
+    return names
 
 
 def column_dtypes(table: Table, dtype: np.dtype) -> list[np.dtype]:
@@ -164,9 +172,12 @@ def _decoded(graph: Graph, column: Column, y: str, own: np.dtype) -> str:
         levels = graph.constant(np.array(column.levels, dtype=own))
         return graph.op("Gather", levels, graph.cast(y, np.int64))
     values = graph.cast(y, np.float64)
+    # In a cast to int64, 2**63 would become the least number.
+    most = np.nextafter(2.0**63, 0) if own.kind == "i" else np.inf
+    ends = np.minimum([column.low, column.high], most)
     if column.is_constant:
         values = graph.op("Mul", values, graph.constant(0.0, np.float64))
-        values = graph.op("Add", values, graph.constant(column.low, np.float64))
+        values = graph.op("Add", values, graph.constant(ends[0], np.float64))
     else:
         unit, origin = (
             graph.constant(v, np.float64) for v in (column.unit, column.origin)
@@ -175,9 +186,7 @@ def _decoded(graph: Graph, column: Column, y: str, own: np.dtype) -> str:
         if column.knots is not None:
             values = interpolated(graph, values, *column.knots[::-1])
         if column.is_integer:
-            low, high = (
-                graph.constant(v, np.float64) for v in (column.low, column.high)
-            )
+            low, high = (graph.constant(v, np.float64) for v in ends)
             values = graph.op(
                 "Min", graph.op("Max", graph.op("Round", values), low), high
             )

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from sk_autoencoder import (
+    AutoEncoderOutlierDetector,
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     VAETransformer,
@@ -292,3 +293,63 @@ def test_levels_that_float32_cannot_tell_apart_are_refused():
     estimator = autoencoder(categorical_features=[3]).fit(X)
     with pytest.raises(ValueError, match="levels of column 3 that are the same in flo"):
         to_onnx(estimator)
+
+
+def fed(frame):
+    """Return what a model is fed, by the names of columns, that of "" by its place."""
+    dtypes = {"letter": object}
+    return {
+        name or f"x{i}": cells.to_numpy(dtypes.get(name)).reshape(-1, 1)
+        for i, (name, cells) in enumerate(frame.items())
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "method", "outputs"),
+    [
+        (["codes", "codes_", "x y"], "transform", ["codes__"]),
+        (["scores", "label", ""], "score_samples", ["scores_"]),
+        (["scores", "label", ""], "predict", ["label_"]),
+        # What operators are called.
+        (["cast_1", "concat_9", "sub_2"], "transform", ["codes"]),
+        (
+            ["a", "reconstructed_a", "reconstructed_a_"],
+            "reconstruct",
+            [
+                "reconstructed_a__",
+                "reconstructed_reconstructed_a",
+                "reconstructed_reconstructed_a_",
+                "reconstructed_letter",
+            ],
+        ),
+    ],
+)
+def test_columns_may_be_called_as_what_a_model_gives(names, method, outputs):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 3)), columns=names)
+    frame["letter"] = pd.Categorical(list("abc") * 20)
+    estimator = AutoEncoderTransformer(2, **PARAMETERS)
+    if method in ("score_samples", "predict"):
+        estimator = AutoEncoderOutlierDetector(estimator, random_state=0)
+    expected = getattr(estimator.fit(frame), method)(frame)
+    model = to_onnx(estimator, method=method)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert [value.name for value in session.get_outputs()] == outputs
+    found = session.run(None, fed(frame))
+    if method == "reconstruct":
+        found, expected = np.hstack(found[:3]), expected[names].to_numpy()
+        np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+    else:
+        np.testing.assert_allclose(found[0], expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("low", [-(2**63), 2**63 - 1])
+def test_the_largest_whole_numbers_stay_large(low):
+    frame = pd.DataFrame({"whole": [2**63 - 1, low] * 30, "letter": list("ab") * 30})
+    reducer = AutoEncoderTransformer(1, **PARAMETERS).fit(frame)
+    expected = reducer.reconstruct(frame)["whole"]
+    model = to_onnx(reducer, method="reconstruct").SerializeToString()
+    cells = {name: frame[[name]].to_numpy() for name in frame}
+    cells["letter"] = cells["letter"].astype(object)
+    found = onnxruntime.InferenceSession(model).run(["reconstructed_whole"], cells)[0]
+    np.testing.assert_allclose(found.ravel().astype(float), expected.astype(float))
