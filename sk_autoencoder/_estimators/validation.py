@@ -30,6 +30,9 @@ from sk_autoencoder._utils.tensors import stays_on_device
 from sk_autoencoder._utils.values import MOST_LISTED, first_line, listed, shortened
 
 DTYPES = [np.float64, np.float32]
+# Levels of a column that are told in warnings, about: more are those of a key, and what
+# is remembered of them would grow with a stream.
+MOST_TOLD = 1000
 OUT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")]
 
 
@@ -207,7 +210,7 @@ def table_rows(
 def warn_of_levels(
     found: dict[Any, set[Any]], told: dict[Any, set[Any]]
 ) -> dict[Any, set[Any]]:
-    """Warn of levels that training met and does not learn, once of each.
+    """Warn of levels that training met and does not learn, once of each of the first.
 
     Parameters
     ----------
@@ -219,9 +222,13 @@ def warn_of_levels(
     Returns
     -------
     told : dict of set
-        A new one, with those found.
+        A new one, with those found, where fewer than `MOST_TOLD` had been told.
     """
-    new = {name: values - told.get(name, set()) for name, values in found.items()}
+    new = {
+        name: values - told.get(name, set())
+        for name, values in found.items()
+        if len(told.get(name, ())) < MOST_TOLD
+    }
     new = {name: values for name, values in new.items() if values}
     if new:
         shown = [

@@ -156,3 +156,17 @@ def test_a_call_that_raises_has_told_nothing(tmp_path):
     for again in (load(tmp_path / "levels.skae"), pickle.loads(pickle.dumps(reducer))):
         with pytest.warns(UserWarning, match="got 'z'"):
             again.partial_fit(chunk("xyz"))
+
+
+def test_the_levels_of_a_key_are_told_and_remembered_up_to_a_bound():
+    reducer = PLAIN(2, allow_missing=True, **TINY).partial_fit(chunk("xyz"))
+    sizes = []
+    for i in range(4):
+        keys = [f"key {i} {j}" for j in range(600)]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            reducer.partial_fit(chunk(keys, 600))
+        told = [w for w in caught if "expected levels that the first" in str(w.message)]
+        assert len(told) == (i < 2)
+        sizes.append(len(reducer._told_levels["c"]))
+    assert sizes == [600, 1200, 1200, 1200]
