@@ -27,29 +27,29 @@ _CHUNK_SIZE = 1_000_000
 def explained_variance_ratio(
     X: Any, X_reconstructed: Any, *, mean: Any = None
 ) -> float:
-    """Compute the fraction of X's variance that a reconstruction keeps.
+    """Compute the fraction of the variance of X that a reconstruction explains.
 
-    ``1 - SSE / SST``: SSE is the squared error of the reconstruction, SST the
-    squared distance of the rows from their mean, both summed over all rows and
-    columns. The units are those of the sum of PCA's `explained_variance_ratio_`:
-    1 is a perfect reconstruction, 0 is as good as giving back the mean, and below 0
-    is worse than that. There is no weighting of columns: one with a large variance
-    counts for much, so scale the columns first if they should count alike.
+    ``1 - SSE / SST``: SSE is the squared error of the reconstruction, SST the squared
+    distance of the rows from their mean, both summed over all rows and columns. The
+    units are those of the sum of PCA's `explained_variance_ratio_`: 1 is a perfect
+    reconstruction, 0 is as good as the mean, and negative values are worse than that.
+    Columns are not weighted: one with a large variance dominates, so scale the columns
+    first to give them the same weight.
 
-    Both matrices are read in chunks of rows and summed in float64; the memory
-    needed beside them is a few megabytes, for sparse ones too.
+    Both matrices are read in chunks of rows and summed in float64; this takes a few
+    megabytes of memory, for sparse matrices too.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The rows as they were; those of an array of more dimensions are flattened.
+        Original samples; those of an array of more dimensions are flattened.
     X_reconstructed : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The same rows, reconstructed. Columns are compared by their place, not by
-        their name.
+        Reconstructions of the same samples. Columns are compared by position, not by
+        name.
     mean : array-like of shape (n_features,), default=None
-        What SST is measured around; None is the mean of the rows of `X`. Give the
-        training mean, such as PCA's `mean_`, to ask how much better the
-        reconstruction of new rows is than what was known before.
+        Mean around which SST is measured; None is the mean of the rows of `X`. Pass the
+        training mean, such as PCA's `mean_`, to compare the reconstruction of new
+        samples with a prediction of the training mean.
 
     Returns
     -------
@@ -105,16 +105,16 @@ def explained_variance_ratio(
 def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:  # noqa: ARG001
     """Score a fitted reducer by the variance that its reconstruction explains.
 
-    To be passed as ``scoring=`` to :class:`~sklearn.model_selection.GridSearchCV`,
-    :func:`~sklearn.model_selection.cross_val_score` and their kin. It takes anything
-    with `transform` and `inverse_transform`: the autoencoders of this package,
-    :class:`~sklearn.decomposition.PCA`,
-    ``KernelPCA(fit_inverse_transform=True)``, or a Pipeline that ends in one of
-    them. So one search ranks them all, in the same units, and without labels.
+    Pass it as ``scoring=`` to :class:`~sklearn.model_selection.GridSearchCV`,
+    :func:`~sklearn.model_selection.cross_val_score` and similar functions. It scores
+    anything with `transform` and `inverse_transform`: the autoencoders of this package,
+    :class:`~sklearn.decomposition.PCA`, ``KernelPCA(fit_inverse_transform=True)``, or a
+    Pipeline that ends in one of them. So one search ranks them all, in the same units,
+    and without labels.
 
-    A Pipeline is scored in the units of the rows that go into it: with a scaler as
-    its first step, an error is measured in the columns' own units. Scale before
-    the search if all columns should count alike.
+    A Pipeline is scored in the units of its input: even with a scaler as its first
+    step, errors are measured in the original units of the columns. Scale before the
+    search to give all columns the same weight.
 
     Categories and missing cells have no such units. An autoencoder of this package,
     the variational one included, is scored on them as `score` of
@@ -132,13 +132,13 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:  # no
         Samples to be transformed and reconstructed, usually a test set; an array of
         more dimensions, categories or missing cells where the estimator takes them.
     y : object, default=None
-        Not used; there because every scorer has it.
+        Not used, present for API consistency by convention.
 
     Returns
     -------
     score : float
         The explained variance ratio, higher is better, at most 1. The variance is
-        measured around the mean of the rows given, see
+        measured around the mean of the samples passed, see
         :func:`explained_variance_ratio`; of a table with categories or missing cells
         see above.
 

@@ -133,19 +133,19 @@ class BaseAutoEncoder(
             Not used, present for API consistency by convention.
         X_val : {array-like, frame, sparse matrix} of shape \
 (n_validation_samples, n_features), default=None
-            A validation set of your own, at least two samples of the kind of X: for
-            samples that belong together, such as overlapping windows or the visits of
-            one patient, which a random `validation_fraction` would separate. Training
-            then uses all of X, and early stopping and the comparison with PCA use only
-            X_val. None takes `validation_fraction` of X. In a pipeline,
-            `Pipeline(..., transform_input=["X_val"])` passes it through the steps
-            before, with metadata routing enabled and `set_fit_request(X_val=True)`.
+            A validation set of your own, with at least two samples of the same kind as
+            X: use it for samples that belong together, such as overlapping windows or
+            visits of one patient, which a random `validation_fraction` would separate.
+            Training then uses all of X, and early stopping and the comparison with PCA
+            use only X_val. If None, `validation_fraction` of X is used. In a pipeline,
+            `Pipeline(..., transform_input=["X_val"])` passes it through the preceding
+            steps, with metadata routing enabled and `set_fit_request(X_val=True)`.
 
         Returns
         -------
         self : object
-            The fitted transformer. If `fit` raises, it is as it was before, except
-            after an interrupt.
+            The fitted transformer. If `fit` raises an error, it is left as it was,
+            except after an interrupt.
 
         Raises
         ------
@@ -192,45 +192,45 @@ class BaseAutoEncoder(
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_batches(self, batches: Any, *, validation: Any = None) -> Self:
-        """Train as `fit` does, on samples that are read anew in each epoch.
+        """Train as `fit` does, on samples that are read again in each epoch.
 
-        For data that do not fit into memory. A first pass over the batches finds
-        statistics, levels and ranks, and draws the validation set; a second one finds
-        the start from PCA, and of more than 1,000 columns nine more. Then each epoch is
-        a pass, in which samples are shuffled within a buffer of 16,777,216 numbers.
-        Data that are sorted, as by a label, should be shuffled before. There are no
-        snapshots.
+        For data that do not fit into memory. A first pass over the batches computes
+        statistics, levels and ranks, and draws the validation set; a second one
+        computes PCA, with nine more passes for more than 1,000 columns. Then each epoch
+        is one pass, in which samples are shuffled within a buffer of 16,777,216
+        numbers. Data that are sorted, for instance by a label, should be shuffled
+        beforehand. No snapshots are saved.
 
         .. versionadded:: 0.2
 
         Parameters
         ----------
         batches : iterable or callable
-            A list, or anything else that can be iterated over several times, or a
-            function that gives a new iterator at each call. Each batch is what `fit`
-            takes, of any number of samples: an array, a memory map, a frame or a sparse
-            matrix. All passes have to give the same samples in the same order.
+            A list or another iterable that can be iterated over several times, or a
+            function that returns a new iterator at each call. Each batch is an X as for
+            `fit`, with any number of samples: an array, a memory map, a frame or a
+            sparse matrix. All passes must yield the same samples in the same order.
         validation : {array-like, frame, sparse matrix} of shape \
 (n_validation_samples, n_features), default=None
             A validation set of your own, in memory; training then uses all samples of
-            the batches. None takes `validation_fraction` of these, of up to 131,072
+            the batches. If None, `validation_fraction` of these is used, up to 131,072
             samples and 8,388,608 numbers.
 
         Returns
         -------
         self : object
-            The fitted transformer. If `fit_batches` raises, it is as it was before,
-            except after an interrupt; see `fit`.
+            The fitted transformer. If `fit_batches` raises an error, it is left as it
+            was, except after an interrupt; see `fit`.
 
         Raises
         ------
         TypeError
-            If `batches` can be read only once, or are no batches.
+            If `batches` can be read only once, or is of another type.
         ValueError
             If a batch or a parameter is not valid, if the batches change from one pass
-            to the next, or if what is asked for needs all samples in memory: a
-            fractional `n_components`, ordered components, layerwise pretraining,
-            reconstructions as features, `passthrough` and `align_to`.
+            to the next, or if a setting needs all samples in memory: a fractional
+            `n_components`, ordered components, layerwise pretraining, reconstructions
+            as features, `passthrough` and `align_to`.
         """
         interrupts = Interrupts(tasks=tasks_of(self, batches))
         with self._undisturbed(goes_on=self.warm_start):
@@ -275,35 +275,36 @@ class BaseAutoEncoder(
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Train for one more pass, over the samples given.
+        """Train for one pass over the samples.
 
-        Weights and the optimizer's state are kept. The mean and the scales are updated
-        until 10,000 samples have been seen, then they stay. There is no validation set.
-        For a table with categories, missing cells or ranks, the scales and categories
-        remain those of the first samples. Categories that a pandas Categorical or a
-        polars Enum declares are known from the start; others that come later are
-        treated as missing, with a warning.
+        Weights and the state of the optimizer are kept. The mean and the scales are
+        updated until 10,000 samples have been seen, and are fixed from then on. There
+        is no validation set. For a table with categories, missing cells or ranks, the
+        scales and categories remain those of the first samples. Categories that a
+        pandas Categorical or a polars Enum declares are known from the start; others
+        that come later are treated as missing, with a warning.
 
-        `history_` and the loss curves hold the last 10,000 epochs, so that a stream may
-        be endless; `n_iter_` and `best_epoch_` count all epochs.
+        `history_` and the loss curves keep the last 10,000 epochs, so a stream may be
+        endless; `n_iter_` and `best_epoch_` count all epochs.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            The next samples; at least two the first time.
+            The next samples; at least two in the first call.
         y : Ignored
             Not used, present for API consistency by convention.
 
         Returns
         -------
         self : object
-            The fitted transformer. If `partial_fit` raises, it is as it was before.
+            The fitted transformer. If `partial_fit` raises an error, it is left as it
+            was.
 
         Raises
         ------
         ValueError
-            If a parameter or X is not what it has to be, or if X has other features
-            than in the calls before.
+            If a parameter or X is not valid, or if X has other features than in
+            previous calls.
         """
         interrupts = Interrupts(keeps=False)
         with self._undisturbed(goes_on=True):
@@ -423,30 +424,31 @@ class BaseAutoEncoder(
     def save(self, path: str | os.PathLike[str], *, optimizer: bool = False) -> None:
         """Write the fitted estimator to one file, without pickle.
 
-        `sk_autoencoder.load` reads it, also on a machine without a GPU, and with newer
-        versions. The file holds arrays and JSON, and no code.
-        `sk_autoencoder.read_metadata` tells what is in it.
+        Read it with `sk_autoencoder.load`, also on a machine without a GPU, and with
+        newer versions. The file holds arrays and JSON, and no code.
+        `sk_autoencoder.read_metadata` shows what is in it.
 
         Parameters
         ----------
         path : path-like
-            An existing file is replaced once the new one is complete and on the disk.
-            Its mode is kept; a symbolic link is followed.
+            File to write. An existing file is replaced once the new one is complete. It
+            keeps its permissions; symbolic links are followed.
         optimizer : bool, default=False
-            Whether to include what only further training needs: the weights before
-            averaging, the optimizer's state, and the generators. The file is then four
-            times as large, and `warm_start` and `partial_fit` go on as if nothing had
-            happened. Without, they go on with a fresh optimizer, and warn of it once.
+            Whether to include the state that is only needed for further training: the
+            weights before averaging, the state of the optimizer, and the random
+            generators. The file is then four times as large, and `warm_start` and
+            `partial_fit` continue as if training had not been interrupted. Otherwise
+            they continue with a fresh optimizer, and warn once.
 
         Raises
         ------
         TypeError
-            If a parameter, a category or an attribute is of a kind that cannot be
-            saved. Of objects of your own the file holds only a name, and `load` has to
-            be given them again, as in ``load(path, custom={"noise": ...})``: functions
-            and classes under their own names, objects under those of their classes, a
-            module or a `functools.partial` under the name of its parameter.
-            Lambdas, and two objects of one name, are therefore an error.
+            If a parameter, a category or an attribute cannot be saved. Of your own
+            objects, only the names are saved, and they have to be passed to `load`, as
+            in ``load(path, custom={"noise": ...})``: functions and classes under their
+            own names, objects under those of their classes, a module or a
+            `functools.partial` under the name of its parameter. Lambdas, and two
+            objects with the same name, therefore raise an error.
         OSError
             If the file cannot be written. A file that existed before is unchanged.
         """

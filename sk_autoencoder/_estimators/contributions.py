@@ -28,12 +28,13 @@ class Contributions(PCAContract):
         return_remainder: bool = False,
         out: np.ndarray | None = None,
     ) -> Any:
-        """Compute how far each feature moved each component of the code of a sample.
+        """Compute the contribution of each feature to each component of a code.
 
-        Away from `mean_code_`, the code of the mean training sample: the contributions
-        of all features add up to ``transform(X) - mean_code_``. They are integrated
-        gradients, along a line from the mean sample to each sample. Of a linear code,
-        as PCA's, they are the products of a sample, less the mean, with `components_`.
+        A contribution is how far the feature moves the component away from
+        `mean_code_`, the code of the mean training sample: the contributions of all
+        features add up to ``transform(X) - mean_code_``. They are integrated gradients
+        along the line from the mean sample to each sample. For a linear code, such as
+        PCA's, they are the products of the centered sample with `components_`.
 
         .. versionadded:: 0.2
 
@@ -42,29 +43,29 @@ class Contributions(PCAContract):
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             Samples with the features of `fit`.
         return_remainder : bool, default=False
-            Whether to return what the contributions do not add up to, too.
+            Whether to also return the difference between the sum of the contributions
+            and ``transform(X) - mean_code_``.
         out : ndarray of shape (n_samples, n_components, n_features) or None, \
 default=None
-            Array or `numpy.memmap` to write the contributions to, a chunk at a time, as
+            Array or `numpy.memmap` to which the contributions are written in chunks, as
             in `transform`.
 
         Returns
         -------
         contributions : ndarray of shape (n_samples, n_components, n_features)
-            Flat samples, also of images. A category counts as one feature; a missing
-            cell contributes what being told that it is missing changes. `out` if it is
-            given.
+            Contributions, with flattened features for images. A category counts as one
+            feature; a missing cell contributes the effect of being missing. `out` if it
+            is given.
         remainder : ndarray of shape (n_samples, n_components)
-            Only returned if `return_remainder`: what is left of
-            ``transform(X) - mean_code_``. At most a millionth of the largest of a
-            sample's differences, and a thousandth for networks with corners: "relu",
-            max pooling.
+            Only returned if `return_remainder=True`: the remaining difference. At most
+            a millionth of the largest difference of a sample, or a thousandth for
+            networks with corners ("relu", max pooling).
 
         Raises
         ------
         ValueError
-            If the network of the user's own cannot be differentiated, or its code jumps
-            so that nothing adds up; not if `return_remainder`, for what jumps.
+            If a network of your own cannot be differentiated, or if its code has jumps
+            (unless `return_remainder=True`).
         """
         self._check_is_fitted()
         rows, k, d = self._check_rows(X), self.n_components_, self.n_features_in_
@@ -86,10 +87,10 @@ default=None
 
     @available_if(has_codes)
     def local_components(self, X: Any) -> np.ndarray:
-        """Compute what `components_` are at samples in place of the mean sample.
+        """Compute `components_` at each sample instead of at the mean sample.
 
-        The Jacobian of the decoder at the code of each sample, with respect to codes
-        without whitening: how the reconstruction changes where a component grows by 1.
+        This is the Jacobian of the decoder at the code of each sample, for codes
+        without whitening: how the reconstruction changes if a component increases by 1.
 
         .. versionadded:: 0.2
 
@@ -101,8 +102,8 @@ default=None
         Returns
         -------
         components : ndarray of shape (n_samples, n_components, n_encoded_features)
-            In float64. For a table with categories, columns are those that
-            `encoded_feature_names_` names.
+            In float64. For a table with categories, columns are the encoded ones
+            (`encoded_feature_names_`).
 
         Raises
         ------

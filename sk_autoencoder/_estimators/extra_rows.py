@@ -43,18 +43,18 @@ class ExtraRowsTransformer(  # type: ignore[call-arg]
     Saveable,
     auto_wrap_output_keys=None,
 ):
-    """A transformer that is fitted to further samples beside those given to `fit`.
+    """Fit a transformer to further samples in addition to those passed to `fit`.
 
-    A pipeline passes only the training samples to its transformers. What learns without
-    labels may also learn from others, such as the samples to be predicted: the winner
-    of Kaggle's Porto Seguro competition fitted his denoising autoencoders to the
-    training and the test samples together.
+    A pipeline passes only the training samples to its transformers. A transformer that
+    learns without labels can also learn from other samples, such as those to be
+    predicted: the winner of Kaggle's Porto Seguro competition fitted denoising
+    autoencoders to the training and test samples together.
 
-    This is fair where the samples to be predicted are known before the fit, and their
-    labels are not. It is not fair for estimating how good a model is on new samples:
-    these must not be in `extra_rows`. A cross-validation splits X into folds, but
-    leaves `extra_rows` whole: samples of X among them would bring each test fold back
-    into the fit. Pass samples that are not in X.
+    This is legitimate if the samples to be predicted are known before the fit, and
+    their labels are not. It is not legitimate for estimating how good a model is on new
+    samples, which must not be in `extra_rows`. Cross-validation splits X into folds,
+    but not `extra_rows`: samples of X among them would bring each test fold back into
+    the fit. Pass samples that are not in X.
 
     `extra_rows` must have the form in which samples reach this transformer, so put the
     steps before it inside: `ExtraRowsTransformer(make_pipeline(scaler, reducer))`. Both
@@ -65,12 +65,12 @@ class ExtraRowsTransformer(  # type: ignore[call-arg]
     Parameters
     ----------
     transformer : transformer
-        What to fit, on a clone; it may be a pipeline of transformers. Its parameters
-        are named `transformer__...`.
+        Transformer to fit, on a clone; it may be a pipeline of transformers. Its
+        parameters are named `transformer__...`.
     extra_rows : {array-like, frame, sparse matrix} of shape (n_extra, n_features) or \
 None, default=None
-        Further samples, with the same columns as X. None is only X. A clone of this
-        transformer shares them.
+        Further samples, with the same columns as X. With None, only X is used. Clones
+        of this transformer share them.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ None, default=None
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Samples, as the transformer takes them.
+            Samples, as accepted by the transformer.
         y : Ignored
             Not used, present for API consistency by convention: the extra samples have
             no labels.
@@ -157,7 +157,7 @@ None, default=None
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             Samples.
         **options
-            Of the transformer's own method, such as `out`.
+            Options of the transformer's method, such as `out`.
 
         Returns
         -------
@@ -176,7 +176,7 @@ None, default=None
         X : {array-like, frame, sparse matrix}
             As `transform` returns it.
         **options
-            Of the transformer's own method, such as `out`.
+            Options of the transformer's method, such as `out`.
 
         Returns
         -------

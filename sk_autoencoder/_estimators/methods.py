@@ -73,22 +73,22 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Samples with the features of `fit`, or in the shape that the network takes.
-            An array is read once, a chunk at a time: it may be a `numpy.memmap` that is
+            Samples with the features of `fit`, or in the shape that the network
+            accepts. An array is read in chunks, so it may be a `numpy.memmap` that is
             larger than memory.
         out : ndarray of shape (n_samples, n_components) or None, default=None
-            Array or `numpy.memmap` of float16, float32 or float64 to write the codes
-            to, a chunk at a time. Not together with `set_output`. If X has NaN or
-            infinity, earlier rows may have been written.
+            Array or `numpy.memmap` of float16, float32 or float64 to which the codes
+            are written in chunks. Cannot be combined with `set_output`. If X has NaN or
+            infinity, earlier rows may already have been written.
 
         Returns
         -------
         X_new : ndarray of shape (n_samples, n_components)
             Codes; `out` if it is given, and a tensor if X is one and scikit-learn's
             `array_api_dispatch` is on. float32 if X is, and for hidden features of a
-            frame with categories, else float64. Two calls with the same X return the
-            same bits. A sample has the same code alone and among others up to rounding:
-            1e-12 of the largest code in float64, 1e-6 in float32.
+            frame with categories; float64 otherwise. Two calls with the same X return
+            identical codes. The code of a sample depends on other samples by rounding
+            only: by 1e-12 of the largest code in float64, 1e-6 in float32.
 
         Raises
         ------
@@ -134,33 +134,32 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         )
 
     def inverse_transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
-        """Return the samples that codes are decoded to.
+        """Decode codes into samples.
 
         Parameters
         ----------
         X : {array-like, frame} of shape (n_samples, n_components)
             Codes, as `transform` returns them.
         out : ndarray of shape (n_samples, n_features) or None, default=None
-            Array or `numpy.memmap` to write the result to, as in `transform`, and of
-            its shape.
+            Array or `numpy.memmap` of this shape to which the result is written, as in
+            `transform`.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
             Samples in the units and in the shape of those of `fit`; `out` if it is
-            given; a tensor as in `transform`; a frame, of one row per sample, after
-            `set_output`, or where `sklearn.set_config(transform_output=...)` asks for
-            one. The columns of a table have the dtypes that they had: integers come
-            back as integers, also with missing cells in pandas' Int64 and in polars; an
-            int column of pandas with NaN is a float64 column, and comes back with
-            fractions.
+            given; a tensor as in `transform`; a frame with one row per sample after
+            `set_output` or with `sklearn.set_config(transform_output=...)`. The columns
+            of a table keep their dtypes: integers are returned as integers, with
+            missing cells too in polars and in the Int64 of pandas; a column of integers
+            with NaN is float64 in pandas, and is returned with fractions.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            If X has another number of columns than codes have, or cells that are
+            If X has a different number of columns than codes have, or cells that are
             missing or infinite; if `out` has another shape or dtype.
         """
         self._check_is_fitted()
@@ -217,7 +216,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return apply_to_rows(kind.reconstruct, self.net_.module_, rows, check=check)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Return the squared errors of the reconstructions of samples.
+        """Return the squared errors of reconstructed samples.
 
         Parameters
         ----------
@@ -229,7 +228,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         error : ndarray of shape (n_samples,) or (n_samples, n_features)
-            Squared errors in the units of X, squared; for a sample their sum over the
+            Squared errors, in squared units of X; for a sample, their sum over the
             features. For a table with categories, or with rank-gauss scaling, they are
             the errors of the scaled and encoded columns, each of variance 1. Values for
             each cell have the shape that samples had in `fit`; with categories they are
@@ -265,7 +264,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Samples with the features of `fit`, at best ones that it has not seen.
+            Samples with the features of `fit`, preferably ones that it has not seen.
         y : Ignored
             Not used, present for API consistency by convention.
 
@@ -294,13 +293,13 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         text : str
-            A line for each subject: how many samples and columns of which kind; layers
-            and weights; the explained variance of the training samples, or what it
-            leaves where it is almost 1, beside that of PCA with as many components,
-            where the loss is a squared error; the loss on the validation samples, with
-            its unit, and PCA's there; epochs, the best of them, why
-            training stopped, and its seconds; what is kept, PCA or the weights of an
-            epoch; the device. Its wording may change in any release.
+            Several lines: the number of samples and of columns of each kind; layers and
+            number of weights; for a squared error, the explained variance of the
+            training samples (or the unexplained one if it is close to 1) next to that
+            of PCA with the same number of components; the loss on the validation
+            samples, with its unit, and that of PCA; the number of epochs, the best one,
+            why training stopped, and the seconds; whether PCA or the weights of an
+            epoch are kept; the device. The wording may change in any release.
 
         Raises
         ------

@@ -118,20 +118,21 @@ class PCAContract(FittedMethods):
 
     @available_if(has_variances)
     def get_covariance(self) -> np.ndarray:
-        """Compute the covariance of samples that the fit implies.
+        """Compute the covariance of the samples under the fitted model.
 
-        That of the codes through `components_`, as large in all as the variance that
-        they explain, and `noise_variance_` in all directions that these leave. The
-        components of a network bend: the covariance is that of its tangent. For
-        :class:`VAETransformer` it is that of the density.
+        As for PCA, it is the covariance of the codes mapped through `components_`,
+        scaled to the variance that they explain, plus `noise_variance_` in all
+        remaining directions. Since a network is curved, this is the covariance of its
+        tangent at the mean sample. For :class:`VAETransformer` it is that of the
+        density.
 
         .. versionadded:: 0.2
 
         Returns
         -------
         cov : ndarray of shape (n_features, n_features)
-            In the units of X; of a table with categories that of the encoded columns,
-            named by `encoded_feature_names_`.
+            In squared units of X; for a table with categories, of the encoded columns
+            (`encoded_feature_names_`).
         """
         self._check_is_fitted()
         components = self.components_
@@ -152,7 +153,7 @@ class PCAContract(FittedMethods):
         Returns
         -------
         precision : ndarray of shape (n_features, n_features)
-            In units of one over those of X, squared; see `get_covariance`.
+            In inverse squared units of X; see `get_covariance`.
 
         Raises
         ------
@@ -170,10 +171,10 @@ class PCAContract(FittedMethods):
     def score_samples(self, X: Any) -> np.ndarray:
         """Compute the log density of each sample, on the scale of probabilistic PCA.
 
-        The density of codes is normal, with the mean and the covariance that the
-        training samples' codes have; that of the errors of the reconstruction has
-        `noise_variance_` in each direction. Where the model is PCA, it is PCA's. The
-        integral over all samples is 1 only there.
+        The density of codes is normal, with the mean and covariance of the codes of the
+        training samples; that of the errors of the reconstruction has the variance
+        `noise_variance_` in each direction. If the model is PCA, this is PCA's log
+        density. Otherwise it is not normalized.
 
         .. versionadded:: 0.2
 
