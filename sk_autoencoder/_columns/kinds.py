@@ -52,8 +52,8 @@ class NumberColumn:
     others : tuple of NumberColumn
         The column in the other codings.
     repeated : ndarray of shape (n_values,) or None
-        Values seen, in increasing order, of a column of few values or with spikes, to
-        which samples move; None for others, and where nothing is sampled.
+        Sorted training values to which samples are rounded, of a column of few values
+        or with spikes; None for others, and where nothing is sampled.
     """
 
     name: Any
@@ -80,7 +80,7 @@ class NumberColumn:
         keeps_values: bool = False,
         whole: ColumnStatistics | None = None,
     ) -> "NumberColumn":
-        """Scale a column on the values seen; there must be some.
+        """Fit the scaling of a column to its values; there must be some.
 
         Parameters
         ----------
@@ -88,13 +88,13 @@ class NumberColumn:
         scaling : {"none", "standard", "minmax", "rank_gauss"}
             "none" is centered only. Several may be joined by "+".
         keeps_binary : bool
-            Whether two values, such as 0 and 1, are measured in their distance where
-            other numbers are standardized or ranked.
+            Whether a column of two values, such as 0 and 1, is scaled to a distance of
+            1 between them where others are standardized or ranked.
         keeps_values : bool
-            Whether to find the values to which samples move.
+            Whether to find the values to which samples are rounded.
         whole : ColumnStatistics or None
-            Of the values seen, where the column has some of them only: a random sample,
-            which is to say what is known of their ranks.
+            Of all values, where the column has only a random sample of them, from which
+            their ranks are estimated.
         """
         scaling, *others = scaling.split("+")
         codings = (scaling, *others)
@@ -153,13 +153,13 @@ class NumberColumn:
     def recodings(self) -> list[np.ndarray]:
         """Return y and the other codings at some values, (2, n_knots) for each.
 
-        Between them are lines.
+        Between these, all are linear.
         """
         found = []
         for other in self.others:
             knots = other.knots if self.knots is None else self.knots
             if knots is None:
-                # A line, and far beyond what was seen.
+                # A line: two points, far outside of the values seen.
                 wide = 10 * (self.high - self.low)
                 values = np.array([self.low - wide, self.high + wide])
             else:
@@ -201,7 +201,7 @@ class NumberColumn:
         return column.values.astype(np.float64)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """Scale numbers; those too large for it become infinite."""
+        """Scale numbers; results that overflow become infinite."""
         if self.knots is not None:
             values = _along(values, *self.knots)
         with np.errstate(over="ignore"):
@@ -226,7 +226,7 @@ class NumberColumn:
         return nearest
 
     def as_seen(self, values: np.ndarray) -> np.ndarray:
-        """Make numbers whole where only such were seen, and constant likewise."""
+        """Round numbers, or make them constant, where those of training were so."""
         if self.is_constant:
             return np.full(len(values), self.low)
         if self.is_integer:
@@ -259,15 +259,15 @@ class CategoryColumn:
         declared: bool = False,
         whole: Mapping[Any, int] | None = None,
     ) -> "CategoryColumn":
-        """Find the levels of a column in which there are some.
+        """Find the levels of a column that has some.
 
         Parameters
         ----------
         column : ColumnData
         declared : bool
-            Whether levels that the dtype declares are known without being there.
+            Whether levels that the dtype declares are known even if no cell has them.
         whole : mapping of level to int or None
-            How often each came, where the column has some of the cells only.
+            Counts of all cells, where the column has only some of them.
         """
         seen = column.values[~column.missing]
         found = Counter(seen.tolist()) if whole is None else whole
@@ -288,14 +288,14 @@ class CategoryColumn:
         return len(self.levels) == 1
 
     def is_doubtful(self, most: float, most_numerals: int) -> bool:
-        """Whether levels are text, and too many, or more than a few numbers.
+        """Whether levels look like free text, or like numbers in text.
 
         Parameters
         ----------
         most : float
-            Levels at most.
+            Number of levels beyond which they do.
         most_numerals : int
-            Numbers at most, where hardly another level is beside them.
+            Number of numerals beyond which they do, if nearly all levels are numerals.
         """
         if not isinstance(self.levels[0], str):
             return False
@@ -431,7 +431,7 @@ def _sorted(name: Any, levels: set[Any]) -> list[Any]:
 
 
 def _repeated(seen: np.ndarray) -> np.ndarray | None:
-    """Return the values of a column of few, or some and all spikes, or None."""
+    """Return all values if there are few; else, if any are spikes, these and others."""
     values, counts = np.unique(seen, return_counts=True)
     few = min(FEW_VALUES, len(seen) / ROWS_A_VALUE)
     spikes = counts >= max(len(seen) / FEW_VALUES, ROWS_A_VALUE)
@@ -444,7 +444,7 @@ def _repeated(seen: np.ndarray) -> np.ndarray | None:
 
 
 def _along(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the scores of values, on the lines between knots."""
+    """Interpolate the scores of values between knots."""
     # Halves first: the difference of two values may overflow.
     return np.interp(0.5 * values, 0.5 * knots, scores)
 

@@ -31,8 +31,9 @@ from sk_autoencoder._utils.values import shortened
 # Cells of a batch that are read at once, 8 MB in float64, whatever its size.
 CHUNK_CELLS = 2**20
 
-# Samples that are kept, and cells of them: ranks by so many are off by .005 at most,
-# with probability .99, and so many validation samples tell a gain of a thousandth.
+# The most samples that are kept, and cells of them. Ranks that are estimated from so
+# many are off by at most .005 with probability .99, and so many validation samples show
+# a gain of a thousandth.
 MOST_SAMPLED, MOST_SAMPLED_CELLS = 2**17, 2**23
 
 HOW_TO_PASS = (
@@ -57,7 +58,7 @@ class SampledRows:
         self._n_held, self._most, self._bound = 0, MOST_SAMPLED, 1.0
 
     def add(self, rows: Any) -> None:
-        """Take up some of further rows, a frame, an array or a CSR matrix."""
+        """Add some of these rows, a frame, an array or a CSR matrix."""
         n_columns = max(1, rows.shape[1])
         self._most = max(2, min(MOST_SAMPLED, MOST_SAMPLED_CELLS // n_columns))
         keys = self._generator.random(rows.shape[0])
@@ -84,22 +85,23 @@ class SampledRows:
         return self._parts[0]
 
     def with_rows(self, parts: list[Any], n_rows: int) -> Any:
-        """Return the sample and further rows below it, unless it has all there are."""
+        """Return the sample with more rows appended, unless it already has all rows."""
         rows = self.rows()
         if rows.shape[0] == n_rows:
             return rows
         return join_all([rows, *(part for part in parts if part.shape[0])], "batches")
 
     def held_out(self, n_rows: int, fraction: float) -> tuple[Any, float]:
-        """Return a fraction of all rows, or the whole sample, and what keys are below.
+        """Return validation rows, and the number that their keys are below.
 
-        None where fewer than two rows would be left.
+        At most the whole sample; None where fewer than two rows would be left.
 
         Parameters
         ----------
         n_rows : int
             Of the stream.
         fraction : float
+            Of these rows, to be held out.
         """
         if not fraction:
             return None, 0.0
@@ -200,7 +202,7 @@ class BatchReader:
                 sample.add(rows)
         refuse_few(n_rows)
         if validate is dense_numbers and not any(map(varies, sketch.columns)):
-            # A table has to vary: they are read as numbers, by another pass.
+            # A table without a number that varies is read again, as plain numbers.
             return self.read(
                 check, lambda _: None, sketch, make_table, fraction=fraction, seed=seed
             )
@@ -273,7 +275,7 @@ def refuse_few(n_rows: int) -> None:
 
 
 def varies(column: Whole) -> bool:
-    """Whether a column of numbers varies; False of any other."""
+    """Whether a column holds numbers that vary."""
     return isinstance(column, ColumnStatistics) and bool(column.varies.any())
 
 
@@ -285,17 +287,17 @@ def batch_errors(position: int) -> Iterator[None]:
     except (ValueError, TypeError) as error:
         raise type(error)(
             f"expected batches of samples that go together, got batch {position} "
-            f"(counted from 0), of which is said: {error}"
+            f"(counted from 0), refused because: {error}"
         ) from error
 
 
 def opener(batches: Any) -> Callable[[], Iterator[Any]]:
-    """Return what gives a new iterator over batches at each call.
+    """Return a function that returns a new iterator over batches at each call.
 
     Raises
     ------
     TypeError
-        If they are no batches, or can be read once only.
+        If these are not batches, or can be read only once.
     """
     if callable(batches):
         return lambda: _iterator(batches(), "a function that returns ")

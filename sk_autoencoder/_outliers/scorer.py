@@ -27,7 +27,7 @@ from sk_autoencoder._saving.registry import loadable
 from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 from sk_autoencoder._utils.sklearn_compat import _safe_indexing
 
-# Members leave out a fold each if then two rows are left for each.
+# Each member leaves out a fold only if two rows remain for it.
 LEAST_ROWS = 3
 
 
@@ -44,7 +44,7 @@ class Scorer:
     members : Members
     terms : tuple of Term
     weights : tuple of float or None
-        Of the terms; None is the mean of those that have cells, and the sum of the
+        Of the terms; None takes the mean of those that have cells, and the sum of the
         others.
     assigns_spillover : bool
         Whether `contributions` gives a wild cell what it adds to those of others.
@@ -91,8 +91,9 @@ class Scorer:
         -------
         scorer : Scorer
         held_out : tuple of ndarray or None
-            For each estimator its scores of rows that it has not seen, as if levels
-            that no other row has had never been seen; None where each has seen all.
+            For each estimator, its scores of the rows that it was not fitted to. There
+            a level that no other row has counts as unseen. None where each estimator
+            was fitted to all rows.
         """
         folds = _folds(X.shape[0], len(estimators), generator)
         parts = [np.flatnonzero(folds != i) for i in range(len(estimators))]
@@ -149,7 +150,7 @@ class Scorer:
     def scores(self, rows: Any) -> np.ndarray:
         """Score rows, higher is more normal, (n_samples,) in the dtype of the rows.
 
-        All are finite: a row farther away than numbers go gets the least of its dtype.
+        All are finite: scores that overflow become the least number of the dtype.
         """
         dtype: Any = np.float32 if rows.dtype == np.float32 else np.float64
         limits = np.finfo(dtype)
@@ -160,9 +161,9 @@ class Scorer:
     def contributions(self, rows: Any) -> np.ndarray:
         """Distribute the scores over the cells, (n_samples, n_features) of float64.
 
-        Of a score that is a sum over cells its parts, each given to the cell that it
-        is due to. Of other scores how much they rise if the cell is the median, or the
-        most frequent level.
+        Where the score is a sum over cells, its parts, each given to the cell that
+        causes it; else how much the score rises when the cell is replaced by the median
+        or the most frequent level.
         """
         if all(term.has_cells for term in self.terms):
             return by_chunks(lambda part: self._explained(part) / part.shape[1], rows)
@@ -191,7 +192,7 @@ class Scorer:
         return result
 
     def _cells(self, rows: np.ndarray) -> np.ndarray:
-        """Compute what each cell has of the score, 1 for a typical one, in float64."""
+        """Compute each cell's part of the score, 1 for a typical one, in float64."""
         result = np.zeros(rows.shape)
         for term, weight in zip(self.terms, self.term_weights, strict=True):
             if term.has_cells:
@@ -199,18 +200,18 @@ class Scorer:
         return result
 
     def _explained(self, rows: np.ndarray) -> np.ndarray:
-        """Compute `_cells`, where a wild cell has what it adds to those of others.
+        """Compute `_cells`, with what a wild cell adds to other cells given to it.
 
-        A cell far off spoils the reconstruction of other columns too. What cells that
-        are less far off have beyond what they would have if the wild one were the
-        median is the wild cell's.
+        A cell far from its median spoils the reconstruction of other columns too. A
+        cell that is less far off keeps what it has when the wild one is replaced by its
+        median. The rest is the wild cell's.
         """
         scales, cells = self.members.scales, self._cells(rows)
         if not self.assigns_spillover:
             return cells
         own, spillover = cells.copy(), np.zeros(rows.shape)
         far = scales.distances(rows)
-        # All rows with one wild cell calmed at a time, column by column.
+        # One wild cell of a row is replaced at a time, column by column.
         pairs = np.argwhere((far > WILD).T)
         for part in row_chunks(len(pairs), rows.shape[1], CHUNK_CELLS):
             columns, at = pairs[part].T
@@ -226,7 +227,7 @@ class Scorer:
         return own + spillover
 
     def _gains(self, rows: np.ndarray) -> np.ndarray:
-        """Compute how much each score rises if a cell is the median."""
+        """Compute how much each score rises when a cell is replaced by the median."""
         center, before = self.members.scales.center, self._scores_of(rows)
         gains = np.zeros(rows.shape)
         for i in range(rows.shape[1]):
@@ -237,7 +238,7 @@ class Scorer:
 
 
 def _difference(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Compute a difference of scores that may be as far apart as numbers go; finite."""
+    """Subtract scores, and clip differences that overflow."""
     limits = np.finfo(np.float64)
     ends = [np.nan_to_num(scores, nan=limits.min) for scores in (after, before)]
     with np.errstate(over="ignore"):

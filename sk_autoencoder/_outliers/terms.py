@@ -41,8 +41,8 @@ from sk_autoencoder._saving.pipelines import widths_of
 from sk_autoencoder._saving.registry import loadable
 
 # How much neighbors count beside each of the other two distances; more where all
-# training rows are clean, since a row that is near to one of them is then as usual as
-# that is: see docs/development/decisions/0037-neighbors-of-clean-samples.md.
+# training rows are clean, since a row that is near to one of them is then as normal as
+# that one: see docs/development/decisions/0037-neighbors-of-clean-samples.md.
 NEIGHBOR_WEIGHT, CLEAN_NEIGHBOR_WEIGHT = 2.0, 8.0
 
 
@@ -59,7 +59,7 @@ class Term:
 
     @classmethod
     def fit(cls, members: Members, rows: np.ndarray) -> Self:
-        """Measure rows, some of those that the members were fitted to, if need be."""
+        """Measure what the term needs, on some rows that members were fitted to."""
         del members, rows
         return cls()
 
@@ -69,11 +69,11 @@ class Term:
         return scores[:, np.newaxis]
 
     def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Return how far off each cell is, 1 for a typical one, of shape of rows."""
+        """Return how far off each cell is, 1 for a typical one, for all rows."""
         raise NotImplementedError
 
     def check(self, members: Members) -> None:
-        """Refuse a term from a file that is not of such members."""
+        """Refuse a term from a file that does not fit the members."""
 
 
 @loadable(error_scales=Range(0, shape="m d"))
@@ -116,7 +116,7 @@ class Reconstruction(Term):
         return -np.stack(means, axis=1)
 
     def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Return how far off each cell is, of shape of rows."""
+        """Return how far off each cell is, in the shape of rows."""
         result = np.zeros(rows.shape)
         for cells in self._by_member(members, rows):
             result += cells
@@ -141,7 +141,7 @@ class Marginal(Term):
     """How far cells are from the medians of their columns: in files of 0.1.0."""
 
     def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Return how far off each cell is, of shape of rows."""
+        """Return how far off each cell is, in the shape of rows."""
         return members.scales.distances(rows)
 
 
@@ -184,7 +184,7 @@ class Ranks(Term):
         counts : sequence of ndarray or None, one a feature
             Training rows that have each level; None for a number.
         errors : ndarray of shape (n_samples,)
-            What the members make of each row, in usual sizes.
+            Errors of the members on each row, over their usual size.
         support : float
             Fraction of the rows that exemplars are drawn from: see `_typical`. With 1
             neighbors count more.
@@ -211,7 +211,7 @@ class Ranks(Term):
         of = scales.is_category
         exemplars = Exemplars.of(scores[chosen], rows[chosen], of)
         is_exemplar = np.isin(np.arange(len(rows)), chosen)
-        # As the other rows make them: fewer of these have a row's level.
+        # From the other rows alone: one row fewer has the row's level.
         scores = with_levels(scores, rows, scales.left_out_levels(counts))
         far = exemplars.distances(scores, rows, of, left_out=is_exemplar).mean(axis=1)
         usual = np.array([usual_rarity, usual_size(far)])
@@ -221,7 +221,7 @@ class Ranks(Term):
         return term, -term._sum(rarity, far)
 
     def explain(self, members: Members, rows: np.ndarray) -> np.ndarray:
-        """Return how far off each cell is, of shape of rows."""
+        """Return how far off each cell is, in the shape of rows."""
         scales = members.scales
         scores = self.normal_scores(rows, scales.level_distances)
         near = self.exemplars.distances(scores, rows, scales.is_category)
