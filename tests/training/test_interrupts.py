@@ -224,11 +224,15 @@ GOING_ON = {
 }
 
 
+# Which error it is makes no difference between the models.
 @pytest.mark.parametrize(
-    ("method", "error"),
-    [("partial_fit", KeyboardInterrupt), ("partial_fit", Boom), ("fit", Boom)],
+    ("kind", "method", "error"),
+    [
+        *((kind, "partial_fit", KeyboardInterrupt) for kind in GOING_ON),
+        *((kind, "fit", Boom) for kind in GOING_ON),
+        ("from PCA", "partial_fit", Boom),
+    ],
 )
-@pytest.mark.parametrize("kind", GOING_ON)
 def test_a_call_that_fails_leaves_no_trace(kind, method, error):
     fitted = copy.deepcopy(GOING_ON[kind]).set_params(warm_start=True).fit(X)
     expected, net = as_it_is(fitted), fitted.net_
