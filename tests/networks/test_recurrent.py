@@ -307,7 +307,7 @@ def test_recurrent_net_starts_as_pca_and_learns():
         np.abs(start.transform(rows)), np.abs(pca.transform(rows)), atol=1e-6
     )
     trained = AutoEncoderTransformer(
-        3, network=network, max_epochs=60, random_state=0
+        3, network=network, max_epochs=30, random_state=0
     ).fit(rows)
     unseen = waves(200, (24, 2), seed=1)
     assert not trained.fell_back_to_pca_
@@ -362,7 +362,7 @@ def test_what_comes_next_is_predicted():
     network = RecurrentNet((24, 2), hidden_size=16, n_future=6)
     rows, unseen = waves(400, (24, 2)), waves(200, (24, 2), seed=1)
     reducer = AutoEncoderTransformer(
-        4, network=network, init="random", max_epochs=60, random_state=0
+        4, network=network, init="random", max_epochs=35, random_state=0
     ).fit(rows)
     errors = reducer.reconstruction_error(unseen, per_feature=True).mean(axis=0)
     corrupted = unseen.copy()

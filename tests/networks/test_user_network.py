@@ -78,7 +78,7 @@ def test_every_objective_trains_and_leaves_the_modules_alone(
 ):
     network = UserNetwork(OutputFirst(64, n_encoder_outputs), OutputFirst(3, 64))
     before = copy.deepcopy(network.encoder.state_dict())
-    estimator = kind(3, network=network, max_epochs=30, random_state=0).fit(X)
+    estimator = kind(3, network=network, max_epochs=8, random_state=0).fit(X)
     assert estimator.transform(X).shape == (300, 3)
     assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
     for name, weight in network.encoder.state_dict().items():
