@@ -5,7 +5,7 @@ as numbers or as categories, and made again from such columns.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,8 @@ from sk_autoencoder._utils.values import listed, shortened
 
 # What the first letter of a numpy dtype's kind says.
 NUMBERS, BOOLEANS, STRINGS = "iuf", "b", "OUST"
+# Up to here float64 tells one whole number from the next.
+LARGEST_EXACT = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class ColumnData:
         Whether its dtype holds whole numbers only.
     order : tuple or None
         Categories in the order in which the dtype declares them.
+    integers : callable () -> ndarray of shape (n_samples,), or None
+        Returns numbers as Python's integers, where they are such.
     """
 
     name: Any
@@ -43,6 +47,7 @@ class ColumnData:
     is_category: bool
     is_integer: bool = False
     order: tuple[Any, ...] | None = None
+    integers: Callable[[], np.ndarray] | None = None
 
     @property
     def missing(self) -> np.ndarray:
@@ -56,6 +61,9 @@ class ColumnData:
         if self.values.dtype.kind == "O":
             return ColumnData(self.name, self.values, True, order=self.order)
         values = self.values.astype(object)
+        if self.integers is not None and (np.abs(self.values) >= LARGEST_EXACT).any():
+            # Floats would take one identifier for another.
+            values = self.integers()
         values[self.missing] = None
         return ColumnData(self.name, values, True)
 
@@ -271,8 +279,11 @@ def _from_pandas(name: Any, series: Any) -> ColumnData:
     ):
         exact = np.float32 if dtype in (np.float32, np.int16, np.int8) else np.float64
         values = series.to_numpy(exact, na_value=np.nan)
-        whole = pandas.api.types.is_integer_dtype(dtype)
-        return ColumnData(name, values, False, is_integer=whole)
+        if not pandas.api.types.is_integer_dtype(dtype):
+            return ColumnData(name, values, False)
+        return ColumnData(
+            name, values, False, is_integer=True, integers=lambda: _objects(series)
+        )
     if str(dtype).startswith("dictionary<"):
         # Arrow's categories; the array has their levels, not the dtype.
         return ColumnData(name, _objects(series), True)
@@ -304,8 +315,15 @@ def _from_polars(name: str, series: Any) -> ColumnData:
     if dtype.is_integer() or dtype.is_float():
         exact = polars.Float32 if dtype == polars.Float32 else polars.Float64
         filled = series.cast(exact).fill_null(float("nan"))
-        whole = dtype.is_integer()
-        return ColumnData(name, filled.to_numpy(), False, is_integer=whole)
+        if not dtype.is_integer():
+            return ColumnData(name, filled.to_numpy(), False)
+        return ColumnData(
+            name,
+            filled.to_numpy(),
+            False,
+            is_integer=True,
+            integers=lambda: np.array(series.to_list(), dtype=object),
+        )
     if dtype == polars.Null:
         return ColumnData(name, np.full(len(series), None, dtype=object), True)
     if dtype == polars.Object:
@@ -317,7 +335,15 @@ def _from_array(position: int, values: np.ndarray) -> ColumnData:
     kind = values.dtype.kind
     if kind in NUMBERS:
         exact = values.dtype if values.dtype == np.float32 else np.float64
-        return ColumnData(position, values.astype(exact), False, kind in "iu")
+        if kind == "f":
+            return ColumnData(position, values.astype(exact), False)
+        return ColumnData(
+            position,
+            values.astype(exact),
+            False,
+            is_integer=True,
+            integers=lambda: values.astype(object),
+        )
     if kind in BOOLEANS:
         return ColumnData(position, values.astype(np.float64), False)
     if kind in STRINGS:
@@ -336,8 +362,16 @@ def _from_objects(name: Any, values: np.ndarray) -> ColumnData:
         return ColumnData(name, values, True)
     numbers = (int, float, np.integer, np.floating)
     if all(issubclass(kind, numbers) and kind is not bool for kind in kinds):
-        whole = all(issubclass(kind, int | np.integer) for kind in kinds)
-        return ColumnData(name, _as_floats(name, values), False, is_integer=whole)
+        floats = _as_floats(name, values)
+        if not all(issubclass(kind, int | np.integer) for kind in kinds):
+            return ColumnData(name, floats, False)
+        return ColumnData(
+            name,
+            floats,
+            False,
+            is_integer=True,
+            integers=lambda: np.array(_plain(values), dtype=object),
+        )
     names = sorted(kind.__name__ for kind in kinds)
     first = {type(value): i for i, value in reversed(list(enumerate(values)))}
     reason = "because an argument must be a string, a boolean or a number"

@@ -9,6 +9,7 @@ from sk_autoencoder import (
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     VAETransformer,
+    load,
 )
 
 TINY = {"hidden_layer_sizes": (4,), "max_epochs": 2, "random_state": 0}
@@ -117,3 +118,61 @@ def test_gaps_at_the_end_of_whole_numbers_are_filled(kind, low):
     column = imputer.fit_transform(X)["whole"]
     assert column.dtype == X["whole"].dtype
     assert all(low - 1024 <= int(number) < 2**63 for number in column)
+
+
+IDS = [2**60 + 1, 2**60 + 3, 2**60 + 5]
+
+
+def identified(dtype, kind):
+    """Sixty rows of identifiers that float64 does not tell apart, and of a number."""
+    ids, numbers = IDS * 20, np.repeat([0, 1], 30)
+    if kind == "array":
+        return np.column_stack([np.array(ids, dtype), numbers.astype(dtype)])
+    if kind == "polars":
+        return pl.DataFrame({"id": np.array(ids, dtype), "number": numbers})
+    series = pd.Series(ids, dtype=dtype)
+    if dtype == "Int64":
+        series[0] = pd.NA
+    return pd.DataFrame({"id": series, "number": numbers})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [
+        *((dtype, "pandas") for dtype in (*FRAMES, "object")),
+        *((dtype, "array") for dtype in ("int64", "uint64", "object")),
+        ("int64", "polars"),
+    ],
+)
+def test_identifiers_beyond_the_digits_of_floats_are_levels_of_their_own(
+    dtype, kind, tmp_path
+):
+    X = identified(dtype, kind)
+    settings = {
+        "categorical_features": [0],
+        "allow_missing": dtype == "Int64",
+        "handle_unknown": "error",
+        **TINY,
+    }
+    imputer = DenoisingAutoEncoderTransformer(features="reconstruction", **settings)
+    filled = imputer.fit_transform(X)
+    ids = filled[:, 0] if kind == "array" else filled["id"]
+    assert [int(number) for number in ids][1:] == (IDS * 20)[1:]
+    assert int(next(iter(ids))) in IDS
+    reducer = AutoEncoderTransformer(2, **settings).fit(X)
+    back = reducer.reconstruct(X)
+    column = back[:, 0] if kind == "array" else back["id"]
+    assert {int(number) for number in column} <= set(IDS)
+    reducer.save(tmp_path / "file")
+    np.testing.assert_array_equal(
+        load(tmp_path / "file").transform(X), reducer.transform(X)
+    )
+    other = identified(dtype, kind)
+    if kind == "polars":
+        other = other.with_columns(id=pl.col("id") + 1)
+    elif kind == "array":
+        other[:, 0] += 1
+    else:
+        other["id"] += 1
+    with pytest.raises(ValueError, match=f"categories of fit.*, got '{2**60 + 2}"):
+        reducer.transform(other)
