@@ -97,7 +97,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ValueError
             If X has other features than those of `fit`, or cells that are infinite or,
             without `allow_missing=True`, missing; if `out` has another shape or
-            dtype.
+            dtype; if a sample is so far from those of `fit` that its code overflows.
         """
         self._check_is_fitted()
         if self._plan.imputes:
@@ -110,7 +110,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             # Hundreds of activations a row: float64 would take twice the memory for
             # digits that training in float32 never had.
             flat = np.empty((rows.shape[0], self.n_components_), np.float32)
-        codes = self._transform(rows, check=check, out=flat)
+        codes = self._transform(rows, check=check, out=flat, is_finite=True)
         return self._as_given(codes, X) if out is None else out
 
     @property
@@ -124,14 +124,10 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         found: np.ndarray = np.cumsum(gains)
         return found
 
-    def _transform(
-        self, rows: Any, *, check: Check = None, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Encode samples that have been validated."""
+    def _transform(self, rows: Any, **options: Any) -> np.ndarray:
+        """Encode samples that have been validated; see `apply_to_rows`."""
         module = self.net_.module_
-        return apply_to_rows(
-            AutoEncoderModule.encode, module, rows, check=check, out=out
-        )
+        return apply_to_rows(AutoEncoderModule.encode, module, rows, **options)
 
     def inverse_transform(self, X: Any, *, out: np.ndarray | None = None) -> Any:
         """Decode codes into samples.
@@ -182,6 +178,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             codes,
             check=check,
             out=flat,
+            is_finite=True,
         )
         return self._to_output(rows, like=X) if out is None else out
 
@@ -208,12 +205,13 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         self._check_is_fitted()
         rows, check = self._validate_rows(X)
-        return self._to_output(self._reconstruct(rows, check=check), like=X)
+        found = self._reconstruct(rows, check=check, is_finite=True)
+        return self._to_output(found, like=X)
 
-    def _reconstruct(self, rows: Any, *, check: Check = None) -> np.ndarray:
-        """Reconstruct samples that have been validated."""
+    def _reconstruct(self, rows: Any, **options: Any) -> np.ndarray:
+        """Reconstruct samples that have been validated; see `apply_to_rows`."""
         kind: Any = CellPredictor if self._plan.is_masked else AutoEncoderModule
-        return apply_to_rows(kind.reconstruct, self.net_.module_, rows, check=check)
+        return apply_to_rows(kind.reconstruct, self.net_.module_, rows, **options)
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Return the squared errors of reconstructed samples.
@@ -372,7 +370,7 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _filled(self, rows: np.ndarray) -> np.ndarray:
         """Fill the missing cells of samples that have been validated."""
         if not self._plan.is_masked:
-            return self._reconstruct(rows)
+            return self._reconstruct(rows, is_finite=True)
         module, imputation = self.net_.module_, self._fitted.imputation
         linear = None if imputation is None else imputation.linear
         impute = partial(CellPredictor.impute, linear=linear)

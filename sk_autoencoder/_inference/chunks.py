@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn import get_config
 from torch import Tensor
 
 from sk_autoencoder._inference.conditionals import CellPredictor
@@ -84,6 +85,7 @@ def apply_to_rows(
     check: Check = None,
     out: np.ndarray | None = None,
     dtype: np.dtype | None = None,
+    is_finite: bool = False,
 ) -> Any:
     """Apply a function of the module to samples, or to codes.
 
@@ -102,16 +104,27 @@ def apply_to_rows(
         Where to write the result; None makes an array, of a tensor a tensor beside it.
     dtype : dtype or None
         Of what is made; None is the one in which samples are transformed.
+    is_finite : bool
+        Whether to refuse results that are not, as those of samples too far from those
+        of fit, unless scikit-learn's `assume_finite` is set.
 
     Returns
     -------
     result : ndarray or Tensor of shape (n_samples, ...)
         `out` if it is given.
+
+    Raises
+    ------
+    ValueError
+        If a result has to be finite, and is not.
     """
     result: Any = out
+    is_finite = is_finite and not get_config()["assume_finite"]
 
     def write(rows: slice, part: Any) -> None:
         nonlocal result
+        if is_finite:
+            _refuse_overflow(part, rows.start or 0)
         if result is None:
             shape = (X.shape[0], *part.shape[1:])
             result = _empty(X, shape, dtype or dtype_in_use(X))
@@ -229,6 +242,28 @@ def _empty(X: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         return np.empty(shape, dtype)
     with torch.inference_mode(False):
         return X.new_empty(shape, dtype=TORCH_DTYPES[dtype])
+
+
+def _refuse_overflow(part: Any, first: int) -> None:
+    """Refuse results (n, n_columns) that are infinite or no numbers.
+
+    Parameters
+    ----------
+    part : ndarray or Tensor
+    first : int
+        Position of the first sample.
+    """
+    # The sum of finite numbers may overflow too.
+    if isinstance(part, Tensor) and math.isfinite(part.sum().item()):
+        return
+    good = np.isfinite(_as_array(part))
+    if not good.all():
+        row = first + int(good.all(axis=1).argmin())
+        raise ValueError(
+            "expected numbers near enough to those of fit for the model to compute "
+            f"with, got row {row} of X, for which a result is infinite or no number. "
+            "Drop such rows, or clip them to the range of the training samples."
+        )
 
 
 def _as_array(part: Any) -> Any:

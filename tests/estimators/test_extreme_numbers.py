@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 
 from sk_autoencoder import (
@@ -360,3 +361,38 @@ def test_later_rows_of_a_table_may_be_as_large_as_numbers_go():
     reducer = AutoEncoderTransformer(2, **SMALL).fit(frame)
     assert np.isfinite(reducer.reconstruction_error(later)).all()
     assert np.isfinite(reducer.score(later))
+
+
+@pytest.mark.parametrize("kind", [AutoEncoderTransformer, VAETransformer])
+@pytest.mark.parametrize(("dtype", "value"), [("float32", 3e38), ("float64", -1e308)])
+def test_samples_whose_codes_overflow_are_refused(kind, dtype, value):
+    X = (1e-8 * np.random.default_rng(0).normal(size=(60, 4))).astype(dtype)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=FEW)
+        reducer = kind(2, **SMALL).fit(X)
+    for n_rows in (1, 30):
+        far = np.tile(X, (40, 1))[-n_rows:]
+        far[-1, 1] = value
+        out = np.empty((n_rows, 2), dtype)
+        for method in (
+            reducer.transform,
+            reducer.reconstruct,
+            lambda X, out=out: reducer.transform(X, out=out),
+        ):
+            with pytest.raises(ValueError, match=rf"near enough .* row {n_rows - 1} "):
+                method(far)
+    many = np.tile(X, (40, 1))
+    many[2222, 0] = value
+    with pytest.raises(ValueError, match=r"got row 2222 of X, for which a result"):
+        reducer.transform(many)
+    with config_context(assume_finite=True):
+        assert not np.isfinite(reducer.transform(far)[-1]).all()
+    # What they are for: such a sample is an outlier, not an error.
+    assert np.isfinite(reducer.reconstruction_error(many)).all()
+
+
+def test_codes_that_decode_to_no_number_are_refused():
+    X = 1e8 * np.random.default_rng(0).normal(size=(60, 4))
+    reducer = AutoEncoderTransformer(2, whiten=True, **SMALL).fit(X)
+    with pytest.raises(ValueError, match=r"near enough .* row 1 of X"):
+        reducer.inverse_transform([[1.0, 1.0], [1.7e308, 1.7e308]])
