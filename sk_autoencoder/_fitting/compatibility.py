@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+from torch import nn
+from torch.nn.parameter import is_lazy
+
 from sk_autoencoder._columns import LIKELIHOODS, Table, levels_of
 from sk_autoencoder._fitting.plan import Plan
 from sk_autoencoder._fitting.settings import FitSettings
@@ -312,6 +315,15 @@ REFUSALS = (
         because="only components that start as PCA's have an order",
         instead="Pass init='pca'.",
     ),
+    _Refusal(
+        when=lambda s, _: s.is_ordered and _has_decoder_of_one_size(s),
+        expected="a function that makes the decoder for ordered=True",
+        got="decoder={s.network.decoder!r}",
+        because="first components have a decoder of their own, of twice as many inputs",
+        instead="Pass a function of the numbers of inputs and outputs, as "
+        "UserNetwork(encoder, lambda n_in, n_out: torch.nn.Linear(n_in, n_out)), or "
+        "ordered=False.",
+    ),
     # -- noise and loss --------------------------------------------------------------
     _Refusal(
         when=lambda s, _: (
@@ -400,6 +412,17 @@ def _widths(settings: FitSettings) -> Sequence[int]:
 def _gives_logits(settings: FitSettings) -> bool:
     network = settings.network
     return isinstance(network, UserNetwork) and network.outputs == "logits"
+
+
+def _has_decoder_of_one_size(settings: FitSettings) -> bool:
+    """Whether the decoder is a module of the user's, whose sizes are not left open."""
+    network = settings.network
+    if not isinstance(network, UserNetwork):
+        return False
+    decoder = network.decoder
+    return isinstance(decoder, nn.Module) and not any(
+        map(is_lazy, decoder.parameters())
+    )
 
 
 def refuse_combinations(

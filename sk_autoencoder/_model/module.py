@@ -126,8 +126,7 @@ class AutoEncoderModule(TrainableModule):
         """Turn codes into samples: what `inverse_transform` means."""
         if self.passed is not None:
             Z = Z[:, : self.latent_map.inverse.shape[0]]
-        # A copy, because a module of the user's own may write to its input.
-        return self.columns.decode(self.decoder_output(Z.clone()))
+        return self.columns.decode(self.decoder_output(Z))
 
     def reconstruct(self, X: Tensor) -> Tensor:
         """Encode samples and decode all components of their codes."""

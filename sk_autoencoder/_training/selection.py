@@ -37,7 +37,7 @@ class BestCheckpoint:
     keep_last: bool = False
     tol: float = 0.0
     state: dict[str, Tensor] = field(default_factory=dict)
-    _live: list[Tensor] = field(default_factory=list)
+    _module: nn.Module = field(default_factory=nn.Module)
     _label: Tensor = field(default_factory=lambda: _label(math.inf, 0))
 
     @property
@@ -52,9 +52,8 @@ class BestCheckpoint:
 
     def start(self, module: nn.Module, score: float) -> None:
         """Keep the state before the first step, whatever its score."""
-        live = module.state_dict(keep_vars=True)
-        self._live = list(live.values())
-        self.state = {name: value.detach().clone() for name, value in live.items()}
+        self._module = module
+        self.state = {name: v.clone() for name, v in module.state_dict().items()}
         self._label = _label(score if math.isfinite(score) else math.inf, 0)
 
     def update(self, score: float, epoch: int) -> None:
@@ -64,8 +63,9 @@ class BestCheckpoint:
         else:
             better = score < self.score - self.tol
         if better:
-            # What a parameter holds changes from weights to their average and back.
-            self._copy([value.data for value in self._live], score, epoch)
+            # Read anew: what a parameter holds changes from weights to their average
+            # and back, and a user's module may put another tensor in a buffer's place.
+            self.replace(self._module.state_dict(), score, epoch)
 
     def replace(
         self, state: dict[str, Tensor], score: float | None = None, epoch: int = 0
@@ -77,10 +77,6 @@ class BestCheckpoint:
     def _copy(self, tensors: list[Tensor], score: float, epoch: int) -> None:
         kept = [*self.state.values(), self._label]
         foreach_copy_(kept, [*tensors, _label(score, epoch)])
-
-    def clear(self) -> None:
-        """Release the state, which is as large as the module."""
-        self.state, self._live = {}, []
 
 
 def _label(score: float, epoch: int) -> Tensor:

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
@@ -193,8 +194,9 @@ class UserNetwork(Network):
             UsersPart(encoder, shape, n_encoder_outputs),
             UsersPart(decoder, None, n_outputs),
         )
-        _try(parts[0], "encoder", n_inputs, n_marks)
-        _try(parts[1], "decoder", n_components)
+        with _drawing_from(generator):  # lazy layers draw their weights now
+            _try(parts[0], "encoder", n_inputs, n_marks)
+            _try(parts[1], "decoder", n_components)
         return parts
 
 
@@ -224,6 +226,7 @@ class UsersPart(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Reshape each row for the module, and flatten what it returns."""
+        x = x.clone()  # what the module writes to its input is not for others to see
         if self.shape is not None:
             x = x.reshape(-1, *self.shape)
         y = self.module(x)
@@ -261,9 +264,7 @@ def _own(
     if isinstance(part, nn.Module):
         module = copy.deepcopy(part)
     elif callable(part):
-        seed = int(torch.randint(2**31, (), generator=generator))
-        with torch.random.fork_rng(devices=[]), float32_by_default():
-            torch.manual_seed(seed)
+        with _drawing_from(generator):
             module = _called(part, name, n_in, n_out)
     else:
         module = part
@@ -278,6 +279,16 @@ def _own(
             "one that has some."
         )
     return _with_own_dropout(module.to("cpu", torch.float32))
+
+
+@contextmanager
+def _drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Have what draws from torch's global generator follow another; float32 default."""
+    seed = int(torch.randint(2**31, (), generator=generator))
+    with torch.random.fork_rng(devices=[]), float32_by_default():
+        # Not `torch.manual_seed`, which seeds those of all devices for good.
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def _called(part: Any, name: str, n_in: int, n_out: int) -> Any:

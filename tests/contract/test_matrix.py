@@ -268,6 +268,7 @@ AUTO, NOISY, VAE = (
 )
 CONV = NETWORKS["ConvNet"].network
 OWN_NETWORK = NETWORKS["UserNetwork"].network
+ONE_SIZE = UserNetwork(nn.Linear(16, 2), nn.Linear(2, 16))
 HIDDEN = {"features": "hidden"}
 IMAGES = DATA["images"].rows
 
@@ -365,6 +366,15 @@ REFUSED = {
         NUMBERS,
         "expected init='pca' for ordered=True, got init='random': only components that "
         "start as PCA's have an order. Pass init='pca'.",
+    ),
+    "an order, a decoder of one size": (
+        AUTO(ordered=True, init="pca", network=ONE_SIZE),
+        NUMBERS,
+        "expected a function that makes the decoder for ordered=True, got decoder="
+        f"{ONE_SIZE.decoder!r}: first components have a decoder of their own, of twice "
+        "as many inputs. Pass a function of the numbers of inputs and outputs, as "
+        "UserNetwork(encoder, lambda n_in, n_out: torch.nn.Linear(n_in, n_out)), or "
+        "ordered=False.",
     ),
     "a share, hidden features": (
         NOISY(0.9, **HIDDEN),

@@ -160,6 +160,79 @@ def test_dropout_draws_from_our_generator():
     np.testing.assert_array_equal(first, second)
 
 
+def test_lazy_layers_draw_from_our_generator():
+    network = UserNetwork(
+        nn.Sequential(nn.LazyLinear(8), nn.Tanh(), nn.LazyLinear(3)), nn.LazyLinear(64)
+    )
+    before = torch.get_rng_state()
+    first = AutoEncoderTransformer(3, network=network, **FAST).fit_transform(X)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(1)
+    second = AutoEncoderTransformer(3, network=network, **FAST).fit_transform(X)
+    np.testing.assert_array_equal(first, second)
+
+
+def with_first_layers(inplace, n_codes):
+    torch.manual_seed(0)
+    parts = [(64, n_codes), (3, 64)]
+    return UserNetwork(
+        *(nn.Sequential(nn.ReLU(inplace), nn.Linear(*sizes)) for sizes in parts)
+    )
+
+
+@pytest.mark.parametrize("init", ["random", "pca"])
+@pytest.mark.parametrize(
+    ("kind", "n_codes"),
+    [
+        (AutoEncoderTransformer, 3),
+        (DenoisingAutoEncoderTransformer, 3),
+        (VAETransformer, 6),
+    ],
+)
+def test_modules_may_write_to_their_input(kind, n_codes, init):
+    own, other = (
+        kind(3, network=with_first_layers(inplace, n_codes), init=init, **FAST).fit(X)
+        for inplace in (True, False)
+    )
+    assert own.loss_curve_ == other.loss_curve_
+    assert own.validation_loss_curve_ == other.validation_loss_curve_
+    np.testing.assert_array_equal(own.transform(X), other.transform(X))
+    np.testing.assert_array_equal(own.reconstruct(X), other.reconstruct(X))
+    assert own.score(X) == other.score(X)
+
+
+class MovingCenter(nn.Module):
+    """Takes off a mean that it follows in training, in a buffer."""
+
+    def __init__(self, *, copies):
+        super().__init__()
+        self.layer = nn.Linear(64, 3)
+        self.register_buffer("center", torch.zeros(64))
+        self.copies = copies
+
+    def forward(self, x):
+        if self.training:
+            moved = 0.9 * self.center + 0.1 * x.detach().mean(dim=0)
+            if self.copies:
+                self.center.copy_(moved)
+            else:
+                self.center = moved
+        return self.layer(x - self.center)
+
+
+def test_buffers_that_a_module_replaces_are_of_the_best_epoch():
+    found = []
+    for copies in (True, False):
+        torch.manual_seed(0)
+        network = UserNetwork(MovingCenter(copies=copies), nn.Linear(3, 64))
+        estimator = AutoEncoderTransformer(
+            3, network=network, lr=0.1, max_epochs=12, random_state=0
+        ).fit(X)
+        assert 0 < estimator.best_epoch_ < 12
+        found.append(estimator.transform(X))
+    np.testing.assert_array_equal(*found)
+
+
 ENCODER, DECODER = nn.Linear(64, 3), nn.Linear(3, 64)
 
 
