@@ -259,7 +259,7 @@ default="auto"
     noise_schedule : None, float, "cosine" or callable, default=None
         Schedule of the noise level. None keeps it constant; a float in (0, 1] is a
         factor applied after each epoch; "cosine" decreases it to 0 over `max_epochs`; a
-        callable takes the epoch, counted from 0, and returns a factor.
+        callable takes the epoch, counted from 0, and returns a factor, 0 or more.
     feature_groups : list of lists or None, default=None
         Lists of columns, by name or position, whose cells are corrupted together (with
         "swap", from the same sample), such as the one-hot columns of a category. A

@@ -187,7 +187,7 @@ default="adamw"
     lr_schedule : None, float, "cosine" or callable, default=None
         Schedule of the learning rate. None keeps `lr` constant; a float in (0, 1] is a
         factor applied after each epoch; "cosine" decreases `lr` to 0 over `max_epochs`;
-        a callable takes the epoch, counted from 0, and returns a factor.
+        a callable takes the epoch, counted from 0, and returns a factor, 0 or more.
     max_epochs : int or "auto", default="auto"
         Maximum number of passes over the training samples; with 0 nothing is trained.
         "auto" is 150, but increased to at least 1,500 steps (with fewer than 100

@@ -72,11 +72,11 @@ def _called(schedule: Callable[[int], float], epoch: int, name: str) -> float:
         # A function of another kind, as a class of torch's schedulers.
         factor, cause = math.nan, error
         reason = f"with epoch {epoch} it raised: {first_line(error)}"
-    if math.isfinite(factor):
+    if 0 <= factor < math.inf:
         return factor
     kind = ValueError if cause is None else TypeError
     raise kind(
         f"expected {name}=None, a float in (0, 1], 'cosine' or a function from an "
-        f"epoch to a finite factor, got {name}={shortened(schedule)}, because "
+        f"epoch to a factor of 0 or more, got {name}={shortened(schedule)}, because "
         f"{reason}. Pass such a function, as lambda epoch: 0.95**epoch."
     ) from cause

@@ -194,6 +194,7 @@ def of_no_argument():
         ({}.get, "with epoch 0 it raised: float() argument must be "),
         (str.format, "with epoch 0 it raised: "),
         (functools.partial(min, float("-inf")), "it returned -inf for epoch 0. "),
+        (functools.partial(min, -0.5), "it returned -0.5 for epoch 0. "),
     ],
 )
 @pytest.mark.parametrize("name", ["lr_schedule", "noise_schedule"])
@@ -202,7 +203,7 @@ def test_what_a_schedule_may_be(schedule, reason, name):
     message = raised(lambda: reducer.fit(X))
     assert message.startswith(
         f"expected {name}=None, a float in (0, 1], 'cosine' or a function from an "
-        f"epoch to a finite factor, got {name}={schedule!r}"[:150]
+        f"epoch to a factor of 0 or more, got {name}={schedule!r}"[:150]
     )
     assert f", because {reason}" in message
     assert message.endswith("Pass such a function, as lambda epoch: 0.95**epoch.")
