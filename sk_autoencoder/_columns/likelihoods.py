@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from sk_autoencoder._columns.links import ClippedLink, Link, LogitLink
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
+from sk_autoencoder._utils.values import first_line
 from sk_autoencoder._utils.variance import unit_or_one
 
 # Characters of the user's loss in messages: the `repr` of a module lists its layers.
@@ -300,11 +301,10 @@ class OwnLoss(MeasuredLoss):
             try:
                 losses = self.function(start, target)
             except Exception as error:
-                reason = str(error).partition("\n")[0] or type(error).__name__
                 raise ValueError(
                     "expected a loss that takes (reconstruction, target), tensors of "
                     f"shape {tuple(raw.shape)}, got loss={self._name()}, because: "
-                    f"{reason}. Compute it by torch's functions."
+                    f"{first_line(error)}. Compute it by torch's functions."
                 ) from error
             rows = self._by_row(losses, raw)
             if not torch.equal(target, before):

@@ -301,7 +301,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         # What torch says here goes on for sixty lines, about kernels.
         reason = "this build of torch has no kernels for it"
     except (RuntimeError, AssertionError) as error:
-        reason = first_line(error).removesuffix(".")
+        reason = first_line(error)
     if not reason and found.type == "meta":
         reason = "it holds no values"
     if reason:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_autoencoder._model.module import AutoEncoderModule
+from sk_autoencoder._utils.values import first_line
 
 # Remainder of a sample's attributions, as a fraction of the way that its code is off.
 # With corners in a network the integrand jumps, and a digit takes many more nodes.
@@ -65,15 +66,14 @@ def differentiable() -> Iterator[None]:
                 raise
             raise ValueError(
                 "expected a network whose output can be differentiated by its input, "
-                f"got one that cannot, because: {text.splitlines()[0]} Compute all of "
+                f"got one that cannot, because: {first_line(error)}. Compute all of "
                 "its forward pass by torch, outside of torch.no_grad()."
             ) from error
 
 
 def code_of_inputs(module: AutoEncoderModule, inputs: Tensor) -> Tensor:
     """Turn the encoder's inputs (n, n_inputs) into the components that users see."""
-    # A copy, because a module of the user's own may write to its input.
-    code = module.objective.mode(module.encoder(inputs.clone()))
+    code = module.objective.mode(module.encoder(inputs))
     return module.latent_map.to_users(module.recoded(code))[:, : module.n_kept]
 
 
@@ -85,7 +85,7 @@ def mean_code(module: AutoEncoderModule) -> Tensor:
 
 def decoded_errors(module: AutoEncoderModule, code: Tensor, x: Tensor) -> Tensor:
     """Return centered samples less what network codes (n, j) are decoded to."""
-    return module.columns.errors(module.raw(code.clone()), x)
+    return module.columns.errors(module.raw(code), x)
 
 
 def decoder_jacobians(module: AutoEncoderModule, code: Tensor) -> Tensor:

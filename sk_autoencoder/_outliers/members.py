@@ -267,6 +267,12 @@ def _surprises(estimator: Any, rows: np.ndarray, seen: np.ndarray) -> np.ndarray
 
 def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:
     """Encode rows, (n_samples, n_components)."""
+    if knows_conditionals(estimator):
+        raise ValueError(
+            "expected a transformer that has codes for measure='latent', got one whose "
+            "network predicts each cell by the others, estimator="
+            f"{one_line(estimator)}. Pass measure='combined' or 'reconstruction'."
+        )
     if isinstance(estimator, BaseAutoEncoder):
         return estimator._transform(seen)
     codes = _as_matrix(estimator.transform(seen))

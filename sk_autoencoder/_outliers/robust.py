@@ -281,7 +281,7 @@ class RobustScales:
     def seen_range(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the least and the largest number of a column that networks see."""
         limit = np.finfo(dtype).max / 4  # a difference of two stays finite
-        reach = np.minimum(MAX_SEEN * self.scale, limit)
+        reach = MAX_SEEN * np.minimum(self.scale, limit / MAX_SEEN)
         low = np.clip(self.center - reach, -limit, limit).astype(dtype)
         high = np.clip(self.center + reach, -limit, limit).astype(dtype)
         return low, high

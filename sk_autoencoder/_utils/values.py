@@ -46,12 +46,16 @@ def listed(values: Iterable[Any]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its kind where it has none."""
+    """Return the first line of an error's message, or its kind where it has none.
+
+    Without the period at its end, for a sentence that goes on or ends with its own.
+    """
     text = str(error)[: MOST_REASON + 1]
     if len(text) > MOST_REASON:
         text = f"{text[:MOST_REASON]}..."
     lines = text.splitlines()
-    return lines[0] if lines and lines[0] else type(error).__name__
+    line = lines[0] if lines and lines[0] else type(error).__name__
+    return line if line.endswith("..") else line.removesuffix(".")
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.activations import ACTIVATIONS
 from sk_autoencoder._utils.random import noise_like
+from sk_autoencoder._utils.values import first_line
 
 
 def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
@@ -131,10 +132,9 @@ def _try_activation(module: nn.Module, shape: tuple[int, ...]) -> None:
         try:
             result = module.to("cpu", torch.float32).train()(x.clone())
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            reason = str(error).splitlines()[0]
             raise ValueError(
                 f"expected an activation for layers of {shape} units, got activation="
-                f"{module!r}, because: {reason}. {example}"
+                f"{module!r}, because: {first_line(error)}. {example}"
             ) from error
         draws = not torch.equal(before, torch.random.get_rng_state())
     if not isinstance(result, Tensor) or result.shape != x.shape:

@@ -332,12 +332,11 @@ def _try(part: UsersPart, name: str, n_in: int, n_marks: int = 0) -> None:
         with torch.no_grad():
             result = part(torch.zeros(2, n_in, dtype=torch.float32))
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        reason = str(error).splitlines()[0]
         raise ValueError(
             f"expected {ARTICLE[name]} that takes {_marked(n_in, n_marks)}"
             f"{'' if part.shape is None else f' as {part.shape}'}, got "
-            f"{name}={part.module!r}, because: {reason}. Change its first layer, pass "
-            "input_shape, or a function that makes a module of any size."
+            f"{name}={part.module!r}, because: {first_line(error)}. Change its first "
+            "layer, pass input_shape, or a function that makes a module of any size."
         ) from error
     part.train(was_training)
     if not isinstance(result, Tensor):

@@ -236,6 +236,11 @@ def test_buffers_that_a_module_replaces_are_of_the_best_epoch():
 ENCODER, DECODER = nn.Linear(64, 3), nn.Linear(3, 64)
 
 
+class Refuses(nn.Linear):
+    def forward(self, x):
+        raise RuntimeError
+
+
 @pytest.mark.parametrize(
     ("network", "error", "message"),
     [
@@ -281,6 +286,12 @@ ENCODER, DECODER = nn.Linear(64, 3), nn.Linear(3, 64)
             UserNetwork(ENCODER, DECODER, input_shape=(1, 9, 9)),
             ValueError,
             "expected rows of input_shape=(1, 9, 9), 81 features, got X with 64",
+        ),
+        (
+            UserNetwork(Refuses(64, 3), DECODER),
+            ValueError,
+            "expected an encoder that takes rows of 64 numbers, got encoder=Refuses("
+            "in_features=64, out_features=3, bias=True), because: RuntimeError. Change",
         ),
     ],
 )

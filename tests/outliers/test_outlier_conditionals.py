@@ -1,10 +1,13 @@
 """A detector of a masked network: how improbable each cell is, given the others."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy.stats import norm
+from sklearn.base import clone
 
 from sk_autoencoder import (
     AutoEncoderOutlierDetector,
@@ -47,6 +50,16 @@ def fitted():
 @pytest.fixture(scope="module")
 def of_table():
     return detector(measure="reconstruction").fit(FRAME)
+
+
+def test_distance_of_codes_is_refused():
+    few = clone(NETWORK).set_params(max_epochs=1)
+    message = (
+        "expected a transformer that has codes for measure='latent', got one whose "
+        "network predicts each cell by the others, estimator=DenoisingAutoEncoder"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        AutoEncoderOutlierDetector(few, measure="latent").fit(X)
 
 
 def sizes_by_hand(estimator, rows):

@@ -121,6 +121,14 @@ def fitted(name, dtype):
     return clone(DETECTORS[name]).fit(X.astype(dtype))
 
 
+def test_cells_as_far_off_as_numbers_go_may_be_trained_on():
+    rows = X.copy()
+    rows[:2, 0] = 1.7e308, -1.7e308
+    detector = AutoEncoderOutlierDetector(random_state=0).fit(rows)
+    assert np.isfinite(detector.score_samples(rows)).all()
+    assert detector.predict(rows[:2]).tolist() == [-1, -1]
+
+
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("end", ENDS)
 def test_scores_and_contributions_are_finite_however_far_off_a_cell_is(name, end):

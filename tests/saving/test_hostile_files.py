@@ -940,11 +940,12 @@ def test_arrays_of_other_numbers_are_refused(saved, tmp_path):
 
 @pytest.mark.parametrize("message", ["", "\n", "first\nsecond"])
 def test_an_error_is_told_in_one_line(message):
-    assert (
-        first_line(IndexError(message)) == (message.splitlines() or [""])[0]
-        or "IndexError"
-    )
+    expected = "first" if message.strip() else "IndexError"
+    assert first_line(IndexError(message)) == expected
     assert first_line(ValueError("x" * 900)) == f"{'x' * 400}..."
+    assert first_line(ValueError("It is so. So it is.")) == "It is so. So it is"
+    assert first_line(ValueError("and so on...")) == "and so on..."
+    assert first_line(ValueError()) == "ValueError"
 
 
 def test_values_are_shortened():
