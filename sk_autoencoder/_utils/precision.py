@@ -1,6 +1,7 @@
 """The precision of a training step's products."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,5 +22,14 @@ def products_in(
     """
     if precision == "float32":
         return nullcontext()
-    kind = torch.device(device).type
-    return torch.autocast(kind, dtype=torch.bfloat16, cache_enabled=cache)
+    return _in_bfloat16(torch.device(device).type, cache=cache)
+
+
+@contextmanager
+def _in_bfloat16(kind: str, *, cache: bool) -> Iterator[None]:
+    """Cast weights anew in each block: the caller's autocast would keep them cast."""
+    try:
+        with torch.autocast(kind, dtype=torch.bfloat16, cache_enabled=cache):
+            yield
+    finally:
+        torch.clear_autocast_cache()

@@ -121,6 +121,10 @@ CASES = {
         AutoEncoderTransformer(3, optimizer=torch.optim.Adamax, **SMALL),
         X,
     ),
+    "bf16": (
+        AutoEncoderTransformer(3, precision="bf16", init="random", **SMALL),
+        X,
+    ),
     "ConvNet": (
         AutoEncoderTransformer(
             3, network=ConvNet(channels=(4,), batch_norm=True), **SMALL
