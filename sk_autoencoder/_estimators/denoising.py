@@ -149,7 +149,8 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
         validation set, the order is the best linear one. Requires `init="pca"`.
     whiten : bool, default=False
         Whether to return codes that are uncorrelated and have unit variance on the
-        training samples. `inverse_transform` undoes it.
+        training samples. `inverse_transform` undoes it. Cannot be combined with
+        `passthrough=True` or `features="reconstruction"`.
     rotation : {"varimax"} or None, default=None
         "varimax" rotates the code so that, at the mean sample, each component has a
         strong effect on a few columns and little on the others, and sorts the
@@ -303,7 +304,7 @@ one, default="auto"
         over 100 steps and then decreases it by a cosine, step by step. None keeps `lr`
         constant; a float in (0, 1] is a factor applied after each epoch; "cosine"
         decreases `lr` to 0 over `max_epochs`; a callable takes the epoch, counted from
-        0, and returns a factor.
+        0, and returns a factor, 0 or more.
     max_epochs : int or "auto", default="auto"
         Maximum number of passes over the training samples; with 0 nothing is trained.
         "auto" is 150, but increased to at least 1,500 steps (with fewer than 100

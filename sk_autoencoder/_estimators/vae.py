@@ -106,7 +106,8 @@ class VAETransformer(BaseAutoEncoder):
     prior : {"standard", "mixture"}, default="standard"
         Distribution of the codes. "mixture" is a Gaussian mixture fitted, after
         training, to the codes of the training samples, with the number of its
-        components chosen by the Bayesian information criterion. `sample` and
+        components chosen by the Bayesian information criterion. `partial_fit` fits it
+        to the codes of its last call with more samples than components. `sample` and
         `score_samples` use it instead of the standard normal distribution, which is
         assumed in training.
     hidden_layer_sizes : tuple of int or "auto", default="auto"

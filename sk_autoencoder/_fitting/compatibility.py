@@ -367,7 +367,14 @@ REFUSALS = (
     ),
     *(
         _of_masked_networks(*item)
-        for item in (("batch_norm", False), ("pretrain", None), ("whiten", False))
+        for item in (("batch_norm", False), ("pretrain", None))
+    ),
+    _Refusal(
+        when=lambda s, _: s.imputes and s.whiten,
+        expected="whiten=False for features='reconstruction'",
+        got="whiten=True",
+        because="transform gives samples, and no code to whiten",
+        instead="Pass whiten=False.",
     ),
     _Refusal(
         when=lambda s, asked: asked.masked and len(set(_widths(s))) > 1,

@@ -501,7 +501,10 @@ def _order_by_divergence(fitted: FittedModel, rows: TrainingRows) -> FittedModel
     every = net.get_iterator(rows, training=False)
     with threads_for(min(net.batch_size, len(rows)) * net.module_.n_weights()):
         kl, codes = divergences(net.module_, every, plan.seeds.score)
-    prior = MixturePrior.of(codes, plan.seeds.score) if plan.mixture_prior else None
+    prior = fitted.prior if plan.mixture_prior else None
+    # Of no more samples than components a pass would give a degenerate one.
+    if plan.mixture_prior and (prior is None or len(codes) > plan.n_components):
+        prior = MixturePrior.of(codes, plan.seeds.score)
     fitted = replace(fitted, kl=kl, prior=prior)
     assert fitted.order is not None
     latent_map = LatentMap.ordering(fitted.order)

@@ -194,7 +194,7 @@ def moments_of(
     if is_first and net.best_epoch_ == 0 and plan.has_pca_moments:
         return pca_moments(plan)
     every = net.get_iterator(rows, training=False)
-    needs_all = plan.passthrough or not plan.stacked
+    needs_all = plan.passthrough or plan.whiten or not plan.stacked
     moments = LatentMoments.of(net.module_, every, full_covariance=needs_all)
     if plan.whiten and rows.dtype == np.float64:
         moments = moments.with_codes_of(net.module_, rows.chunks())

@@ -479,7 +479,11 @@ KIND = "for features='reconstruction' with loss='auto'"
 REFUSED = {
     "norm": ({"batch_norm": True}, f"expected batch_norm=False {KIND}, got batch_norm"),
     "pretrain": ({"pretrain": "layerwise"}, f"expected pretrain=None {KIND}, got "),
-    "whiten": ({"whiten": True}, f"expected whiten=False {KIND}, got whiten=True."),
+    "whiten": (
+        {"whiten": True},
+        "expected whiten=False for features='reconstruction', got whiten=True: "
+        "transform gives samples, and no code to whiten. Pass whiten=False.",
+    ),
     "widths": ({"hidden_layer_sizes": (8, 4)}, "expected layers of one width, which "),
     "schedule": ({"noise_schedule": "cosine"}, "expected a noise_level for noise_sch"),
     "loss of a code": (

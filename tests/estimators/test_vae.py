@@ -230,6 +230,18 @@ def test_a_mixture_prior_changes_the_density_and_not_the_codes():
     )
 
 
+def test_a_pass_of_few_samples_keeps_the_mixture():
+    X = two_clouds()
+    stream = VAETransformer(2, prior="mixture", **SMALL).partial_fit(X)
+    before = stream.score(X)
+    for part in (X[:1], X[1:3]):
+        stream.partial_fit(part)
+    assert stream.score(X) == pytest.approx(before, abs=0.2)
+    assert stream.n_samples_ == len(X) + 3
+    stream.partial_fit(X)
+    assert np.isfinite(stream.score(X))
+
+
 # -------------------------------------------------- rows that PCA reconstructs exactly
 
 

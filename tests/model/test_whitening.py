@@ -5,7 +5,11 @@ import pytest
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from sk_autoencoder import AutoEncoderTransformer, VAETransformer
+from sk_autoencoder import (
+    AutoEncoderTransformer,
+    DenoisingAutoEncoderTransformer,
+    VAETransformer,
+)
 
 
 def with_a_tiny_direction(spread, n=500):
@@ -65,3 +69,23 @@ def test_a_component_that_never_varies_is_0_in_white_codes():
     codes = white.transform(X)
     np.testing.assert_allclose(np.cov(codes.T), np.diag([1.0, 1.0, 0.0]), atol=1e-6)
     np.testing.assert_allclose(white.reconstruct(X), X, atol=1e-12)
+
+
+@pytest.mark.parametrize("layers", [None, [1]])
+def test_hidden_features_are_whitened(layers):
+    X = np.random.default_rng(0).normal(size=(300, 5))
+    plain, white = (
+        DenoisingAutoEncoderTransformer(
+            features="hidden",
+            layers=layers,
+            whiten=whiten,
+            hidden_layer_sizes=(6, 4),
+            max_epochs=2,
+            random_state=0,
+        ).fit(X)
+        for whiten in (False, True)
+    )
+    codes = white.transform(X)
+    np.testing.assert_allclose(np.cov(codes.T), np.eye(codes.shape[1]), atol=1e-6)
+    assert codes.shape == plain.transform(X).shape
+    np.testing.assert_allclose(white.reconstruct(X), plain.reconstruct(X), atol=1e-6)
