@@ -32,6 +32,9 @@ Whole = ColumnStatistics | Counter[Any] | None
 LEAST_SAMPLES, MOST_DISTINCT, MOST_NUMERALS = 100, 0.9, 32
 
 
+FLOATS = (np.float32, np.float64)
+
+
 @dataclass(frozen=True)
 class Table:
     """How the columns of a table become numbers, one each.
@@ -48,7 +51,8 @@ class Table:
     allow_missing : bool
     handle_unknown : {"error", "ignore"}
     dtype : dtype
-        In which rows are transformed: float32 where all columns fit.
+        In which rows of a frame are transformed: float32 where all columns fit. Those
+        of an array of floats are in their own.
     is_matrix : bool
         Whether it is a matrix of numbers, validated as such: its rows are transformed
         in the dtype in which they come.
@@ -253,8 +257,7 @@ class Table:
         TypeError
             If a column holds something else than in fit.
         """
-        dtype = X.dtype if self.is_matrix else self.dtype
-        matrix = np.empty((X.shape[0], len(self.columns)), dtype)
+        matrix = np.empty((X.shape[0], len(self.columns)), self._dtype_for(X))
         with_gaps, most = [], np.finfo(matrix.dtype).max
         # One at a time: a column as it came may take more memory than its numbers.
         pairs = zip(self.columns, read_columns(X), strict=True)
@@ -270,6 +273,13 @@ class Table:
         if with_gaps:
             raise missing_cells_error(with_gaps)
         return matrix
+
+    def _dtype_for(self, X: Any) -> np.dtype:
+        """Return the dtype in which rows are transformed; see `dtype`."""
+        if is_frame(X) or self.comes_as_frame or X.dtype not in FLOATS:
+            return self.dtype
+        found: np.dtype = X.dtype
+        return found
 
     def table(
         self, matrix: np.ndarray, like: Any = None, given: np.ndarray | None = None

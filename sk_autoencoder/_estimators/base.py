@@ -498,7 +498,7 @@ class BaseAutoEncoder(
         self._check_features(plan.statistics.mean.size, plan.network)
         need(dtype in (np.float32, np.float64), f"rows of dtype {shortened(dtype)}")
         table = plan.table
-        fixed = dtype if table is None or table.is_matrix else table.dtype
+        fixed = table.dtype if table is not None and table.comes_as_frame else dtype
         need(dtype == fixed, "rows of another dtype")
 
     def _derive(self) -> None:

@@ -17,6 +17,7 @@ from sk_autoencoder import (
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     VAETransformer,
+    load,
 )
 
 PLAIN, DENOISING = AutoEncoderTransformer, DenoisingAutoEncoderTransformer
@@ -199,3 +200,29 @@ def test_codes_of_tables_can_be_white_ordered_and_as_many_as_a_share_needs():
     share = PLAIN(0.9, early_stopping=False, **TINY).fit(few)
     assert share.score(few) >= 0.9
     assert share.n_components_ < share.module_.columns.n_outputs - 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"allow_missing": True},
+        {"numeric_scaling": "rank_gauss"},
+        {"column_weights": [1, 2, 1, 1]},
+        {"categorical_features": [0]},
+        {"categorical_features": [0, 1, 2, 3]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float64), (np.float64, np.float32)])
+def test_codes_of_an_array_are_in_its_dtype(settings, dtypes, tmp_path):
+    X = np.random.default_rng(0).integers(0, 5, (60, 4))
+    model = PLAIN(2, init="random", **settings, **TINY).fit(X.astype(dtypes[0]))
+    codes, others = (model.transform(X.astype(dtype)) for dtype in dtypes)
+    assert (codes.dtype, others.dtype) == dtypes
+    np.testing.assert_allclose(codes, others, atol=1e-5)
+    np.testing.assert_allclose(
+        *(model.reconstruction_error(X.astype(dtype)) for dtype in dtypes), rtol=1e-4
+    )
+    model.partial_fit(X.astype(dtypes[1])).save(tmp_path / "model")
+    again = load(tmp_path / "model").transform(X.astype(dtypes[0]))
+    np.testing.assert_array_equal(again, model.transform(X.astype(dtypes[0])))

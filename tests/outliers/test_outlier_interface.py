@@ -525,3 +525,11 @@ def test_set_threshold_asks_for_a_fit_and_for_scores():
         old.set_threshold(0.2)
     fitted = clone(old).fit(X)
     assert fitted.set_threshold(0.2) is fitted
+
+
+def test_rows_with_missing_cells_are_scored_in_their_dtype():
+    detector = AutoEncoderOutlierDetector(random_state=0).fit(GAPPY[:150])
+    rows = GAPPY[150:]
+    scores = detector.score_samples(rows.astype(np.float32))
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, detector.score_samples(rows), rtol=1e-4)
