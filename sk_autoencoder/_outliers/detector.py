@@ -770,7 +770,7 @@ default="combined"
             offset=self.offset_,
             scores=self._training_scores,
             held_out=self._held_out,
-            is_held_out=self._is_held_out,
+            is_held_out=self._is_held_out and self._held_out is not None,
         )
 
     @property

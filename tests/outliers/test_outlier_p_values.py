@@ -213,6 +213,7 @@ def test_few_rows_say_what_they_can_resolve():
         few.outliers(ODD)
     two = DETECTOR(novelty=True, random_state=0).fit(TRAIN[:2])
     assert np.isfinite(two.offset_)
+    assert "have not seen" not in two.summary()
     for method in (two.p_values, two.outliers):
         with raises(
             ValueError,
