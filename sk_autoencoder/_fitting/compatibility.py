@@ -423,13 +423,10 @@ def _gives_logits(settings: FitSettings) -> bool:
 
 def _has_decoder_of_one_size(settings: FitSettings) -> bool:
     """Whether the decoder is a module of the user's, whose sizes are not left open."""
-    network = settings.network
-    if not isinstance(network, UserNetwork):
+    decoder = getattr(settings.network, "decoder", None)
+    if not isinstance(decoder, nn.Module):
         return False
-    decoder = network.decoder
-    return isinstance(decoder, nn.Module) and not any(
-        map(is_lazy, decoder.parameters())
-    )
+    return not any(map(is_lazy, decoder.parameters()))
 
 
 def refuse_combinations(
