@@ -45,12 +45,12 @@ Shape = tuple[int, ...]
 class ConvNet(Network):
     """Convolutions from an image or a signal to the code, and mirrored back.
 
-    Rows are images or signals, channels first: flattened, as `X.reshape(len(X), -1)`
-    gives them, or arrays of shape (n_samples, `*input_shape`), of one channel also
-    (n_samples, height, width). They come back as they came. Each stage divides height
-    and width, or length, by `stride`, rounded up; the decoder undoes that to the
-    pixel, whatever the size. Missing cells, with `allow_missing=True`, are 0 to the
-    network, which sees marks of them as further channels.
+    Samples are images or signals with channels first: flattened, as by
+    `X.reshape(len(X), -1)`, or of shape (n_samples, `*input_shape`); with one channel,
+    also (n_samples, height, width). They are returned in the same shape. Each stage
+    divides height and width, or length, by `stride`, rounded up; the decoder restores
+    the exact size. With `allow_missing=True`, missing cells are 0 for the network, and
+    additional channels mark them.
 
     Parameters
     ----------
@@ -59,23 +59,24 @@ class ConvNet(Network):
         product is the number of features. None is one channel of as many steps as
         there are features.
     channels : tuple of int, default=(16, 32)
-        Of each stage of the encoder.
+        Number of channels of each stage of the encoder.
     kernel_size : int, default=5
         Odd.
     stride : int, default=2
-        By which each stage shrinks its input.
+        Factor by which each stage reduces the size of its input.
     pooling : {"max", "average", "global"} or None, default=None
-        None shrinks by strided convolutions, "max" and "average" by pooling after
-        convolutions of stride 1. "global" is None, and the mean over all positions
-        after the last stage.
+        How a stage reduces the size: None by strided convolutions, "max" and "average"
+        by pooling after convolutions with stride 1. "global" is like None, with the
+        mean over all positions after the last stage.
     hidden_layer_sizes : tuple of int, default=(256, 128)
-        Units of dense layers between the last stage and the code.
+        Number of units of the dense layers between the last stage and the code.
     upsampling : {"nearest", "transposed"}, default="nearest"
-        How a stage of the decoder grows: by repeating pixels before a convolution,
-        or by a transposed convolution, which is faster.
+        How a stage of the decoder increases the size: by repeating pixels before a
+        convolution, or by a transposed convolution, which is faster.
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
 "silu"} or torch.nn.Module, default="gelu"
-        After each stage and each dense layer, a copy of a module each.
+        Activation after each stage and each dense layer, each of which gets its own
+        copy of a module.
     dropout : float, default=0.0
         Fraction of units set to zero in training after each stage, in [0, 1).
     batch_norm : bool, default=False

@@ -29,15 +29,15 @@ class MLP(Network):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int or "auto", default="auto"
-        Units of the layers between input and code, in the encoder's order; the
-        decoder mirrors them. An empty tuple is one linear layer each way. "auto"
-        is (256, 128), and (256, 256, 256) for `features="hidden"`, where the tuple
-        holds all layers between the input and the linear output.
+        Number of units in each layer between the input and the code, in the order of
+        the encoder; the decoder mirrors them. With an empty tuple, encoder and decoder
+        are linear. "auto" is (256, 128), or (256, 256, 256) for `features="hidden"`,
+        for which these are all layers between the input and the linear output.
     activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "gelu", "elu", \
 "silu"} or torch.nn.Module, default="silu"
-        After each layer but the one that gives the code and the last. Each layer has
-        its own copy of a module, which keeps the shape of its input and draws no
-        random numbers; its weights, if it has any, are trained.
+        Activation after each hidden layer. Each layer gets its own copy of a module,
+        whose weights are trained; the module must keep the shape of its input and must
+        not be random.
     dropout : float, default=0.0
         Fraction of units set to zero in training after each hidden layer, in [0, 1).
     batch_norm : bool, default=False

@@ -30,17 +30,17 @@ FRAMES = 16
 class RecurrentNet(Network):
     """An LSTM or GRU that reads a series, and one that writes it from the code.
 
-    Rows are series, as an array (n_samples, n_steps, n_channels) or flattened, as
-    `X.reshape(len(X), -1)` gives them; they come back as they came. They are read and
-    written in frames of a few steps. The encoder's state after the last frame gives the
-    code. The decoder starts from the code, is shown it at every frame beside a clock,
-    and writes the series from its end to its beginning: what it writes first is what
-    the encoder read last.
+    Samples are series, of shape (n_samples, n_steps, n_channels) or flattened, as by
+    `X.reshape(len(X), -1)`; they are returned in the same shape. They are read and
+    generated in frames of a few steps. The state of the encoder after the last frame is
+    mapped to the code. The decoder starts from the code, sees it and the time at every
+    frame, and generates the series from its end to its beginning, so that it starts
+    with what the encoder has read last.
 
-    Series of unequal length are rows that end in missing cells, with the estimator's
-    `allow_missing=True`. The encoder stops at the last frame that has a value, in both
-    directions, and missing cells before it are marked; the loss leaves them out. What
-    is decoded has all steps. A series without a value is read as one frame of marks.
+    To use series of unequal length, pad them with missing cells at the end and pass
+    `allow_missing=True` to the estimator. The encoder reads up to the last frame that
+    has a value, in both directions; earlier missing cells are marked in the input, and
+    the loss ignores all missing cells. Reconstructions have all steps.
 
     Parameters
     ----------
@@ -51,22 +51,22 @@ class RecurrentNet(Network):
         Kind of the recurrent cells: long short-term memory, or gated recurrent units,
         which have a quarter fewer weights.
     hidden_size : int or tuple of int, default=64
-        Units of each layer, in each direction; a tuple is in the encoder's order, and
-        the decoder mirrors it.
+        Number of units of each layer, in each direction; a tuple is in the order of the
+        encoder, and the decoder mirrors it.
     n_layers : int, default=1
-        Of the encoder, and of each decoder.
+        Number of layers of the encoder, and of each decoder.
     frame_size : int or "auto", default="auto"
-        Steps that a cell reads, or writes, at once; 1 is the plain recurrent network.
-        "auto" is a sixteenth of the steps, rounded up. Fewer, longer frames are faster
-        and easier to learn.
+        Number of steps that are read or generated at once; with 1 it is a plain
+        recurrent network. "auto" is a sixteenth of the steps, rounded up. Fewer, longer
+        frames are faster and easier to learn.
     bidirectional : bool, default=True
         Whether the encoder also reads from the last frame to the first.
     dropout : float, default=0.0
         Fraction of units set to zero in training after each layer, in [0, 1).
     n_future : int, default=0
-        Of the steps, how many the encoder does not see. A second decoder predicts
-        these from the code, in the order of time. It needs `init="random"`: PCA would
-        see them.
+        Number of steps at the end that the encoder does not see. A second decoder
+        predicts them from the code, in the order of time. Requires `init="random"`,
+        since PCA would see them.
 
     See Also
     --------
@@ -74,14 +74,14 @@ class RecurrentNet(Network):
 
     Notes
     -----
-    An encoder and a decoder of series are those of [1]_ and [2]_, frames of steps those
-    of [3]_. Time is in proportion to the number of frames: one waits for the one
-    before. The weights start as torch's own, but for the bias of an LSTM's forget
-    gates, which is 1. With `lr="auto"` the learning rate is 2.5 times that of dense
-    networks.
+    Encoders and decoders of series are those of [1]_ and [2]_, frames of steps those of
+    [3]_. The time is proportional to the number of frames, which are computed one after
+    the other. Weights are initialized as in torch, except for the bias of the forget
+    gates of an LSTM, which is 1. With `lr="auto"` the learning rate is 2.5 times that
+    of dense networks.
 
-    Where series are shifted or stretched in time, their best code can be far from PCA's
-    scores, and a start from PCA keeps the network near these: compare `init="random"`.
+    If series are shifted or stretched in time, their best code can be far from PCA's,
+    and a start from PCA keeps the network close to it: also try `init="random"`.
 
     References
     ----------

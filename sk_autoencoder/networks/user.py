@@ -42,21 +42,21 @@ class DecoderOutput(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class UserNetwork(Network):
-    """An encoder and a decoder of your own, as modules or as functions that make them.
+    """An encoder and a decoder of your own, as modules or as functions that build them.
 
-    Modules are copied, weights included, and never changed. `torch.nn.Dropout` in them
-    draws from the estimator's generator; other layers that draw at random use torch's
-    global one.
+    Modules are copied, including their weights, and never modified. `torch.nn.Dropout`
+    in them uses the generator of the estimator; other random layers use torch's global
+    generator.
 
-    The modules are trained as they were given. With `init="random"`, which
-    `init="auto"` means for them, they are the whole model: the encoder gets the samples
-    in the units that `numeric_scaling` makes, for a numeric matrix the caller's own,
-    and the decoder's output is read in the same units. There is no centering, no scale,
-    no linear part and no falling back to PCA; a UserWarning tells if the result is
-    worse than PCA on the validation samples. For a numeric matrix without missing
-    values and `whiten=False`, `transform(X)` is `encoder(X)`, for
-    :class:`~sk_autoencoder.VAETransformer` the half of it that holds the means, and
-    `inverse_transform(Z)` is `decoder(Z)`, its sigmoid where the decoder gives logits.
+    The modules are trained as you pass them. With `init="random"`, which `init="auto"`
+    means for them, they are the whole model: the encoder receives samples in the units
+    of `numeric_scaling`, by default those of X, and the output of the decoder is in the
+    same units. There is no centering, no scaling, no linear part and no fallback to
+    PCA; if the result is worse than PCA on the validation samples, there is a
+    UserWarning. For a numeric matrix without missing values and with `whiten=False`,
+    `transform(X)` is `encoder(X)` (for :class:`~sk_autoencoder.VAETransformer`, the
+    half of it that contains the means), and `inverse_transform(Z)` is `decoder(Z)`, or
+    its sigmoid if the decoder returns logits.
 
     With `init="pca"` the model is PCA's encoder and decoder, and the modules learn what
     to add to them.
@@ -64,31 +64,32 @@ class UserNetwork(Network):
     Parameters
     ----------
     encoder : torch.nn.Module or callable
-        From (n, n_features), or (n, `*input_shape`), to (n, n_components), twice as
-        many for :class:`~sk_autoencoder.VAETransformer`. With `allow_missing=True` it
-        takes marks of missing cells behind the features, 1 where one is missing:
-        (n, 2 * n_features) for a table of numbers. A callable takes the number of
-        inputs and that of outputs and returns a module.
+        Maps (n, n_features), or (n, `*input_shape`), to (n, n_components), or twice as
+        many columns for :class:`~sk_autoencoder.VAETransformer`. With
+        `allow_missing=True` its input also has indicators of missing cells after the
+        features: (n, 2 * n_features) for a table of numbers. A callable takes the
+        number of inputs and the number of outputs and returns a module.
     decoder : torch.nn.Module or callable
-        From (n, n_components) to as many numbers a row as there are features, in any
-        shape. A callable likewise.
+        Maps (n, n_components) to as many numbers per sample as there are features, in
+        any shape; or a callable as for the encoder.
     input_shape : tuple of int or None, default=None
-        Shape of a row as the encoder takes it; None is flat. With marks of missing
-        cells it has twice as many channels, and X is flat.
+        Shape of a sample as input of the encoder; None is flat. With indicators of
+        missing cells it has twice as many channels, and X is flat.
     output_range : (float, float) or None, default=None
-        Range of what the decoder can give, `-numpy.inf` and `numpy.inf` included. None
-        reads it from the decoder's last operation; one UserWarning asks for it where
-        that cannot be done. Training data outside of it get a UserWarning.
+        Range of the output of the decoder; may include `-numpy.inf` and `numpy.inf`.
+        None determines it from the last operation of the decoder; if that is not
+        possible, a UserWarning asks for it. There is also a UserWarning if training
+        data are outside of it.
 
         .. versionadded:: 0.2
     outputs : {"auto", "data", "logits"}, default="auto"
-        What the decoder gives: "data" is the reconstruction, under binary
-        cross-entropy the probability; "logits", for binary cross-entropy and the
-        Bernoulli likelihood alone, is what a sigmoid makes the probability of. "auto"
-        is "logits" under these two unless the decoder ends in a sigmoid, or gives
-        numbers from 0 to 1 otherwise; else "data". Categories are decoded from logits
-        whatever this is. With `init="pca"` neither this nor `output_range` has a
-        meaning.
+        What the decoder returns: "data" is the reconstruction, or the probability with
+        the binary cross-entropy; "logits", only for the binary cross-entropy and the
+        Bernoulli likelihood, are turned into probabilities by a sigmoid. "auto" is
+        "logits" for these two, unless the decoder ends in a sigmoid or otherwise
+        returns numbers from 0 to 1, and "data" for all others. Categories are always
+        decoded from logits. With `init="pca"` neither this nor `output_range` has an
+        effect.
 
         .. versionadded:: 0.2
 
