@@ -84,7 +84,7 @@ class PCAResidualEncoder(Float64Buffers):
         noise = noise_like(inputs, self.generator, "normal_")
         if self.spread is not None:
             noise.mul_(self.spread)
-        return noise.mul_(self.noise).add_(inputs)
+        return torch.add(inputs, noise, alpha=self.noise)
 
 
 class PCAResidualPosterior(PCAResidualEncoder):

@@ -8,6 +8,7 @@ one copy on the device, and a sparse matrix is made dense a batch at a time.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 # stored cells of a column in a batch, on average, up to which: with one, at most two
 # thirds of the columns are filled.
 THIN_COLUMNS, MOST_FILLED = 1000, 1.0
+# Numbers up to which batches are gathered together: a call for each takes as long.
+AT_ONCE = 2**16
 
 
 class ThinBatch(NamedTuple):
@@ -256,16 +259,25 @@ class Batches:
                 order = torch.cat([order, again[: self.n_drawn - len(order)]])
             indices = indices[order.numpy()]
         placed, count = self.rows.to_index(indices), self._n_batches
-        for i in range(len(self)):
-            start = i % count * self.batch_size
-            is_last = i % count == count - 1
-            stop = len(indices) if is_last else start + self.batch_size
-            if self.gives_thin:
-                x, thin = self.rows.gather_thin(placed[start:stop])
-                yield thin, x
-            else:
-                x = self.rows.gather(placed[start:stop])
-                yield x, x
+        size = self.batch_size
+        bounds = [*range(0, count * size, size), len(indices)]
+        for _ in range(self.n_draws):
+            for first in range(0, count, self._at_once):
+                some = bounds[first : first + self._at_once + 1]
+                rows = placed[some[0] : some[-1]]
+                if self.gives_thin:
+                    x, thin = self.rows.gather_thin(rows)
+                    yield thin, x
+                else:
+                    sizes = [stop - start for start, stop in pairwise(some)]
+                    yield from ((x, x) for x in self.rows.gather(rows).split(sizes))
+
+    @property
+    def _at_once(self) -> int:
+        """Number of batches that are gathered together."""
+        if self.rows.density < 1:
+            return 1
+        return max(1, AT_ONCE // (self.batch_size * self.rows.n_features))
 
 
 def split_rows(

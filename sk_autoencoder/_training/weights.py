@@ -1,5 +1,6 @@
 """The weights of a module: as one vector, and averaged over the steps."""
 
+import math
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -63,13 +64,15 @@ class FlatParameters:
 
     def clip(self, norm: float) -> None:
         """Scale the gradient down to a norm; the CPU needs no pass where it is less."""
-        found = torch.linalg.vector_norm(self.gradient)
-        if self.gradient.device.type != "cpu":
-            self.gradient.mul_((norm / (found + 1e-6)).clamp(max=1.0))
+        gradient = self.gradient
+        if gradient.device.type != "cpu":
+            found = torch.linalg.vector_norm(gradient)
+            gradient.mul_((norm / (found + 1e-6)).clamp(max=1.0))
             return
-        factor = norm / (found.item() + 1e-6)
+        # `vector_norm` takes twice as long.
+        factor = norm / (math.sqrt(torch.dot(gradient, gradient).item()) + 1e-6)
         if not factor >= 1:
-            self.gradient.mul_(factor)
+            gradient.mul_(factor)
 
     def split(self, vector: Tensor) -> list[Tensor]:
         """Return a vector as views in the shapes of the module's weights."""
@@ -179,7 +182,10 @@ class EMA:
             return
         self.steps += 1
         keep = min(self.decay, self.steps / (self.steps + self.lead))
-        foreach_lerp_(self._average, self._weights, 1 - keep)
+        if self._flat:
+            self._average[0].lerp_(self._weights[0], 1 - keep)
+        else:
+            foreach_lerp_(self._average, self._weights, 1 - keep)
 
     def apply(self) -> None:
         """Put the average into the module; the raw weights are kept aside."""

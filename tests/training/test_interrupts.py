@@ -71,8 +71,8 @@ class Points:
     # takes a lock, when the block is entered, and not before the call that gives it
     # back; a trace function may raise there, and the lock would stay for good.
     LOCKED = {"limit", "release", "_apply", "own_threads", "_take_one_thread"}
-    # Catches what the representation of a user's object raises, whatever it is.
-    CATCHING = {"shortened"}
+    # Catch what representing or comparing a user's objects raises, whatever it is.
+    CATCHING = {"shortened", "is_same"}
     STEP = FlatAdam.step.__code__
 
     def __init__(self, at=None, error=KeyboardInterrupt):

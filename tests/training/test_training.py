@@ -624,6 +624,21 @@ def test_no_last_batch_of_one_row(n, size, lengths):
     assert sorted(torch.cat(taken)[:, 0].tolist()) == list(range(0, 2 * n, 2))
 
 
+@pytest.mark.parametrize("at_once", [1, 12, 10_000])
+@pytest.mark.parametrize("n", [40, 41, 43])
+def test_batches_gathered_together_are_those_of_single_gathers(n, at_once, monkeypatch):
+    monkeypatch.setattr("sk_autoencoder._training.batches.AT_ONCE", at_once)
+    X = np.arange(2 * n, dtype=np.float32).reshape(n, 2)
+    rows = RowDataset(X, mean=X.mean(axis=0))
+    batches = Batches(rows, np.arange(n), 4)
+    batches.n_draws = 2
+    taken = [x for x, _ in batches]
+    lengths = [4] * 9 + {40: [4], 41: [5], 43: [4, 3]}[n]
+    assert [len(x) for x in taken] == 2 * lengths
+    once = torch.from_numpy(X - X.mean(axis=0))
+    assert torch.equal(torch.cat(taken), torch.cat([once, once]))
+
+
 def test_batches_come_in_a_new_order_each_time():
     rows = RowDataset(np.arange(60, dtype=np.float32).reshape(30, 2), mean=np.zeros(2))
     batches = Batches(rows, np.arange(30), 30, torch.Generator().manual_seed(0))

@@ -9,8 +9,9 @@ which is what autograd computes, without its graph: results go into buffers that
 there already, and gradients straight into the vector that the optimizer reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from sk_autoencoder._utils.activations import IDENTITY, Activation, activation_o
 # Multiply-adds of a product from which on torch's is faster, by up to a third: see
 # docs/development/decisions/0043-products-by-size.md.
 LEAST_FOR_TORCH = 500_000
+
+Call = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class DenseBackprop:
     """Layers in a row with buffers for batches of so many rows.
 
     Products of little work are numpy's, on the memory of torch's tensors, because its
-    calls are shorter. The rest is torch's.
+    calls are shorter. The rest is torch's. All calls are made up in advance, but for
+    those of the first layer, whose input is another tensor each time: for a small
+    network what stands around its products takes as long as they do.
 
     Parameters
     ----------
@@ -93,13 +98,30 @@ class DenseBackprop:
         views: dict[Tensor, tuple[Tensor, Tensor]],
         n_rows: int,
     ) -> None:
-        self._layers = [_BufferedLayer(layer, views, n_rows) for layer in layers]
+        every = [_BufferedLayer(layer, views, n_rows) for layer in layers]
+        self._first, self._output = every[0], every[-1].output
+        # The gradient by the output is written over it, where that is not needed.
+        is_free = layers[-1].activation is IDENTITY
+        self._gradient = self._output if is_free else torch.empty_like(self._output)
+        gradients = [*(layer.to_inputs for layer in every[1:]), self._gradient]
+        self._x: Tensor | ThinInputs = every[0].to_inputs
+        self._by_first = gradients[0]
+        self._forward: list[Call] = []
+        self._backward: list[Call] = []
+        for i, layer in enumerate(every[1:], start=1):
+            x = every[i - 1].output
+            self._forward += layer.forward(x)
+            back = layer.backward(x, gradients[i], to_inputs=True)
+            self._backward = back + self._backward
 
     def forward(self, x: Tensor | ThinInputs) -> Tensor:
         """Run a batch (n_rows, n_in) through; the result lives until the next one."""
-        for layer in self._layers:
-            x = layer.forward(x)
-        return self._layers[-1].output
+        self._x = x
+        for call in self._first.forward(x):
+            call()
+        for call in self._forward:
+            call()
+        return self._output
 
     def backward(self, gradient: Tensor, *, to_inputs: bool) -> Tensor | None:
         """Write the weights' gradients.
@@ -107,15 +129,18 @@ class DenseBackprop:
         Parameters
         ----------
         gradient : Tensor of shape (n_rows, n_out)
-            Of the loss by the result of `forward`. It is overwritten.
+            Of the loss by the result of `forward`, which may be overwritten.
         to_inputs : bool
             Whether the gradient by the inputs is wanted too.
         """
-        for i in reversed(range(len(self._layers))):
-            layer = self._layers[i]
-            layer.backward(gradient, to_inputs=to_inputs or i > 0)
-            gradient = layer.to_inputs
-        return gradient if to_inputs else None
+        if gradient is not self._gradient:
+            self._gradient.copy_(gradient)
+        for call in self._backward:
+            call()
+        first = self._first
+        for call in first.backward(self._x, self._by_first, to_inputs=to_inputs):
+            call()
+        return first.to_inputs if to_inputs else None
 
 
 class _BufferedLayer:
@@ -129,54 +154,56 @@ class _BufferedLayer:
     ) -> None:
         self._weight, self._weight_gradient = views[layer.linear.weight]
         self._bias, self._bias_gradient = views[layer.linear.bias]
-        row = layer.activation
-        assert row.in_place is not None
-        assert row.backward is not None
-        self._in_place, self._out = row.in_place, row.out
-        self._multiply_by_derivative = row.backward
+        self._transposed = self._weight.t()
+        self._activation = layer.activation
         n_out, n_in = self._weight.shape
         self._by_torch = n_rows * n_in * n_out >= LEAST_FOR_TORCH
         self._before = self.output = self._weight.new_empty(n_rows, n_out)
-        if self._out is not None:
+        if self._activation.out is not None:
             self.output = torch.empty_like(self._before)
         self.to_inputs = self._weight.new_empty(n_rows, n_in)
-        self._x: Tensor | ThinInputs = self.to_inputs
-        self._as_arrays()
+        self._ones = np.ones(n_rows, dtype=np.float32)
 
-    def _as_arrays(self) -> None:
-        """Keep NumPy arrays that share the memory of the tensors."""
-        self._weights, self._product = self._weight.numpy(), self._before.numpy()
-        self._ones = np.ones(len(self._product), dtype=self._weights.dtype)
-        self._product_back = self.to_inputs.numpy()
-        self._weights_gradient = self._weight_gradient.numpy()
-        self._biases_gradient = self._bias_gradient.numpy()
-
-    def forward(self, x: Tensor | ThinInputs) -> Tensor:
-        self._x = x
+    def forward(self, x: Tensor | ThinInputs) -> list[Call]:
+        """Return the calls that write the output from an input, as it then is."""
+        row, before = self._activation, self._before
+        calls: list[Call] = []
         if isinstance(x, ThinInputs):
-            x.times(self._weight, self._bias, out=self._before)
+            calls += [partial(x.times, self._weight, self._bias, out=before)]
         elif self._by_torch:
-            torch.addmm(self._bias, x, self._weight.t(), out=self._before)
+            weight = self._transposed
+            calls += [partial(torch.addmm, self._bias, x, weight, out=before)]
         else:
-            np.dot(x.numpy(), self._weights.T, out=self._product)
-            self._before.add_(self._bias)
-        if self._out is None:
-            self._in_place(self._before)
-        else:
-            self._out(self._before, self.output)
-        return self.output
+            weights = self._transposed.numpy()
+            calls += [partial(np.dot, x.numpy(), weights, out=before.numpy())]
+            calls += [partial(before.add_, self._bias)]
+        if row.out is not None:
+            calls += [partial(row.out, before, self.output)]
+        elif row is not IDENTITY:
+            assert row.in_place is not None
+            calls += [partial(row.in_place, before)]
+        return calls
 
-    def backward(self, gradient: Tensor, *, to_inputs: bool) -> None:
-        self._multiply_by_derivative(gradient, self._before)
-        rows, x = gradient.numpy(), self._x
-        np.dot(self._ones, rows, out=self._biases_gradient)
+    def backward(
+        self, x: Tensor | ThinInputs, gradient: Tensor, *, to_inputs: bool
+    ) -> list[Call]:
+        """Return the calls that write gradients from that by the output."""
+        row, rows = self._activation, gradient.numpy()
+        calls: list[Call] = []
+        if row is not IDENTITY:
+            assert row.backward is not None
+            calls += [partial(row.backward, gradient, self._before)]
+        calls += [partial(np.dot, self._ones, rows, out=self._bias_gradient.numpy())]
+        by_weight = self._weight_gradient
         if isinstance(x, ThinInputs):
-            x.transposed_times(gradient, out=self._weight_gradient)
+            calls += [partial(x.transposed_times, gradient, out=by_weight)]
         elif self._by_torch:
-            torch.mm(gradient.t(), x, out=self._weight_gradient)
+            calls += [partial(torch.mm, gradient.t(), x, out=by_weight)]
         else:
-            np.dot(rows.T, x.numpy(), out=self._weights_gradient)
+            calls += [partial(np.dot, rows.T, x.numpy(), out=by_weight.numpy())]
         if to_inputs and self._by_torch:
-            torch.mm(gradient, self._weight, out=self.to_inputs)
+            calls += [partial(torch.mm, gradient, self._weight, out=self.to_inputs)]
         elif to_inputs:
-            np.dot(rows, self._weights, out=self._product_back)
+            weights, out = self._weight.numpy(), self.to_inputs.numpy()
+            calls += [partial(np.dot, rows, weights, out=out)]
+        return calls
