@@ -33,9 +33,9 @@ NAMED = 0.05
 class BiplotDisplay(Display):
     """Scatter plot of two components, with arrows for the strongest columns.
 
-    An arrow points to where the column grows, at the mean sample. Its length is what
-    the column changes by where both components move by a standard deviation; all are
-    brought to the size of the plot by one factor.
+    An arrow points in the direction in which the column increases, at the mean sample.
+    Its length is how much the column changes if both components change by a standard
+    deviation; all arrows are scaled to the size of the plot by the same factor.
 
     It is recommended to use :func:`~BiplotDisplay.from_estimator` to create a display.
     All parameters are stored as attributes.
@@ -47,15 +47,16 @@ class BiplotDisplay(Display):
     Z : array-like of shape (n_samples, 2)
         The components of each sample.
     components : array-like of shape (2, n_features)
-        What each column changes by along each component.
+        How much each column changes along each component.
     y : array-like of shape (n_samples,), default=None
-        What the points are colored by, as in :class:`LatentDisplay`.
+        Values or classes that determine the colors of the points, as in
+        :class:`LatentDisplay`.
     feature_names : array-like of shape (n_features,), default=None
-        None numbers them.
+        Names of the features. None uses numbers.
     component_names : sequence of str, default=None
         Names of the two axes. None is "component 0" and "component 1".
     estimator_name : str, default=None
-        Stands in the title.
+        Name of the estimator, in the title.
 
     Attributes
     ----------
@@ -68,7 +69,7 @@ class BiplotDisplay(Display):
     arrows_ : list of matplotlib Annotation
         The arrows, the longest first.
     names_ : list of matplotlib Annotation
-        Their names, but for arrows too short to be seen.
+        Their names, except for arrows that are too short to be seen.
 
     See Also
     --------
@@ -115,15 +116,16 @@ class BiplotDisplay(Display):
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             The samples to transform.
         y : array-like of shape (n_samples,), default=None
-            What the points are colored by, as in :class:`LatentDisplay`.
+            Values or classes that determine the colors of the points, as in
+            :class:`LatentDisplay`.
         components : tuple of two int, default=(0, 1)
-            Which components are drawn, counted from 0.
+            Components to draw, counted from 0.
         n_features : int, default=8
-            How many columns have arrows, those of the longest.
+            Number of columns with arrows: those with the longest ones.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         name : str, default=None
-            What the title calls the estimator. If None, the name of its class.
+            Name of the estimator in the title. If None, the name of its class.
 
         Returns
         -------
@@ -185,11 +187,11 @@ class BiplotDisplay(Display):
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         n_features : int, default=8
-            How many columns have arrows.
+            Number of columns with arrows.
         name : str, default=None
-            What the title calls the estimator. If None, `estimator_name`.
+            Name of the estimator in the title. If None, `estimator_name`.
         **scatter_options : dict
-            Handed to matplotlib's `scatter`, such as ``s=4`` or ``alpha=1``.
+            Passed to matplotlib's `scatter`, such as ``s=4`` or ``alpha=1``.
 
         Returns
         -------

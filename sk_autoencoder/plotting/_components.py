@@ -31,13 +31,13 @@ class ComponentsDisplay(Display):
     Parameters
     ----------
     components : array-like of shape (n_components, n_features)
-        What each column changes by along each component.
+        How much each column changes along each component.
     feature_names : array-like of shape (n_features,), default=None
-        None numbers them.
+        Names of the features. None uses numbers.
     component_names : sequence of str, default=None
-        As many as components. None is "component 0" and so on.
+        Names of the components. None is "component 0" and so on.
     estimator_name : str, default=None
-        Stands in the title.
+        Name of the estimator, in the title.
 
     Attributes
     ----------
@@ -86,13 +86,13 @@ class ComponentsDisplay(Display):
         estimator : estimator instance
             Fitted, with `components_`: an autoencoder, PCA.
         components : sequence of int, default=None
-            Which components are drawn, counted from 0. None is the first three.
+            Components to draw, counted from 0. None is the first three.
         n_features : int, default=5
-            How many columns have bars, for each component.
+            Number of columns with bars, for each component.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         name : str, default=None
-            What the title calls the estimator. If None, the name of its class.
+            Name of the estimator in the title. If None, the name of its class.
 
         Returns
         -------
@@ -149,9 +149,9 @@ class ComponentsDisplay(Display):
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         n_features : int, default=5
-            How many columns have bars, for each component.
+            Number of columns with bars, for each component.
         name : str, default=None
-            What the title calls the estimator. If None, `estimator_name`.
+            Name of the estimator in the title. If None, `estimator_name`.
 
         Returns
         -------

@@ -42,13 +42,13 @@ class LatentDisplay(Display):
     Z : array-like of shape (n_samples, 2) or (n_samples, 3)
         The components of each row.
     y : array-like of shape (n_samples,), default=None
-        What the points are colored by. Text, booleans, categories and up to 20
-        different whole numbers are classes; other numbers are a continuous scale.
-        None draws all points in one color.
+        Values or classes that determine the colors of the points. Text, booleans,
+        categories and up to 20 different whole numbers are classes; other numbers have
+        a continuous color scale. None draws all points in one color.
     component_names : sequence of str, default=None
         Names of the axes, as many as components. None is "component 0" and so on.
     estimator_name : str, default=None
-        Stands in the title.
+        Name of the estimator, in the title.
     target_name : str, default=None
         Title of the legend or name of the color bar. None takes the name of `y`,
         if it has one, as a pandas Series does.
@@ -115,7 +115,8 @@ class LatentDisplay(Display):
             The rows to transform, or an array of more dimensions where the estimator
             takes one.
         y : array-like of shape (n_samples,), default=None
-            What the points are colored by, see :class:`LatentDisplay`.
+            Values or classes that determine the colors of the points, see
+            :class:`LatentDisplay`.
         components : tuple of two or three int, default=(0, 1)
             Which columns of the code are drawn, counted from 0; the first one runs
             along the horizontal axis. Three are drawn in three dimensions.
@@ -125,7 +126,7 @@ class LatentDisplay(Display):
         cmap : str or matplotlib Colormap, default="viridis"
             Colors of a continuous `y`.
         name : str, default=None
-            What the title calls the estimator. If None, the name of its class.
+            Name of the estimator in the title. If None, the name of its class.
         target_name : str, default=None
             Title of the legend or name of the color bar. None takes the name of
             `y`, if it has one.
@@ -181,10 +182,9 @@ class LatentDisplay(Display):
     ) -> LatentDisplay:
         """Draw the points.
 
-        Points lie over each other in a random order, the same in each call, so that
-        no class hides another. The more points, the smaller and more transparent
-        they are; above 10,000 rows they are rasterised, which keeps PDF and SVG
-        files small.
+        Points are drawn in a random order, the same in each call, so that no class
+        hides another. The more points there are, the smaller and more transparent they
+        are; above 10,000 rows they are rasterised, which keeps PDF and SVG files small.
 
         Parameters
         ----------
@@ -193,9 +193,9 @@ class LatentDisplay(Display):
         cmap : str or matplotlib Colormap, default="viridis"
             Colors of a continuous `y`.
         name : str, default=None
-            What the title calls the estimator. If None, `estimator_name`.
+            Name of the estimator in the title. If None, `estimator_name`.
         **scatter_options : dict
-            Handed to matplotlib's `scatter`, such as ``s=4`` or ``alpha=1``.
+            Passed to matplotlib's `scatter`, such as ``s=4`` or ``alpha=1``.
 
         Returns
         -------

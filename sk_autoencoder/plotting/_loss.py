@@ -43,12 +43,13 @@ class LossCurveDisplay(Display):
         The epoch whose weights were kept, counted from 1; 0 is the state before
         training. None draws no mark.
     estimator_name : str, default=None
-        Stands in the title.
+        Name of the estimator, in the title.
     loss_label : str, default="Loss"
-        What the loss is, and in which units: the name of the vertical axis.
+        Label of the vertical axis: the loss and its units.
     phases : sequence of str, default=None
-        The name of the phase that each epoch is of, where there are several, as with
-        `pretrain="layerwise"`: a line is drawn, and broken, between two.
+        Name of the phase of each epoch if there are several, as with
+        `pretrain="layerwise"`: the curves are broken between two phases, and a line
+        separates them.
 
     Attributes
     ----------
@@ -112,7 +113,7 @@ class LossCurveDisplay(Display):
         log_scale : bool, default=False
             Whether the loss is drawn on a logarithmic scale.
         name : str, default=None
-            What the title calls the estimator. If None, the name of its class.
+            Name of the estimator in the title. If None, the name of its class.
 
         Returns
         -------
@@ -179,7 +180,7 @@ class LossCurveDisplay(Display):
         log_scale : bool, default=False
             Whether the loss is drawn on a logarithmic scale.
         name : str, default=None
-            What the title calls the estimator. If None, `estimator_name`.
+            Name of the estimator in the title. If None, `estimator_name`.
 
         Returns
         -------

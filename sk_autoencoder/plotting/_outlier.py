@@ -27,7 +27,7 @@ LONGEST = 20  # letters of a value that are shown
 
 @dataclass(eq=False, repr=False)
 class OutlierContributionsDisplay(Display):
-    """Bars of what each feature has contributed to a row's being an outlier.
+    """Bars of the contributions of features to a sample being an outlier.
 
     It is recommended to use :func:`~OutlierContributionsDisplay.from_estimator` to
     create a display. All parameters are stored as attributes.
@@ -35,19 +35,18 @@ class OutlierContributionsDisplay(Display):
     Parameters
     ----------
     contributions : array-like of shape (n_features,)
-        What each feature has contributed; large is unusual.
+        Contribution of each feature; large values are unusual.
     feature_names : array-like of shape (n_features,), default=None
-        None numbers them.
+        Names of the features. None uses numbers.
     values : array-like of shape (n_features,), default=None
-        What the row holds: stands behind the names, text as it is, whole numbers
-        whole.
+        Values of the sample, drawn after the names of the features.
     decision : float, default=None
-        The row's value of `decision_function`: says in the title which side of the
-        threshold it is on.
+        Value of `decision_function` for the sample: the title says on which side of the
+        threshold it is.
     row : int, default=None
         The row's position: stands in the title.
     estimator_name : str, default=None
-        Stands in the title.
+        Name of the estimator, in the title.
 
     Attributes
     ----------
@@ -56,7 +55,7 @@ class OutlierContributionsDisplay(Display):
     figure_ : matplotlib Figure
         Figure containing the axes.
     bars_ : matplotlib BarContainer
-        The bars, the largest first, then that of all other features.
+        The bars, the largest first, followed by that of all other features.
 
     See Also
     --------
@@ -92,7 +91,7 @@ class OutlierContributionsDisplay(Display):
         ax: Axes | None = None,
         name: str | None = None,
     ) -> OutlierContributionsDisplay:
-        """Draw what a detector says of one row.
+        """Plot the contributions of features to the score of one sample.
 
         Parameters
         ----------
@@ -104,12 +103,12 @@ class OutlierContributionsDisplay(Display):
             Position of the row to draw; below 0 from the end. None is the least normal
             one.
         n_features : int, default=10
-            How many features have bars of their own, those of the largest
-            contributions; the others share one.
+            Number of features with their own bar: those with the largest contributions.
+            The others share one bar.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         name : str, default=None
-            What the title calls the estimator. If None, the name of its class.
+            Name of the estimator in the title. If None, the name of its class.
 
         Returns
         -------
@@ -182,9 +181,9 @@ class OutlierContributionsDisplay(Display):
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         n_features : int, default=10
-            How many features have bars of their own.
+            Number of features with their own bar.
         name : str, default=None
-            What the title calls the estimator. If None, `estimator_name`.
+            Name of the estimator in the title. If None, `estimator_name`.
 
         Returns
         -------

@@ -42,7 +42,7 @@ TITLES = {"images": "images", "series": "series", "table": "rows"}
 
 @dataclass(eq=False, repr=False)
 class ReconstructionDisplay(Display):
-    """Rows beside their reconstructions: images, series or rows of a table.
+    """Samples next to their reconstructions: images, series or rows of a table.
 
     It is recommended to use :func:`~ReconstructionDisplay.from_estimator` to create
     a display. All parameters are stored as attributes.
@@ -70,7 +70,7 @@ class ReconstructionDisplay(Display):
         Of a table, the units of errors in columns of numbers, NaN for the others.
         None is the standard deviation of `X`.
     estimator_name : str, default=None
-        Stands in the title.
+        Name of the estimator, in the title.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class ReconstructionDisplay(Display):
         cmap: Any = "gray",
         name: str | None = None,
     ) -> ReconstructionDisplay:
-        """Draw the first rows of X beside what an estimator makes of them.
+        """Draw the first samples of X next to their reconstructions.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ n_features), default=None
         cmap : str or matplotlib Colormap, default="gray"
             Colors of images with one channel.
         name : str, default=None
-            What the title calls the estimator. If None, the name of its class.
+            Name of the estimator in the title. If None, the name of its class.
 
         Returns
         -------
@@ -228,7 +228,7 @@ n_features), default=None
         cmap : str or matplotlib Colormap, default="gray"
             Colors of images with one channel.
         name : str, default=None
-            What the title calls the estimator. If None, `estimator_name`.
+            Name of the estimator in the title. If None, `estimator_name`.
 
         Returns
         -------

@@ -46,12 +46,12 @@ class TraversalDisplay(Display):
         The decoded samples, all steps of the first component first; series may have a
         third axis, of their channels.
     steps : array-like of shape (n_steps,)
-        How far each is along the component, in its standard deviations.
+        Distance of each step along the component, in its standard deviations.
     component_names : sequence of str, default=None
-        As many as components. None is "component 0" and so on.
+        Names of the components. None is "component 0" and so on.
     kind : {"auto", "images", "series", "table"}, default="auto"
-        What samples are. "auto" is a table for a frame that has names, categories or
-        up to 30 columns, else images.
+        Kind of samples. "auto" is a table for a frame that has names, categories or up
+        to 30 columns, and images otherwise.
     image_shape : tuple of int, default=None
         (height, width), or (channels, height, width) with one or three channels. None
         is a square of one channel.
@@ -59,7 +59,7 @@ class TraversalDisplay(Display):
         Of a table: standard deviations of the columns of numbers, in which changes are
         colored. None is that of `X`.
     estimator_name : str, default=None
-        Stands in the title.
+        Name of the estimator, in the title.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class TraversalDisplay(Display):
         cmap: Any = "gray",
         name: str | None = None,
     ) -> TraversalDisplay:
-        """Move the code of a sample along components, and draw what is decoded.
+        """Change the code of a sample along components, and draw the decoded samples.
 
         Parameters
         ----------
@@ -125,13 +125,13 @@ class TraversalDisplay(Display):
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             Samples: the standard deviations of their codes are the units of the steps.
         row : int, default=0
-            Position of the sample that is moved.
+            Position of the sample whose code is changed.
         components : sequence of int, default=None
-            Which components are drawn, counted from 0. None is the first three.
+            Components to draw, counted from 0. None is the first three.
         n_steps : int, default=7
             Number of steps, an odd number: the middle one is the sample's code.
         span : float, default=2.0
-            How far the outermost steps are, in standard deviations.
+            Distance of the outermost steps, in standard deviations.
         kind : {"auto", "images", "series", "table"}, default="auto"
             See :class:`TraversalDisplay`. "auto" asks the estimator's network first.
         image_shape : tuple of int, default=None
@@ -144,7 +144,7 @@ class TraversalDisplay(Display):
         cmap : str or matplotlib Colormap, default="gray"
             Colors of images with one channel.
         name : str, default=None
-            What the title calls the estimator. If None, the name of its class.
+            Name of the estimator in the title. If None, the name of its class.
 
         Returns
         -------
@@ -235,7 +235,7 @@ class TraversalDisplay(Display):
         cmap : str or matplotlib Colormap, default="gray"
             Colors of images with one channel.
         name : str, default=None
-            What the title calls the estimator. If None, `estimator_name`.
+            Name of the estimator in the title. If None, `estimator_name`.
 
         Returns
         -------

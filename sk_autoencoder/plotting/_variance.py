@@ -1,4 +1,4 @@
-"""Explained variance by the number of components, beside PCA's."""
+"""Explained variance against the number of components, next to PCA's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MOST_MARKERS = 30
 
 @dataclass(eq=False, repr=False)
 class ExplainedVarianceDisplay(Display):
-    """Explained variance by the number of components, beside PCA's.
+    """Explained variance against the number of components, next to PCA's.
 
     It is recommended to use :func:`~ExplainedVarianceDisplay.from_estimator` to
     create a display. All parameters are stored as attributes.
@@ -48,17 +48,17 @@ class ExplainedVarianceDisplay(Display):
     Parameters
     ----------
     n_components : array-like of shape (n_values,)
-        How many components each value of `explained_variance` is explained by.
+        Number of components for each value of `explained_variance`.
     explained_variance : array-like of shape (n_values,)
-        What these explain together. One value alone is drawn as a single marker and
-        called the whole code.
+        Variance that these components explain together. A single value is drawn as a
+        marker and called the whole code.
     pca_explained_variance : array-like of shape (n_pca_values,), default=None
-        What the first 1, 2, ... components of PCA explain together. None draws no
-        curve of PCA.
+        Variance that the first 1, 2, ... components of PCA explain together. With None,
+        no curve of PCA is drawn.
     rows_label : str, default=None
         Which rows are explained: stands beside the name of the vertical axis.
     estimator_name : str, default=None
-        Stands in the title and in the legend.
+        Name of the estimator, in the title and in the legend.
 
     Attributes
     ----------
@@ -105,18 +105,18 @@ class ExplainedVarianceDisplay(Display):
         ax: Axes | None = None,
         name: str | None = None,
     ) -> ExplainedVarianceDisplay:
-        """Draw what the components of a fitted estimator explain.
+        """Plot how much the components of a fitted estimator explain.
 
-        Fitted with `ordered=True`, it has a curve: what its first 1, 2, ...
-        components explain, each time decoded by themselves. Otherwise only all of
-        its components together are a code, and it has one marker.
+        An estimator that was fitted with `ordered=True` has a curve: the variance that
+        its first 1, 2, ... components explain. Otherwise only all components together
+        can be decoded, and there is one marker.
 
-        PCA's curve takes no further fit: an estimator that starts as PCA knows the
-        principal axes of its training rows. There is none for one that does not, as
-        with `init="random"` or `features="hidden"`; for a table of categories or
-        missing cells there is one of rows that are given only. All values are fractions
-        of the variance in the units of the rows, of a table in those of its encoded
-        columns; PCA itself is taken in the units of `numeric_scaling`.
+        PCA's curve needs no further fit, since an estimator that starts as PCA has the
+        principal axes of its training samples. There is no curve for others, as with
+        `init="random"` or `features="hidden"`; for a table with categories or missing
+        cells there is one only if X is passed. All values are fractions of the variance
+        in the units of the samples, or of the encoded columns for a table; PCA itself
+        is computed in the units of `numeric_scaling`.
 
         Parameters
         ----------
@@ -201,7 +201,8 @@ default=None
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
         name : str, default=None
-            What title and legend call the estimator. If None, `estimator_name`.
+            Name of the estimator in the title and in the legend. If None,
+            `estimator_name`.
 
         Returns
         -------
