@@ -24,7 +24,6 @@ from torch.nn import functional as F
 from sk_autoencoder._columns.links import ClippedLink, Link, LogitLink
 from sk_autoencoder._utils.float64_buffers import Float64Buffers
 from sk_autoencoder._utils.values import first_line
-from sk_autoencoder._utils.variance import unit_or_one
 
 # Characters of the user's loss in messages: the `repr` of a module lists its layers.
 LONGEST_NAME = 100
@@ -108,8 +107,11 @@ class Likelihood(nn.Module):
     def set_variance(self, variance: float) -> None:
         """Start from a variance of the errors; only normal densities have one."""
 
-    def set_variance_unit(self, unit: float) -> None:
-        """Set the unit of variances: the mean of the columns' own."""
+    def set_value_variances(self, variances: np.ndarray) -> None:
+        """Set the variances of the values in training, for normal densities."""
+
+    def start_from_values(self) -> None:
+        """Start from the variances of the values, for normal densities."""
 
     def check(self, raw: Tensor, y: Tensor) -> None:
         """Refuse, with advice, a loss that cannot be trained on such a batch."""
@@ -388,10 +390,11 @@ class PerColumnVariance(nn.Module):
     `set_from_errors` sets the value that rows are scored by, and the running mean waits
     for training to go on.
 
-    A variance is bounded below by `FLOOR` in units of the columns' mean variance:
-    without it rows on a hyperplane would have an infinite density. And it is drawn
-    toward the mean of all columns as if `PRIOR_ROWS` more rows had that: a column that
-    never varied in training may yet do so.
+    A variance is measured in that of its column's values, so that no column's density
+    rests on the units of others: docs/development/decisions/0048-column-variances.md.
+    It is bounded below by `FLOOR`: without it rows on a hyperplane would have an
+    infinite density. And it is drawn toward the mean of all columns as if `PRIOR_ROWS`
+    more rows had that: a column that hardly erred in training may yet do so.
 
     References
     ----------
@@ -406,10 +409,9 @@ class PerColumnVariance(nn.Module):
     # docs/development/decisions/0012-vae-recipe.md.
     PRIOR_ROWS = 10.0
 
-    _unit = 1.0
-
     running: Tensor
     variance: Tensor
+    value_variance: Tensor
     # Adds up numbers of the processes that share a batch, in place; None for one.
     add_up: Callable[[Tensor], None] | None = None
 
@@ -417,6 +419,8 @@ class PerColumnVariance(nn.Module):
         """Make the buffers, for columns whose errors are of so many rows."""
         self.register_buffer("running", torch.ones(n_columns, dtype=torch.float32))
         self.register_buffer("variance", torch.ones(n_columns, dtype=torch.float32))
+        ones = torch.ones(n_columns, dtype=torch.float32)
+        self.register_buffer("value_variance", ones, persistent=False)
         self._prior_share = self.PRIOR_ROWS / (n_rows + self.PRIOR_ROWS)
 
     def follow(self, errors: Tensor, counts: Tensor | int) -> None:
@@ -450,18 +454,25 @@ class PerColumnVariance(nn.Module):
         self.running.fill_(max(variance, self.FLOOR))
         self.variance.copy_(self.running)
 
-    def set_variance_unit(self, unit: float) -> None:
-        """Set the columns' mean variance, where it is not 1, and start from it."""
-        self._unit = float(unit_or_one(unit))
-        self.running.fill_(self._unit)
-        self.variance.fill_(self._unit)
+    def set_value_variances(self, variances: np.ndarray) -> None:
+        """Set the variances of the values in training, (n_columns,), in scaled units.
+
+        A column that did not vary has the mean of those that did.
+        """
+        varied = variances[variances > 0]
+        usual = varied.mean() if len(varied) else 1.0
+        found = np.where(variances > 0, variances, usual)
+        self.value_variance.copy_(torch.as_tensor(found))
+
+    def start_from_values(self) -> None:
+        """Start from the variances of the values, where no other start is known."""
+        self.running.copy_(self.value_variance)
+        self.variance.copy_(self.value_variance)
 
     def _bounded(self, variance: Tensor) -> Tensor:
-        return self.pooled(variance).clamp(min=self.FLOOR * self._unit)
-
-    def pooled(self, variance: Tensor) -> Tensor:
-        """Draw the variances toward their mean, as some rows of that would."""
-        return variance.lerp(variance.mean(), self._prior_share)
+        share = variance / self.value_variance
+        share = share.lerp(share.mean(), self._prior_share)
+        return share.clamp(min=self.FLOOR) * self.value_variance
 
 
 def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -534,9 +545,14 @@ class Gaussian(PerColumnVariance, Likelihood):
 class Isotropic(Gaussian):
     """Normal density with one variance for all cells, as in probabilistic PCA."""
 
-    def pooled(self, variance: Tensor) -> Tensor:
-        """Set the variance of every column to their mean."""
-        return variance.mean().expand_as(variance)
+    def make_variances(self, n_columns: int, n_rows: int) -> None:
+        """Make the buffers; each variance is drawn to the mean of all, wholly."""
+        super().make_variances(n_columns, n_rows)
+        self._prior_share = 1.0
+
+    def set_value_variances(self, variances: np.ndarray) -> None:
+        """Set the mean variance of the values in training, in scaled units."""
+        super().set_value_variances(np.full(len(variances), variances.mean()))
 
 
 class CrossEntropy(Likelihood):

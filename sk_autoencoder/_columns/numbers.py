@@ -164,8 +164,7 @@ class NumericColumns(Columns):
         self.set_statistics(statistics)
         if self.as_given:
             # In the caller's units a variance may have any size.
-            spread = statistics.spread / self.scale.unit
-            self.likelihood.set_variance_unit(float(np.mean(np.square(spread))))
+            self.likelihood.start_from_values()
 
     def set_statistics(self, statistics: ColumnStatistics) -> None:
         """Write the statistics into the buffers, from float64, in their own dtype."""
@@ -204,6 +203,7 @@ class NumericColumns(Columns):
         for name, value in values.items():
             self.write(name, value)
         self._has_offset = bool(np.any(values["offset"]))
+        self.likelihood.set_value_variances(np.square(spread / scale.unit))
         if isinstance(self.likelihood, MeasuredLoss):
             # "none" is here one unit around the mean, to the user the columns' own.
             factor, shift = np.ones_like(mean), np.zeros_like(mean)
@@ -459,6 +459,8 @@ class GaussianNumbers(PerColumnVariance, Numbers):
         super().__init__(cells, weights, columns, given_scaling=given_scaling)
         self.write("log_unit", np.log(self._units * self.unit))
         self.make_variances(len(cells), n_rows)
+        variances = np.array([column.variance for column in columns])
+        self.set_value_variances(variances / self.unit**2)
 
     def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Return negative log densities, 0 for missing cells."""

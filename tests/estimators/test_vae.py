@@ -503,3 +503,17 @@ def test_moved_samples_are_saved(tmp_path):
     vae.save(tmp_path / "vae.ae")
     loaded = load(tmp_path / "vae.ae")
     pd.testing.assert_frame_equal(loaded.sample(50, 1), vae.sample(50, 1))
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_samples_of_each_column_are_in_its_own_units(missing):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 2)) @ rng.normal(size=(2, 5))
+    X = (X + rng.normal(scale=0.3, size=X.shape)) * [1e5, 1e5, 1, 1, 1]
+    vae = VAETransformer(2, allow_missing=missing, max_epochs=30, random_state=0)
+    drawn = vae.fit(X).sample(2000, random_state=0)
+    ratio = stats.iqr(drawn, axis=0) / stats.iqr(X, axis=0)
+    assert ratio.min() > 0.7
+    assert ratio.max() < 1.4
+    vae.set_params(numeric_scaling="standard")
+    assert vae.score(X) > vae.fit(X).score(X) - 3
