@@ -92,7 +92,7 @@ def test_a_killed_fit_goes_on_to_the_bit(name, copies, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks no processes")
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("number", [20, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [50, pytest.param(500, marks=pytest.mark.slow)])
 def test_killed_processes(number):
     command = [sys.executable, SCRIPT, str(number), str(number)]
     done = subprocess.run(
