@@ -391,7 +391,7 @@ class PerColumnVariance(nn.Module):
     for training to go on.
 
     A variance is measured in that of its column's values, so that no column's density
-    rests on the units of others: docs/development/decisions/0048-column-variances.md.
+    rests on the units of others: docs/development/decisions/0049-column-variances.md.
     It is bounded below by `FLOOR`: without it rows on a hyperplane would have an
     infinite density. And it is drawn toward the mean of all columns as if `PRIOR_ROWS`
     more rows had that: a column that hardly erred in training may yet do so.
