@@ -380,7 +380,7 @@ def _from_objects(name: Any, values: np.ndarray) -> ColumnData:
             f"{shortened(values[i])} in row {i}"
             for i in sorted(first[kind] for kind in kinds)
         ]
-        reason = f"as {' and '.join(cells)}, which no order or scale has room for"
+        reason = f"as {' and '.join(cells)}"
     raise TypeError(
         f"expected a column of numbers, of strings or of booleans, got column "
         f"{shortened(name)} of {' and '.join(names)}, {reason}. Convert it, as with "

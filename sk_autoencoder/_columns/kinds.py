@@ -342,7 +342,7 @@ class CategoryColumn:
                 "expected the categories of fit in column "
                 f"{shortened(self.name)}, got "
                 f"{listed(sorted(map(str, unknown)))}. Pass "
-                "handle_unknown='ignore' to take them for missing."
+                "handle_unknown='ignore' to treat them as missing."
             )
         return unknown
 

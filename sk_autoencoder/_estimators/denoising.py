@@ -103,7 +103,8 @@ class DenoisingAutoEncoderTransformer(BaseAutoEncoder):
         explain: several fits search for the smallest number of components that explain
         it on the validation set, up to the number that PCA needs on all samples; if
         these are too few, there is a warning. A float cannot be used with `partial_fit`
-        or with `features="hidden"`.
+        or with `features="hidden"`. An int has no effect with `features="hidden"` and
+        "reconstruction".
     features : {"bottleneck", "hidden", "reconstruction"}, default="bottleneck"
         What `transform` returns. "bottleneck" is a mirrored network whose code has
         `n_components` numbers. "hidden" is a deep network without a bottleneck, whose

@@ -147,7 +147,7 @@ def _explained(fitted: FittedModel) -> dict[str, str]:
     told, verb = [f"{ratio:.3f}" for ratio in found], "explains"
     if own > ALMOST_ALL:
         told, verb = [f"{max(1 - ratio, 0.0):.1e}" for ratio in found], "leaves"
-    text = f"{verb} {told[0]} of the training samples'"
+    text = f"{verb} {told[0]} of the training samples' variance"
     return {"Variance": ", PCA ".join([text, *told[1:]])}
 
 

@@ -109,6 +109,10 @@ class TrainingSamples(FittedMethods):
             whole=whole,
         )
 
+    def _warn_of_table(self, table: Table, X: Any) -> None:
+        """Warn of columns without a value, and of text that is hardly categories."""
+        table.warn(len(X) if is_frame(X) else 0, self.categorical_features)
+
     def _training_rows(
         self, X: Any, before: FittedModel | None, *, is_pass: bool = False
     ) -> tuple[Any, Table | None]:
@@ -123,7 +127,7 @@ class TrainingSamples(FittedMethods):
             check, table = self._table_check(X), None
             if check is named_rows:
                 table = self._read_table(X, more_to_come=is_pass)
-                table.warn(len(X) if is_frame(X) else 0, self.categorical_features)
+                self._warn_of_table(table, X)
             elif check is not None:
                 X = check(self, X, reset=True, min_samples=2)
                 if not has_variation(X):

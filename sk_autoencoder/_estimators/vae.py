@@ -453,8 +453,9 @@ default="adamw"
         if self.n_iter_ and varies and 2 * self.active_units_ < self.n_components_:
             warnings.warn(
                 f"expected at least half of n_components={self.n_components_} "
-                f"components to tell something about the samples, got "
-                f"active_units_={self.active_units_}: the others are as their prior. "
+                f"components to carry information about the samples, got "
+                f"active_units_={self.active_units_}: the posterior of the others "
+                "equals the prior. "
                 "Pass fewer components, a smaller beta, or free_bits=0.1.",
                 UserWarning,
                 stacklevel=caller_level(),

@@ -65,9 +65,11 @@ def numbers_alone(X: Any = None) -> Iterator[None]:
             raise missing_cells_error(with_missing(X)) from error
         if not text.startswith("could not convert string"):
             raise
+        advice = "Name its columns in categorical_features, or pass a frame to fit."
+        if is_frame(X):  # its text would have been read as categories in fit
+            advice = "Pass columns of numbers, as in fit."
         raise ValueError(
-            f"expected numbers, got X with text: {first_line(error)}. Name its columns "
-            "in categorical_features, or pass a frame to fit."
+            f"expected numbers, got X with text: {first_line(error)}. {advice}"
         ) from None
 
 

@@ -13,7 +13,7 @@ from sk_autoencoder._columns import LossFunction, Table
 from sk_autoencoder._protocols import Network, Objective
 from sk_autoencoder._training.config import Precision
 from sk_autoencoder._utils.comparison import is_same
-from sk_autoencoder._utils.schedules import BY_STEP, Schedule
+from sk_autoencoder._utils.schedules import BY_STEP, ResolvedSchedule
 from sk_autoencoder.networks import MLP, UserNetwork
 from sk_autoencoder.networks.mlp import FeatureStack
 
@@ -152,7 +152,7 @@ class FitSettings:
     optimizer: OptimizerParameter
     lr: float | str
     weight_decay: float | str
-    lr_schedule: Schedule
+    lr_schedule: ResolvedSchedule
     max_epochs: int | str
     batch_size: int | str
     early_stopping: bool

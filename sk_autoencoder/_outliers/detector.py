@@ -819,8 +819,7 @@ default="combined"
                 return X, None
             X = check_table(self, X)  # refuses sparse rows
         reader.allow_missing |= missing
-        if reader.allow_missing:
-            reader._read_table(X).warn(X.shape[0], reader.categorical_features)
+        reader._warn_of_table(reader._read_table(X), X)
         return X, reader
 
     def _validate_params(self) -> None:

@@ -134,6 +134,20 @@ def reading_as(estimator: Any, table: Table | None) -> Iterator[None]:
         del own["_read_table"]
 
 
+@contextmanager
+def without_warnings_of_columns(estimator: Any) -> Iterator[None]:
+    """Let a transformer of ours not warn of its columns: the detector does, once."""
+    if not isinstance(estimator, BaseAutoEncoder):
+        yield
+        return
+    own = estimator.__dict__
+    own["_warn_of_table"] = lambda *_: None
+    try:
+        yield
+    finally:
+        del own["_warn_of_table"]
+
+
 def knows_conditionals(estimator: Any) -> bool:
     """Whether a fitted transformer gives a distribution of each cell, given the others.
 

@@ -1,9 +1,7 @@
 """Rows for a detector: those that are trained on, those that are scored."""
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,18 +81,6 @@ def _needed(
     for i in np.flatnonzero(np.isnan(rows[kept]).all(axis=0) & there.any(axis=0)):
         found.add(int(order[there[:, i].argmax()]))
     return found
-
-
-@contextmanager
-def without_warnings_of_empty(table: Table | None) -> Iterator[None]:
-    """Hide what each fit would say of columns without a value: the detector says it."""
-    if table is None or not table.allow_missing or not table.is_empty.any():
-        # The filters are those of the whole process: no need to touch them.
-        yield
-        return
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "expected at least one value in each column")
-        yield
 
 
 def some_of(n_rows: int, generator: np.random.Generator) -> Any:

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from sk_autoencoder._estimators.base import BaseAutoEncoder
-from sk_autoencoder._outliers.members import Members, reading_as, table_of
+from sk_autoencoder._outliers.members import (
+    Members,
+    reading_as,
+    table_of,
+    without_warnings_of_columns,
+)
 from sk_autoencoder._outliers.robust import UNSEEN, WILD, RobustScales
 from sk_autoencoder._outliers.rows import (
     CHUNK_CELLS,
@@ -19,7 +24,6 @@ from sk_autoencoder._outliers.rows import (
     own_levels,
     some_of,
     typical_rows,
-    without_warnings_of_empty,
 )
 from sk_autoencoder._outliers.terms import TERMS, fit_combined, is_measure
 from sk_autoencoder._saving.checks import need
@@ -104,7 +108,7 @@ class Scorer:
         for estimator, part in zip(estimators, chosen, strict=True):
             typical = X if len(part) == X.shape[0] else _safe_indexing(X, part)
             reading = reading_as(estimator, shared)
-            with fitting(estimator), without_warnings_of_empty(table), reading:
+            with fitting(estimator), without_warnings_of_columns(estimator), reading:
                 estimator.fit(typical)
         table = table_of(estimators[0])
         matrix = numbers_of(table, X)

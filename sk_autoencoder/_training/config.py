@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import torch
 from torch import Tensor
 
-from sk_autoencoder._utils.schedules import Schedule
+from sk_autoencoder._utils.schedules import ResolvedSchedule
 from sk_autoencoder._utils.values import Range
 
 Precision = Literal["float32", "bf16"]
@@ -126,7 +126,7 @@ class TrainingConfig:
     patience: Patience = Patience()
     tol: Annotated[float, Range(0)] = 0.0
     precision: Precision = "float32"
-    lr_schedule: Annotated[Schedule, Range(0, 1, above=True)] = None
+    lr_schedule: Annotated[ResolvedSchedule, Range(0, 1, above=True)] = None
     fallback_margin: Annotated[float | None, Range(0)] = None
     make_gradient_fn: Callable[..., GradientFn | None] | Literal["fast"] | None = "fast"
     callbacks: list[Any] = field(default_factory=list)

@@ -12,11 +12,16 @@ from sk_autoencoder._utils.values import first_line, shortened
 BY_STEP: Final = "warmup_cosine"
 WARMUP_STEPS, WARMUP_FRACTION, LAST_FACTOR = 100, 0.2, 0.03
 
-Schedule = Literal["cosine", "warmup_cosine"] | float | Callable[[int], float] | None
+Schedule = Literal["cosine"] | float | Callable[[int], float] | None
+ResolvedSchedule = Schedule | Literal["warmup_cosine"]
 
 
 def schedule_factor(
-    schedule: Schedule, epoch: int, max_epochs: int, *, name: str = "lr_schedule"
+    schedule: ResolvedSchedule,
+    epoch: int,
+    max_epochs: int,
+    *,
+    name: str = "lr_schedule",
 ) -> float:
     """Return the factor of an epoch, counted from 0.
 

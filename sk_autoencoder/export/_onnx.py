@@ -46,16 +46,16 @@ def to_onnx(
         :class:`~sk_autoencoder.AutoEncoderOutlierDetector` of those, but for
         the conditional distributions of a masked network.
     path : path-like or None, default=None
-        Where to write the model to, besides.
+        If given, the model is also written to this file.
     method : {"transform", "inverse_transform", "reconstruct", "posterior", \
 "score_samples", "decision_function", "predict"}, default="transform"
         "posterior" is a method of :class:`~sk_autoencoder.VAETransformer`; so is
         "score_samples", which with "decision_function" and "predict" makes up those of
         a detector.
     dtype : {"float32", "float64"} or dtype, default=None
-        Of the numbers that the model takes, computes and gives. None is that of the
-        samples of `fit`. With "float64", operators for which ONNX Runtime has float32
-        only, such as convolutions and the error function in GELU, are computed in that.
+        Type of inputs, computation and outputs. None is that of the samples of `fit`.
+        With "float64", operators for which ONNX Runtime has float32 only, such as
+        convolutions and the error function in GELU, are computed in that.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def to_onnx(
     Notes
     -----
     Samples are the input "X", of shape (n, n_features), or of the shape that they had
-    in `fit`, and come back as "reconstruction". A table some columns of which are no
+    in `fit`, and come back as "reconstruction". A table with columns that are not
     numbers has an input of shape (n, 1) for each, named after it (those of an array
     "x0", "x1", ...), and comes back as "reconstructed_name" for each. Text is a tensor
     of strings, "" where it is missing; booleans and whole numbers are bool and int64,

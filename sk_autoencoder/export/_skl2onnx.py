@@ -23,7 +23,7 @@ KINDS = (
 def register_skl2onnx() -> None:
     """Have skl2onnx convert pipelines with estimators of this package.
 
-    Once it was called, ``skl2onnx.to_onnx(pipeline, ...)`` works for pipelines of which
+    After this call, ``skl2onnx.to_onnx(pipeline, ...)`` works for pipelines of which
     skl2onnx knows the other steps. A matrix of numbers is one input; where the first
     step reads a table, name the type of each column in `initial_types`, as
     :func:`to_onnx` describes them. The model computes in float64 where an input of the

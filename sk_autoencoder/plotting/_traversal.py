@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sk_autoencoder._utils.variance import unit_or_one
-from sk_autoencoder.plotting._cells import columns_of, shown_cells, spreads_of
+from sk_autoencoder.plotting._cells import columns_of, names_in, shown_cells, spreads_of
 from sk_autoencoder.plotting._common import Display, as_array, name_of, refuse_imputer
-from sk_autoencoder.plotting._components import check_count, check_numbers_of
+from sk_autoencoder.plotting._components import (
+    check_count,
+    check_names,
+    check_numbers_of,
+)
 from sk_autoencoder.plotting._kinds import (
     as_series,
     kind_of_shape,
@@ -58,6 +62,8 @@ class TraversalDisplay(Display):
     spreads : array-like of shape (n_features,), default=None
         Of a table: standard deviations of the columns of numbers, in which changes are
         colored. None is that of `X`.
+    feature_names : array-like of shape (n_features,), default=None
+        Of a table: names of the columns. None uses those of `X`.
     estimator_name : str, default=None
         Name of the estimator, in the title.
 
@@ -96,6 +102,7 @@ class TraversalDisplay(Display):
     kind: str = "auto"
     image_shape: tuple[int, ...] | None = None
     spreads: Any = None
+    feature_names: Any = None
     estimator_name: str | None = None
 
     @classmethod
@@ -212,6 +219,7 @@ class TraversalDisplay(Display):
             kind=kind,
             image_shape=image_shape or picture_shape(shape),
             spreads=spreads_of(X) if kind == "table" else None,
+            feature_names=names_in(X) if kind == "table" else None,
             estimator_name=name_of(estimator) if name is None else name,
         )
         return display.plot(ax, n_features=n_features, cmap=cmap)
@@ -329,6 +337,8 @@ class TraversalDisplay(Display):
         self, ax: Axes | None, titles: list[str], steps: np.ndarray, n_features: int
     ) -> None:
         columns = columns_of(self.X)
+        found = names_in(self.X) if self.feature_names is None else self.feature_names
+        labels = check_names(found, len(columns))
         spreads = spreads_of(self.X) if self.spreads is None else self.spreads
         cells, changes, names = [], [], []
         for i in range(len(titles)):
@@ -346,7 +356,7 @@ class TraversalDisplay(Display):
             for j in order[:n_features]:
                 changes.append(parts[j])
                 cells.append(shown_cells(columns[j])[own])
-                names.append(str(columns[j].name))
+                names.append(labels[j])
         ax = self._take_axes(
             ax, figsize=(3.5 + 0.95 * len(steps), 1.0 + 0.3 * len(names))
         )

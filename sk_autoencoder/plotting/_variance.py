@@ -126,8 +126,8 @@ class ExplainedVarianceDisplay(Display):
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features), \
 default=None
             Rows on which both are measured, around the mean of the training rows:
-            best ones that the estimator has not seen. Read in chunks; the first 1,
-            2, ... components are each decoded. None takes what is known of the
+            preferably ones that the estimator has not seen. Read in chunks; the
+            first 1, 2, ... components are each decoded. None uses the values of the
             training rows.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.

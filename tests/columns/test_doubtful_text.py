@@ -49,8 +49,10 @@ def test_streams_and_detectors_name_them_too():
     X = table(240)
     with warned("key", "price", "dose"):
         AutoEncoderTransformer(2, **TINY).fit_batches([X[:120], X[120:]])
-    with warned("key", "price", "dose"):
-        AutoEncoderOutlierDetector(AutoEncoderTransformer(2, **TINY)).fit(X)
+    for estimator in None, AutoEncoderTransformer(2, **TINY):
+        with warned("key", "price", "dose") as found:
+            AutoEncoderOutlierDetector(estimator, random_state=0).fit(X)
+        assert len(found) == 1
 
 
 def test_what_is_meant_is_not_doubted():

@@ -87,7 +87,7 @@ def test_a_shortened_level_is_still_found():
     message = raised(LONG_VALUES["a level"])
     assert message == (
         f"expected the categories of fit in column 'c', got '{LONG[:119]}.... "
-        "Pass handle_unknown='ignore' to take them for missing."
+        "Pass handle_unknown='ignore' to treat them as missing."
     )
 
 
@@ -118,7 +118,7 @@ def test_mixed_objects_are_shown_with_their_rows(cells, types, example, kind):
         name, settings = "0", {"categorical_features": [0]}
     message = (
         "expected a column of numbers, of strings or of booleans, got column "
-        f"{name} of {types}, as {example}, which no order or scale has room for. "
+        f"{name} of {types}, as {example}. "
         "Convert it, as with astype(str) or pandas.to_numeric, or drop it."
     )
     assert raised(lambda: plain(**settings).fit(rows)) == message
@@ -388,3 +388,14 @@ def test_a_hidden_method_says_why(estimator, name, reason):
     message = f"This {kind!r} has no attribute {name!r}: {reason}"
     with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
         getattr(estimator, name)
+
+
+def test_text_in_a_frame_of_numbers_asks_for_numbers():
+    frame = pd.DataFrame(X)
+    fitted = plain().fit(frame)
+    with_text = frame.astype(object)
+    with_text.iloc[3, 1] = "x"
+    for model in fitted, AutoEncoderOutlierDetector(fitted).fit(frame):
+        method = getattr(model, "transform", None) or model.predict
+        told = raised(lambda method=method: method(with_text))
+        assert told.endswith("Pass columns of numbers, as in fit.")

@@ -67,7 +67,7 @@ def test_summary_tells_what_the_attributes_are():
     assert lines["Weights"] == f"{n_weights:,}"
     linear = PCA(5).fit(X).explained_variance_ratio_.sum()
     own = reducer.explained_variance_ratio_.sum()
-    told = f"explains {own:.3f} of the training samples', PCA {linear:.3f}"
+    told = f"explains {own:.3f} of the training samples' variance, PCA {linear:.3f}"
     assert lines["Variance"] == told
     least = min(reducer.validation_loss_curve_)
     assert f"least loss {least:.4g}, " in lines["Validation"]
@@ -232,7 +232,7 @@ def test_what_is_left_is_told_where_almost_all_is_explained():
     noisy = line + np.random.default_rng(0).normal(scale=0.01, size=line.shape)
     reducer = AutoEncoderTransformer(1, max_epochs=0, random_state=0).fit(noisy)
     left = 1 - PCA(1).fit(noisy).explained_variance_ratio_.sum()
-    told = f"leaves {left:.1e} of the training samples', PCA {left:.1e}"
+    told = f"leaves {left:.1e} of the training samples' variance, PCA {left:.1e}"
     assert lines_of(reducer)["Variance"] == told
 
 

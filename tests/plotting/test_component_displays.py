@@ -155,6 +155,13 @@ def test_images_are_decoded_steps():
     assert labels(display.ax_.get_yticklabels()) == ["component 1", "component 3"]
 
 
+def test_rows_of_a_traversal_are_named_as_the_columns_of_a_frame_of_numbers(model):
+    display = TraversalDisplay.from_estimator(model, X, n_steps=3, n_features=2)
+    drawn = [label.get_text().split("\n")[0] for label in display.ax_.get_yticklabels()]
+    assert len(drawn) == 6
+    assert all(any(name in label for name in X.columns) for label in drawn)
+
+
 def test_tables_show_the_columns_that_change():
     table = X.iloc[:, :3].assign(kind=pd.Categorical(list("ab") * 89))
     fitted = AutoEncoderTransformer(2, **SHORT).fit(table)
