@@ -342,7 +342,7 @@ def test_rank_gauss_knows_the_tails_of_many_values(n_samples):
     assert np.sqrt(np.mean(np.square(y - scores))) < 0.002
 
 
-def test_variances_are_drawn_to_their_mean_as_by_ten_rows():
+def test_shares_of_variances_are_drawn_to_their_mean_as_by_ten_rows():
     table = table_of(pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 5.0]}))
     columns = in_dtype(JoinedColumns(table, density_rows=10), torch.float64)
     x = torch.zeros(1, 2, dtype=torch.float64)
@@ -350,8 +350,11 @@ def test_variances_are_drawn_to_their_mean_as_by_ten_rows():
     columns.fit_dispersion([(raw, x)])
     (part,) = columns.groups
     errors = (raw[0].numpy() * part.residual) ** 2
-    expected = (errors + errors.mean()) / 2
-    np.testing.assert_allclose(part.variance, expected)
+    values = np.array([2 / 3, 14 / 3]) / part.unit**2  # of a and b, standardized or not
+    values /= np.square([column.unit for column in table.columns])
+    shares = errors / values
+    expected = (shares + shares.mean()) / 2 * values
+    np.testing.assert_allclose(part.variance, expected, rtol=1e-6)  # float32 values
 
 
 def test_a_column_without_a_cell_keeps_its_variance():

@@ -356,7 +356,7 @@ VALUES = {
     "a parameter out of range": (
         lambda file: file.put(-1, "max_epochs"),
         "The 'max_epochs' parameter of AutoEncoderTransformer must be an int in the "
-        "range [0, inf) or a str among {'auto'}. Got -1 instead.",
+        "range [0, inf) or a str among {'auto'}. Got -1 instead",
     ),
     "any attribute": (
         lambda file: file.add("transform", 1),
