@@ -559,7 +559,7 @@ default="adamw"
 
     @available_if(has_variances)
     def get_covariance(self) -> np.ndarray:
-        """Compute the covariance of the density that `score_samples` computes.
+        """Compute the covariance of what `sample` returns.
 
         Exact up to rounding where the density is that of probabilistic PCA, else from
         16,384 codes that are the same in each call.
@@ -584,8 +584,6 @@ default="adamw"
         return covariance_of_density(
             self._wide_module(),
             prior=self._fitted.prior,
-            linear=self._linear_part(),
-            share=LINEAR_SHARE,
             seed=self._plan.seeds.score,
         )
 
@@ -676,8 +674,8 @@ default="adamw"
         """Return random samples from the fitted density.
 
         Codes are sampled from the prior and decoded. The noise of the density is part
-        of a sample, as in `KernelDensity.sample`. Where probabilistic PCA is a
-        hundredth of the density, a hundredth of the samples are from it. In a table
+        of a sample, as in `KernelDensity.sample`; the hundredth of probabilistic PCA
+        that keeps densities finite far from all training samples is not. In a table
         with categories or missing cells, numbers of a column of few values, or with
         values such as zero that many rows have, then move to the nearest value seen.
 
@@ -723,14 +721,6 @@ default="adamw"
             raw = module.decoder(self._draw_codes(n_samples, generator).to(dtype))
             drawn = columns.sample(raw, generator)
             rows = drawn if noise else columns.decode(raw)
-            linear = self._linear_part()
-            if linear is not None:
-                at = torch.rand(
-                    n_samples, generator=generator, device=device, dtype=torch.float32
-                )
-                at = torch.nonzero(at < LINEAR_SHARE)[:, 0]
-                y = linear.sample(len(at), generator, noise=noise)
-                rows[at] = columns.decode(y.to(raw) + columns.offset)
         found = rows.cpu().numpy().astype(self._input_dtype, copy=False)
         moved = self._table.nearest_seen(found) if self._table and noise else None
         return self._to_output(found, like=None, given=moved)

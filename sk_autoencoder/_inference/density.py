@@ -173,28 +173,6 @@ class LinearDensity:
         distances = (squares / variances).sum(dim=1) + beyond / self.noise
         return -0.5 * (distances + logs + n_features * math.log(2 * math.pi))
 
-    def covariance(self) -> np.ndarray:
-        """Return the covariance of rows, (n_features, n_features)."""
-        explained = (
-            self.components.T * (self.variances - self.noise)
-        ) @ self.components
-        return explained + self.noise * np.eye(len(explained))
-
-    def sample(
-        self, n_samples: int, generator: torch.Generator, *, noise: bool = True
-    ) -> Tensor:
-        """Sample rows, (n_samples, n_features) in float64, with or without noise."""
-        device = generator.device
-        explained = np.sqrt(self.variances - self.noise)[:, None] * self.components
-        shape = (n_samples, self.components.shape[1])
-        how: Any = {"generator": generator, "device": device, "dtype": torch.float32}
-        # In this order with and without noise: the codes are the same.
-        beyond = torch.randn(shape, **how).double()
-        code = torch.randn((n_samples, len(explained)), **how).double()
-        loadings = torch.from_numpy(explained).to(code)
-        size = self.noise**0.5 if noise else 0.0
-        return torch.addmm(beyond, code, loadings, beta=size)
-
 
 def balanced_draws(n_draws: int, n_components: int, seed: int) -> Tensor:
     """Draw standard normal noise (n_draws, n_components), exact in its moments.
@@ -264,8 +242,6 @@ def covariance_of_density(
     module: AutoEncoderModule,
     *,
     prior: MixturePrior | None,
-    linear: LinearDensity | None,
-    share: float,
     seed: int,
 ) -> np.ndarray:
     """Return the covariance of samples of numbers, in the caller's units.
@@ -279,10 +255,6 @@ def covariance_of_density(
         In float64 and in evaluation mode, of columns of numbers.
     prior : MixturePrior or None
         None is the standard normal one.
-    linear : LinearDensity or None
-        A further part of the density.
-    share : float
-        Its weight, where there is one.
     seed : int
     """
     columns: Any = module.columns
@@ -300,10 +272,6 @@ def covariance_of_density(
             second = second + rows.T @ rows / len(draws)
         unit = columns.output_unit
         second = second + torch.diag(columns.likelihood.variance * unit.square())
-        if linear is not None:
-            beside = torch.from_numpy(linear.covariance()).to(second)
-            second = second.lerp(beside * torch.outer(unit, unit), share)
-            mean = mean * (1 - share)
         covariance: np.ndarray = (second - torch.outer(mean, mean)).cpu().numpy()
     return covariance
 

@@ -69,9 +69,6 @@ def test_the_linear_part_is_pca_in_the_callers_units(fitted):
     density = linear.log_prob(y).numpy() - 6 * np.log(unit)
     # PCA divides by the rows less one.
     np.testing.assert_allclose(density, PCA(2).fit(X).score_samples(new), rtol=5e-3)
-    drawn = linear.sample(50_000, torch.Generator().manual_seed(0)).numpy() * unit
-    expected = PCA(2).fit(X).get_covariance()
-    np.testing.assert_allclose(np.cov(drawn.T), expected, atol=0.02 * expected.max())
 
 
 def test_a_row_unlike_all_others_is_no_wilder_than_under_pca(fitted):
@@ -295,15 +292,14 @@ def test_two_calls_give_the_same_bits(fitted):
     assert not np.array_equal(draws[0], fitted.sample(20, random_state=4))
 
 
-def test_a_hundredth_of_the_draws_is_of_the_linear_part(fitted, monkeypatch):
+def test_draws_are_of_the_network_alone(fitted, monkeypatch):
     assert fitted.sample(0).shape == (0, 6)
-    plain = fitted.sample(20_000, random_state=0)
+    plain, covariance = fitted.sample(20_000, random_state=0), fitted.get_covariance()
+    np.testing.assert_allclose(plain.mean(axis=0), curved().mean(axis=0), atol=0.5)
+    most = 0.03 * covariance.max()  # what 20,000 draws leave to chance
+    np.testing.assert_allclose(np.cov(plain.T), covariance, atol=most)
     monkeypatch.setattr(VAETransformer, "_linear_part", lambda self: None)
-    changed = (plain != fitted.sample(20_000, random_state=0)).any(axis=1)
-    assert changed.mean() == pytest.approx(LINEAR_SHARE, abs=0.003)
-    # Both have the moments of the rows.
-    for rows in (plain, plain[changed]):
-        np.testing.assert_allclose(rows.mean(axis=0), curved().mean(axis=0), atol=1)
+    np.testing.assert_array_equal(plain, fitted.sample(20_000, random_state=0))
 
 
 def test_draws_of_a_frame_have_its_columns():
@@ -370,20 +366,12 @@ def test_samples_without_noise_are_the_means_of_those_with_it(params):
     vae = VAETransformer(2, **{**SMALL, "max_epochs": 40}, **params).fit(curved())
     means = vae.sample(4000, random_state=0, noise=False)
     drawn = vae.sample(4000, random_state=0)
-    # The same codes and the same rows of the linear part: what is left is noise.
+    # The same codes: what is left is noise.
     noise = drawn - means
     assert np.abs(noise.mean(axis=0) / noise.std(axis=0)).max() < 5 / 4000**0.5
     assert np.abs(np.corrcoef(noise.T, means.T)[:6, 6:]).max() < 0.1
     assert (means.std(axis=0) < drawn.std(axis=0)).all()
-    # Some have more noise than the decoder's, those of the linear part.
     np.testing.assert_array_equal(means, vae.sample(4000, random_state=0, noise=False))
-
-
-def test_samples_without_noise_of_the_linear_part_lie_on_the_axes(fitted, monkeypatch):
-    monkeypatch.setattr("sk_autoencoder._estimators.vae.LINEAR_SHARE", 1.0)
-    means = fitted.sample(100, random_state=0, noise=False)
-    assert np.linalg.matrix_rank(means - means.mean(axis=0), tol=1e-4) == 2
-    assert np.linalg.matrix_rank(fitted.sample(100, random_state=0)) == 6
 
 
 def test_samples_without_noise_of_a_frame_are_the_most_probable_levels():
@@ -512,8 +500,9 @@ def test_samples_of_each_column_are_in_its_own_units(missing):
     X = (X + rng.normal(scale=0.3, size=X.shape)) * [1e5, 1e5, 1, 1, 1]
     vae = VAETransformer(2, allow_missing=missing, max_epochs=30, random_state=0)
     drawn = vae.fit(X).sample(2000, random_state=0)
-    ratio = stats.iqr(drawn, axis=0) / stats.iqr(X, axis=0)
-    assert ratio.min() > 0.7
-    assert ratio.max() < 1.4
+    for spread in stats.iqr, np.std:
+        ratio = spread(drawn, axis=0) / spread(X, axis=0)
+        assert ratio.min() > 0.7
+        assert ratio.max() < 1.4
     vae.set_params(numeric_scaling="standard")
     assert vae.score(X) > vae.fit(X).score(X) - 3
