@@ -9,6 +9,7 @@ pytestmark = pytest.mark.benchmark
 
 # Epochs after which a network has left its start, where the order of the batches alone
 # decides: on the plateau of the sigmoids it is worth .1, later .04, over two seeds .02.
+# In the recurrent network rounding alone is worth .01 of one seed.
 EPOCHS = {
     "sigmoids": 25,
     "three numbers": 25,
@@ -47,7 +48,7 @@ def test_network_of_a_tutorial_reaches_the_loop(name, bench):
         rows = bench.Images(*(bench.enlarged(part, 8) for part in images))
     # The defaults train for minutes; in as few epochs as the loop they reach it here.
     few = EPOCHS[name] if name == "dropout" else 0
-    seeds = range(2 if name == "sigmoids" else 1)
+    seeds = range({"sigmoids": 2, "recurrent": 3}.get(name, 1))
     each = [bench.compare(task, rows, seed, max_epochs=few) for seed in seeds]
     scores = {method: np.mean([s[method] for s in each]) for method in each[0]}
     assert scores[bench.SAME] >= scores[bench.LOOP] - bench.MARGIN
