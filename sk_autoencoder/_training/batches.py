@@ -234,9 +234,10 @@ class Batches:
 
     @property
     def is_thin(self) -> bool:
-        """Whether most columns of a batch are empty, and they are many."""
+        """Whether rows are sparse, with many columns, most of them empty in a batch."""
         return (
-            self.rows.n_features >= THIN_COLUMNS
+            self.rows.density < 1
+            and self.rows.n_features >= THIN_COLUMNS
             and self.rows.density * self.batch_size <= MOST_FILLED
         )
 

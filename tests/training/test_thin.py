@@ -106,6 +106,9 @@ def test_batches_are_thin_where_most_columns_are_empty():
     assert is_thin(X)
     assert not is_thin(X, batch_size=512)  # hardly a column would be empty
     assert not is_thin(X[:, :500])
+    full = np.ones(X.shape, np.float32)  # a sample alone fills all columns
+    assert not is_thin(full, batch_size=1)
+    assert not is_thin(sparse.csr_matrix(full), batch_size=1)
     assert not is_thin(X.toarray())
 
 
