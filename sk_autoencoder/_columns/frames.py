@@ -34,20 +34,22 @@ class ColumnData:
         None there.
     is_category : bool
         Whether its dtype says that it holds categories.
-    is_integer : bool
-        Whether its dtype holds whole numbers only.
     order : tuple or None
         Categories in the order in which the dtype declares them.
     integers : callable () -> ndarray of shape (n_samples,), or None
-        Returns numbers as Python's integers, where they are such.
+        Returns numbers as Python's integers; None where the dtype holds others too.
     """
 
     name: Any
     values: np.ndarray
     is_category: bool
-    is_integer: bool = False
     order: tuple[Any, ...] | None = None
     integers: Callable[[], np.ndarray] | None = None
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether its dtype holds whole numbers only."""
+        return self.integers is not None
 
     @property
     def missing(self) -> np.ndarray:
@@ -73,7 +75,8 @@ class ColumnData:
             return self
         if {type(value) for value in self.values} - {bool, np.bool_, type(None)}:
             return self
-        return ColumnData(self.name, self.values.astype(np.float64), False, True)
+        numbers = self.values.astype(np.float64)
+        return ColumnData(self.name, numbers, False, integers=self.values.copy)
 
 
 def is_frame(X: Any) -> bool:
@@ -281,9 +284,7 @@ def _from_pandas(name: Any, series: Any) -> ColumnData:
         values = series.to_numpy(exact, na_value=np.nan)
         if not pandas.api.types.is_integer_dtype(dtype):
             return ColumnData(name, values, False)
-        return ColumnData(
-            name, values, False, is_integer=True, integers=lambda: _objects(series)
-        )
+        return ColumnData(name, values, False, integers=lambda: _objects(series))
     if str(dtype).startswith("dictionary<"):
         # Arrow's categories; the array has their levels, not the dtype.
         return ColumnData(name, _objects(series), True)
@@ -321,7 +322,6 @@ def _from_polars(name: str, series: Any) -> ColumnData:
             name,
             filled.to_numpy(),
             False,
-            is_integer=True,
             integers=lambda: np.array(series.to_list(), dtype=object),
         )
     if dtype == polars.Null:
@@ -341,7 +341,6 @@ def _from_array(position: int, values: np.ndarray) -> ColumnData:
             position,
             values.astype(exact),
             False,
-            is_integer=True,
             integers=lambda: values.astype(object),
         )
     if kind in BOOLEANS:
@@ -369,7 +368,6 @@ def _from_objects(name: Any, values: np.ndarray) -> ColumnData:
             name,
             floats,
             False,
-            is_integer=True,
             integers=lambda: np.array(_plain(values), dtype=object),
         )
     names = sorted(kind.__name__ for kind in kinds)

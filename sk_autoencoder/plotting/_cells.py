@@ -37,11 +37,6 @@ def columns_of(X: Any) -> list[ColumnData]:
     return list(read_columns(X if is_frame(X) else as_array(X)))
 
 
-def names_in(X: Any) -> list[str]:
-    """Return the names of the columns of a frame; of others their numbers."""
-    return [str(column.name) for column in columns_of(X)]
-
-
 def _is_numeric(column: ColumnData) -> bool:
     """Whether a column is measured; booleans are categories."""
     return column.values.dtype.kind == "f" and not column.missing.all()

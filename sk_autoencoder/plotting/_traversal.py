@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sk_autoencoder._columns import is_frame
 from sk_autoencoder._utils.variance import unit_or_one
-from sk_autoencoder.plotting._cells import columns_of, names_in, shown_cells, spreads_of
+from sk_autoencoder.plotting._cells import columns_of, shown_cells, spreads_of
 from sk_autoencoder.plotting._common import Display, as_array, name_of, refuse_imputer
 from sk_autoencoder.plotting._components import (
     check_count,
@@ -219,7 +220,7 @@ class TraversalDisplay(Display):
             kind=kind,
             image_shape=image_shape or picture_shape(shape),
             spreads=spreads_of(X) if kind == "table" else None,
-            feature_names=names_in(X) if kind == "table" else None,
+            feature_names=X.columns if kind == "table" and is_frame(X) else None,
             estimator_name=name_of(estimator) if name is None else name,
         )
         return display.plot(ax, n_features=n_features, cmap=cmap)
@@ -337,8 +338,9 @@ class TraversalDisplay(Display):
         self, ax: Axes | None, titles: list[str], steps: np.ndarray, n_features: int
     ) -> None:
         columns = columns_of(self.X)
-        found = names_in(self.X) if self.feature_names is None else self.feature_names
-        labels = check_names(found, len(columns))
+        labels = [str(column.name) for column in columns]
+        if self.feature_names is not None:
+            labels = check_names(self.feature_names, len(columns))
         spreads = spreads_of(self.X) if self.spreads is None else self.spreads
         cells, changes, names = [], [], []
         for i in range(len(titles)):
