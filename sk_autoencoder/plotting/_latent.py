@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.legend import Legend
     from matplotlib.text import Text
 
+# Letters of a class's name beyond which its end is left out of the legend, and beyond
+# which no name is written over the points, where the names would cover each other.
+_LONGEST, _LONGEST_OVER_POINTS = 32, 12
+
 
 @dataclass(eq=False, repr=False)
 class LatentDisplay(Display):
@@ -67,8 +71,8 @@ class LatentDisplay(Display):
     colorbar_ : matplotlib Colorbar or None
         The scale, if `y` is continuous.
     class_labels_ : list of matplotlib Text
-        With more classes than colors, the classes' names at the median of their
-        points; else empty.
+        With more classes than colors, and names of at most 12 letters, the classes'
+        names at the median of their points; else empty.
 
     See Also
     --------
@@ -214,11 +218,8 @@ class LatentDisplay(Display):
         solid = Z.shape[1] == 3
         if ax is not None:
             _check_dimensions(ax, solid)
-        in_space: dict[str, Any] = {
-            "subplot_kw": {"projection": "3d"},
-            "figsize": (7.5, 5.5),
-        }
-        ax = self._take_axes(ax, **(in_space if solid else {}))
+        names = None if y is None or is_continuous(y) else class_names(y)
+        ax = self._take_axes(ax, **_figure_options(solid, names))
         # Colors mean classes: none is made paler for being further off.
         far = {"depthshade": False} if solid else {}
         options = _point_style(len(Z)) | far | scatter_options
@@ -231,7 +232,7 @@ class LatentDisplay(Display):
         title = self.target_name or getattr(self.y, "name", None)
         if y is None:
             self.scatters_ = [ax.scatter(*Z.T, **({"c": OKABE_ITO[0]} | options))]
-        elif is_continuous(y):
+        elif names is None:
             points = ax.scatter(*Z.T, **({"c": y[order], "cmap": cmap} | options))
             self.scatters_ = [points]
             room: dict[str, Any] = {"pad": 0.1} if solid else {}
@@ -241,11 +242,11 @@ class LatentDisplay(Display):
             # Transparent points, but a scale that can be read.
             self.colorbar_.solids.set(alpha=1)  # type: ignore[union-attr]
         else:
-            self._scatter_classes(ax, Z, class_names(y)[order], title, options)
+            self._scatter_classes(ax, Z, names[order], title, options)
 
         name = self.estimator_name if name is None else name
-        names = self.component_names or [f"component {i}" for i in range(Z.shape[1])]
-        labels = zip(("xlabel", "ylabel", "zlabel"), names, strict=False)
+        axes = self.component_names or [f"component {i}" for i in range(Z.shape[1])]
+        labels = zip(("xlabel", "ylabel", "zlabel"), axes, strict=False)
         ax.set(title=f"{name}: code of {len(Z):,} rows" if name else "", **dict(labels))
         if solid:
             _make_room_for_names(ax)
@@ -271,7 +272,14 @@ class LatentDisplay(Display):
                 ax.scatter(*Z[here].T, **({"c": colors, "marker": marker} | options))
             )
         handles = [
-            Line2D([], [], ls="", color=look.color, marker=look.marker, label=label)
+            Line2D(
+                [],
+                [],
+                ls="",
+                color=look.color,
+                marker=look.marker,
+                label=_legible(label),
+            )
             for label, look in looks.items()
         ]
         many = len(looks) > len(OKABE_ITO)
@@ -281,9 +289,12 @@ class LatentDisplay(Display):
             beyond = 1.1 if Z.shape[1] == 3 else 1
             place = {"loc": "upper left", "bbox_to_anchor": (beyond, 1)}
         self.legend_ = ax.legend(
-            handles=handles, title=title, ncols=1 + len(looks) // 15, **place
+            handles=handles,
+            title=title,
+            fontsize="small" if many else None,
+            **place,
         )
-        if many:
+        if many and max(map(len, looks)) <= _LONGEST_OVER_POINTS:
             self.class_labels_ = [
                 write_over_points(ax, np.median(Z[labels == label], axis=0), label)
                 for label, look in looks.items()
@@ -307,6 +318,22 @@ class LatentDisplay(Display):
                 f"{y.shape}. Pass the target of the same rows."
             )
         return Z, y
+
+
+def _legible(name: str) -> str:
+    """Return the name of a class in the legend, without the end of a long one."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+
+
+def _figure_options(solid: bool, names: np.ndarray | None) -> dict[str, Any]:
+    """Return the options of a new figure, with room for a legend beside the points."""
+    options: dict[str, Any] = {"subplot_kw": {"projection": "3d"}} if solid else {}
+    width, height = (7.5, 5.5) if solid else (6.4, 4.8)
+    classes = set() if names is None else set(names.tolist())
+    if len(classes) > len(OKABE_ITO):
+        # The frame and the markers, and small letters as wide as most.
+        width += 0.8 + 0.08 * max(len(_legible(name)) for name in classes)
+    return options | {"figsize": (width, height)}
 
 
 def _check_dimensions(ax: Any, solid: bool) -> None:

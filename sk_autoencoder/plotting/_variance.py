@@ -59,6 +59,10 @@ class ExplainedVarianceDisplay(Display):
         Which rows are explained: stands beside the name of the vertical axis.
     estimator_name : str, default=None
         Name of the estimator, in the title and in the legend.
+    pca_name : str, default="PCA"
+        Name of PCA's curve in the legend.
+
+        .. versionadded:: 0.2
 
     Attributes
     ----------
@@ -95,6 +99,7 @@ class ExplainedVarianceDisplay(Display):
     pca_explained_variance: Any = None
     rows_label: str | None = None
     estimator_name: str | None = None
+    pca_name: str = "PCA"
 
     @classmethod
     def from_estimator(
@@ -116,7 +121,7 @@ class ExplainedVarianceDisplay(Display):
         `init="random"` or `features="hidden"`; for a table with categories or missing
         cells there is one only if X is passed. All values are fractions of the variance
         in the units of the samples, or of the encoded columns for a table; PCA itself
-        is computed in the units of `numeric_scaling`.
+        is computed in the units of `numeric_scaling`, and called so in the legend.
 
         Parameters
         ----------
@@ -188,6 +193,7 @@ default=None
             pca_explained_variance=by_pca,
             rows_label="training rows" if X is None else "rows given",
             estimator_name=name_of(estimator) if name is None else name,
+            pca_name=_pca_name(estimator._plan),
         )
         return display.plot(ax)
 
@@ -233,7 +239,7 @@ default=None
                 np.arange(1, len(by_pca) + 1),
                 by_pca,
                 color=OKABE_ITO[1],
-                label="PCA",
+                label=self.pca_name,
                 **_line_style(len(by_pca), "--"),
             )
         count_in_whole_numbers(ax)
@@ -295,6 +301,13 @@ def _code_sizes(estimator: BaseAutoEncoder) -> np.ndarray:
     """List how many first components are a code by themselves."""
     k = estimator.n_components_
     return np.arange(1, k + 1) if estimator._plan.ordered else np.array([k])
+
+
+def _pca_name(plan: Plan) -> str:
+    """Return what the legend calls PCA: by what its axes are of."""
+    if plan.table is not None:
+        return "PCA of encoded columns"
+    return "PCA" if plan.scaling == "none" else "PCA of scaled columns"
 
 
 def _explained_in_training(

@@ -128,6 +128,19 @@ def test_components_without_an_order_have_one_marker(plain):
     assert legend(display) == ["AutoEncoderTransformer, whole code", "PCA"]
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"numeric_scaling": "standard"}, "PCA of scaled columns"),
+        ({"categorical_features": [7]}, "PCA of encoded columns"),
+    ],
+)
+def test_the_legend_says_what_pca_is_of(options, name):
+    ae = AutoEncoderTransformer(2, **{**SHORT, "max_epochs": 0}, **options).fit(TRAIN)
+    display = ExplainedVarianceDisplay.from_estimator(ae, TRAIN)
+    assert legend(display)[1] == name
+
+
 def test_the_order_is_that_of_the_fit(ordered):
     changed = ordered.truncate(K).set_params(ordered=False)
     display = ExplainedVarianceDisplay.from_estimator(changed)

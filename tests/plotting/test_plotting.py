@@ -447,6 +447,23 @@ def test_the_rarest_of_very_many_classes_share_a_look():
     assert sum(len(s.get_offsets()) for s in display.scatters_) == len(y)
 
 
+@pytest.mark.parametrize("name", ["{}", "class {} of those with a rather long name"])
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_legends_of_many_classes_lie_in_the_figure(n_components, name):
+    y = [name.format(i) for i in range(20)] * 5
+    Z = np.random.default_rng(0).normal(size=(100, n_components))
+    display = LatentDisplay(Z, y, estimator_name="PCA").plot()
+    display.figure_.canvas.draw()
+    whole = display.figure_.bbox
+    for artist in (display.legend_, display.ax_.title):
+        box = artist.get_window_extent()
+        assert whole.contains(box.x0, box.y0)
+        assert whole.contains(box.x1, box.y1)
+    # Long names would hide the points, and each other.
+    assert len(display.class_labels_) == (20 if name == "{}" else 0)
+    assert max(map(len, texts(display.legend_.get_texts()))) <= 32
+
+
 @pytest.mark.parametrize(
     "y", [[0.5, 1, 2], np.arange(3) / 2, list(range(21)), np.arange(21.0)]
 )
