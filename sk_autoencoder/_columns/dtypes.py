@@ -30,8 +30,8 @@ DICTIONARY = re.compile(
     r"\[pyarrow\]"
 )
 _POLARS = (
-    "Boolean Categorical Enum Float32 Float64 Int8 Int16 Int32 Int64 Int128 Null "
-    "Object String UInt8 UInt16 UInt32 UInt64"
+    "Boolean Categorical Enum Float16 Float32 Float64 Int8 Int16 Int32 Int64 Int128 "
+    "Null Object String UInt8 UInt16 UInt32 UInt64 UInt128"
 )
 POLARS = frozenset(_POLARS.split())
 # In lower case.
@@ -93,12 +93,16 @@ def _of_pandas(dtype: Any) -> dict[str, Any] | None:
 
     if isinstance(dtype, pandas.CategoricalDtype):
         of = dtype_to_json(dtype.categories.dtype)
-        # Intervals and dates, which are no levels that are taken.
-        if of is None or of.get("pandas") == "category":
+        categories = [
+            value.item() if isinstance(value, np.generic) else value
+            for value in dtype.categories.to_numpy(object)
+        ]
+        # Intervals, dates and tuples are taken as levels, and not as parts of files.
+        if of is None or of.get("pandas") == "category" or not _are_plain(categories):
             return None
         return {
             "pandas": "category",
-            "categories": dtype.categories.to_numpy(object).tolist(),
+            "categories": categories,
             "of": of,
             "ordered": bool(dtype.ordered),
         }

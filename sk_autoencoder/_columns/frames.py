@@ -99,6 +99,14 @@ def is_pandas(X: Any) -> bool:
     return library_of(X) == "pandas"
 
 
+def has_labels(values: Any) -> bool:
+    """Whether this is a pandas Series with more than numbers of its rows as index."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(values, pandas.Series):
+        return False
+    return list(values.index) != list(range(len(values)))
+
+
 def is_declared(dtype: Any) -> bool:
     """Whether a column of a frame's dtype is categorical, and not only text."""
     return str(dtype).partition("(")[0] in ("category", "Categorical", "Enum")
@@ -418,7 +426,7 @@ def _is_time(dtype: Any) -> bool:
 
 def _refused(name: Any, dtype: Any) -> TypeError:
     advice = (
-        "Turn it into numbers, as with X[column].dt.dayofweek for a date, or drop it."
+        "Turn it into numbers, such as the days since a date, or drop it."
         if _is_time(dtype)
         else "Turn it into numbers, as by a cast to float, into text, or drop it."
     )

@@ -56,7 +56,8 @@ def given_cells(table: Table, given: Any, n_samples: int) -> np.ndarray:
         values = column.encode(raw)
         scale = scale_of(column)
         if scale is not None and scale.is_integer:
-            _refuse_others_than_whole(name, values, table.format.dtypes[columns[name]])
+            exact = values if raw.integers is None else raw.integers()
+            _refuse_others_than_whole(name, exact, table.format.dtypes[columns[name]])
         if scale is not None and ((values < scale.low) | (values > scale.high)).any():
             far.append(name)
         cells[:, columns[name]] = values
@@ -73,17 +74,17 @@ def given_cells(table: Table, given: Any, n_samples: int) -> np.ndarray:
 
 def _refuse_others_than_whole(name: Any, values: np.ndarray, dtype: Any) -> None:
     """Refuse numbers that samples of a column of whole numbers cannot have."""
-    known = values[~np.isnan(values)]
-    broken = known[known != np.rint(known)]
-    if len(broken):
+    known = [value for value in values.tolist() if value == value and value is not None]
+    broken = [value for value in known if value % 1]
+    if broken:
         raise ValueError(
             f"expected whole numbers in column {shortened(name)}, as in fit, got "
             f"{broken[0]:g} in given. Round it."
         )
     low, high = integer_limits(dtype) or (-np.inf, np.inf)
-    # 2**63 - 1 is 2**63 as a float, which is beyond it.
-    beyond = known[(known < low) | (known >= float(high) + 1)]
-    if len(beyond):
+    # Python compares whole numbers with floats exactly: 2**63 - 1 is less than 2.0**63.
+    beyond = [value for value in known if not low <= value <= high]
+    if beyond:
         raise ValueError(
             f"expected numbers from {low} to {high} in column {shortened(name)}, which "
             f"is {dtype}, got {beyond[0]:g} in given. Pass others, or fit on a wider "

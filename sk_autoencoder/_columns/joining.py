@@ -128,6 +128,13 @@ def _join_polars(X: Any, more: Any, what: str) -> Any:
     after: dict[str, Any] = {}
     for name, one in X.schema.items():
         other = more.schema[name]
+        if one.is_numeric() != other.is_numeric() and polars.Null not in (one, other):
+            # Together they would be text, and each number a category.
+            raise ValueError(
+                f"expected column {shortened(name)} to be of numbers in both X and "
+                f"{what} or in neither, got {one} and {other}. Convert it in one of "
+                "them."
+            )
         if isinstance(one, polars.Categorical) and isinstance(
             other, polars.Categorical
         ):

@@ -13,6 +13,7 @@ from sk_autoencoder._columns.filling import Gap, fill_cells
 from sk_autoencoder._columns.frames import (
     ColumnData,
     TableFormat,
+    has_labels,
     index_of,
     is_declared,
     is_frame,
@@ -476,6 +477,8 @@ def _mask(chosen: Any, fmt: TableFormat) -> list[bool]:
 def _weights(column_weights: Any, fmt: TableFormat) -> np.ndarray:
     """Resolve the weights of the columns, 1 where nothing else is said."""
     n_columns = len(fmt.names)
+    if has_labels(column_weights):
+        column_weights = dict(column_weights.items())
     if isinstance(column_weights, Mapping):
         unknown = [name for name in column_weights if name not in fmt.names]
         if unknown:

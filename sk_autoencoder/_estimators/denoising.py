@@ -41,6 +41,7 @@ from sk_autoencoder._utils.sklearn_compat import (
     available_if,
     feature_names_in,
 )
+from sk_autoencoder._utils.tensors import as_array
 from sk_autoencoder._utils.threads import threads_for
 from sk_autoencoder._utils.torch_compat import torch_defaults
 from sk_autoencoder._utils.values import listed, shortened
@@ -782,7 +783,8 @@ one, default="auto"
             Columns that are fixed: a value each, by their names, for an array by their
             positions; or those of a frame, whose missing cells are drawn. Other columns
             are drawn. A number outside the range of the training samples counts as the
-            end of that range, with a warning, and comes back as it is.
+            end of that range, with a warning, and comes back as it is; whole numbers
+            beyond 2**53 are rounded to float64.
 
         Returns
         -------
@@ -858,7 +860,7 @@ one, default="auto"
             n_samples, "n_samples", Integral, min_val=0, include_boundaries="left"
         )
         rows, generator = self._check_rows(X), _generator(random_state)
-        table, X = self._plan.table, check_table(self, X)
+        table, X = self._plan.table, check_table(self, as_array(X))
         assert table is not None
         return [table.filled(X, self._drawn(rows, generator)) for _ in range(n_samples)]
 

@@ -470,8 +470,9 @@ class FittedMethods(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             plan.whiten or plan.output_index[-1] != plan.n_components - 1
         ):
             raise ValueError(
-                "expected the last hidden layer, last of all, and whiten=False to "
-                "decode hidden features, got others. Fit with layers=None."
+                "expected hidden features that end with the last layer, without "
+                "whitening, to decode them, got others. Fit with layers=None and "
+                "whiten=False."
             )
 
     # -- what is returned ------------------------------------------------------------

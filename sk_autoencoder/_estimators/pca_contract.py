@@ -40,7 +40,8 @@ def has_variances(estimator: Any) -> bool:
 
 def _refuse(expected: str, given: str, other: str) -> NoReturn:
     raise AttributeError(
-        f"expected {expected} for what PCA has, got {given}, where it means nothing. "
+        f"expected {expected} for an attribute of PCA, got {given}, for which it is "
+        "not defined. "
         f"Fit with {given.partition('=')[0]}={other}."
     )
 

@@ -29,6 +29,6 @@ def check_same_data(estimator: Any, data: Mapping[str, Any]) -> None:
             difference = first_difference(first, other)
             raise ValueError(
                 "expected the same samples and parameters in every process for "
-                f"distributed=True, got another in process {rank} than in process 0, "
-                f"where the latter is here: {difference}. Pass all samples to each."
+                f"distributed=True, got others in process {rank} (there) than in "
+                f"process 0 (here): {difference}. Pass all samples to each."
             )

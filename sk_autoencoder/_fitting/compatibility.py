@@ -244,23 +244,21 @@ REFUSALS = (
         when=lambda s, _: s.searches_components and s.is_stacked,
         expected="an int or None with features={s.features!r}",
         got="n_components={s.n_components!r}",
-        because="how many components explain a fraction is found by fits on all "
-        "samples",
-        instead="Pass an int, or call fit.",
+        because="they have no components",
+        instead="Pass an int, or features='bottleneck'.",
     ),
     _Refusal(
         when=lambda s, _: s.is_pretrained and s.searches_components,
         expected="an int or None for pretrain='layerwise'",
         got="n_components={s.n_components!r}",
-        because="how many components explain a fraction is found by several fits",
+        because="the number of components is found by several fits",
         instead="Pass an int, or pretrain=None.",
     ),
     _Refusal(
         when=lambda s, asked: s.searches_components and asked.is_pass,
         expected="an int or None in partial_fit",
         got="n_components={s.n_components!r}",
-        because="how many components explain a fraction is found by fits on all "
-        "samples",
+        because="the number of components is found by fits on all samples",
         instead="Pass an int, or call fit.",
     ),
     _Refusal(
@@ -289,7 +287,7 @@ REFUSALS = (
         when=lambda s, _: s.align_to is not None and s.searches_components,
         expected="an int n_components for align_to={asked.align_to}",
         got="n_components={s.n_components!r}",
-        because="it has to be that of the codes that are aligned to",
+        because="it has to be the number of components of align_to",
         instead="Pass an int, or align_to=None.",
     ),
     # -- the start -------------------------------------------------------------------
@@ -304,8 +302,7 @@ REFUSALS = (
         when=lambda s, _: s.is_pretrained and s.starts_from_pca,
         expected="init='random' for pretrain='layerwise'",
         got="init={s.init!r}",
-        because="what starts as PCA leaves nothing for the layers to be trained for, "
-        "one by one",
+        because="a model that starts as PCA leaves nothing to train layer by layer",
         instead="Pass init='random', or pretrain=None.",
     ),
     _Refusal(

@@ -167,9 +167,9 @@ def _explained_in_validation(net: AutoEncoderNet, rows: TrainingRows) -> float:
 def _warn(fraction: float, explained: float, most: int) -> None:
     """Return what was reached where even PCA's number of components is too few."""
     warnings.warn(
-        f"expected validation samples explained to n_components={fraction!r}, reached "
-        f"{explained:.4f} with {most} components, as many as PCA needs on the training "
-        "samples. Pass a larger fraction, or an int.",
+        f"expected to explain n_components={fraction!r} of the variance of the "
+        f"validation samples, reached {explained:.4f} with {most} components, as many "
+        "as PCA needs on the training samples. Pass a larger fraction, or an int.",
         UserWarning,
         stacklevel=caller_level(),
     )

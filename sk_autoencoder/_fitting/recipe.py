@@ -196,8 +196,8 @@ def _unpacked(optimizer: partial[Any]) -> tuple[Any, dict[str, Any]]:
     if optimizer.args or "params" in optimizer.keywords:
         raise TypeError(
             f"expected a functools.partial with keyword arguments only, got optimizer="
-            f"{optimizer!r}: the first argument is the weights, which are not yet "
-            "there. Pass e.g. functools.partial(torch.optim.SGD, momentum=0.9)."
+            f"{optimizer!r}: the first argument is the weights, which do not exist "
+            "yet. Pass e.g. functools.partial(torch.optim.SGD, momentum=0.9)."
         )
     return optimizer.func, dict(optimizer.keywords)
 

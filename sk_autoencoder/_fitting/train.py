@@ -48,7 +48,8 @@ def validation_errors(name: str = "X_val", like: str = "X") -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(
-            f"expected {name} of the same kind as {like}, got another, because: {error}"
+            f"expected {name} that can be used with {like}, got one that cannot, "
+            f"because: {error}"
         ) from error
 
 
@@ -283,7 +284,7 @@ def unfinished(plan: Plan, net: AutoEncoderNet) -> str | None:
     """
     if net.stopped_ != "max_epochs":
         return None
-    late, more = late_gain(plan, net), "a larger max_epochs may gain more"
+    late, more = late_gain(plan, net), "a larger max_epochs may help"
     if late is None:
         is_last = net.best_epoch_ == net.n_epochs_ and "valid_loss" in net.history[-1]
         return f"the last epoch is the best: {more}" if is_last else None
@@ -296,8 +297,8 @@ def unfinished(plan: Plan, net: AutoEncoderNet) -> str | None:
     if by_drop is not None and by_drop > STILL_GAINING:
         part = "tenth" if net.config.lr_schedule is None else "quarter"
         return (
-            f"{by_drop:.1%} of what training lowered the validation loss by came in "
-            f"the last {part} of its steps: {more}"
+            f"{by_drop:.1%} of the decrease of the validation loss came in the last "
+            f"{part} of the steps: {more}"
         )
     return None
 
@@ -350,7 +351,8 @@ def warn_of_cut_off(plan: Plan, net: AutoEncoderNet) -> None:
     gains = late is not None and late[0] is not None and late[0] > STILL_GAINING
     if found is not None and gains and not changes:
         message = (
-            f"max_epochs='auto' were {net.config.max_epochs:,} epochs, and {found}."
+            f"max_epochs='auto' resolved to {net.config.max_epochs:,} epochs, and "
+            f"{found}."
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=caller_level())
 

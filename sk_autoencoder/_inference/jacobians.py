@@ -38,7 +38,7 @@ CORNERS = (
 NOT_SMOOTH = (
     "expected a network whose code follows from its gradients, got one that jumps, or "
     "that has none in places. Compute all of its forward pass by torch, outside of "
-    "torch.no_grad(), or pass return_remainder=True to be told what is left."
+    "torch.no_grad(), or pass return_remainder=True to see what is left."
 )
 # Nodes in each piece of a line, and pieces at a time: a thousand samples for a network.
 NODES, PIECES = 8, 128

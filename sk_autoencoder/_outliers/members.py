@@ -92,8 +92,8 @@ class Members:
             ours = isinstance(estimator, BaseAutoEncoder)
             if not ours and (sizes == MAX_ERROR).any():
                 raise ValueError(
-                    "expected a transformer that reconstructs the training rows by "
-                    f"finite numbers, got others from estimator={one_line(estimator)}. "
+                    "expected finite reconstructions of the training rows, got others "
+                    f"from estimator={one_line(estimator)}. "
                     "Scale the columns first, or pass another "
                     f"one{or_likelihood(estimator)}."
                 )

@@ -45,8 +45,8 @@ def _needs_numbers(what: str, estimator: Any) -> ValueError:
     """Make the error of X with categories, which a detector itself has to read."""
     return ValueError(
         "expected columns of numbers, because a detector compares cells with their "
-        "reconstructions, and of categories it can do so for transformers of "
-        f"sk_autoencoder alone, in no pipeline; got X with {what} and "
+        "reconstructions, and categories only with those of a transformer of "
+        f"sk_autoencoder, outside of a pipeline; got X with {what} and "
         f"estimator={one_line(estimator)}. Encode them before the detector, as in "
         "make_pipeline(OneHotEncoder(sparse_output=False), "
         "AutoEncoderOutlierDetector(PCA())), or pass "
@@ -64,7 +64,7 @@ def numbers_for(estimator: Any, X: Any) -> Iterator[None]:
     except ValueError as error:
         if str(error).startswith("Input X contains NaN"):
             raise ValueError(
-                "Input X contains NaN: expected no missing cells, because by its tags "
+                "Input X contains NaN: expected no missing cells, because "
                 f"estimator={one_line(estimator)} takes none. Fill them before the "
                 "detector, as in make_pipeline(SimpleImputer(), "
                 "AutoEncoderOutlierDetector(PCA())), or pass "

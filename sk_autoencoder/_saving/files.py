@@ -329,7 +329,7 @@ def _check_file(path: Path) -> None:
     _refuse_strangers(path, start)
     length = int.from_bytes(start[:8], "little")
     if length > min(status.st_size, MOST_BYTES):
-        raise corrupt_file_error(path, f"its header is said to have {length} bytes")
+        raise corrupt_file_error(path, f"its header claims to have {length} bytes")
 
 
 def _refuse_strangers(path: Path, start: bytes) -> None:

@@ -239,7 +239,7 @@ class Snapshots(RunKeeper):
             if not self._has_warned:
                 warnings.warn(
                     f"No snapshot could be written to {str(self._path)!r}, because: "
-                    f"{first_line(error)}. The fit goes on without.",
+                    f"{first_line(error)}. The fit goes on without one.",
                     UserWarning,
                     stacklevel=caller_level(),
                 )
@@ -340,8 +340,8 @@ def _describe_fit(
             found[name] = describe(value if name != "callbacks" else _made_of(value))
         except TypeError as error:
             raise TypeError(
-                "expected parameters that another process finds again for "
-                f"checkpoint_dir, got {name} of which it does not, because: {error}. "
+                "expected parameters that another process can recognize for "
+                f"checkpoint_dir, got {name}, which it cannot, because: {error}. "
                 "Pass a function or an object of plain values, or checkpoint_dir=None."
             ) from error
     for name, value in data.items():

@@ -297,11 +297,11 @@ def split_rows(
     Returns
     -------
     train, valid : ndarray of int32
-        `valid` is None where fewer than two rows would be left to train on.
+        Two rows at least are left to train on; `valid` is None where there are no more.
     """
-    n_valid = int(np.ceil(fraction * n_rows))
+    n_valid = min(int(np.ceil(fraction * n_rows)), n_rows - 2)
     every = np.arange(n_rows, dtype=np.int32)
-    if n_valid == 0 or n_rows - n_valid < 2:
+    if n_valid <= 0:
         return every, None
     held_out = np.zeros(n_rows, dtype=bool)
     generator = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ import torch
 
 from sk_autoencoder._columns import Table
 from sk_autoencoder._columns.bins import MARGIN, BinnedColumn
+from sk_autoencoder._columns.kinds import EmptyColumn
 from sk_autoencoder.export._graph import Graph
 from sk_autoencoder.export._record import record
 from sk_autoencoder.export._tables import ML, add_cells, encoded_columns, interpolated
@@ -65,9 +66,9 @@ def add_filled(
         )
     given = [own for _, own in cells]
     return [
-        (_where_missing(graph, cell, own, filled), own)
-        for (cell, own), (filled, _) in zip(
-            cells, add_cells(graph, table, every, given), strict=True
+        (_where_missing(graph, column, cell, own, filled), own)
+        for column, (cell, own), (filled, _) in zip(
+            table.columns, cells, add_cells(graph, table, every, given), strict=True
         )
     ]
 
@@ -95,9 +96,13 @@ def _cell(graph: Graph, table: Table, i: int, numbers: str) -> str:
     return graph.op("Where", graph.op("IsNaN", numbers), hidden, cells)
 
 
-def _where_missing(graph: Graph, cell: str, own: np.dtype, filled: str) -> str:
-    """Return a cell that is there, else what fills it."""
-    if own.kind == "O":
+def _where_missing(
+    graph: Graph, column: Any, cell: str, own: np.dtype, filled: str
+) -> str:
+    """Return a cell that is there, else what fills it; missing for an empty column."""
+    if isinstance(column, EmptyColumn):
+        return filled
+    if own.kind == "O" and "" not in column.levels:
         # Texts are compared from opset 19 on.
         how = {"keys_strings": [""], "values_int64s": [1], "default_int64": 0}
         found = graph.op("LabelEncoder", cell, domain=ML, **how)

@@ -170,6 +170,8 @@ def _decoded(graph: Graph, column: Column, y: str, own: np.dtype) -> str:
         return graph.op("Expand", nothing, graph.op("Shape", y))
     if isinstance(column, CategoryColumn):
         levels = graph.constant(np.array(column.levels, dtype=own))
+        if column.is_constant:  # decoded from any number
+            return graph.op("Expand", levels, graph.op("Shape", y))
         return graph.op("Gather", levels, graph.cast(y, np.int64))
     values = graph.cast(y, np.float64)
     # In a cast to int64, 2**63 would become the least number.

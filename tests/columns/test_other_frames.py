@@ -90,8 +90,8 @@ def test_a_table_that_was_read_with_arrow_s_dtypes_is_taken():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (pa.array([0] * 60, pa.date32()), "of dtype date32.*as with .*dayofweek"),
-        (pa.array([0] * 60, pa.timestamp("us")), "of dtype timestamp.*dayofweek"),
+        (pa.array([0] * 60, pa.date32()), "of dtype date32.*such as the days"),
+        (pa.array([0] * 60, pa.timestamp("us")), "of dtype timestamp.*days since"),
         (pa.array([1.5] * 60).cast(pa.decimal128(9, 2)), "of Decimal, .*Convert it"),
         (pa.array([b"a"] * 60), "of bytes, .*Convert it"),
     ],
@@ -105,8 +105,8 @@ def test_other_columns_of_arrow_are_refused_with_advice_of_their_own(values, mes
 def test_advice_about_dates_is_given_for_dates_alone():
     frame = pl.DataFrame({"a": range(60), "v": range(60)})
     for dtype, message in (
-        (pl.Date, r"dtype Date\. Turn it into numbers, as with .*dayofweek"),
-        (pl.Duration, r"dtype Duration.*dayofweek"),
+        (pl.Date, r"dtype Date\. Turn it into numbers, such as the days"),
+        (pl.Duration, r"dtype Duration.*days since"),
         (pl.Decimal(9, 2), r"dtype Decimal.*Turn it into numbers, as by a cast to fl"),
     ):
         with pytest.raises(TypeError, match=message):
@@ -119,7 +119,7 @@ def test_dates_are_refused_after_a_fit_on_numbers(dtype):
     fitted = PLAIN(1, **TINY).fit(frame)
     dates = frame.cast(dtype) if isinstance(dtype, type) else None
     dates = frame.to_pandas().astype(dtype) if dates is None else dates
-    with pytest.raises(TypeError, match=r"column 'a' of dtype .*dayofweek"):
+    with pytest.raises(TypeError, match=r"column 'a' of dtype .*days since"):
         fitted.transform(dates)
 
 

@@ -133,6 +133,16 @@ def test_the_mean_row_scores_one_in_every_column_and_weights_share_that_out():
     assert columns.loss(raw, x).item() == pytest.approx(total / 6)
 
 
+def test_weights_in_a_series_are_those_of_its_names():
+    frame, weights = mixed(), {"few": 3.0, "number": 0.0}
+    (columns, x), (others, _) = (
+        columns_of(frame, column_weights=given)
+        for given in (weights, pd.Series(weights))
+    )
+    raw = torch.randn(len(x), columns.n_outputs, dtype=torch.float64)
+    assert others.eval().loss(raw, x) == columns.eval().loss(raw, x)
+
+
 def test_the_loss_is_cross_entropy_and_squared_error_of_cells_that_are_there():
     frame = mixed(gaps=True)
     columns, x = columns_of(frame, allow_missing=True)

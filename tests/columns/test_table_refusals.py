@@ -110,7 +110,7 @@ LISTS = pd.Series([[1]] * N)
         (
             {"c": pd.to_datetime(["2020-01-01"] * N)},
             TypeError,
-            "'c' of dtype datetime64.*dt.dayofweek",
+            "'c' of dtype datetime64.*days since",
         ),
         ({"c": pd.to_timedelta(range(N), "h")}, TypeError, "'c' of dtype timedelta64"),
         ({"c": pd.period_range("2020", periods=N)}, TypeError, "'c' of Period"),
@@ -150,6 +150,7 @@ def test_columns_of_polars_likewise(dtype, to_polars):
         (["a"] * 5, "expected 5 finite weights"),
         ({"a": "x"}, r"column_weights=\{'a': 'x'\}"),
         ({"z": 1}, r"expected columns of X, got column_weights for \['z'\]"),
+        (pd.Series({"z": 1}), r"expected columns of X, got column_weights for \['z'\]"),
         (np.ones((5, 1)), "expected 5 finite weights"),
         ("a", "'column_weights' parameter .* must be"),
     ],

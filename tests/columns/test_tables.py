@@ -352,7 +352,8 @@ def test_layers_choose_hidden_features_and_their_names():
             np.testing.assert_allclose(back["a"], again["a"], rtol=1e-5)
         else:
             with pytest.raises(
-                ValueError, match="expected the last hidden layer, last"
+                ValueError,
+                match="expected hidden features that end with the last layer",
             ):
                 reducer.inverse_transform(reducer.transform(frame))
     for wrong in ([0], [4], [], [1.5], ["a"]):

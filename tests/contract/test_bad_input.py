@@ -503,7 +503,7 @@ def test_missing_cells_are_refused_with_the_same_advice_everywhere(rows):
         made.fit,
         full,
         X_val=rows,
-        start="expected X_val of the same kind as X, got another, because: ",
+        start="expected X_val that can be used with X, got one that cannot, because: ",
     )
     made.fit(full)
     for name in ("transform", "reconstruct", "score", "reconstruction_error"):

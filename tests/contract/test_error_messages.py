@@ -354,8 +354,9 @@ REASONS = [
     (
         DENOISING(features="hidden"),
         "contributions",
-        "expected a code of a few components for what PCA has, got features='hidden', "
-        "where it means nothing. Fit with features='bottleneck'.",
+        "expected a code of a few components for an attribute of PCA, got "
+        "features='hidden', for which it is not defined. Fit with "
+        "features='bottleneck'.",
     ),
     (
         AutoEncoderTransformer(),

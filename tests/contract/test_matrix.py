@@ -351,8 +351,8 @@ REFUSED = {
     "pretraining, a start from PCA": (
         NOISY(pretrain="layerwise", init="pca"),
         NUMBERS,
-        "expected init='random' for pretrain='layerwise', got init='pca': what starts "
-        "as PCA leaves nothing for the layers to be trained for, one by one. Pass "
+        "expected init='random' for pretrain='layerwise', got init='pca': a model "
+        "that starts as PCA leaves nothing to train layer by layer. Pass "
         "init='random', or pretrain=None.",
     ),
     "a network and dense parameters": (
@@ -379,9 +379,8 @@ REFUSED = {
     "a share, hidden features": (
         NOISY(0.9, **HIDDEN),
         NUMBERS,
-        "expected an int or None with features='hidden', got n_components=0.9: how "
-        "many components explain a fraction is found by fits on all samples. Pass an "
-        "int, or call fit.",
+        "expected an int or None with features='hidden', got n_components=0.9: they "
+        "have no components. Pass an int, or features='bottleneck'.",
     ),
     "a cross-entropy, numbers beyond it": (
         AUTO(loss="binary_cross_entropy"),

@@ -252,6 +252,12 @@ def ordered(*categories):
         ),
         (
             pl.DataFrame({"a": [1]}),
+            pl.DataFrame({"a": ["1"]}),
+            "expected column 'a' to be of numbers in both X and extra_rows or in "
+            "neither, got Int64 and String. Convert it in one of them.",
+        ),
+        (
+            pl.DataFrame({"a": [1]}),
             pl.DataFrame({f"c{i}": [1] for i in range(9)}),
             "expected extra_rows with the columns of X in the same order, got "
             "extra_rows.columns=['c0', 'c1', 'c2', 'c3', 'c4', ...] for ['a']. "

@@ -670,6 +670,13 @@ def test_the_least_number_beyond_a_dtype_is_not_given():
         masked().fit(table).sample(2, 0, given={"x": 2.0**63})
 
 
+def test_the_greatest_number_of_a_dtype_is_given():
+    table = pd.DataFrame({"x": np.arange(60), "y": np.arange(60) % 3})
+    with pytest.warns(UserWarning, match="for column 'x' in given"):
+        drawn = masked().fit(table).sample(2, 0, given={"x": 2**63 - 1})
+    assert drawn["x"].tolist() == [2**63 - 1] * 2
+
+
 def test_large_numbers_that_float32_cannot_tell_apart_are_drawn_for():
     late = np.random.default_rng(0).integers(0, 2, 300)
     kind = np.where(late, "late", "early")

@@ -132,7 +132,7 @@ def test_fit_that_is_cut_off_while_it_gains_says_so_once(capsys):
 def test_density_that_is_best_at_its_last_epoch_says_so(capsys):
     vae = VAETransformer(3, max_epochs=5, verbose=1, random_state=0).fit(X)
     assert vae.best_epoch_ == 5
-    told = "the last epoch is the best: a larger max_epochs may gain more"
+    told = "the last epoch is the best: a larger max_epochs may help"
     assert lines_of(vae)["Result"] == f"epoch 5; {told}"
     assert capsys.readouterr().out.count(told) == 1
 
@@ -152,7 +152,7 @@ def test_automatic_epochs_that_were_too_few_are_warned_of(monkeypatch):
     monkeypatch.setattr(resolve, "automatic_epochs", lambda *_: 20)
     roll = make_swiss_roll(300, random_state=0)[0]
     cut_off = {**UNFINISHED, "max_epochs": "auto"}
-    with pytest.warns(ConvergenceWarning, match="were 20 epochs, and training"):
+    with pytest.warns(ConvergenceWarning, match="resolved to 20 epochs, and training"):
         AutoEncoderTransformer(**cut_off).fit(roll)
     # None of these warns: warnings are errors here.
     AutoEncoderTransformer(**UNFINISHED).fit(roll)
@@ -307,7 +307,7 @@ def test_gain_over_a_floor_is_measured_by_what_training_brought():
     losses = imputer.validation_loss_curve_
     gain = (min(losses[:-3]) - min(losses)) / (losses[0] - min(losses))
     assert gain > 0.01
-    told = f"{100 * gain:.1f}% of what training lowered the validation loss by came in"
+    told = f"{100 * gain:.1f}% of the decrease of the validation loss came in"
     assert told in lines_of(imputer)["Result"]
     noise = DenoisingAutoEncoderTransformer(**cut_off).fit(rng.normal(size=(600, 6)))
     assert lines_of(noise)["Result"] == "epoch 12"

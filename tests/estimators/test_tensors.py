@@ -89,6 +89,8 @@ def test_filled_cells_come_as_tensors():
     filled = imputer.fit_transform(torch.from_numpy(GAPS))
     equal(filled, clone(imputer).fit_transform(GAPS))
     equal(imputer.inverse_transform(filled), filled.numpy()[:, :6])
+    (drawn,) = imputer.sample_missing(torch.from_numpy(GAPS[:9]), 1, 0)
+    np.testing.assert_array_equal(drawn, imputer.sample_missing(GAPS[:9], 1, 0)[0])
 
 
 def test_fitted_attributes_are_arrays_and_the_tag_says_no_more():

@@ -182,6 +182,22 @@ def test_imputers_fill_cells(loss, dtype):
 
 
 @pytest.mark.parametrize("loss", ["auto", "squared_error"])
+def test_imputers_fill_one_level_keep_blanks_and_leave_empty_columns(loss):
+    rows = np.arange(N_ROWS)
+    text = {"one": "k", "blank": np.where(rows % 3, "", "x"), "none": None}
+    table = pd.DataFrame({"x": rows % 7 * 1.5, **text})
+    imputer = DenoisingAutoEncoderTransformer(
+        features="reconstruction", loss=loss, allow_missing=True, **PARAMETERS
+    )
+    with pytest.warns(UserWarning, match="expected at least one value"):
+        imputer.fit(table)
+    later = table[:9].assign(none="new", one=[None, "k", "new"] * 3)
+    session = onnxruntime.InferenceSession(to_onnx(imputer).SerializeToString())
+    found = session.run(None, columns_of(session, later))
+    assert_columns_agree(found, imputer.transform(later))
+
+
+@pytest.mark.parametrize("loss", ["auto", "squared_error"])
 def test_imputers_of_arrays_fill_cells(loss):
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=(500, 3)), rng.integers(0, 5, 500) / 2])

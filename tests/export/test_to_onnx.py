@@ -263,7 +263,7 @@ def test_what_is_not_exported_yet_is_refused(X):
         to_onnx(imputer, method="reconstruct")
     some = denoiser(layers=(1,)).fit(X[:100])
     assert_agree(run(to_onnx(some), X[:9])[0], some.transform(X[:9]))
-    with pytest.raises(ValueError, match="expected the last hidden layer"):
+    with pytest.raises(ValueError, match="expected hidden features that end"):
         to_onnx(some, method="inverse_transform")
 
 

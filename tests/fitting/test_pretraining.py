@@ -443,8 +443,8 @@ def linear(n_in, n_out):
 REFUSED = {
     "pca": (
         {"init": "pca"},
-        "expected init='random' for pretrain='layerwise', got init='pca': what starts "
-        "as PCA leaves nothing for the layers to be trained for, one by one. Pass "
+        "expected init='random' for pretrain='layerwise', got init='pca': a model "
+        "that starts as PCA leaves nothing to train layer by layer. Pass "
         "init='random', or pretrain=None.",
     ),
     "ordered": (
@@ -455,8 +455,8 @@ REFUSED = {
     ),
     "a share": (
         {"n_components": 0.9},
-        "expected an int or None for pretrain='layerwise', got n_components=0.9: how "
-        "many components explain a fraction is found by several fits. Pass an int, or "
+        "expected an int or None for pretrain='layerwise', got n_components=0.9: the "
+        "number of components is found by several fits. Pass an int, or "
         "pretrain=None.",
     ),
 }

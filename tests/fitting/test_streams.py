@@ -488,7 +488,9 @@ def test_what_needs_all_samples_is_refused_after_the_first_batch(params, cls):
 
 
 def test_validation_sets_are_checked():
-    with pytest.raises(ValueError, match="validation of the same kind as the batches"):
+    with pytest.raises(
+        ValueError, match="validation that can be used with the batches"
+    ):
         make().fit_batches(cut(X), validation=X[:, :3])
     with pytest.raises(ValueError, match=re.escape("early_stopping=False")):
         make(early_stopping=False).fit_batches(cut(X), validation=X[:50])

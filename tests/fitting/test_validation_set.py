@@ -262,7 +262,7 @@ NAN = np.where(np.arange(64) == 3, np.nan, X_VAL)
     ],
 )
 def test_validation_set_of_another_kind_is_refused(params, rows, reason):
-    start = "expected X_val of the same kind as X, got another, because: "
+    start = "expected X_val that can be used with X, got one that cannot, because: "
     reducer = make(**params)
     with pytest.raises(ValueError, match=f"^{re.escape(start + reason)}"):
         reducer.fit(X, X_val=rows)
@@ -272,8 +272,8 @@ def test_validation_set_of_another_kind_is_refused(params, rows, reason):
 def test_validation_set_out_of_range_is_refused():
     reducer = make(loss="binary_cross_entropy")
     message = (
-        "expected X_val of the same kind as X, got another, because: expected X in "
-        "[0, 1] for loss='binary_cross_entropy', got values from 0 to 16."
+        "expected X_val that can be used with X, got one that cannot, because: "
+        "expected X in [0, 1] for loss='binary_cross_entropy', got values from 0 to 16."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         reducer.fit(X / 16, X_val=X_VAL)

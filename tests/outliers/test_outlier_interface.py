@@ -183,7 +183,7 @@ def test_an_inverse_without_numbers_leaves_the_likelihood():
 def test_what_a_pipeline_is_not_given_is_refused_with_what_works():
     piped = make_pipeline(StandardScaler(), PCA(2))
     message = (
-        "Input X contains NaN: expected no missing cells, because by its tags "
+        "Input X contains NaN: expected no missing cells, because "
         "estimator=PCA(n_components=2) takes none. Fill them before the detector, as "
         "in make_pipeline(SimpleImputer(), AutoEncoderOutlierDetector(PCA())), or pass "
         "estimator=AutoEncoderTransformer(allow_missing=True)."
@@ -192,7 +192,7 @@ def test_what_a_pipeline_is_not_given_is_refused_with_what_works():
         DETECTOR(PCA(2)).fit(GAPPY)
     with raises(ValueError, message):
         DETECTOR(PCA(2)).fit(X).predict(GAPPY)
-    with pytest.raises(ValueError, match="by its tags estimator=Pipeline"):
+    with pytest.raises(ValueError, match="because estimator=Pipeline"):
         DETECTOR(piped).fit(GAPPY)
     make_pipeline(SimpleImputer(), DETECTOR(PCA(2))).fit(GAPPY).predict(GAPPY)
     table = as_mixed(X)
@@ -367,8 +367,8 @@ def test_what_other_transformers_lack_is_said():
     with raises(
         ValueError,
         "expected columns of numbers, because a detector compares cells with their "
-        "reconstructions, and of categories it can do so for transformers of "
-        "sk_autoencoder alone, in no pipeline; got X with categories in 'job' and "
+        "reconstructions, and categories only with those of a transformer of "
+        "sk_autoencoder, outside of a pipeline; got X with categories in 'job' and "
         "estimator=PCA(n_components=2). Encode them before the detector, as in "
         "make_pipeline(OneHotEncoder(sparse_output=False), "
         "AutoEncoderOutlierDetector(PCA())), or pass "
@@ -408,9 +408,9 @@ def test_outputs_of_other_transformers_may_be_frames_and_sparse():
 def test_what_is_not_reconstructed_is_refused_in_fit_and_an_outlier_later():
     with raises(
         ValueError,
-        "expected a transformer that reconstructs the training rows by finite numbers, "
-        "got others from estimator=Rounding(back='nothing'). Scale the columns first, "
-        "or pass another one.",
+        "expected finite reconstructions of the training rows, got others from "
+        "estimator=Rounding(back='nothing'). Scale the columns first, or pass another "
+        "one.",
     ):
         DETECTOR(Rounding("nothing")).fit(X)
     detector = DETECTOR(Rounding()).fit(X)

@@ -184,7 +184,7 @@ def test_other_files_are_told_by_their_kind(saved, tmp_path):
     assert message_of((tmp_path / "zip").read_bytes(), tmp_path) == ARCHIVE
     assert message_of(gzip.compress(saved), tmp_path) == COMPRESSED
     assert re.fullmatch(
-        r"its header is said to have \d+ bytes",
+        r"its header claims to have \d+ bytes",
         damage_of(b"a,b,c,d\n1,2,3,4", tmp_path),
     )
 

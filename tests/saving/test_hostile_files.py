@@ -767,7 +767,7 @@ def test_numbers_that_a_table_takes_are_counted():
             [{"$tuple": []}] * 800_000,
             r"its header has 32000\d\d values, beyond 1000000",
         ),
-        (["x" * 25_000_000], r"its header is said to have \d+ bytes"),
+        (["x" * 25_000_000], r"its header claims to have \d+ bytes"),
         (json.loads("[" * 150 + "]" * 150), "values nested more than 100 deep"),
         ([{}], "a value of unknown kind None"),
     ],

@@ -218,14 +218,21 @@ def test_what_is_ones_own_is_named_and_asked_for(tmp_path):
     assert again.noise is go_black
 
 
-def test_what_cannot_be_saved_is_named(tmp_path):
-    frame = pd.DataFrame({"when": pd.cut(np.arange(50), 5), "x": np.arange(50.0) ** 2})
+PAIRS = pd.Index([(1, 2), (3, 4)] * 25, tupleize_cols=False)
+
+
+@pytest.mark.parametrize("levels", [pd.cut(np.arange(50), 5), pd.Categorical(PAIRS)])
+def test_levels_that_cannot_be_saved_are_named(levels, tmp_path):
+    frame = pd.DataFrame({"when": levels, "x": np.arange(50.0) ** 2})
     reducer = PLAIN(2, **SMALL).fit(frame)
     with pytest.raises(
         TypeError, match=r"expected values that can be saved, got Table"
     ):
         reducer.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"got path='.*/none/model'\. Make"):
         PLAIN(2, **SMALL).fit(X).save(tmp_path / "none" / "model")
     with pytest.raises(ValueError, match="is not fitted yet"):

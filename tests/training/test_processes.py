@@ -207,7 +207,7 @@ def test_a_second_fit_goes_on(processes):
 def test_processes_with_other_data_are_refused_in_each(processes):
     for found in processes:
         assert "same samples and parameters in every process" in found["other data"]
-        assert "process 1 than in process 0" in found["other data"]
+        assert "process 1 (there) than in process 0 (here)" in found["other data"]
         assert "X: <f8(300, 64)" in found["other data"]
         assert "lr: 0.1 here, 1.1 there" in found["other parameters"]
 

@@ -651,6 +651,8 @@ def test_few_rows_are_all_trained_on():
     train, valid = split_rows(5, 0.1, 0)
     assert (len(train), len(valid)) == (4, 1)
     assert split_rows(100, 0.0, 0)[1] is None
+    train, valid = split_rows(120, 0.99, 0)
+    assert (len(train), len(valid)) == (2, 118)
 
 
 def test_rows_of_every_kind_are_given_out_centered():
