@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import gc
 import os
 import sys
 
@@ -16,6 +17,26 @@ settings.register_profile(
     "same", derandomize=True, deadline=None, database=None, max_examples=50
 )
 settings.load_profile("same")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Make thousands of tests without a search for garbage among them.
+
+    All of them stay: nor is there any use in looking through them later on.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    """Look for examples in docstrings of the package alone: tests have none."""
+    return [module for module in (yield) if type(module) is pytest.Module]
 
 
 def pytest_collection_modifyitems(items):

@@ -1,5 +1,7 @@
 """scikit-learn's own checks, for every estimator, at default and at tiny settings."""
 
+from functools import cache
+
 import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -63,18 +65,27 @@ AT_TINY_SETTINGS = [
 AT_FULL_LENGTH = "check_transformer_general"
 
 
+def checks_of(estimators):
+    """Parametrize a test with the checks, and write each estimator out once.
+
+    scikit-learn's own names do so for each check, which takes seconds.
+    """
+    mark = parametrize_with_checks(estimators).mark
+    return pytest.mark.parametrize(*mark.args, ids=cache(mark.kwargs["ids"]))
+
+
 # The checks have fewer samples than bins of numbers need.
 @pytest.mark.filterwarnings(
     "ignore:expected at least 1,000 samples in the first partial_fit:UserWarning"
 )
-@parametrize_with_checks(AT_TINY_SETTINGS)
+@checks_of(AT_TINY_SETTINGS)
 def test_tiny_settings(estimator, check):
     check(estimator)
 
 
 # Cut off after three epochs, they would have gained from more.
 @pytest.mark.filterwarnings("ignore:max_epochs='auto' were")
-@parametrize_with_checks(AT_DEFAULTS)
+@checks_of(AT_DEFAULTS)
 def test_default_settings(estimator, check, monkeypatch):
     compares = check.func.__name__ == AT_FULL_LENGTH and not check.keywords
     if not (compares and isinstance(estimator, AutoEncoderTransformer)):
