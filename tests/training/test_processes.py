@@ -1,6 +1,7 @@
 """Two processes that train one network, beside one process with the same batches."""
 
 import multiprocessing
+import sys
 import traceback
 from functools import partial
 
@@ -160,7 +161,11 @@ def in_each(rank, file, queue):
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory):
     """What each of two processes has found."""
-    context = multiprocessing.get_context("spawn")
+    # Where one process can fork another, both come of one that has imported all.
+    forks = sys.platform == "linux"
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    if forks:
+        context.set_forkserver_preload(["sk_autoencoder", "pandas", "torch._dynamo"])
     queue = context.Queue()
     file = tmp_path_factory.mktemp("processes") / "group"
     children = [
