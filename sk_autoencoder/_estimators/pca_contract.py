@@ -243,8 +243,7 @@ class PCAContract(FittedMethods):
     def _plain_jacobians(self, wide: AutoEncoderModule, code: Tensor) -> Tensor:
         """Return Jacobians at network codes with respect to plain ones, (n, k, d)."""
         jacobians = decoder_jacobians(wide, code[:, : self.n_components_])
-        plain = torch.from_numpy(self._fitted.plain_matrix).to(jacobians)
-        return torch.linalg.solve(plain, jacobians)
+        return torch.from_numpy(self._fitted.plain_inverse).to(jacobians) @ jacobians
 
     def _moments_of(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and covariance of the training samples' codes, times a matrix."""

@@ -177,6 +177,14 @@ class FittedModel:
         return self.plan.latent_map.matrix
 
     @property
+    def plain_inverse(self) -> np.ndarray:
+        """The way back of `plain_matrix`; a direction without variance comes from 0."""
+        if self.plan.rotation is None:
+            return np.linalg.inv(self.natural_matrix)
+        assert self.plan.latent_map is not None
+        return self.plan.latent_map.inverse
+
+    @property
     def error(self) -> float:
         """Squared error of the training samples, by the components that users see."""
         if self.prefix_errors is None or self.plan.n_kept is None:

@@ -143,5 +143,7 @@ def _steps(Z: np.ndarray, hot: np.ndarray) -> np.ndarray:
     n_used = n_encoded if n_encoded <= MOST_COLUMNS else k
     precision = LedoitWolf().fit(encoded[:, :n_used]).precision_[:, :k]
     steps = np.zeros((n_encoded, k))
-    steps[:n_used] = -precision / precision.diagonal()
+    # 0 of a column that does not vary, if the others need no shrinkage.
+    own = precision.diagonal()
+    steps[:n_used] = -precision / np.where(own > 0, own, 1.0)
     return steps

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sk_autoencoder._model.latent_map import LatentMap, LatentMapLayer
 from sk_autoencoder._protocols import Columns, Objective, TrainableModule
+from sk_autoencoder._utils.precision import at_least_float32
 from sk_autoencoder._utils.random import own_rows
 
 
@@ -96,9 +97,9 @@ class AutoEncoderModule(TrainableModule):
         )
 
     def _output(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        encoder_output = self.encoder(inputs)
+        encoder_output = at_least_float32(self.encoder(inputs))
         code = self.objective.rsample(encoder_output, self.generator)
-        return self.decoder(code), encoder_output
+        return at_least_float32(self.decoder(code)), encoder_output
 
     def loss_terms(self, output: tuple[Tensor, ...], x: Tensor) -> dict[str, Tensor]:
         """Terms of the loss by name, each a mean over the rows."""

@@ -68,7 +68,8 @@ def check_state(net: AutoEncoderNet, state: NetState) -> None:
     for name, tensor in module.items():
         check_module_array(name, state.module[name], to_array(tensor))
     for name, least in least_values(net.module_).items():
-        need((state.module[name] >= least).all(), f"{name} below {least:g}")
+        good = (state.module[name] >= least).all()
+        need(good, f"{name} below its least")
     raw, given = net.average_.raw_weights(), state.raw_weights
     if state.optimizer is None:
         raw = raw[:0]
@@ -103,7 +104,7 @@ def check_module_array(name: str, array: np.ndarray, built: np.ndarray) -> None:
         need(np.array_equal(array, built), f"{name} of other columns")
 
 
-def least_values(module: torch.nn.Module) -> dict[str, float]:
+def least_values(module: torch.nn.Module) -> dict[str, Any]:
     """Return the least values of what a module divides by, by their names in its state.
 
     Parameters
@@ -114,7 +115,9 @@ def least_values(module: torch.nn.Module) -> dict[str, float]:
     for prefix, part in module.named_modules():
         if isinstance(part, PerColumnVariance):
             names: tuple[str, ...] = ("running", "variance")
-            value = PerColumnVariance.FLOOR
+            # In the variances of the values; of all columns alike in files of 0.1.0.
+            least_of_all = np.minimum(to_array(part.value_variance), 1.0)
+            value: Any = PerColumnVariance.FLOOR * least_of_all
         elif isinstance(part, NormBase):
             names, value = ("running_var",), 0.0
         else:

@@ -98,13 +98,12 @@ def _completed(
     """Return the states of nets with what `for_use_alone` has left out of them."""
     found = dict(state.nets)
     if "prefix_net" in found and not found["prefix_net"].module:
-        own = f"{PREFIXES}."
-        decoder = {
-            f"decoder.{name.removeprefix(own)}": array
+        shared = {
+            name.replace(PREFIXES, "decoder", 1): array
             for name, array in found["net"].module.items()
-            if name.startswith(own)
+            if name.startswith((f"{PREFIXES}.", "recoder."))
         }
-        found["prefix_net"] = replace(found["prefix_net"], module=decoder)
+        found["prefix_net"] = replace(found["prefix_net"], module=shared)
     for name, net in found.items():
         if net.optimizer is None:
             known = modules[name].state_dict()
@@ -117,7 +116,7 @@ def for_use_alone(state: ModelState) -> ModelState:
     """Leave what only further training needs out of a state.
 
     So are arrays that a net of the plan has when it is built, which the plan has in
-    float64, and a decoder of prefixes, which the module has too.
+    float64, and a decoder of prefixes and a recoder, which the module has too.
     """
     plan = replace(state.plan, device="cpu")
     with torch_defaults():

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def products_in(
@@ -23,6 +24,14 @@ def products_in(
     if precision == "float32":
         return nullcontext()
     return _in_bfloat16(torch.device(device).type, cache=cache)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return what a network gives in float32, if its products were in bfloat16.
+
+    Losses are sums of many numbers, and of squares: three digits are no precision.
+    """
+    return values.float() if values.dtype is torch.bfloat16 else values
 
 
 @contextmanager

@@ -84,3 +84,9 @@ def test_a_column_that_does_not_vary_adds_nothing(columns):
     filling = LinearFilling.of(columns, torch.from_numpy(rows))
     assert np.isfinite(filling.slopes).all()
     assert np.abs(filling.slopes[2, [0, 3]]).max() < 1e-9
+
+
+def test_two_rows_with_a_column_that_does_not_vary_give_finite_steps():
+    standardized = np.array([[1.0, 0.0, 1.0], [-1.0, 0.0, -1.0]])
+    steps = linear_filling._steps(standardized, np.zeros((2, 0)))
+    np.testing.assert_allclose(steps, [[-1, 0, -1], [0, 0, 0], [-1, 0, -1]])

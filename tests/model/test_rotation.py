@@ -101,6 +101,17 @@ def test_white_codes_stay_white():
     np.testing.assert_allclose(np.cov(model.transform(X).T), np.eye(3), atol=1e-6)
 
 
+@pytest.mark.parametrize("estimator", [AutoEncoderTransformer, VAETransformer])
+def test_components_without_variance_move_nothing(estimator):
+    # Of a rank of two: what is left is whitened to 0, and cannot be turned back.
+    flat = X[:, :2] @ np.random.default_rng(0).normal(size=(2, 4))
+    still = {**SHORT, "max_epochs": 0}
+    model = estimator(3, whiten=True, rotation="varimax", **still).fit(flat)
+    codes, components = model.transform(flat), model.components_
+    moved = codes @ components + flat.mean(axis=0)
+    np.testing.assert_allclose(moved, model.reconstruct(flat), atol=1e-5)
+
+
 def test_a_search_a_stream_and_a_warm_start_turn_codes():
     search = GridSearchCV(
         AutoEncoderTransformer(3, **SHORT), {"rotation": [None, "varimax"]}, cv=2

@@ -225,3 +225,26 @@ def test_metadata_of_no_file_of_save_is_refused(tmp_path):
     (tmp_path / "model").write_bytes(file.to_bytes())
     with pytest.raises(ValueError, match="expected a file that save has written"):
         sk_autoencoder.read_metadata(tmp_path / "model")
+
+
+def test_codes_put_in_order_by_a_network_load_as_they_were(tmp_path):
+    settings = {"early_stopping": False, **SMALL}  # does not fall back to PCA
+    estimator = AutoEncoderTransformer(3, ordered=True, **settings).fit(X)
+    assert estimator.module_.recoder is not None
+    for given in (estimator, estimator.truncate(2)):
+        given.save(tmp_path / "model")
+        again = sk_autoencoder.load(tmp_path / "model")
+        np.testing.assert_array_equal(again.transform(X), given.transform(X))
+        np.testing.assert_array_equal(again.reconstruct(X), given.reconstruct(X))
+    estimator.save(tmp_path / "model")
+    with pytest.warns(UserWarning, match=FRESH):
+        sk_autoencoder.load(tmp_path / "model").partial_fit(X)
+
+
+def test_columns_of_small_units_that_are_exact_load_as_they_were(tmp_path):
+    # One column is a multiple of another: what is left of it is at its least.
+    exact = X[:, 20:24] * [1.0, 1.0, 1.0, 0.0] + X[:, 20:21] * [0.0, 0.0, 0.0, 1e-4]
+    vae = VAETransformer(3, **{**SMALL, "max_epochs": 20}).fit(exact)
+    vae.save(tmp_path / "model")
+    again = sk_autoencoder.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.score_samples(exact), vae.score_samples(exact))

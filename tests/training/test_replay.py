@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -16,6 +17,7 @@ from sk_autoencoder import (
 )
 from sk_autoencoder._training.batches import Batches, RowDataset
 from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
+from sk_autoencoder.networks import UserNetwork
 
 X = load_digits().data[:333].astype(np.float32)
 SMALL = {
@@ -74,6 +76,49 @@ def test_a_step_that_cannot_be_recorded_is_computed():
     assert len(caught) == 1
     assert caught[0].filename == __file__
     np.testing.assert_array_equal(refused.transform(X), steps.transform(X))
+
+
+class Centered(nn.Module):
+    """Puts another tensor in the place of its buffer at each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 3)
+        self.register_buffer("center", torch.zeros(64))
+
+    def forward(self, x):
+        if self.training:
+            self.center = 0.9 * self.center + 0.1 * x.detach().mean(dim=0)
+        return self.layer(x - self.center)
+
+
+def test_a_step_that_replaces_a_buffer_is_computed():
+    def make_gradient_fn(module, flat, precision):
+        encoder = next(m for m in module.modules() if isinstance(m, Centered))
+
+        def record(compute, generator):
+            start = encoder.center
+            compute()
+
+            def replay():  # reads the memory that was read in the recording
+                encoder.center = start
+                return compute()
+
+            return replay
+
+        return CudaGraphStep(module, flat, precision, record=record)
+
+    network = UserNetwork(Centered(), nn.Linear(3, 64))
+    settings = {**SMALL, "network": network, "init": "pca"}
+    del settings["hidden_layer_sizes"]
+    steps, replayed = (
+        AutoEncoderTransformer(3, net_params={"make_gradient_fn": make}, **settings)
+        for make in (None, make_gradient_fn)
+    )
+    steps.fit(X)
+    with pytest.warns(UserWarning, match="because: another tensor takes the place of"):
+        replayed.fit(X)
+    np.testing.assert_array_equal(replayed.transform(X), steps.transform(X))
 
 
 @pytest.mark.parametrize("batch", ["its own", "the last one's"])
@@ -156,6 +201,27 @@ def test_bf16_ends_nearly_where_float32_does(estimator):
     assert rough.loss_curve_[-1] == pytest.approx(exact.loss_curve_[-1], rel=0.02)
     assert all(w.dtype == torch.float32 for w in rough.module_.parameters())
     assert rough.transform(X).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AutoEncoderTransformer(5, init="random"),
+        AutoEncoderTransformer(5, pretrain="layerwise"),
+        DenoisingAutoEncoderTransformer(features="hidden"),
+        DenoisingAutoEncoderTransformer(features="hidden", noise="gaussian"),
+        VAETransformer(2, init="random"),
+    ],
+    ids=str,
+)
+def test_bf16_trains_tables_from_a_random_start(estimator):
+    table = pd.DataFrame(X[:, 2:6], columns=list("abcd"))
+    table["level"] = pd.Categorical.from_codes(np.arange(len(X)) % 3, list("xyz"))
+    losses = [
+        estimator.set_params(**SMALL, precision=precision).fit(table).loss_curve_[-1]
+        for precision in ("float32", "bf16")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 def test_in_bf16_the_start_is_still_pca():

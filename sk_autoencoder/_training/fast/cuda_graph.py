@@ -125,11 +125,15 @@ class CudaGraphStep:
             return self._compute(rows, aim)
 
         module = self._module
-        buffers = [buffer for buffer in module.buffers() if buffer.numel()]
-        before = [buffer.clone() for buffer in buffers]
+        buffers = dict(module.named_buffers())
+        before = {name: buffer.clone() for name, buffer in buffers.items()}
         state = module.generator.get_state()
         try:
             step = self._record(compute, module.generator)
+            # A replay would go on reading the tensor that was there.
+            for name, buffer in module.named_buffers():
+                if buffer is not buffers.get(name):
+                    raise RuntimeError(f"another tensor takes the place of {name!r}")
         except RuntimeError as error:
             step = compute
             if not self._has_warned:
@@ -143,8 +147,9 @@ class CudaGraphStep:
                     stacklevel=caller_level(),
                 )
         module.generator.set_state(state)
-        for buffer, value in zip(buffers, before, strict=True):
-            buffer.copy_(value)
+        for name, value in before.items():
+            owner, _, own_name = name.rpartition(".")
+            setattr(module.get_submodule(owner), own_name, buffers[name].copy_(value))
         return rows, aim, step
 
     def _compute(self, x: Tensor, target: Tensor) -> Scores:
