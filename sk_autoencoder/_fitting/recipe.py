@@ -181,6 +181,7 @@ def optimizer_settings(
     own.update({name: given.pop(name) for name in own.keys() & given.keys()})
     args |= given
     if own["weight_decay"] != "auto":
+        _refuse_weight_decay(optimizer, own["weight_decay"])
         args["weight_decay"] = own["weight_decay"]
     lr = _default_lr(optimizer) if own["lr"] == "auto" else own["lr"]
     return {
@@ -189,6 +190,17 @@ def optimizer_settings(
         "optimizer_args": args,
         "flatten": is_named,
     }
+
+
+def _refuse_weight_decay(optimizer: type, weight_decay: float | str) -> None:
+    """Refuse a weight decay for an optimizer that has none, as LBFGS."""
+    parameters = inspect.signature(optimizer).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if not takes_any and "weight_decay" not in parameters:
+        raise ValueError(
+            f"expected weight_decay='auto' for optimizer={optimizer.__name__}, which "
+            f"has none, got weight_decay={weight_decay!r}. Pass 'auto'."
+        )
 
 
 def _unpacked(optimizer: partial[Any]) -> tuple[Any, dict[str, Any]]:

@@ -30,7 +30,7 @@ from sk_autoencoder._outliers.members import (
 )
 from sk_autoencoder._outliers.progress import FitProgress
 from sk_autoencoder._outliers.rows import ROWS_FOR_SCALES, last_rows
-from sk_autoencoder._outliers.scorer import Scorer
+from sk_autoencoder._outliers.scorer import LEAST_ROWS, Scorer
 from sk_autoencoder._outliers.summary import summarize
 from sk_autoencoder._outliers.terms import MEASURES
 from sk_autoencoder._outliers.threshold import (
@@ -147,7 +147,8 @@ default="combined"
         `estimator` this takes `cv` more fits, and `fit_predict` is not available.
         "auto" is "held_out" with `novelty=True`, and "train" otherwise.
     cv : int, default=5
-        Number of folds for `threshold="held_out"` if an `estimator` is given.
+        Number of folds for `threshold="held_out"` if an `estimator` is given. Of three
+        samples each is a fold; of two, none is held out.
     checkpoint_dir : path-like or None, default=None
         Folder in which the autoencoders save snapshots of their training, each in its
         own file. If `fit` is killed, the same call with the same data reads those that
@@ -784,7 +785,7 @@ default="combined"
             return self._held_out
         if self._training_scores is None:
             reason = "is from a file of version 0.1.0, which holds none. Fit it again"
-        elif self.estimator is None:
+        elif self.estimator is None or self._is_held_out:
             reason = "was fitted to 2 rows. Fit it to more"
         else:
             reason = (
@@ -899,11 +900,13 @@ default="combined"
 
     def _folds(self, X: Any, root: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Draw the folds whose scores the threshold comes from, if it does."""
-        if self.estimator is None or not self._is_held_out:
+        n_rows = X.shape[0]
+        if self.estimator is None or not self._is_held_out or n_rows < LEAST_ROWS:
             return []
-        n_folds = min(int(self.cv), X.shape[0])
+        # Of three rows each is a fold: two have to be left.
+        n_folds = n_rows if n_rows == LEAST_ROWS else min(int(self.cv), n_rows)
         folds = KFold(n_folds, shuffle=True, random_state=root)
-        return list(folds.split(np.empty(X.shape[0])))
+        return list(folds.split(np.empty(n_rows)))
 
     def _held_out_scores(
         self,

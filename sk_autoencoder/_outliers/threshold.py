@@ -67,7 +67,7 @@ def conformal_p_values(
         np.searchsorted(others, own, side="right")
         for own, others in zip(scores.T, held_out, strict=True)
     ]
-    p_values: np.ndarray = (1 + np.sum(counts, axis=0)) * least_p_value(held_out)
+    p_values: np.ndarray = (1 + np.sum(counts, axis=0)) / (1 + sum(map(len, held_out)))
     return p_values
 
 
@@ -85,7 +85,8 @@ def rejected(p_values: np.ndarray, fdr: float) -> np.ndarray:
     is_rejected : ndarray of bool of shape (n_samples,)
     """
     ordered = np.sort(p_values)
-    limits = fdr * np.arange(1, len(ordered) + 1) / len(ordered)
+    # A p-value that is equal to its limit is below it, however both are rounded.
+    limits = fdr * np.arange(1, len(ordered) + 1) / len(ordered) * (1 + 1e-12)
     below = np.flatnonzero(ordered <= limits)
     largest = ordered[below[-1]] if len(below) else -1.0
     is_rejected: np.ndarray = p_values <= largest

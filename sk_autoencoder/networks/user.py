@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,9 @@ class DecoderOutput(NamedTuple):
 class UserNetwork(Network):
     """An encoder and a decoder of your own, as modules or as functions that build them.
 
-    Modules are copied, including their weights, and never modified. `torch.nn.Dropout`
-    in them uses the generator of the estimator; other random layers use torch's global
+    Modules are copied, including their weights, and never modified; weights that both
+    share, as with tied weights, are shared by the copies. `torch.nn.Dropout` in them
+    uses the generator of the estimator; other random layers use torch's global
     generator.
 
     The modules are trained as you pass them. With `init="random"`, which `init="auto"`
@@ -127,6 +128,10 @@ class UserNetwork(Network):
     output_range: Sequence[float] | None = None
     outputs: str = "auto"
 
+    def __sklearn_clone__(self) -> Self:
+        """Copy both parts at once: what they share, their copies share."""
+        return copy.deepcopy(self)
+
     def decoder_output(
         self,
         *,
@@ -155,7 +160,8 @@ class UserNetwork(Network):
         told = _checked_range(self.output_range)
         found = told
         if found is None:
-            decoder = _own(self.decoder, "decoder", n_components, n_outputs, generator)
+            how: Any = {"generator": generator, "memo": {}}
+            decoder = _own(self.decoder, "decoder", n_components, n_outputs, **how)
             found = output_range(decoder)
         outputs = self.outputs
         if outputs == "auto":
@@ -189,8 +195,10 @@ class UserNetwork(Network):
                 f"got X with {n_inputs} features. Pass an input_shape whose product is "
                 "X.shape[1]."
             )
-        encoder = _own(self.encoder, "encoder", n_inputs, n_encoder_outputs, generator)
-        decoder = _own(self.decoder, "decoder", n_components, n_outputs, generator)
+        # By one memo, what both share is copied once.
+        how: Any = {"generator": generator, "memo": {}}
+        encoder = _own(self.encoder, "encoder", n_inputs, n_encoder_outputs, **how)
+        decoder = _own(self.decoder, "decoder", n_components, n_outputs, **how)
         parts = (
             UsersPart(encoder, shape, n_encoder_outputs),
             UsersPart(decoder, None, n_outputs),
@@ -259,11 +267,17 @@ def _checked_range(pair: Any) -> Range | None:
 
 
 def _own(
-    part: Maker, name: str, n_in: int, n_out: int, generator: torch.Generator
+    part: Maker,
+    name: str,
+    n_in: int,
+    n_out: int,
+    *,
+    generator: torch.Generator,
+    memo: dict[int, Any],
 ) -> nn.Module:
     """Copy a module, or have one made with weights from a generator."""
     if isinstance(part, nn.Module):
-        module = copy.deepcopy(part)
+        module = copy.deepcopy(part, memo)
     elif callable(part):
         with _drawing_from(generator):
             module = _called(part, name, n_in, n_out)

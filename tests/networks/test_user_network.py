@@ -233,6 +233,45 @@ def test_buffers_that_a_module_replaces_are_of_the_best_epoch():
     np.testing.assert_array_equal(*found)
 
 
+class Tied(nn.Module):
+    """Decodes by the weights of an encoder, which it has as its own or only reads."""
+
+    def __init__(self, encoder, *, reads):
+        super().__init__()
+        self.encoder = [encoder]
+        self.weight = None if reads else encoder.weight
+        self.bias = nn.Parameter(torch.zeros(64))
+
+    def forward(self, z):
+        weight = self.encoder[0].weight if self.weight is None else self.weight
+        return z @ weight + self.bias
+
+
+@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("init", ["random", "pca"])
+def test_weights_that_both_parts_share_stay_shared(reads, init, tmp_path):
+    encoder = nn.Linear(64, 3)
+    decoder = Tied(encoder, reads=reads)
+    how = {"output_range": (-np.inf, np.inf), "outputs": "data"}
+    network = UserNetwork(encoder, decoder, **how)
+    estimator = AutoEncoderTransformer(3, network=network, init=init, lr=0.01, **FAST)
+    fitted = clone(estimator).set_params(early_stopping=False).fit(X)
+    fitted.save(tmp_path / "model", optimizer=True)
+    own = {"encoder": encoder, "decoder": decoder}
+    loaded = sk_autoencoder.load(tmp_path / "model", custom=own)
+    for each in (fitted, copy.deepcopy(fitted), loaded, loaded.partial_fit(X)):
+        weights = [w for w in each.module_.parameters() if w.shape == (3, 64)]
+        assert len(weights) == 1
+        assert not torch.equal(weights[0], encoder.weight)
+        Z = each.transform(X)
+        if init == "random":
+            back = Z @ weights[0].detach().numpy()
+            back += dict(each.module_.named_parameters())["decoder.module.bias"].numpy(
+                force=True
+            )
+            np.testing.assert_allclose(each.inverse_transform(Z), back, rtol=1e-6)
+
+
 ENCODER, DECODER = nn.Linear(64, 3), nn.Linear(3, 64)
 
 

@@ -164,6 +164,25 @@ def test_conformal_p_values_count_ties_as_more_unusual():
     np.testing.assert_allclose(found, np.array([5, 1, 6, 3]) / 6)
 
 
+def test_p_values_are_at_most_1_and_meet_limits_that_they_are_equal_to():
+    for n in (9, 48, 97):  # 3 * (1 / 10) is above .3, and 49 * (1 / 49) below 1
+        held_out = (np.arange(n, dtype=float),)
+        found = conformal_p_values(np.arange(-1.0, n)[:, np.newaxis], held_out)
+        assert found.tolist() == [(1 + i) / (n + 1) for i in range(n + 1)]
+    assert rejected(np.array([0.1, 0.5, 0.9]), 0.3).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("cv", [2, 5])
+def test_two_rows_are_left_of_the_fewest_ones(cv):
+    detector = DETECTOR(PCA(1), threshold="held_out", cv=cv, random_state=0)
+    assert detector.fit(TRAIN[:3]).p_values(NEW).min() >= 1 / 4
+    assert np.isfinite(detector.partial_fit(TRAIN[:2]).offset_)
+    detector.fit(TRAIN[:2])
+    assert detector.offset_ == np.percentile(detector.score_samples(TRAIN[:2]), 10)
+    with pytest.raises(ValueError, match=r"got one that was fitted to 2 rows\. Fit it"):
+        detector.p_values(NEW)
+
+
 # --------------------------------------------------------------- false discovery rate
 
 

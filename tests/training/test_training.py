@@ -534,6 +534,16 @@ def test_a_torch_class_keeps_its_own_defaults():
     assert group["weight_decay"] == 0
 
 
+def test_weight_decay_of_an_optimizer_that_has_none_is_refused():
+    message = (
+        "expected weight_decay='auto' for optimizer=LBFGS, which has none, got "
+        "weight_decay=0.1. Pass 'auto'."
+    )
+    reducer = AutoEncoderTransformer(2, optimizer=torch.optim.LBFGS, weight_decay=0.1)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        reducer.fit(X)
+
+
 def test_lbfgs_takes_its_closure():
     reducer = AutoEncoderTransformer(
         5,
