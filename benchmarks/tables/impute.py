@@ -4,6 +4,8 @@
     python -m benchmarks.tables.impute --data DIR --results impute.jsonl --seeds 3
 
 A share of the cells is hidden at random, from complete rows, and filled by each method.
+With `--depends` it is a share of the cells of every second column, and a cell is the
+likelier to be hidden the higher its row ranks in one of the others, all of them seen.
 Of the numbers, the root of the mean over the columns of the squared error over the
 column's variance; of the categories, the share of cells that are right, over the
 columns; and the processor's seconds. The peers are scikit-learn's imputers and
@@ -140,11 +142,29 @@ def prepared(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 
 
 def hidden(
-    frame: pd.DataFrame, share: float, seed: int
+    frame: pd.DataFrame, share: float, seed: int, *, depends: bool = False
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the frame with a share of its cells missing, and which they are."""
-    mask = np.random.default_rng(seed).random(frame.shape) < share
+    rng = np.random.default_rng(seed)
+    chances = chances_by_rank(frame, share, rng) if depends else share
+    mask = rng.random(frame.shape) < chances
     return frame.mask(mask), mask
+
+
+def chances_by_rank(
+    frame: pd.DataFrame, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the chance of each cell to be hidden: see the top of this module."""
+    columns = rng.permutation(frame.shape[1])
+    spoiled, seen = np.array_split(columns, 2)
+    chances = np.zeros(frame.shape)
+    for column in spoiled:
+        leading = frame.iloc[:, rng.choice(seen)]
+        # Levels in the order of their names; ties, of categories above all, broken.
+        codes = leading if is_number(leading) else leading.cat.codes
+        order = np.lexsort((rng.random(len(frame)), codes))
+        chances[order, column] = 2 * share * (np.arange(len(frame)) + 0.5) / len(frame)
+    return chances
 
 
 # -------------------------------------------------------------------------- figures
@@ -174,10 +194,10 @@ def errors(
 
 
 def measure(
-    method: Imputer, frame: pd.DataFrame, share: float, seed: int
+    method: Imputer, frame: pd.DataFrame, share: float, seed: int, depends: bool
 ) -> dict[str, float]:
     """Hide a share of the cells, fill them, and return how well and in what time."""
-    spoiled, mask = hidden(frame, share, seed)
+    spoiled, mask = hidden(frame, share, seed, depends=depends)
     seconds, filled = timed(time.process_time, method, spoiled, seed)
     return dict(zip(FIGURES, (*errors(frame, filled, mask), seconds), strict=True))
 
@@ -274,8 +294,9 @@ def verdicts(results: Results, ours: str) -> list[str]:
 def report(results: Results, args: argparse.Namespace) -> list[str]:
     """Return the tables, the counts and the targets."""
     seeds = "one seed" if args.seeds == 1 else f"{args.seeds} seeds"
+    of = "those of half of the columns, by another," if args.depends else "them"
     parts = [
-        f"# Missing cells filled, {args.share:.0%} of them hidden, {args.rows:,} rows, "
+        f"# Missing cells filled, {args.share:.0%} of {of} hidden, {args.rows:,} rows, "
         f"{seeds}, one thread ({load_note()})",
         table_of(results),
     ]
@@ -290,12 +311,13 @@ def main() -> None:
     add = parser.add_argument
     add("--methods", nargs="+", choices=list(METHODS), help="default: all")
     add("--share", type=float, default=0.2, help="of cells to hide (default 0.2)")
+    add("--depends", action="store_true", help="hide cells by other columns' ranks")
     add("--seeds", type=int, default=1, help="of rows, cells, methods (default 1)")
     args = parse(parser)
     names, missing = split_tables(args)
     kept, lines = Lines(args.results), []
     # Other rows and shares are other cases, so that one file may hold them all.
-    case = f"{args.share:g} of {args.rows} rows hidden"
+    case = f"{args.share:g} of {args.rows} rows hidden" + args.depends * ", by others"
     for name in tqdm(names):
         table = load(name, args.data)
         for seed in range(args.seeds):
@@ -303,7 +325,8 @@ def main() -> None:
             sizes = (*frame.shape, len(frame))
             for run in args.methods or METHODS:
                 line = Line("imputation", name, case, 0, seed, run, *sizes)
-                fill = partial(measure, METHODS[run], frame, args.share, seed)
+                method = METHODS[run]
+                fill = partial(measure, method, frame, args.share, seed, args.depends)
                 lines.append(kept.measure(line, fill))
     publish(args.write, *report(medians(lines), args), *missing_files(missing))
 

@@ -100,6 +100,23 @@ def test_imputers_fill_what_is_missing_and_leave_what_is_known(script, mixed):
     assert bench.errors(frame, frame, mask) == (0, 1)
 
 
+def test_cells_are_hidden_by_another_columns_ranks(script):
+    pd = pytest.importorskip("pandas")
+    bench = script("tables.impute")
+    numbers = np.random.default_rng(0).normal(size=(2000, 4))
+    frame = pd.DataFrame(numbers).assign(kind=pd.Categorical(list("ab") * 1000))
+    spoiled, mask = bench.hidden(frame, 0.2, 0, depends=True)
+    is_seen = ~mask.any(axis=0)
+    assert is_seen.sum() == 2
+    assert abs(mask[:, ~is_seen].mean() - 0.2) < 0.01
+    assert spoiled.isna().to_numpy().tolist() == mask.tolist()
+    # Above the median of the column that leads, three quarters of them are hidden.
+    ranks = frame.assign(kind=frame["kind"].cat.codes).rank(pct=True).to_numpy()
+    high = ranks[:, is_seen] > 0.5
+    shares = [max(high[hidden].mean(axis=0)) for hidden in mask[:, ~is_seen].T]
+    assert min(shares) > 0.7
+
+
 def test_boosting_in_rounds_fills_and_says_how_much_a_round_has_changed(script, mixed):
     bench, methods = script("tables.impute"), script("tables.impute_methods")
     frame = bench.prepared(mixed, 50, 0)
