@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
@@ -33,6 +34,31 @@ def timed(clock: Clock, call: Callable[..., Any], *arguments: Any) -> tuple[floa
     started = clock()
     result = call(*arguments)
     return clock() - started, result
+
+
+class TooLongError(Exception):
+    """A call was stopped, because its time was over."""
+
+
+def within(limit: float, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call, and raise `TooLongError` after so many seconds of the processor.
+
+    The call is stopped between two operations of Python; on systems that have no such
+    timer it is not.
+    """
+    if not hasattr(signal, "setitimer"):
+        return call(*arguments)
+
+    def stop(*_: object) -> None:
+        raise TooLongError(f"expected at most {limit:g} seconds")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, limit)
+    try:
+        return call(*arguments)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def take_turns(

@@ -32,22 +32,28 @@ def _table(means: Means, names: list[str], runs: list[str], what: str) -> str:
     return markdown_table(("set", *runs), [*rows, ("mean", *averages)])
 
 
+def _differences(figures: list[float], others: list[float]) -> list[float]:
+    """Return the differences on the sets on which both have a figure."""
+    gains = [mine - other for mine, other in zip(figures, others, strict=True)]
+    return [gain for gain in gains if not math.isnan(gain)]
+
+
 def _targets(means: Means, names: list[str], runs: list[str]) -> list[str]:
     """List which targets are met."""
     rivals = [run for run in runs if not run.startswith(OURS)]
     lines = []
     for what in (AREA, PRECISION):
-        ours = mean(column(means, OURS, names, what))
+        ours = column(means, OURS, names, what)
         for rival in rivals:
-            theirs = mean(column(means, rival, names, what))
-            gain = ours - theirs
+            theirs = column(means, rival, names, what)
+            gain = mean(_differences(ours, theirs))
             title = f"mean {TITLES[what].lower()} over that of {rival}"
             lines.append(verdict(title, gain, ">=", 0.0, "+.3f"))
     ours = column(means, OURS, names, SECONDS)
     theirs = column(means, PYOD_AUTOENCODER, names, SECONDS)
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True) if not math.isnan(b)]
     what = f"longest fit over that of {PYOD_AUTOENCODER} on the same set"
-    lines.append(verdict(what, max(ratios), "<", 1.0))
+    lines.append(verdict(what, max(ratios, default=math.nan), "<", 1.0))
     return lines
 
 
@@ -62,10 +68,17 @@ def summary(lines: list[Line]) -> str:
         theirs = column(means, run, names, AREA)
         pairs = list(zip(ours, theirs, strict=True))
         counts = (sum(a > b for a, b in pairs), sum(a < b for a, b in pairs))
-        averages = [number(mean(column(means, run, names, w)), 3) for w in TITLES]
-        beside = map(str, counts) if run != OURS else ("–", "–")
-        rows.append((run, *averages, *beside))
-    head = ("means", *TITLES.values(), "ours ahead in area", "behind")
+        figures = {what: column(means, run, names, what) for what in TITLES}
+        averages = [number(mean(figures[what]), 3) for what in TITLES]
+        n_sets = sum(not math.isnan(area) for area in theirs)
+        gains = [
+            number(mean(_differences(figures[w], column(means, OURS, names, w))), 3)
+            for w in (AREA, PRECISION)
+        ]
+        beside = (*map(str, counts), *gains) if run != OURS else ("–",) * 4
+        rows.append((run, str(n_sets), *averages, *beside))
+    head = ("means", "sets", *TITLES.values(), "ours ahead in area", "behind")
+    head = (*head, "area beside ours", "precision beside ours")
     return f"{len(names)} sets\n\n" + markdown_table(head, rows)
 
 

@@ -19,12 +19,15 @@ tenth of the rows. With it they are those with labeled outliers on which default
 be tuned; `--confirm` takes the other half. `--collection` reads any other sets: all
 .npz files in a folder and below it, with `X` and `y`. `--half` takes those whose name's
 MD5 begins with 0 to 7 ("tune") or 8 to f ("confirm"), `--draw` some of them at random.
+A fit that takes longer than `--limit` is stopped and has no figures; means of methods
+are then beside those of ours on the same sets.
 PyOD is optional: what needs it is listed as missing without it.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -39,7 +42,7 @@ from benchmarks._shared.command import command_line, parse
 from benchmarks._shared.data import SETS
 from benchmarks._shared.report import missing_files, publish
 from benchmarks._shared.results import Line, Lines
-from benchmarks._shared.timing import load_note, timed
+from benchmarks._shared.timing import TooLongError, load_note, timed, within
 from benchmarks.outliers.folder import HALVES, files_in, read, unusable
 from benchmarks.outliers.methods import (
     CARRIED,
@@ -52,12 +55,23 @@ from benchmarks.outliers.methods import (
 from benchmarks.outliers.report import AREA, PRECISION, SECONDS, report, summary
 
 TASK = "outliers"
+LIMIT = 60.0
+"""Seconds of the processor that a fit may take, by default."""
 
 
 def measured(
-    run: str, X: Rows, y: np.ndarray, seed: int, *, clean: bool = False
+    run: str,
+    X: Rows,
+    y: np.ndarray,
+    seed: int,
+    *,
+    clean: bool = False,
+    limit: float = LIMIT,
 ) -> dict[str, float]:
-    """Fit one detector, and judge its scores of the same rows, or of the others."""
+    """Fit one detector, and judge its scores of the same rows, or of the others.
+
+    All are NaN where the fit takes longer than the limit.
+    """
     rows = X
     if clean:
         normal = np.random.default_rng(seed).permutation(np.flatnonzero(y == 0))
@@ -66,7 +80,11 @@ def measured(
         X, rows, y = X[fitted], X[~fitted], y[~fitted]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of rivals
-        seconds, scores = timed(time.process_time, DETECTORS[run].fit, X, seed, clean)
+        fit = partial(within, limit, DETECTORS[run].fit)
+        try:
+            seconds, scores = timed(time.process_time, fit, X, seed, clean)
+        except TooLongError:
+            return dict.fromkeys((AREA, PRECISION, SECONDS), math.nan)
         found = scores(rows)
     return {
         AREA: float(roc_auc_score(y, found)),
@@ -125,9 +143,8 @@ def measure_all(
             is_random = args.clean or DETECTORS[run].is_random
             for seed in range(args.seeds if is_random else 1):
                 line = Line(TASK, name, kind_of(args), 0, seed, run, *X.shape, len(X))
-                lines.measure(
-                    line, partial(measured, run, X, y, seed, clean=args.clean)
-                )
+                options = {"clean": args.clean, "limit": args.limit}
+                lines.measure(line, partial(measured, run, X, y, seed, **options))
     return left_out
 
 
@@ -151,6 +168,8 @@ def main() -> None:
     add("--methods", nargs="+", choices=list(DETECTORS), default=list(DETECTORS))
     add("--rows", type=int, default=10_000, help="at most, at random (default 10,000)")
     add("--seeds", type=int, default=3, help="of each detector (default 3)")
+    limit = f"seconds of the processor for a fit (default {LIMIT:g})"
+    add("--limit", type=float, default=LIMIT, help=limit)
     add("--tables", action="store_true", help="only print what --results has")
     args = parse(parser)
     sets, missing = sets_to_run(args)

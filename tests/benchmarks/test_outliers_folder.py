@@ -1,6 +1,7 @@
 """The sets of a folder that `benchmarks.outliers.run --collection` reads."""
 
 import hashlib
+import signal
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from benchmarks._shared import command
 from benchmarks._shared.results import Line
 from benchmarks.outliers import folder as sets
-from benchmarks.outliers import report
+from benchmarks.outliers import methods, report
 from benchmarks.outliers import run as bench
 
 pytestmark = pytest.mark.benchmark
@@ -78,8 +79,8 @@ def test_the_sets_of_a_folder_are_reported(folder, monkeypatch, capsys, mode):
     text = capsys.readouterr().out.split("# Outliers")[-1]
     assert len(results.read_text().splitlines()) == 6  # the first four went on
     assert "\n2 sets\n" in text
-    assert "| means | Area under the ROC curve | Average precision |" in text
-    assert "| ours | 1.000 | 1.000 |" in text
+    assert "| means | sets | Area under the ROC curve | Average precision |" in text
+    assert "| ours | 2 | 1.000 | 1.000 |" in text
     assert "| more/g | 1.000 |" in text
     assert "few (fewer than 5 outliers or other rows)" in text
     assert "gaps (missing or infinite cells)" in text
@@ -95,5 +96,20 @@ def test_ties_and_losses_are_counted():
         for name, auc in zip("abc", each, strict=True)
     ]
     text = report.summary(lines)
-    assert "| ours | 0.800 | 0.500 | 1.000 | – | – |" in text
-    assert "| PCA | 0.700 | 0.500 | 1.000 | 1 | 1 |" in text
+    assert "| ours | 3 | 0.800 | 0.500 | 1.000 | – | – | – | – |" in text
+    assert "| PCA | 3 | 0.700 | 0.500 | 1.000 | 1 | 1 | -0.100 | 0.000 |" in text
+
+
+def test_a_fit_that_takes_too_long_is_listed_as_such(folder, monkeypatch, capsys):
+    def fit(*_):
+        while True:
+            pass
+
+    endless = methods.Detector(fit)
+    monkeypatch.setitem(methods.DETECTORS, "LOF", endless)
+    monkeypatch.setattr(bench, "warm_up", lambda _runs: None)
+    before = signal.getsignal(signal.SIGPROF)
+    options = ("--collection", folder, "--sets", "a", "--limit", "0.05")
+    run(monkeypatch, *options, "--methods", "LOF")
+    assert "| LOF | 0 | – | – | – |" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGPROF) is before
