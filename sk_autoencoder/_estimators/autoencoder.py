@@ -130,11 +130,12 @@ default="auto"
     init : {"auto", "pca", "random"}, default="auto"
         How the model is initialized. With "pca" the networks are added to PCA's encoder
         and decoder: before the first step the model is PCA, and it falls back to PCA
-        unless an epoch beats it on the validation set by 2.5 standard errors of the
-        gain, measured in the square roots of the samples' losses so that no single
-        sample dominates (with a loss of your own, by 1.5 standard errors, in the
-        losses). Codes are in PCA's units, those of the data. "random" has no linear
-        part and no fallback. "auto" is "random" with `pretrain` and for a
+        unless an epoch beats it on the validation set by about 2 standard errors of the
+        gain (3.25 where there are fewer than 14 samples in it), measured in the square
+        roots of the samples' losses so that no single sample dominates (with a loss of
+        your own, by 1.5 standard errors, in the losses). Codes are in PCA's
+        units, those of the data. "random" has no linear part and no fallback. "auto" is
+        "random" with `pretrain` and for a
         :class:`~sk_autoencoder.networks.UserNetwork`, which is then the whole model,
         else "pca".
     pretrain : {"layerwise"} or None, default=None

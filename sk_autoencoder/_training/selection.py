@@ -10,6 +10,11 @@ from torch import Tensor, nn
 
 from sk_autoencoder._utils.torch_compat import foreach_copy_, foreach_norm
 
+# Standard errors more where roots of losses are compared, by the number of rows and at
+# most: the best epoch is chosen on the same rows, and some epoch suits any thirteen
+# (docs/development/decisions/0050-few-validation-samples.md).
+FEW_ROWS, MOST_ERRORS = 20.0, 1.5
+
 
 @dataclass
 class BestCheckpoint:
@@ -99,6 +104,7 @@ class PCAFallback:
     score : callable
         Gives the loss of each validation sample, (n,), by the module as it then is.
     n_errors : float
+        With `by_roots` those of very many samples; of few it takes more.
     weight_before : float
         Weight of the density before training in a mixture with the one after. Losses
         are then negative log densities, and those of the mixture are compared.
@@ -134,7 +140,8 @@ class PCAFallback:
             return beyond_chance(gains, self._n_errors)
         rest = gains.sum() - gains[gains.abs().argmax()]
         gains = roots(self._before) - roots(after)
-        return bool(rest > 0) and beyond_chance(gains, self._n_errors)
+        n_errors = self._n_errors + min(FEW_ROWS / len(gains), MOST_ERRORS)
+        return bool(rest > 0) and beyond_chance(gains, n_errors)
 
     def joined(self, losses: Tensor) -> Tensor:
         """Return the losses (n,) of what is kept, from those of the module alone."""

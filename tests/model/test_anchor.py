@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.decomposition import PCA
@@ -17,6 +17,7 @@ from sk_autoencoder import (
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder._fitting.recipe import ROOT_FALLBACK_MARGIN
 from sk_autoencoder._model.latent_map import LatentMap
 from sk_autoencoder._training.selection import PCAFallback
 from sk_autoencoder._utils.pca import PrincipalAxes, RowsInUnits
@@ -250,8 +251,29 @@ WILD = torch.tensor([1.0] * 11 + [900.0])
 )
 def test_no_sample_decides_alone(before, after, passes):
     losses = torch.as_tensor(before).clone()
-    guard = PCAFallback(torch.nn.Identity(), lambda: losses.clone(), 1.5, by_roots=True)
+    # Twelve samples ask for 1.5 standard errors more than those given.
+    guard = PCAFallback(torch.nn.Identity(), lambda: losses.clone(), 0.0, by_roots=True)
     losses[:] = torch.as_tensor(after)
+    assert guard.is_improved() == passes
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "errors", "passes"),
+    [(13, 3.1, False), (13, 3.4, True), (40, 2.2, False), (40, 2.3, True)],
+)
+def test_few_samples_have_to_show_more(n_rows, errors, passes):
+    # Roots of losses that gain by so many standard errors, once Student's are normal's.
+    shape = np.linspace(-1.0, 1.0, n_rows)
+    asked = stats.t.ppf(stats.norm.cdf(errors), n_rows - 1)
+    gains = shape + asked * shape.std(ddof=1) / n_rows**0.5
+    losses = torch.full((n_rows,), 25.0, dtype=torch.float64)
+    guard = PCAFallback(
+        torch.nn.Identity(),
+        lambda: losses.clone(),
+        ROOT_FALLBACK_MARGIN,
+        by_roots=True,
+    )
+    losses[:] = torch.as_tensor((5.0 - gains) ** 2)
     assert guard.is_improved() == passes
 
 
@@ -441,7 +463,9 @@ def test_a_share_that_is_not_reached_warns_of_what_is(transformer):
     reducer = transformer(0.95, hidden_layer_sizes=(8,), max_epochs=1, random_state=5)
     rows = NOISE.reshape(80, 60)
     most = PCA(0.95).fit(rows).n_components_
-    with pytest.warns(UserWarning, match=rf"=0.95, reached -?0\.\d+ with {most} comp"):
+    with pytest.warns(
+        UserWarning, match=rf"=0.95 of .*, reached -?0\.\d+ with {most} c"
+    ):
         reducer.fit(rows)
     assert reducer.n_components_ == most
 

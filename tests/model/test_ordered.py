@@ -164,8 +164,10 @@ def test_whitened_prefixes_decode_alike():
 
 
 def test_on_noise_prefixes_are_pcas():
-    reducer = AutoEncoderTransformer(4, ordered=True, random_state=0).fit(NOISE)
-    pca = PCA(4).fit(NOISE)
+    # Of six hundred rows a network learns a code that is better than PCA's, even so.
+    rows = NOISE[:100]
+    reducer = AutoEncoderTransformer(4, ordered=True, random_state=0).fit(rows)
+    pca = PCA(4).fit(rows)
     assert reducer.fell_back_to_pca_
     np.testing.assert_allclose(
         reducer.explained_variance_ratio_, pca.explained_variance_ratio_, atol=1e-6
@@ -221,7 +223,7 @@ def test_a_prefix_that_learns_nothing_is_pcas():
     # Nine components of ten: the last ones have much to learn, the first nothing.
     rows = load_diabetes().data
     train, test = train_test_split(rows, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="were 150 epochs"):
+    with pytest.warns(ConvergenceWarning, match="resolved to 150 epochs"):
         reducer = AutoEncoderTransformer(9, ordered=True, random_state=0).fit(train)
     gate = reducer.module_.prefixes.gate
     assert 0 < gate.sum() < 9
