@@ -345,7 +345,9 @@ class BaseAutoEncoder(
         if before is None:
             self.__dict__.pop(TRANSIENT, None)
         table = None if before is None else before.plan.table
-        reader = BatchReader(self, batches, self.network, table)
+        reader = BatchReader(
+            self, batches, self.network, table, goes_on=before is not None
+        )
         draws = self.early_stopping and not has_set
         # Of a copy: what `random_state` draws is for the fit.
         state = copy.deepcopy(check_random_state(self.random_state))

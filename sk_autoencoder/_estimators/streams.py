@@ -106,8 +106,8 @@ class SampledRows:
         if not fraction:
             return None, 0.0
         rows, keys = self.rows(), self._keys[0]
-        n_held_out = min(math.ceil(fraction * n_rows), len(keys))
-        if n_rows - n_held_out < 2:
+        n_held_out = min(math.ceil(fraction * n_rows), len(keys), n_rows - 2)
+        if n_held_out <= 0:
             return None, 0.0
         below = self._bound
         if n_held_out < len(keys):
@@ -128,6 +128,8 @@ class BatchReader:
         Says which shapes a sample may have.
     table : Table or None
         How samples are read, where that is known and they are not numbers alone.
+    goes_on : bool
+        Whether the features have to be those of the fit before.
 
     Attributes
     ----------
@@ -145,8 +147,11 @@ class BatchReader:
         batches: Any,
         network: Any,
         table: Table | None = None,
+        *,
+        goes_on: bool = False,
     ) -> None:
         self._estimator, self._network, self.table = estimator, network, table
+        self._goes_on = goes_on
         self._open = opener(batches)
         self.row_shape: tuple[int, ...] | None = None
         self.new_levels: dict[Any, set[Any]] = {}
@@ -184,7 +189,7 @@ class BatchReader:
         sample, validate = SampledRows(seed), None
         for i, chunk in self._chunks():
             with batch_errors(i):
-                reset = n_rows == 0
+                reset = n_rows == 0 and not self._goes_on
                 if reset and self.table is None:
                     validate = table_check(chunk)
                 if validate is not None:
@@ -195,7 +200,7 @@ class BatchReader:
                     part = self._statistics(rows)
                     statistics = part if statistics is None else statistics.joined(part)
                     dtypes.add(rows.dtype)
-            if reset:
+            if n_rows == 0:
                 check()
             n_rows += rows.shape[0]
             if validate is not None or fraction:

@@ -118,10 +118,10 @@ class TrainingSamples(FittedMethods):
     ) -> tuple[Any, Table | None]:
         """Validate samples to fit on; return how a table of them was read, or None.
 
-        The first passes of a stream set the features, later ones have to have them.
+        A first fit sets the features; what goes on from one has to have them.
         """
         X, self._row_shape = flat_rows(X, self.network)
-        reset = before is None or not is_pass
+        reset = before is None
         if before is None:
             self.__dict__.pop(TRANSIENT, None)
             check, table = self._table_check(X), None
@@ -136,7 +136,7 @@ class TrainingSamples(FittedMethods):
                 return table.matrix(X), table
         else:
             table = before.plan.table
-        least = 2 if reset or self._has_batch_norm() else 1
+        least = 2 if reset or not is_pass or self._has_batch_norm() else 1
         if table is None:
             return check_numbers(self, X, reset=reset, min_samples=least), None
         new: dict[Any, set[Any]] = {}

@@ -270,13 +270,6 @@ def plan_continuation(
     validates : bool
         Whether there is a validation set beside them.
     """
-    n_features = len(plan.statistics.mean)
-    if shape[1] != n_features:
-        raise ValueError(
-            f"expected the {n_features} features of the fit before, got X with "
-            f"{shape[1]}, because its weights go on. Pass warm_start=False and call "
-            "fit to start anew."
-        )
     new = resolve_parameters(
         settings,
         plan.statistics,

@@ -178,6 +178,13 @@ def test_warm_start_goes_on():
     assert reducer.score(X) > before - 1e-3
     reducer.fit(X)
     assert reducer.n_iter_ == 9
+    with pytest.raises(ValueError, match="X has 2 features, but"):
+        reducer.fit_batches(cut(X[:, :2]))
+
+
+def test_large_validation_fractions_leave_samples_to_train_on():
+    reducer = make(validation_fraction=0.999, max_epochs=1).fit_batches(cut(X))
+    assert sizes(reducer.history_[0]) == (2, len(X) - 2)
 
 
 def test_streamed_models_can_be_kept(tmp_path):

@@ -417,3 +417,12 @@ def test_the_module_knows_neither_torch_nor_the_estimators():
         "sk_autoencoder._utils.tensors",
         "sk_autoencoder._utils.variance",
     }
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_columns_of_dates_are_no_numbers(library):
+    X = library.DataFrame({"day": np.arange(9).astype("datetime64[us]"), "x": range(9)})
+    with pytest.raises(TypeError, match=r"got column .day. of dtype .*days since"):
+        explained_variance_ratio(X, X)
+    with pytest.raises(ValueError, match="columns whose values fit float64"):
+        explained_variance_ratio(np.array([[10**400]]), [[1.0]])

@@ -6,6 +6,7 @@ import re
 import signal
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -139,12 +140,28 @@ def test_a_warm_start_refuses_another_network():
     with pytest.raises(ValueError, match=r"expected hidden_layer_sizes=\(16,\) as in"):
         reducer.fit(X)
     reducer.set_params(hidden_layer_sizes=(16,))
-    with pytest.raises(ValueError, match=r"expected the 64 features of the fit before"):
+    with pytest.raises(ValueError, match=r"^X has 10 features, but .* expecting 64"):
         reducer.set_params(n_components=5).fit(X[:, :10])
     np.testing.assert_array_equal(reducer.transform(X), before)
     reducer.set_params(lr=1e-4, max_epochs=2).fit(X)
     assert reducer.n_iter_ == 3
     assert reducer.net_.optimizer_.param_groups[0]["lr"] == 1e-4
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_a_warm_start_refuses_other_names(in_batches):
+    frame = pd.DataFrame(X[:, :3], columns=list("abc"))
+    reducer = AutoEncoderTransformer(1, max_epochs=1, warm_start=True, **SMALL)
+    fit = reducer.fit
+    if in_batches:
+
+        def fit(samples):
+            return reducer.fit_batches([samples[:100], samples[100:]])
+
+    fit(frame)
+    with pytest.raises(ValueError, match=r"The feature names should match those"):
+        fit(frame[["b", "a", "c"]])
+    assert fit(frame).n_iter_ == 2
 
 
 # -- the epoch that is kept ---
