@@ -8,7 +8,6 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from sk_autoencoder._columns import is_frame, refuse_dates
 from sk_autoencoder._utils.chunks import row_chunks, within_float64
 from sk_autoencoder._utils.shapes import refuse_foreign
 from sk_autoencoder._utils.sklearn_compat import take_rows
@@ -65,7 +64,7 @@ def explained_variance_ratio(
         If the two shapes differ, `mean` has another length than a row, a value is not
         a finite number, or a distance between two is none.
     TypeError
-        If an array has masked cells, or a column dates.
+        If an array has masked cells, or dates.
 
     See Also
     --------
@@ -283,8 +282,6 @@ def _check_matrix(X: Any, name: str) -> Any:
     Rows of more dimensions, such as images, are flattened.
     """
     refuse_foreign(X, name)
-    if is_frame(X):
-        refuse_dates(X)
     X = as_array(X)
     if getattr(X, "ndim", 2) > 2:
         X = X.reshape(X.shape[0], int(np.prod(X.shape[1:])))
