@@ -4,9 +4,9 @@ from itertools import cycle
 
 import numpy as np
 import onnx
-import onnxruntime
 import pandas as pd
 import pytest
+from onnx_sessions import session_of
 from sklearn.decomposition import PCA
 
 from sk_autoencoder import (
@@ -114,7 +114,7 @@ def fitted(X):
 
 def runner(model):
     """Return a function that runs a model; to make one takes longer than a run."""
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = session_of(model)
     return lambda **inputs: session.run(None, inputs)[0]
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
+from onnx_sessions import session_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -31,7 +31,7 @@ def exported(function, dtype, module=None):
     graph.output("Y", result, name, *ref.shape[1:])
     model = to_model(graph, text="")
     onnx.checker.check_model(model, full_check=True)
-    return onnxruntime.InferenceSession(model.SerializeToString())
+    return session_of(model)
 
 
 def image(x):

@@ -3,10 +3,10 @@
 import builtins
 
 import numpy as np
-import onnxruntime
 import pandas as pd
 import pytest
 import skl2onnx
+from onnx_sessions import session_of
 from skl2onnx.common.data_types import (
     DoubleTensorType,
     FloatTensorType,
@@ -43,7 +43,7 @@ def data():
 
 
 def run(model, inputs):
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = session_of(model)
     return session.run(None, inputs)
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 import pandas as pd
 import polars as pl
 import pytest
+from onnx_sessions import session_of
 
 from sk_autoencoder import (
     AutoEncoderOutlierDetector,
@@ -148,7 +148,7 @@ def test_tables_are_exported_in_both_directions(name, dtype, fitted):
     sessions = []
     for model in (forth, around, back):
         onnx.checker.check_model(model, full_check=True)
-        sessions.append(onnxruntime.InferenceSession(model.SerializeToString()))
+        sessions.append(session_of(model))
     for n in (1, 7, N_ROWS):
         some = table[:n]
         inputs = columns_of(sessions[0], some)
@@ -173,7 +173,7 @@ def test_imputers_fill_cells(loss, dtype):
     assert imputer._plan.is_masked == (loss == "auto")
     model = to_onnx(imputer, dtype=dtype)
     onnx.checker.check_model(model, full_check=True)
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = session_of(model)
     names = [value.name for value in session.get_outputs()]
     assert names == [f"filled_{name}" for name in table]
     for n in (1, 7, N_ROWS):
@@ -192,7 +192,7 @@ def test_imputers_fill_one_level_keep_blanks_and_leave_empty_columns(loss):
     with pytest.warns(UserWarning, match="expected at least one value"):
         imputer.fit(table)
     later = table[:9].assign(none="new", one=[None, "k", "new"] * 3)
-    session = onnxruntime.InferenceSession(to_onnx(imputer).SerializeToString())
+    session = session_of(to_onnx(imputer))
     found = session.run(None, columns_of(session, later))
     assert_columns_agree(found, imputer.transform(later))
 
@@ -205,7 +205,7 @@ def test_imputers_of_arrays_fill_cells(loss):
     imputer = DenoisingAutoEncoderTransformer(
         features="reconstruction", loss=loss, **GAPS, **PARAMETERS
     ).fit(X)
-    session = onnxruntime.InferenceSession(to_onnx(imputer).SerializeToString())
+    session = session_of(to_onnx(imputer))
     (found,) = session.run(["filled"], {"X": X})
     assert_agree(found, imputer.transform(X))
     np.testing.assert_array_equal(found[~np.isnan(X)], X[~np.isnan(X)])
@@ -219,7 +219,7 @@ def test_imputers_of_arrays_fill_cells(loss):
 def test_densities_of_tables_are_exported(fitted):
     estimator, table = fitted("gaps, vae")
     model = to_onnx(estimator, method="score_samples")
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = session_of(model)
     (scores,) = session.run(None, columns_of(session, table[:50]))
     assert_agree(scores, estimator.score_samples(table[:50]))
 
@@ -227,7 +227,7 @@ def test_densities_of_tables_are_exported(fitted):
 def test_each_column_has_a_type(fitted):
     def types(name):
         model = to_onnx(fitted(name)[0], dtype="float32")
-        session = onnxruntime.InferenceSession(model.SerializeToString())
+        session = session_of(model)
         return {value.name: value.type for value in session.get_inputs()}
 
     assert types("whole") == {
@@ -250,7 +250,7 @@ def test_each_column_has_a_type(fitted):
 def test_an_unknown_level_counts_as_missing(fitted):
     estimator, table = fitted("gaps")
     some = table[:20].astype({"letter": object})
-    session = onnxruntime.InferenceSession(to_onnx(estimator).SerializeToString())
+    session = session_of(to_onnx(estimator))
     unknown = columns_of(session, some.assign(letter="?", many="?"))
     missing = columns_of(session, some.assign(letter=None, many=None))
     (codes,) = session.run(None, unknown)
@@ -262,7 +262,7 @@ def test_polars_frames_are_exported():
     table = pl.from_pandas(made_table(with_gaps=False).astype({"letter": str}))
     estimator = autoencoder().fit(table)
     model = to_onnx(estimator, method="reconstruct")
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = session_of(model)
     names = [value.name for value in session.get_outputs()]
     assert names == [f"reconstructed_{name}" for name in table.columns]
     found = session.run(None, columns_of(session, table.to_pandas()))
@@ -272,7 +272,7 @@ def test_polars_frames_are_exported():
 def test_an_array_of_objects_has_an_input_for_each_column():
     table = made_table(with_gaps=False).to_numpy(object)
     estimator = autoencoder(categorical_features=[3, 4, 5, 6]).fit(table)
-    session = onnxruntime.InferenceSession(to_onnx(estimator).SerializeToString())
+    session = session_of(to_onnx(estimator))
     assert [value.name for value in session.get_inputs()] == [f"x{i}" for i in range(8)]
     named = pd.DataFrame(table).add_prefix("x")
     (codes,) = session.run(None, columns_of(session, named))
@@ -297,7 +297,7 @@ def test_a_table_that_is_an_array_of_numbers_is_one_input(parameters, dtype):
     estimator = autoencoder(**parameters).fit(X)
     for method in ("transform", "reconstruct"):
         model = to_onnx(estimator, method=method)
-        session = onnxruntime.InferenceSession(model.SerializeToString())
+        session = session_of(model)
         (found,) = session.run(None, {"X": X})
         assert_agree(found, getattr(estimator, method)(X))
 
@@ -349,7 +349,7 @@ def test_columns_may_be_called_as_what_a_model_gives(names, method, outputs):
         estimator = AutoEncoderOutlierDetector(estimator, random_state=0)
     expected = getattr(estimator.fit(frame), method)(frame)
     model = to_onnx(estimator, method=method)
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = session_of(model)
     assert [value.name for value in session.get_outputs()] == outputs
     found = session.run(None, fed(frame))
     if method == "reconstruct":
@@ -367,5 +367,5 @@ def test_the_largest_whole_numbers_stay_large(low):
     model = to_onnx(reducer, method="reconstruct").SerializeToString()
     cells = {name: frame[[name]].to_numpy() for name in frame}
     cells["letter"] = cells["letter"].astype(object)
-    found = onnxruntime.InferenceSession(model).run(["reconstructed_whole"], cells)[0]
+    found = session_of(model).run(["reconstructed_whole"], cells)[0]
     np.testing.assert_allclose(found.ravel().astype(float), expected.astype(float))

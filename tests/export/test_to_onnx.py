@@ -4,10 +4,10 @@ import builtins
 
 import numpy as np
 import onnx
-import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from onnx_sessions import session_of
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -120,7 +120,7 @@ def fitted(X):
 
 def run(model, *inputs):
     """Outputs of a model."""
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = session_of(model)
     names = [value.name for value in session.get_inputs()]
     return session.run(None, dict(zip(names, inputs, strict=True)))
 
@@ -193,7 +193,7 @@ def test_the_model_is_written_to_a_path(X, tmp_path, fitted):
     path = tmp_path / "model.onnx"
     model = to_onnx(fitted("default"), path)
     assert onnx.load(path) == model
-    session = onnxruntime.InferenceSession(path)
+    session = session_of(path)
     assert [value.name for value in session.get_inputs()] == ["X"]
     assert [value.name for value in session.get_outputs()] == ["codes"]
     assert session.get_inputs()[0].shape == ["n", N_FEATURES]

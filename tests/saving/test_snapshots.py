@@ -33,7 +33,7 @@ from sk_autoencoder.metrics import reconstruction_scorer
 
 SCRIPT = Path(__file__).parents[1] / "killed_fits.py"
 # Of the copies of a folder so many are gone on from: SK_AUTOENCODER_KILLS=20 pytest ...
-N_COPIES = int(os.environ.get("SK_AUTOENCODER_KILLS", "2"))
+N_COPIES = int(os.environ.get("SK_AUTOENCODER_KILLS", "1"))
 # Those of a detector's fits; of any other estimator there is one.
 N_FILES = {"detector": 3, "detector of a table": 3, "folds": 4}
 
