@@ -65,8 +65,8 @@ AT_TINY_SETTINGS = [
 AT_FULL_LENGTH = "check_transformer_general"
 
 
-# Checks of scikit-learn's older class of sparse matrices, and of numpy's arrays by another
-# name: samples take the way of those in the other checks. At defaults all run.
+# Checks of scikit-learn's older class of sparse matrices, and of numpy's arrays by
+# another name: samples take the way of those in other checks. At defaults all run.
 SYNONYMS = {"check_estimator_sparse_matrix", "check_array_api_input"}
 
 

@@ -3,8 +3,6 @@
 import copy
 import os
 import pickle
-import subprocess
-import sys
 import warnings
 from dataclasses import is_dataclass
 
@@ -12,8 +10,10 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
 
 from sk_autoencoder import (
     AutoEncoderTransformer,
@@ -187,11 +187,11 @@ def test_threads_are_given_back():
         torch.set_num_threads(before)
 
 
-WORKERS = """
-import sys, joblib, numpy as np
-
-def work(path):  # imports here, since only the workers need them
+def work(path):
+    """Fit an estimator and use another; imports here, where workers need them."""
+    import joblib
     import torch
+
     from sk_autoencoder import DenoisingAutoEncoderTransformer
 
     seen = []
@@ -206,30 +206,31 @@ def work(path):  # imports here, since only the workers need them
     reducer.set_params(hidden_layer_sizes=(1024, 512), max_epochs=1).fit(X)
     return set(seen), model.transform(X)
 
-each = joblib.Parallel(n_jobs=2)(joblib.delayed(work)(sys.argv[1]) for _ in range(2))
-share = max(1, joblib.cpu_count() // 2)
-assert [seen for seen, _ in each] == [{share}, {share}], (each, share)
-np.save(sys.argv[2], each[0][1])
 
-from sklearn.model_selection import GridSearchCV
+@pytest.fixture
+def workers(monkeypatch):
+    """Let joblib start two processes, on as many threads as it gives them."""
+    for name in [name for name in os.environ if "NUM_THREADS" in name]:
+        monkeypatch.delenv(name)
+    # Sent as it is, and not as a name in a module that imports all that tests need.
+    monkeypatch.setattr(work, "__module__", "__main__")
+    with joblib.parallel_config(n_jobs=2):
+        yield
+    get_reusable_executor().shutdown(wait=True)
 
-model, X = joblib.load(sys.argv[1])
-search = GridSearchCV(model, {"n_components": [2, 3]}, cv=2, n_jobs=2)
-assert search.fit(X).best_params_ == {"n_components": 3}
-"""
 
-
-def test_worker_processes_share_the_cores_load_a_model_and_search(tmp_path):
+def test_worker_processes_share_the_cores_load_a_model_and_search(tmp_path, workers):
     fitted = clone(ESTIMATORS[0]).fit(X)
-    joblib.dump((fitted, X), tmp_path / "model.joblib")
-    arguments = [tmp_path / "model.joblib", tmp_path / "codes.npy"]
-    environment = {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
-    subprocess.run(
-        [sys.executable, "-c", WORKERS, *arguments], check=True, env=environment
-    )
-    # Another process may run on another number of threads: to rounding.
-    codes = np.load(tmp_path / "codes.npy")
-    np.testing.assert_allclose(codes, fitted.transform(X), rtol=1e-12)
+    path = tmp_path / "model.joblib"
+    joblib.dump((fitted, X), path)
+    each = joblib.Parallel()(joblib.delayed(work)(path) for _ in range(2))
+    share = max(1, joblib.cpu_count() // 2)
+    for seen, codes in each:
+        assert seen == {share}
+        # Another process may run on another number of threads: to rounding.
+        np.testing.assert_allclose(codes, fitted.transform(X), rtol=1e-12)
+    search = GridSearchCV(fitted, {"n_components": [2, 3]}, cv=2)
+    assert search.fit(X).best_params_ == {"n_components": 3}
 
 
 def test_nothing_is_set_or_drawn_by_init():

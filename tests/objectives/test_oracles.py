@@ -1,6 +1,7 @@
 """Properties held against independent answers: PCA, closed forms, Monte Carlo."""
 
 import pickle
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,9 +77,15 @@ def test_linear_autoencoder_spans_the_subspace_of_pca():
     assert reducer.score(X) == pytest.approx(explained, abs=1e-4)
 
 
-def test_digits_at_defaults_are_far_above_pca():
+@cache
+def of_digits():
+    """Return a default fit to digits, its samples, and others."""
     train, test = train_test_split(load_digits().data, random_state=0)
-    reducer = AutoEncoderTransformer(n_components=10, random_state=0).fit(train)
+    return AutoEncoderTransformer(10, random_state=0).fit(train), train, test
+
+
+def test_digits_at_defaults_are_far_above_pca():
+    reducer, train, test = of_digits()
     pca = PCA(10).fit(train)
     error = np.square(test - pca.inverse_transform(pca.transform(test))).sum()
     of_pca = 1 - error / np.square(test - train.mean(axis=0)).sum()
@@ -88,8 +95,7 @@ def test_digits_at_defaults_are_far_above_pca():
 
 def test_a_pixel_that_is_hardly_ever_set_does_not_outweigh_the_others():
     """Fully standardized, noise in it would be thirty deviations and more."""
-    train, test = train_test_split(load_digits().data, random_state=0)
-    reducer = AutoEncoderTransformer(n_components=10, random_state=0).fit(train)
+    reducer, _, test = of_digits()
     noise = 4 * np.random.default_rng(0).normal(size=test.shape)
     error = np.square(reducer.reconstruct(test + noise) - test).mean()
     assert error < 2 * np.square(noise).mean()
