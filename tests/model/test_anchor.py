@@ -377,7 +377,7 @@ def test_components_beyond_the_rank_start_at_zero():
 
 @pytest.mark.parametrize("transformer", [*BOTH, VAETransformer])
 def test_whitened_codes_are_white_and_decode_alike(transformer):
-    plain = transformer(6, max_epochs=15, random_state=0).fit(DIGITS)
+    plain = transformer(6, max_epochs=5, random_state=0).fit(DIGITS)
     white = clone(plain).set_params(whiten=True).fit(DIGITS)
     codes = white.transform(DIGITS)
     np.testing.assert_allclose(np.cov(codes.T), np.eye(6), atol=1e-4)
