@@ -281,7 +281,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
 def test_a_parameter_that_nobody_finds_again_is_refused(tmp_path):
     # Of a class in C, which does not tell what it was made of.
     estimator = small(checkpoint_dir=tmp_path, lr_schedule=itemgetter(0))
-    with pytest.raises(TypeError, match="got lr_schedule of which it does not, becau"):
+    with pytest.raises(TypeError, match="got lr_schedule, which it cannot, because"):
         estimator.fit(X)
     assert files(tmp_path) == []
 
