@@ -13,6 +13,9 @@ from sk_autoencoder._utils.values import Range
 # Iterations of a rotation, at most: a few dozen are usual.
 MOST_TURNS = 1000
 
+# Units in the last place by which codes of samples that are alike may differ.
+ROUNDED = 4.0
+
 
 @dataclass(frozen=True)
 class LatentMap:
@@ -122,7 +125,9 @@ class LatentMap:
         # Of smaller variances float32 knows no digit, and a covariance in float64 not
         # the six that unit variance is promised to.
         least = max(np.finfo(dtype).eps, 1e6 * np.finfo(np.float64).eps)
-        alive = variances > variances.max() * len(mean) * least
+        # And of codes that are all alike, what differs is the rounding of their mean.
+        rounding = ROUNDED * np.finfo(dtype).eps * np.linalg.norm(mean)
+        alive = variances > max(variances.max() * len(mean) * least, rounding**2)
         roots = np.sqrt(np.where(alive, variances, 1.0))
         matrix = (vectors * np.where(alive, 1 / roots, 0.0)) @ vectors.T
         inverse = (vectors * np.where(alive, roots, 0.0)) @ vectors.T

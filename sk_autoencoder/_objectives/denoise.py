@@ -12,6 +12,7 @@ from functools import cached_property
 from numbers import Integral
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -236,7 +237,7 @@ class Denoise(Objective):
         """Return corrupted rows; see `Objective.noisy`."""
         if callable(self.noise):
             return self._users_noise(x, columns.mean, generator)
-        groups = self._groups_on(x.device)
+        groups = self._groups_on(x, columns)
         if self.level is None:
             return columns.mask(
                 x, ~hide_by_number(len(x), x.shape[1], generator, groups)
@@ -252,16 +253,23 @@ class Denoise(Objective):
         value_range = columns.value_range()
         return salt_and_pepper(x, self.level, generator, *value_range, groups)
 
-    def _groups_on(self, device: torch.device) -> Tensor | None:
-        """Return the groups on a device, where they are copied once."""
+    def _groups_on(self, x: Tensor, columns: Any) -> Tensor | None:
+        """Return the groups of the columns of x on its device, copied there once."""
         if self.groups is None:
             return None
-        if device not in self._copies:
-            self._copies[device] = torch.tensor(self.groups, device=device)
-        return self._copies[device]
+        place = x.device, x.shape[1]
+        if place not in self._copies:
+            groups = np.array(self.groups)
+            if x.shape[1] < len(groups):  # a masked network has no constant columns
+                _, first, own = np.unique(
+                    groups[columns.index], return_index=True, return_inverse=True
+                )
+                groups = first[own]
+            self._copies[place] = torch.from_numpy(groups).to(x.device)
+        return self._copies[place]
 
     @cached_property
-    def _copies(self) -> dict[torch.device, Tensor]:
+    def _copies(self) -> dict[tuple[torch.device, int], Tensor]:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:

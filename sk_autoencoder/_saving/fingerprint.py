@@ -180,7 +180,7 @@ def _(value: Any, path: Path) -> Iterator[str]:
 def _(value: Any, path: Path) -> Iterator[str]:
     own = {**dict(value.named_parameters()), **dict(value.named_buffers())}
     torchs = vars(torch.nn.Module())
-    for name, part in value.named_modules():
+    for name, part in value.named_modules(remove_duplicate=False):
         made_of = {k: v for k, v in vars(part).items() if k not in torchs}
         own[f"{name}."] = [type(part), made_of]
     yield from _deeper(own, path)

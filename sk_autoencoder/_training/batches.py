@@ -207,8 +207,8 @@ class Batches:
     generator : torch.Generator or None
         Draws a new order for each pass; None keeps the order.
     n_drawn : int or None
-        Rows of a pass in a random order; those beyond `indices`, of which there are at
-        least half as many, come twice. None is each row once.
+        Rows of a pass in a random order; where there are fewer `indices`, some come
+        again. None is each row once.
 
     Attributes
     ----------
@@ -255,9 +255,9 @@ class Batches:
         indices = self.indices
         if self.generator is not None:
             order = torch.randperm(len(indices), generator=self.generator)
-            if self.n_drawn > len(order):
+            while len(order) < self.n_drawn:
                 again = torch.randperm(len(indices), generator=self.generator)
-                order = torch.cat([order, again[: self.n_drawn - len(order)]])
+                order = torch.cat([order, again])[: self.n_drawn]
             indices = indices[order.numpy()]
         placed, count = self.rows.to_index(indices), self._n_batches
         size = self.batch_size

@@ -172,8 +172,8 @@ def _of_module(module: nn.Module, x: Range) -> Range:
     """Return the range of a module's output from that of its input."""
     kind = type(module)
     name = kind.__name__.lower()
-    if kind is nn.Sequential:
-        return _of_parts(list(module.children()), x)
+    if isinstance(module, nn.Sequential) and kind is nn.Sequential:
+        return _of_parts([*module], x)  # `children` leaves out what comes again
     if kind is Dropout:
         return x
     if not kind.__module__.startswith("torch.nn."):

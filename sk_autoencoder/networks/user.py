@@ -324,8 +324,11 @@ def _with_own_dropout(module: nn.Module) -> nn.Module:
     """Put dropout that draws from our generator in the place of torch's."""
     if type(module) is nn.Dropout:
         return Dropout(module.p)
-    for name, child in module.named_children():
-        setattr(module, name, _with_own_dropout(child))
+    # One that stands in several places is put into each of them.
+    for name, part in [*module.named_modules(remove_duplicate=False)]:
+        if type(part) is nn.Dropout:
+            owner, _, own_name = name.rpartition(".")
+            setattr(module.get_submodule(owner), own_name, Dropout(part.p))
     return module
 
 

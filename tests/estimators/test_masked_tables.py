@@ -791,3 +791,15 @@ def test_steps_of_a_masked_network():
     assert masked_epochs(100, 256) == 50  # half a step a sample
     assert masked_epochs(2700, 256) == 58  # 11 steps an epoch, of 633
     assert masked_epochs(10**6, 256) == 1
+
+
+@pytest.mark.parametrize("level", ["auto", 0.4])
+def test_groups_are_hidden_together_beside_a_constant_column(level):
+    groups = [["a", "one"], ["kind", "flag"]]
+    fitted = masked(feature_groups=groups, noise_level=level).fit(TABLE)
+    module, generator = fitted.module_, torch.Generator().manual_seed(0)
+    cells = module.objective.corrupt(torch.zeros(99, 4), module.columns, generator)
+    a, whole, kind, flag = (cells < 0).T
+    assert torch.equal(kind, flag)
+    assert 0 < (a == whole).sum() < 99
+    assert 0 < (whole == kind).sum() < 99

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.decomposition import PCA
+from torch import nn
 
 from sk_autoencoder import (
     AutoEncoderTransformer,
     DenoisingAutoEncoderTransformer,
     VAETransformer,
 )
+from sk_autoencoder.networks import UserNetwork
 
 
 def with_a_tiny_direction(spread, n=500):
@@ -89,3 +91,17 @@ def test_hidden_features_are_whitened(layers):
     np.testing.assert_allclose(np.cov(codes.T), np.eye(codes.shape[1]), atol=1e-6)
     assert codes.shape == plain.transform(X).shape
     np.testing.assert_allclose(white.reconstruct(X), plain.reconstruct(X), atol=1e-6)
+
+
+def test_codes_that_differ_by_rounding_alone_are_not_blown_up():
+    # Codes of one, and of what float32 hardly has beside it.
+    encoder, decoder = nn.Linear(3, 2), nn.Linear(2, 3)
+    nn.init.ones_(encoder.bias)
+    X = 1e-7 * np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    network = UserNetwork(encoder, decoder)
+    still = {"max_epochs": 0, "early_stopping": False, "random_state": 0}
+    white = AutoEncoderTransformer(2, network=network, whiten=True, **still).fit(X)
+    np.testing.assert_array_equal(white.transform(X), np.zeros((100, 2)))
+    # float64 has the digits.
+    codes = white.fit(X.astype(np.float64)).transform(X.astype(np.float64))
+    np.testing.assert_allclose(np.cov(codes.T), np.eye(2), atol=1e-4)

@@ -514,7 +514,12 @@ def depends_on_values(module, h):
 
 
 INFINITE = (-np.inf, np.inf)
+SIGMOID = nn.Sigmoid()
 RANGES = {
+    "the same one twice": (
+        nn.Sequential(nn.Linear(K, 8), SIGMOID, nn.Linear(8, 64), SIGMOID),
+        (0, 1),
+    ),
     "linear": (nn.Linear(K, 64), INFINITE),
     "sigmoid, flat": (
         nn.Sequential(nn.Linear(K, 64), nn.Sigmoid(), nn.Flatten()),
@@ -719,3 +724,13 @@ def test_the_network_is_a_specification_of_keyword_only_outputs():
     own = network(outputs="data", output_range=(0, 1))
     parameters = clone(own, safe=False).get_params(deep=False)
     assert (parameters["outputs"], parameters["output_range"]) == ("data", (0, 1))
+
+
+@worse_than_pca
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+def test_an_epoch_has_as_many_samples_as_there_are(fraction):
+    reducer = AutoEncoderTransformer(
+        K, network=network(), validation_fraction=fraction, **SHORT
+    ).fit(X)
+    rows = [row["batches"][0]["train_batch_size"] for row in reducer.history_]
+    assert rows == [len(X)] * 3

@@ -201,6 +201,20 @@ def test_modules_may_write_to_their_input(kind, n_codes, init):
     assert own.score(X) == other.score(X)
 
 
+def test_dropout_that_stands_in_two_places_draws_from_random_state_in_both():
+    drop = nn.Dropout(0.5)
+    layers = [nn.Linear(64, 8), drop, nn.Linear(8, 8), drop]
+    network = UserNetwork(nn.Sequential(*layers, nn.Linear(8, 3)), nn.Linear(3, 64))
+    before, found = torch.get_rng_state(), []
+    for _ in range(2):
+        fitted = AutoEncoderTransformer(3, network=network, **FAST).fit(X)
+        found.append(fitted.loss_curve_)
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.rand(1)
+        before = torch.get_rng_state()
+    assert found[0] == found[1]
+
+
 class MovingCenter(nn.Module):
     """Takes off a mean that it follows in training, in a buffer."""
 

@@ -233,7 +233,7 @@ def test_groups_move_together_and_are_copied_to_a_device_once():
     moved = noise.corrupt(x, columns, generator())
     assert torch.equal(moved[:, 1], moved[:, 3])
     assert not torch.equal(moved[:, 0], moved[:, 2])
-    assert noise._groups_on(x.device) is noise._groups_on(x.device)
+    assert noise._groups_on(x, columns) is noise._groups_on(x + 1, columns)
     assert "_copies" not in pickle.loads(pickle.dumps(noise)).__dict__
 
 

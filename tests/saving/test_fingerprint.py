@@ -51,6 +51,7 @@ def renamed():
     return other
 
 
+RELU, TANH = torch.nn.ReLU(), torch.nn.Tanh()
 ROWS = np.arange(60.0).reshape(20, 3)
 DIFFERENT = [
     None,
@@ -87,6 +88,8 @@ DIFFERENT = [
     torch.nn.ReLU(),
     torch.nn.LeakyReLU(0.1),
     torch.nn.LeakyReLU(0.2),
+    torch.nn.Sequential(RELU, TANH),
+    torch.nn.Sequential(RELU, TANH, RELU),
     Scaled(1.0),
     Scaled(2.0),
     MLP((8,)),
