@@ -1,13 +1,11 @@
 """scikit-learn's own checks, for every estimator, at default and at tiny settings."""
 
-from functools import cache
-
 import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn_checks import checks_of
 
 import sk_autoencoder
 from sk_autoencoder import (
@@ -63,27 +61,6 @@ AT_TINY_SETTINGS = [
 # The check that compares the numbers of fits, two of which are of the same samples: a
 # long training might interfere.
 AT_FULL_LENGTH = "check_transformer_general"
-
-
-# Checks of scikit-learn's older class of sparse matrices, and of numpy's arrays by
-# another name: samples take the way of those in other checks. At defaults all run.
-SYNONYMS = {"check_estimator_sparse_matrix", "check_array_api_input"}
-
-
-def is_synonym(check):
-    """Is a check another's, of samples of another class, or that are mapped?"""
-    return check.func.__name__ in SYNONYMS or "readonly_memmap" in check.keywords
-
-
-def checks_of(estimators, *, synonyms=True):
-    """Parametrize a test with the checks, and write each estimator out once.
-
-    scikit-learn's own names do so for each check, which takes seconds.
-    """
-    mark = parametrize_with_checks(estimators).mark
-    names, pairs = mark.args
-    pairs = [pair for pair in pairs if synonyms or not is_synonym(pair[1])]
-    return pytest.mark.parametrize(names, pairs, ids=cache(mark.kwargs["ids"]))
 
 
 # The checks have fewer samples than bins of numbers need.

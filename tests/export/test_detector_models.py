@@ -130,15 +130,17 @@ def assert_agree(found, expected):
 
 
 def assert_methods_agree(detector, rows, dtype, inputs):
-    """Check the three methods on 1, 7 and all rows, as `inputs` hands them over."""
-    for method in ("score_samples", "decision_function"):
-        model = to_onnx(detector, method=method, dtype=dtype)
-        onnx.checker.check_model(model, full_check=True)
-        of_model = runner(model)
-        for n in (1, 7, len(rows)):
-            found = of_model(**inputs(model, rows[:n]))
-            assert found.dtype == dtype
-            assert_agree(found, getattr(detector, method)(rows[:n]))
+    """Check methods on 1, 7 and all rows, as `inputs` hands them over.
+
+    What `decision_function` gives is `score_samples` less a number.
+    """
+    model = to_onnx(detector, method="decision_function", dtype=dtype)
+    onnx.checker.check_model(model, full_check=True)
+    of_model = runner(model)
+    for n in (1, 7, len(rows)):
+        found = of_model(**inputs(model, rows[:n]))
+        assert found.dtype == dtype
+        assert_agree(found, detector.decision_function(rows[:n]))
     model = to_onnx(detector, method="predict", dtype=dtype)
     labels = run(model, **inputs(model, rows))
     assert labels.dtype == np.int64

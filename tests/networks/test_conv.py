@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn_checks import checks_of
 
 import sk_autoencoder
 from sk_autoencoder import (
@@ -137,12 +137,13 @@ def test_its_parameters_can_be_searched_over():
     assert IMAGES.channels == (4, 6)
 
 
-@parametrize_with_checks(
+@checks_of(
     [
         AutoEncoderTransformer(
             n_components=1, network=ConvNet(channels=(2,)), max_epochs=2
         )
-    ]
+    ],
+    synonyms=False,
 )
 def test_convnet_passes_the_estimator_checks(estimator, check):
     check(estimator)

@@ -10,7 +10,7 @@ import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn_checks import checks_of
 from torch import nn
 
 import sk_autoencoder
@@ -394,12 +394,13 @@ def test_its_parameters_can_be_searched_over():
     assert SERIES.hidden_size == 5
 
 
-@parametrize_with_checks(
+@checks_of(
     [
         AutoEncoderTransformer(
             n_components=1, network=RecurrentNet(hidden_size=4), max_epochs=2
         ),
-    ]
+    ],
+    synonyms=False,
 )
 def test_recurrent_net_passes_the_estimator_checks(estimator, check):
     check(estimator)
