@@ -52,12 +52,12 @@ CONSTANTS = {
     "guard": "_fitting.resolve.ROOT_FALLBACK_MARGIN",
 }
 """What no parameter sets, by its name in the package: the experiments vary it."""
-IN_USE = {"share": 0.2, "budget": 15, "noise": 0.2, "clip": 10.0, "guard": 2.5}
+IN_USE = {"share": 0.2, "budget": 15, "noise": 0.2, "clip": 10.0, "guard": 1.75}
 SHARES = (1e-6, 0.03, 0.1, 0.2, 0.3, 1.0)
 STEPS_A_ROW = (5, 15, 60)
 NOISES = (0.0, 0.1, 0.2, 0.4)
 CLIPS = (1.0, 10.0, 100.0)
-GUARDS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0)
+GUARDS = (0.0, 0.75, 1.25, 1.75, 2.25, 2.75)
 OTHERS = (
     {},
     {"lr_schedule": "cosine"},
@@ -218,7 +218,7 @@ CHOICES = {
         IN_USE["clip"],
     ),
     "guard": Choice(
-        "Error over that at a guard of 2.5 standard errors, standardized columns",
+        "Error over that at a guard of 1.75 standard errors, standardized columns",
         error_at_guard,
         GUARDS,
         IN_USE["guard"],

@@ -153,8 +153,6 @@ def copy_of_adult(**parameters: Any) -> Any:
 @pytest.mark.parametrize(
     "path", [path for path in DOCUMENTS if snippets(path)], ids=lambda path: str(path)
 )
-# Cut off after three epochs, fits would have gained from more.
-@pytest.mark.filterwarnings("ignore:max_epochs='auto' were")
 def test_snippets_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}

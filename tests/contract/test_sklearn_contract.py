@@ -72,8 +72,6 @@ def test_tiny_settings(estimator, check):
     check(estimator)
 
 
-# Cut off after three epochs, they would have gained from more.
-@pytest.mark.filterwarnings("ignore:max_epochs='auto' were")
 @checks_of(AT_DEFAULTS)
 def test_default_settings(estimator, check, monkeypatch):
     compares = check.func.__name__ == AT_FULL_LENGTH and not check.keywords
