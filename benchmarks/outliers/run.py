@@ -19,8 +19,8 @@ tenth of the rows. With it they are those with labeled outliers on which default
 be tuned; `--confirm` takes the other half. `--collection` reads any other sets: all
 .npz files in a folder and below it, with `X` and `y`. `--half` takes those whose name's
 MD5 begins with 0 to 7 ("tune") or 8 to f ("confirm"), `--draw` some of them at random.
-A fit that takes longer than `--limit` is stopped and has no figures; means of methods
-are then beside those of ours on the same sets.
+A fit that takes longer than `--limit` is stopped and has no figures, as one of a rival
+that fails; means of methods are then beside those of ours on the same sets.
 PyOD is optional: what needs it is listed as missing without it.
 """
 
@@ -70,8 +70,9 @@ def measured(
 ) -> dict[str, float]:
     """Fit one detector, and judge its scores of the same rows, or of the others.
 
-    All are NaN where the fit takes longer than the limit.
+    All are NaN where the fit takes longer than the limit, or is a rival's and fails.
     """
+    missing = dict.fromkeys((AREA, PRECISION, SECONDS), math.nan)
     rows = X
     if clean:
         normal = np.random.default_rng(seed).permutation(np.flatnonzero(y == 0))
@@ -84,7 +85,11 @@ def measured(
         try:
             seconds, scores = timed(time.process_time, fit, X, seed, clean)
         except TooLongError:
-            return dict.fromkeys((AREA, PRECISION, SECONDS), math.nan)
+            return missing
+        except ValueError:
+            if DETECTORS[run].package is None:
+                raise
+            return missing
         found = scores(rows)
     return {
         AREA: float(roc_auc_score(y, found)),

@@ -113,3 +113,16 @@ def test_a_fit_that_takes_too_long_is_listed_as_such(folder, monkeypatch, capsys
     run(monkeypatch, *options, "--methods", "LOF")
     assert "| LOF | 0 | – | – | – |" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGPROF) is before
+
+
+def test_a_rival_that_fails_is_listed_as_such(monkeypatch):
+    def fit(*_):
+        raise ValueError("no clusters")
+
+    X, y = np.zeros((9, 2)), np.arange(9) % 2
+    rival, own = methods.Detector(fit, package="numpy"), methods.Detector(fit)
+    monkeypatch.setitem(methods.DETECTORS, "CBLOF", rival)
+    monkeypatch.setitem(methods.DETECTORS, "ours", own)
+    assert np.isnan(bench.measured("CBLOF", X, y, 0)["auc"])
+    with pytest.raises(ValueError, match="no clusters"):
+        bench.measured("ours", X, y, 0)
