@@ -89,7 +89,7 @@ def load(name: str, folder: Path | None, rows: int) -> Table:
     target = frame.pop(source.target)
     y = (target == sorted(target.unique())[-1]).to_numpy(np.float32)
     frame = frame.drop(columns=source.dropped)
-    return code(name, _typed(frame, source.numbered), y)
+    return code(name, typed(frame, source.numbered), y)
 
 
 def code(name: str, frame: pd.DataFrame, y: np.ndarray) -> Table:
@@ -111,7 +111,7 @@ def code(name: str, frame: pd.DataFrame, y: np.ndarray) -> Table:
     return Table(name, frame, y, *blocks)
 
 
-def _typed(frame: pd.DataFrame, numbered: Sequence[str]) -> pd.DataFrame:
+def typed(frame: pd.DataFrame, numbered: Sequence[str]) -> pd.DataFrame:
     """Return floats and categories; drop columns of one value."""
     columns = {}
     for name in frame:
