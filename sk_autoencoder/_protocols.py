@@ -217,6 +217,16 @@ class Objective:
         """Return the rows that `corrupt` turns into inputs, centered too."""
         return x
 
+    def donors(
+        self, x: Tensor, columns: "InputColumns", generator: torch.Generator
+    ) -> Tensor | None:
+        """Return the row of the batch that `noisy` takes each cell from.
+
+        (n, n_features), drawn in place of `noisy`; None, and nothing drawn, where cells
+        are not swapped.
+        """
+        return None
+
     def validation_inputs(
         self, x: Tensor, columns: "InputColumns", generator: torch.Generator
     ) -> Tensor:
@@ -484,6 +494,27 @@ class Columns(InputColumns):
     @abstractmethod
     def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each of the centered rows, (n,); their mean is the loss."""
+
+    def loss_of_inputs(self, raw: Tensor, x: Tensor, inputs: Tensor) -> Tensor:
+        """Return `per_sample_loss`, where `inputs` is what `encode` gives for x."""
+        return self.per_sample_loss(raw, x)
+
+    def swapped(self, inputs: Tensor, donors: Tensor) -> Tensor:
+        """Return the inputs of rows whose cells are swapped, from those before.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n, n_inputs)
+            What `encode` gives for the rows.
+        donors : Tensor of shape (n, n_features)
+            The row that each cell is taken from.
+        """
+        index = self.column_index
+        if index is None:
+            return inputs.gather(0, donors)
+        if self.flagged_columns is not None:
+            index = torch.cat([index, self.flagged_columns])
+        return inputs.gather(0, donors.index_select(1, index))
 
     @abstractmethod
     def log_likelihood(self, raw: Tensor, x: Tensor) -> Tensor:

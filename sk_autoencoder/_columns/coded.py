@@ -84,20 +84,22 @@ class CodedNumbers(ColumnGroup):
     def coded(self, x: Tensor) -> Tensor:
         """Return cells in all codings, (n, c, n_codings), NaN for missing ones."""
         cells = x.T.contiguous()
-        codings = [cells]
+        codings = [x / self.scale[:, 0]]
         for k in range(self.n_codings - 1):
             values, codes = (
                 t[:, k].contiguous() for t in (self.values_at, self.codes_at)
             )
             last = values.shape[1] - 1
             right = torch.searchsorted(values, cells.nan_to_num(0.0)).clamp_(1, last)
-            x0, x1 = values.gather(1, right - 1), values.gather(1, right)
-            y0, y1 = codes.gather(1, right - 1), codes.gather(1, right)
+            left = right - 1
+            x0, y0 = values.gather(1, left), codes.gather(1, left)
+            width, rise = values.gather(1, right) - x0, codes.gather(1, right) - y0
             # Knots that are the same when rounded have the upper one's code.
-            part = torch.where(x1 > x0, (cells - x0) / (x1 - x0), torch.ones_like(x0))
-            code = y0 + part.clamp(0.0, 1.0) * (y1 - y0)
-            codings.append(code.masked_fill(cells.isnan(), torch.nan))
-        return torch.stack(codings, dim=2).transpose(0, 1) / self.scale
+            part = ((cells - x0) / width).masked_fill_(width <= 0, 1.0)
+            code = y0 + part.clamp_(0.0, 1.0) * rise
+            code.masked_fill_(cells.isnan(), torch.nan)
+            codings.append(code.T / self.scale[:, k + 1])
+        return torch.stack(codings, dim=2)
 
     def inputs(self, x: Tensor) -> Tensor:
         """Return all codings in units of their standard deviation, clipped."""
@@ -113,18 +115,20 @@ class CodedNumbers(ColumnGroup):
         # default (half of the rows).
         return self.inputs(x) / math.sqrt(self.n_codings)
 
-    def _errors(self, raw: Tensor, x: Tensor) -> Tensor:
-        targets = self.coded(x).clamp(-LARGEST, LARGEST)
-        errors = raw.view(targets.shape) - targets
+    def _errors(self, raw: Tensor, x: Tensor, inputs: Tensor) -> Tensor:
+        errors = (raw - inputs).view(*x.shape, self.n_codings)
         return errors.masked_fill(x.isnan().unsqueeze(2), 0.0)
 
-    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
+    def cell_losses(
+        self, raw: Tensor, x: Tensor, inputs: Tensor | None = None
+    ) -> Tensor:
         """Return squared errors, the mean of the codings of a cell."""
-        return self._errors(raw, x).square().mean(dim=2)
+        inputs = self.inputs(x) if inputs is None else inputs
+        return self._errors(raw, x, inputs).square().mean(dim=2)
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return squared errors and their gradient."""
-        errors = self._errors(raw, x)
+        errors = self._errors(raw, x, self.inputs(x))
         slope = errors * (2 / self.n_codings * self.weight.unsqueeze(1))
         return errors.square().mean(dim=2), slope.flatten(1)
 

@@ -225,11 +225,21 @@ class JoinedColumns(Columns):
 
     def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each row, (n,); a missing cell counts for nothing."""
+        return self._per_sample_loss(raw, x, None)
+
+    def loss_of_inputs(self, raw: Tensor, x: Tensor, inputs: Tensor) -> Tensor:
+        """Score each row likewise, (n,), where its inputs are known."""
+        return self._per_sample_loss(raw, x, inputs)
+
+    def _per_sample_loss(self, raw: Tensor, x: Tensor, inputs: Tensor | None) -> Tensor:
         losses = raw.new_zeros(raw.shape[0])
-        for group, own in self._split(raw):
-            losses = torch.addmv(
-                losses, group.cell_losses(own, group.of(x)), group.weight
-            )
+        for (group, own), place in zip(self._split(raw), self._slices, strict=True):
+            cells = group.of(x)
+            if inputs is not None and isinstance(group, CodedNumbers):
+                found = group.cell_losses(own, cells, inputs[:, place])
+            else:
+                found = group.cell_losses(own, cells)
+            losses = torch.addmv(losses, found, group.weight)
         return losses
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:

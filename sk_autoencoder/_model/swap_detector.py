@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,28 +42,47 @@ class SwapDetectingModule(AutoEncoderModule):
             See `AutoEncoderModule.forward`.
         changed : Tensor of shape (n, n_features), optional
             1 where a cell was swapped for another value; where rows are swapped.
+        inputs : Tensor of shape (n, n_inputs), optional
+            Those of the rows before that.
         """
         return self.validation_output(x) if self.training else super().forward(x)
 
     def validation_output(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run centered rows through, swapped in any mode."""
-        rows = self.objective.noisy(x, self.columns, self.generator)
-        changed = (rows != x) & ~(rows.isnan() & x.isnan())
-        rows, changed = (own_rows(part, self.generator) for part in (rows, changed))
-        return *self._output(self.columns.encode(rows)), changed.to(x)
+        # Cells that are swapped are encoded already, in their own rows, and the loss is
+        # of these: to code numbers in several ways takes a fifth of a step each time.
+        inputs = swapped = self.columns.encode(x)
+        changed = torch.zeros_like(x)
+        donors = self.objective.donors(x, self.columns, self.generator)
+        if donors is not None:
+            swapped, rows = self.columns.swapped(inputs, donors), x.gather(0, donors)
+            changed = ((rows != x) & ~(rows.isnan() & x.isnan())).to(x)
+        swapped, *rest = (
+            own_rows(part, self.generator) for part in (swapped, changed, inputs)
+        )
+        return *self._output(swapped), *rest
 
     def loss_terms(self, output: tuple[Tensor, ...], x: Tensor) -> dict[str, Tensor]:
         """Return both terms of the loss, each a mean over the rows."""
-        terms = super().loss_terms(output[:2], x)
-        return {**terms, "swaps": self._detection(output).mean()}
+        reconstruction = self._losses(output, x).mean() / self.loss_unit
+        terms = self.objective.loss_terms(output[1])
+        swaps = self._detection(output).mean()
+        return {"reconstruction": reconstruction, **terms, "swaps": swaps}
 
     def per_sample_loss(self, output: tuple[Tensor, ...], x: Tensor) -> Tensor:
         """Score each centered row, (n,), by what `forward` gives for it."""
-        return super().per_sample_loss(output[:2], x) + self._detection(output)
+        terms = self.objective.per_sample_terms(output[1])
+        reconstruction = self._losses(output, x) / self.loss_unit
+        return reconstruction + terms + self._detection(output)
+
+    def _losses(self, output: tuple[Tensor, ...], x: Tensor) -> Tensor:
+        """Score the reconstruction of each row, (n,), in the columns' unit."""
+        raw, _, _, inputs = output
+        return self.columns.loss_of_inputs(raw, x, inputs)
 
     def _detection(self, output: tuple[Tensor, ...]) -> Tensor:
         """Score what the head makes of each row, (n,)."""
-        _, encoder_output, changed = output
+        _, encoder_output, changed, _ = output
         last = encoder_output[:, -self.detector.in_features :]
         losses = F.binary_cross_entropy_with_logits(
             self.detector(last), changed, reduction="none"

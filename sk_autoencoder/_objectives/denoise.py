@@ -49,16 +49,23 @@ def swap(
     ----------
     Jahrer (2017), first place in Porto Seguro's Safe Driver Prediction.
     """
+    donors = swap_donors(x, level, generator, groups)
+    return x if donors is None else x.gather(0, donors)
+
+
+def swap_donors(
+    x: Tensor, level: float, generator: torch.Generator, groups: Tensor | None = None
+) -> Tensor | None:
+    """Draw the row that `swap` takes each cell from; None where it takes none."""
     n = len(x)
     if level == 0 or n < 2:
-        return x
+        return None
     # One draw decides both: below `level`, u / level is again uniform in [0, 1)
     # and picks how many rows further down the donor lies, 1 to n - 1.
     u = _uniform(x, generator, groups)
     distance = 1 + (u * ((n - 1) / level)).long().clamp_(max=n - 2)
     here = torch.arange(n, device=x.device).unsqueeze(1)
-    donor = torch.where(u < level, here + distance, here)
-    return x.gather(0, donor.remainder_(n))
+    return torch.where(u < level, here + distance, here).remainder_(n)
 
 
 def gaussian(
@@ -252,6 +259,14 @@ class Denoise(Objective):
             return gaussian(x, self.level, generator, columns.std())
         value_range = columns.value_range()
         return salt_and_pepper(x, self.level, generator, *value_range, groups)
+
+    def donors(
+        self, x: Tensor, columns: InputColumns, generator: torch.Generator
+    ) -> Tensor | None:
+        """Return the row that each cell comes from; see `Objective.donors`."""
+        if self.noise != "swap" or not self.level:
+            return None
+        return swap_donors(x, self.level, generator, self._groups_on(x, columns))
 
     def _groups_on(self, x: Tensor, columns: Any) -> Tensor | None:
         """Return the groups of the columns of x on its device, copied there once."""

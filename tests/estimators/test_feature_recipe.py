@@ -115,7 +115,7 @@ def test_a_swap_counts_where_it_changes_a_cell():
     module.use_generator(torch.Generator().manual_seed(0))
     noisy = module.objective.noisy(x, module.columns, module.generator)
     module.use_generator(torch.Generator().manual_seed(0))
-    output = raw, code, changed = module.validation_output(x)
+    output = raw, code, changed, _ = module.validation_output(x)
     one, other = x.numpy(), noisy.numpy()
     same = (one == other) | (np.isnan(one) & np.isnan(other))
     np.testing.assert_array_equal(changed.numpy(), ~same)
@@ -129,6 +129,58 @@ def test_a_swap_counts_where_it_changes_a_cell():
     both = module.objective.combine(terms)
     mean = module.per_sample_loss(output, x).mean().item()
     assert both.item() == pytest.approx(mean, rel=1e-5)
+
+
+def constant_and_other_numbers():
+    X = np.random.default_rng(0).normal(size=(200, 4))
+    X[:, 1] = 3.0
+    return X
+
+
+def missing_cells():
+    X = table()
+    X.loc[::3, "age"] = np.nan
+    X.loc[::7, "city"] = np.nan
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "params"),
+    [
+        (table(), {}),
+        (missing_cells(), {"allow_missing": True}),
+        (table(), {"feature_groups": [["age", "pay"]]}),
+        (constant_and_other_numbers(), {"numeric_scaling": "standard"}),
+        (constant_and_other_numbers()[:, [0, 2]], {"numeric_scaling": "minmax"}),
+    ],
+)
+def test_swapped_cells_are_encoded_in_the_rows_that_they_come_from(X, params):
+    model = hidden(noise_level=0.5, **params).fit(X)
+    module, columns = model.module_, model.module_.columns
+    x = torch.from_numpy(model._check_rows(X)).float() - columns.mean
+    draws = [torch.Generator().manual_seed(0) for _ in range(2)]
+    noisy = module.objective.noisy(x, columns, draws[0])
+    donors = module.objective.donors(x, columns, draws[1])
+    inputs = columns.encode(x)
+    swapped = columns.swapped(inputs, donors)
+    assert not torch.equal(swapped, inputs)
+    torch.testing.assert_close(swapped, columns.encode(noisy), rtol=0, atol=0)
+    module.use_generator(torch.Generator().manual_seed(0))
+    output = raw, *_ = module.validation_output(x)
+    torch.testing.assert_close(raw, module._output(swapped)[0], rtol=0, atol=0)
+    assert output[3].equal(inputs)
+    losses = columns.per_sample_loss(raw, x)
+    assert columns.loss_of_inputs(raw, x, inputs).equal(losses)
+
+
+def test_rows_without_a_donor_are_not_swapped():
+    model = hidden().fit(table())
+    module, noise = model.module_, model.module_.objective
+    one = torch.zeros(1, 3)
+    assert noise.donors(one, module.columns, module.generator) is None
+    raw, _, changed, inputs = module.validation_output(one)
+    assert not changed.any()
+    assert raw.equal(module._output(inputs)[0])
 
 
 def test_errors_are_the_mean_square_of_all_that_is_decoded():
