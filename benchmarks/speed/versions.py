@@ -3,6 +3,8 @@
     git worktree add ../before c8112e8
     python -m benchmarks.speed.versions --before ../before
     python -m benchmarks.speed.versions --before ../before --data DIR --repetitions 3
+    python -m benchmarks.speed.versions --before ../before --fits "hidden features"
+    python -m benchmarks.speed.versions --before ../before --shapes
 
 Each version has a process of its own, and they take turns: the same rows, split and
 seed, `n_components` alone is set. Seconds are the processor's, medians over the
@@ -12,6 +14,7 @@ rows, which no fit has seen, over that of PCA. c8112e8 is the first release.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -40,6 +43,7 @@ from benchmarks._shared.results import Case
 from benchmarks._shared.timing import load_note
 from benchmarks.quality.recipes import cases
 from benchmarks.quality.run import split
+from benchmarks.speed.fit_workloads import synthetic_table
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("fit_worker.py")
@@ -51,6 +55,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 EVERY_KIND = ("digits",)
 """Sets to which all of them are fitted; the others get the autoencoder alone."""
+SHAPES = ((6_000, 66), (4_000, 506))
+"""Rows and columns of `--shapes`; a quarter of the rows is not trained on."""
 NOW, BEFORE = "now", "before"
 GOAL = 0.5
 """Goal for the median of the seconds over those before."""
@@ -188,12 +194,18 @@ def summary(found: Iterable[Turns]) -> tuple[str, ...]:
     )
 
 
-def fits(data: Path | None) -> Iterator[tuple[str, Case, np.ndarray]]:
+def fits(args: argparse.Namespace) -> Iterator[tuple[str, Case, np.ndarray]]:
     """Yield each kind of fit with its case and rows, of both halves of the sets."""
+    if args.shapes:
+        for n_rows, n_columns in SHAPES:
+            X = synthetic_table(n_rows, n_columns=n_columns)
+            yield "autoencoder", Case("synthetic", "raw", 10), X
+        return
     for half in ("tune", "confirm"):
-        for case, X in cases(half, data):
+        for case, X in cases(half, args.data):
             for kind in KINDS if case.name in EVERY_KIND else ["autoencoder"]:
-                yield kind, case, X
+                if kind in args.fits:
+                    yield kind, case, X
 
 
 def main() -> None:
@@ -202,6 +214,8 @@ def main() -> None:
     add = parser.add_argument
     add("--before", type=Path, required=True, help="checkout of the other commit")
     add("--repetitions", type=int, default=1, help="seeds a fit (default 1)")
+    add("--fits", nargs="+", choices=list(KINDS), default=list(KINDS))
+    add("--shapes", action="store_true", help="synthetic rows in place of the sets")
     args = parse(parser)
     found: dict[str, list[Turns]] = {}
     rows = []
@@ -211,7 +225,7 @@ def main() -> None:
         for name, place in ((BEFORE, args.before), (NOW, ROOT)):
             versions[name] = Version(place)
             stack.callback(versions[name].close)
-        for kind, case, X in (every := tqdm(list(fits(args.data)))):
+        for kind, case, X in (every := tqdm(list(fits(args)))):
             every.set_postfix_str(f"{case.name}, {kind}")
             if not found:
                 # The first fit of a process loads code, and does not count.
@@ -222,16 +236,21 @@ def main() -> None:
     columns = ("fits", "median time, now / before", "least", "largest")
     pca = ("error / PCA's, before", "now")
     _, missing = split_missing(SETS, args.data)
+    every_fit = []
+    if "autoencoder" in found:
+        every_fit = [
+            f"All fits of the autoencoder; goal for the median time: {GOAL}.",
+            markdown_table((*columns, *pca), [summary(found["autoencoder"])]),
+        ]
     publish(
         args.write,
         f"# Default fits beside those of {commit(args.before)}, one thread, seeds: "
         f"{args.repetitions} ({load_note()})",
-        f"All fits of the autoencoder; goal for the median time: {GOAL}.",
-        markdown_table((*columns, *pca), [summary(found["autoencoder"])]),
+        *every_fit,
         markdown_table(
             ("set", "rows x columns", "fit", "before, s", "now, s", "ratio", *pca), rows
         ),
-        *missing_files(missing),
+        *([] if args.shapes else missing_files(missing)),
     )
 
 

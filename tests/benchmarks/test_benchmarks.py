@@ -4,6 +4,7 @@ import importlib
 import math
 import pkgutil
 import re
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -539,6 +540,72 @@ def test_versions_take_turns_at_the_same_fits(script, tmp_path):
     assert (count, *figures[:3]) == ("1", "0.500", "0.500", "0.500")
 
 
+def test_versions_fit_what_they_are_asked_to(script):
+    versions = script("speed.versions")
+    sets = Namespace(data=None, shapes=False, fits=["VAE", "hidden features"])
+    found = [(kind, case.name) for kind, case, _ in versions.fits(sets)]
+    assert found == [("VAE", "digits"), ("hidden features", "digits")]
+    shapes = versions.fits(Namespace(shapes=True))
+    assert [(kind, X.shape) for kind, _, X in shapes] == [
+        ("autoencoder", shape) for shape in versions.SHAPES
+    ]
+
+
 def test_a_version_that_is_no_checkout_is_refused(script, tmp_path):
     with pytest.raises(SystemExit, match="expected a checkout"):
         script("speed.versions").Version(tmp_path)
+
+
+def test_the_floor_of_a_fit_has_all_of_its_products(script):
+    parts = script("speed.parts")
+    X = load_digits().data[:300].astype(np.float32)
+    reducer = AutoEncoderTransformer(3, hidden_layer_sizes=(5,), max_epochs=0).fit(X)
+    for n_rows, by_torch in ((4, set()), (4_000, {"mm", "addmm"})):
+        calls = parts.products(reducer.module_, n_rows)
+        # Forwards, and both gradients: the first layer's inputs have none.
+        shapes = [tuple(call.keywords["out"].shape) for call in calls]
+        n, columns = n_rows, len(X[0])
+        of_layers = [(n, 5), (5, columns)]
+        for n_in, n_out in ((5, 3), (3, 5), (5, columns)):
+            of_layers += [(n, n_out), (n_out, n_in), (n, n_in)]
+        assert shapes == [*of_layers, (n, 3), (n, columns), (n, 3)]
+        names = {call.func.__name__ for call in calls}
+        assert names == {"dot"} | by_torch
+    assert parts.seconds_of(calls) > 0
+
+
+def test_samples_of_a_fit_are_told_apart(script):
+    parts = script("speed.parts")
+
+    def here():
+        return parts.part_of(sys._getframe())
+
+    def validate():
+        return here()
+
+    def _take_steps():
+        return here(), noisy(), validate()
+
+    def noisy():
+        return here()
+
+    assert here() == parts.AROUND
+    assert _take_steps() == (parts.OTHER, parts.NOISE, parts.VALIDATION)
+
+
+def test_the_parts_of_a_fit_are_the_whole(script):
+    parts = script("speed.parts")
+    make, X = parts.fits()["digits, autoencoder"]
+
+    def short(**params):
+        return make(max_epochs=20, **params)
+
+    fit = parts.measure(short, X, 0)
+    assert sum(map(fit.of_parts, parts.PARTS)) == pytest.approx(1)
+    assert 0 < fit.products < fit.seconds
+    assert fit.n_steps == pytest.approx(20 * 1617 / 128)
+    assert 0 < fit.close <= 1
+    assert fit.of_parts(parts.PRODUCTS) > fit.of_parts(parts.BATCHES)
+    text = parts.report({"digits": [fit, fit]})
+    assert "| part | digits |" in text
+    assert "| digits | 253 |" in text
