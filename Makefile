@@ -34,12 +34,12 @@ PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 # What `make test-wheel` runs: all that `make test` runs, or WHEEL_TESTS=tests/contract.
 WHEEL_TESTS ?= sk_autoencoder tests
 # The tests of `make test`; the others have targets of their own.
-SUITE := not slow and not benchmark and not integration
+SUITE := not slow and not benchmark and not integration and not gpu
 SOURCES := sk_autoencoder tests benchmarks docs
 
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test test-benchmarks test-slow test-fuzz test-oldest coverage
-.PHONY: test-integration test-wheel lint format docs bench bench-history clean
+.PHONY: test-gpu test-integration test-wheel lint format docs bench bench-history clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -103,6 +103,9 @@ test-slow: $(VENV)/.all  ## run the slow tests
 
 test-fuzz: $(VENV)/.all  ## load 100,000 files that were tampered with (an hour)
 	$(ONE_THREAD) $(BIN) $(PYTEST) -m slow tests/saving/test_hostile_files.py
+
+test-gpu: $(VENV)/.all  ## run the tests that need a CUDA device, and a torch that knows it
+	$(ONE_THREAD) $(BIN) -m pytest $(PYTEST_ARGS) -m gpu tests/gpu
 
 test-oldest: $(VENV_OLDEST)/.test  ## run the tests with the oldest supported versions
 	$(ONE_THREAD) $(BIN_OLDEST) $(PYTEST) -m "$(SUITE)"

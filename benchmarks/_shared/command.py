@@ -6,7 +6,7 @@ import argparse
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,14 @@ def ensure_one_thread() -> None:
     The libraries read these variables when they are loaded, which an import at the
     top of a script has done before `main` runs; a fresh process is the one sure way.
     """
-    if all(os.environ.get(name) == "1" for name in THREAD_VARIABLES):
+    ensure_environment(THREAD_VARIABLES)
+
+
+def ensure_environment(names: Iterable[str]) -> None:
+    """Start this process again with these variables 1, unless they are."""
+    if all(os.environ.get(name) == "1" for name in names):
         return
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
+    environment = {**os.environ, **dict.fromkeys(names, "1")}
     arguments = [sys.executable, *sys.orig_argv[1:]]
     os.execve(sys.executable, arguments, environment)
 

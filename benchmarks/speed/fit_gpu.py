@@ -29,7 +29,7 @@ STEPS = 6_500
 """Target: steps a second of ours."""
 BATCH = 128
 N_BATCHES = 64
-EPOCHS = 33
+EPOCHS = 17
 KINDS = (("float32", SWAP, False), ("TF32", SWAP, True), ("bf16", SWAP_BF16, False))
 
 

@@ -44,16 +44,22 @@ def build_net(plan: Plan) -> AutoEncoderNet:
     """Build the net of a plan, with fresh weights, ready to train."""
     check_statistics(plan, plan.statistics)
     module: Any = build_masked(plan) if plan.is_masked else build_module(plan)
+    decode = None if plan.is_masked else partial(_decode, module.columns)
     net = AutoEncoderNet(
         module,
         plan.training,
         seeds=plan.seeds,
         device=plan.device,
-        predict_nonlinearity=None if plan.is_masked else module.columns.decode,
+        predict_nonlinearity=decode,
         pca_weight=LINEAR_SHARE if plan.keeps_linear else 0.0,
         as_given=plan.as_given,
     )
     return net.initialize()
+
+
+def _decode(columns: Columns, raw: torch.Tensor) -> torch.Tensor:
+    """Decode outputs that skorch has brought to the CPU."""
+    return columns.decode(raw.to(columns.mean.device)).to(raw.device)
 
 
 def build_masked(plan: Plan) -> MaskedModule:

@@ -24,6 +24,8 @@ from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 THIN_COLUMNS, MOST_FILLED = 1000, 1.0
 # Numbers up to which batches are gathered together: a call for each takes as long.
 AT_ONCE = 2**16
+# Likewise on a GPU, where a call takes as long as gathering a thousand batches.
+AT_ONCE_ON_GPU = 2**24
 
 
 class ThinBatch(NamedTuple):
@@ -278,7 +280,8 @@ class Batches:
         """Number of batches that are gathered together."""
         if self.rows.density < 1:
             return 1
-        return max(1, AT_ONCE // (self.batch_size * self.rows.n_features))
+        most = AT_ONCE if self.rows.device.type == "cpu" else AT_ONCE_ON_GPU
+        return max(1, most // (self.batch_size * self.rows.n_features))
 
 
 def split_rows(

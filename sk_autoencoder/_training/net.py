@@ -231,12 +231,20 @@ class AutoEncoderNet(NeuralNet):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out a run: a callback may pickle the net in one."""
-        state: dict[str, Any] = super().__getstate__()
-        if self.initialized_:
-            state["run_"] = None
-            # A copy ties those of its weights to its own module.
-            state["flat_"] = self.flat_ is not None
-            state["_names"] = self.average_.names_in(self.module_)
+        if not self.initialized_:
+            state: dict[str, Any] = super().__getstate__()
+            return state
+        module: Any = self.module_
+        # skorch would move a generator's state to the device, where torch refuses it.
+        module.use_generator(None)
+        try:
+            state = super().__getstate__()
+        finally:
+            module.use_generator(self.noise_)
+        state["run_"] = None
+        # A copy ties those of its weights to its own module.
+        state["flat_"] = self.flat_ is not None
+        state["_names"] = self.average_.names_in(self.module_)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

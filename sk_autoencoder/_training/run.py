@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -162,7 +163,8 @@ class TrainingRun:
         if self.processes is not None:
             return self._make_shared_gradient(self.processes)
         if make is not None and flat is not None:
-            make = fast_step if isinstance(make, str) else make
+            if isinstance(make, str):
+                make = partial(fast_step, clip=self.config.gradient_clip)
             found = make(self.module, flat, self.config.precision)
         return self._gradient_by_autograd if found is None else found
 
@@ -354,10 +356,12 @@ class TrainingRun:
         """Take one step a batch; return the mean loss, its terms and the samples."""
         net, means = self.net, RunningMeans()
         optimizer, average = net.raw_optimizer_, self.average
+        is_clipped = getattr(self.gradient_fn, "clips", False)
         set_training(self.module, True)
         for x, target in self.batches:
             loss, terms = self.gradient_fn(x, target)
-            net.clip_gradient()
+            if not is_clipped:
+                net.clip_gradient()
             self._schedule_step()
             self.interrupts.has_stepped = self.is_stepping = True
             optimizer.step()
@@ -498,9 +502,9 @@ class RunningMeans:
         self, loss: float | Tensor, terms: Mapping[str, float | Tensor], n_samples: int
     ) -> None:
         """Add a batch's mean loss and its terms."""
-        self._loss = self._loss + loss * n_samples
+        self._loss = _with(self._loss, loss, n_samples)
         for name, value in terms.items():
-            self._terms[name] = self._terms.get(name, 0.0) + value * n_samples
+            self._terms[name] = _with(self._terms.get(name, 0.0), value, n_samples)
         self.n_samples += n_samples
 
     def means(self) -> tuple[float, dict[str, float], int]:
@@ -508,3 +512,10 @@ class RunningMeans:
         n = self.n_samples
         terms = {name: float(total) / n for name, total in self._terms.items()}
         return float(self._loss) / n, terms, n
+
+
+def _with(total: float | Tensor, mean: float | Tensor, n: int) -> float | Tensor:
+    """Add a mean of n to a total; on a GPU by one kernel, in place."""
+    if isinstance(total, Tensor) and isinstance(mean, Tensor) and total.is_cuda:
+        return total.add_(mean, alpha=n)
+    return total + mean * n

@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
-from sk_autoencoder import AutoEncoderTransformer
+from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
 from sk_autoencoder._fitting import recipe, resolve
 from sk_autoencoder.datasets import _fashion_mnist
 
@@ -609,3 +609,22 @@ def test_the_parts_of_a_fit_are_the_whole(script):
     text = parts.report({"digits": [fit, fit]})
     assert "| part | digits |" in text
     assert "| digits | 253 |" in text
+
+
+def test_both_devices_fit_and_transform(script, monkeypatch):
+    gpu = script("speed.gpu")
+    monkeypatch.setattr(gpu, "DEVICES", {"CPU": "cpu", "GPU": "cpu"})
+    estimators = (
+        AutoEncoderTransformer(gpu.K, max_epochs=1),
+        DenoisingAutoEncoderTransformer(features="hidden", max_epochs=1),
+    )
+    X = load_digits().data[:300]
+    fits = {f"fit {i}": gpu.Fit(fit, X) for i, fit in enumerate(estimators)}
+    monkeypatch.setattr(gpu, "fits", lambda: fits)
+    args = Namespace(repetitions=1, rows=5_000, cases=None)
+    first, second = gpu.report_fits(args).splitlines()[-2:]
+    *_, here, there = first.strip("| ").split(" | ")
+    assert here == there
+    assert float(here) <= 1
+    assert second.endswith("| – | – |")
+    assert gpu.report_transform(args).count("\n") == 5

@@ -73,7 +73,7 @@ ARROWS = {
 }
 
 # Folders of tests that no room of the package has.
-MORE_FOLDERS = {"benchmarks", "contract", "integration"}
+MORE_FOLDERS = {"benchmarks", "contract", "gpu", "integration"}
 
 # Libraries that only some layers or modules may import, be it inside a function.
 DOORS = {

@@ -167,6 +167,9 @@ def test_passed_through_score_is_that_of_the_epoch():
 class Keep(Callback):
     def on_epoch_end(self, net, **kwargs):
         self.pickle_ = pickle.dumps(net)
+        # skorch moves what is in it to the device, where no generator takes its state.
+        self.on_device_ = net.__getstate__()["__cuda_dependent_attributes__"]
+        assert net.module_.generator is net.noise_
         self.weights_ = [w.detach().clone() for w in net.module_.parameters()]
 
 
@@ -174,7 +177,9 @@ def test_net_pickles_inside_a_callback():
     keep = Keep()
     plain, kept = fit(), fit(keep)
     np.testing.assert_array_equal(kept.transform(X), plain.transform(X))
+    assert b"Generator" not in keep.on_device_
     net = pickle.loads(keep.pickle_)
+    assert net.module_.generator is net.noise_
     assert len(net.history) == N_EPOCHS
     for weight, expected in zip(net.module_.parameters(), keep.weights_, strict=True):
         np.testing.assert_array_equal(weight.detach(), expected)

@@ -1,6 +1,8 @@
 """The step that a GPU replays, and bfloat16, as far as a CPU can show them."""
 
+import gc
 import re
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,10 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._training.batches import Batches, RowDataset
-from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep
+from sk_autoencoder._training.fast.cuda_graph import (
+    CudaGraphStep,
+    no_search_for_garbage,
+)
 from sk_autoencoder.networks import UserNetwork
 
 X = load_digits().data[:333].astype(np.float32)
@@ -37,11 +42,11 @@ def twice_then_as_it_is(compute, generator):
     return compute
 
 
-def replaying(record):
+def replaying(record, clip=None):
     """Make the net's `make_gradient_fn` argument."""
 
     def make_gradient_fn(module, flat, precision):
-        return CudaGraphStep(module, flat, precision, record=record)
+        return CudaGraphStep(module, flat, precision, clip=clip, record=record)
 
     return {"make_gradient_fn": make_gradient_fn}
 
@@ -56,6 +61,45 @@ def test_a_replayed_step_is_the_step(estimator, dropout):
     replayed.fit(X)
     assert replayed.loss_curve_ == steps.loss_curve_
     np.testing.assert_array_equal(replayed.transform(X), steps.transform(X))
+
+
+def test_a_replayed_step_clips_the_gradient():
+    settings = {"gradient_clip": 1e-3, "make_gradient_fn": None}
+    steps = AutoEncoderTransformer(5, net_params=settings, **SMALL).fit(X)
+    own = {"gradient_clip": 1e-3, **replaying(twice_then_as_it_is, 1e-3)}
+    replayed = AutoEncoderTransformer(5, net_params=own, **SMALL).fit(X)
+    np.testing.assert_array_equal(replayed.transform(X), steps.transform(X))
+    # Whoever clips again would scale by another norm.
+    own = {"gradient_clip": 1e-9, **replaying(twice_then_as_it_is, 1e-3)}
+    alone = AutoEncoderTransformer(5, net_params=own, **SMALL).fit(X)
+    np.testing.assert_array_equal(alone.transform(X), steps.transform(X))
+
+
+def test_garbage_is_not_looked_for_in_a_recording():
+    assert gc.isenabled()
+    with suppress(ValueError), no_search_for_garbage():
+        assert not gc.isenabled()
+        raise ValueError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with no_search_for_garbage():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_the_first_error_of_a_recording_is_named():
+    def refuse(compute, generator):
+        try:
+            raise RuntimeError("nonzero is not permitted")
+        finally:
+            raise RuntimeError("a previous error")
+
+    refused = VAETransformer(5, net_params=replaying(refuse), **SMALL)
+    with pytest.warns(UserWarning, match="because: nonzero is not permitted. It is"):
+        refused.fit(X)
 
 
 def test_a_step_that_cannot_be_recorded_is_computed():

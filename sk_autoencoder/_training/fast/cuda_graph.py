@@ -2,12 +2,14 @@
 
 A step of a small network is a hundred kernels of a few microseconds each, and telling
 the GPU to start one takes as long as running it. A CUDA graph starts all of them at
-once. What is recorded is the loss and its gradient, noise included; clipping, optimizer
-and average follow as usual, a few kernels on one vector.
+once. What is recorded is the loss and its gradient, noise and clipping included; the
+optimizer and the average follow as usual, a few kernels on one vector.
 """
 
+import gc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -50,7 +52,7 @@ def cuda_graph(compute: Compute, generator: torch.Generator) -> Compute:
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
-    with torch.cuda.graph(graph):
+    with no_search_for_garbage(), torch.cuda.graph(graph):
         result = compute()
 
     def replay() -> Scores:
@@ -58,6 +60,29 @@ def cuda_graph(compute: Compute, generator: torch.Generator) -> Compute:
         return result
 
     return replay
+
+
+@contextmanager
+def no_search_for_garbage() -> Iterator[None]:
+    """Let Python not look for garbage in a block.
+
+    A recording breaks off when memory of the device is given back meanwhile, such as
+    that of an earlier fit's graph.
+    """
+    searches = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searches:
+            gc.enable()
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of what broke a recording off, not of what followed."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class CudaGraphStep:
@@ -69,6 +94,8 @@ class CudaGraphStep:
     flat : FlatParameters
         Its gradient is written to, whole.
     precision : {"float32", "bf16"}
+    clip : float or None, default=None
+        Norm to which the gradient is clipped.
     record : callable (compute, generator) -> replay
         `cuda_graph`. Where it fails, batches of that size are computed step by step,
         with one UserWarning.
@@ -80,13 +107,19 @@ class CudaGraphStep:
         flat: FlatParameters,
         precision: str,
         *,
+        clip: float | None = None,
         record: Record = cuda_graph,
     ) -> None:
         self._module, self._flat = module, flat
-        self._precision, self._record = precision, record
+        self._precision, self._clip, self._record = precision, clip, record
         self._objective = module.objective
         self._has_warned = False
         self._steps: dict[tuple[int, bool], tuple[Tensor, Tensor, Compute]] = {}
+
+    @property
+    def clips(self) -> bool:
+        """Whether the gradient is clipped already."""
+        return self._clip is not None
 
     def __call__(self, x: Tensor, target: Tensor) -> Scores:
         """Write the gradient of the mean loss of centered rows; return that loss.
@@ -138,11 +171,10 @@ class CudaGraphStep:
             step = compute
             if not self._has_warned:
                 self._has_warned = True
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 warnings.warn(
                     "expected a training step that can be recorded as a CUDA graph, "
-                    f"got one that cannot, because: {reason}. It is computed step by "
-                    "step, which is slower and gives the same result.",
+                    f"got one that cannot, because: {_reason(error)}. It is computed "
+                    "step by step, which is slower and gives the same result.",
                     UserWarning,
                     stacklevel=caller_level(),
                 )
@@ -159,4 +191,6 @@ class CudaGraphStep:
         loss = module.objective.combine(terms)
         self._flat.gradient.zero_()
         loss.backward()
+        if self._clip is not None:
+            self._flat.clip(self._clip)
         return loss.detach(), detached(terms)

@@ -45,7 +45,7 @@ Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
 
 
 def fast_step(
-    module: nn.Module, flat: FlatParameters, precision: str
+    module: nn.Module, flat: FlatParameters, precision: str, clip: float | None = None
 ) -> "FusedStep | RecodingStep | CudaGraphStep | None":
     """Find a way to a batch's gradient that is faster than autograd on its own.
 
@@ -55,6 +55,9 @@ def fast_step(
         Its weights are those of `flat`.
     flat : FlatParameters
     precision : {"float32", "bf16"}
+    clip : float or None, default=None
+        Norm to clip the gradient to, for a step that does so itself: it then has a true
+        attribute `clips`.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def fast_step(
     if kind == "cuda":
         if module.columns.is_own_loss:
             return None  # it may compute otherwise at every call
-        return CudaGraphStep(module, flat, precision)
+        return CudaGraphStep(module, flat, precision, clip=clip)
     has_gradient = module.columns.has_gradient and module.objective.has_gradient
     is_plain = type(module) is AutoEncoderModule and has_gradient
     if (kind, precision) != ("cpu", "float32") or not is_plain:
