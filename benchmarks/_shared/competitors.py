@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks._shared.handwritten import Extras, Job, Timing, swap, unexplained
 from benchmarks._shared.timing import timed
 from sk_autoencoder import AutoEncoderTransformer, DenoisingAutoEncoderTransformer
+from sk_autoencoder.networks import MLP
 
 # ------------------------------------------------------------------------------- ours
 
@@ -44,7 +45,6 @@ def ours(
     estimator whose code are its hidden layers.
     """
     estimator = _estimator(job, extras, bottleneck=bottleneck).set_params(
-        activation=job.activation,
         lr=job.lr,
         max_epochs=job.epochs,
         batch_size=job.batch_size,
@@ -59,7 +59,6 @@ def ours(
 
 def _estimator(job: Job, extras: Extras, *, bottleneck: bool) -> Any:
     settings: dict[str, Any] = {
-        "dropout": extras.dropout,
         "optimizer": extras.optimizer or ("adamw" if extras.weight_decay else "adam"),
         "weight_decay": "auto" if extras.optimizer else extras.weight_decay,
         "early_stopping": False,
@@ -73,11 +72,17 @@ def _estimator(job: Job, extras: Extras, *, bottleneck: bool) -> Any:
         return AutoEncoderTransformer(
             job.sizes[job.middle],
             hidden_layer_sizes=job.sizes[1 : job.middle],
+            activation=job.activation,
+            dropout=extras.dropout,
             **settings,
         )
+    # The package's own network would be another: normalized, of numbers in two codings,
+    # and with a head that tells swapped cells.
+    network = MLP(job.sizes[1:-1], activation=job.activation, dropout=extras.dropout)
     return DenoisingAutoEncoderTransformer(
         features="hidden",
-        hidden_layer_sizes=job.sizes[1:-1],
+        network=network,
+        numeric_scaling="standard",
         noise="swap",
         noise_level=extras.swap,
         **settings,

@@ -153,13 +153,25 @@ def standardized(X: np.ndarray) -> np.ndarray:
     return (X - X.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
 
 
-def synthetic_table(n_rows: int, *, n_columns: int = 221, seed: int = 0) -> np.ndarray:
-    """Draw rows whose columns are bent mixtures of thirty numbers, and some noise."""
+def synthetic_table(
+    n_rows: int,
+    *,
+    n_columns: int = 221,
+    n_hidden: int = 30,
+    bend: float = 0.25,
+    seed: int = 0,
+) -> np.ndarray:
+    """Draw rows whose columns are bent mixtures of a few numbers, and some noise."""
     rng = np.random.default_rng(seed)
-    hidden = rng.standard_normal((n_rows, 30))
-    columns = np.tanh(hidden @ rng.standard_normal((30, n_columns)) / 4)
+    hidden = rng.standard_normal((n_rows, n_hidden))
+    columns = np.tanh(bend * (hidden @ rng.standard_normal((n_hidden, n_columns))))
     columns += 0.3 * rng.standard_normal(columns.shape)
     return columns.astype(np.float32)
+
+
+def curved_table(n_rows: int, n_columns: int) -> np.ndarray:
+    """Draw rows of which ten curved components tell more than ten of PCA's."""
+    return synthetic_table(n_rows, n_columns=n_columns, n_hidden=5, bend=1.0)
 
 
 # ----------------------------------------------------------------------- who takes part

@@ -43,7 +43,7 @@ from benchmarks._shared.results import Case
 from benchmarks._shared.timing import load_note
 from benchmarks.quality.recipes import cases
 from benchmarks.quality.run import split
-from benchmarks.speed.fit_workloads import synthetic_table
+from benchmarks.speed.fit_workloads import curved_table
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("fit_worker.py")
@@ -198,8 +198,8 @@ def fits(args: argparse.Namespace) -> Iterator[tuple[str, Case, np.ndarray]]:
     """Yield each kind of fit with its case and rows, of both halves of the sets."""
     if args.shapes:
         for n_rows, n_columns in SHAPES:
-            X = synthetic_table(n_rows, n_columns=n_columns)
-            yield "autoencoder", Case("synthetic", "raw", 10), X
+            case = Case("synthetic", "raw", 10)
+            yield "autoencoder", case, curved_table(n_rows, n_columns)
         return
     for half in ("tune", "confirm"):
         for case, X in cases(half, args.data):

@@ -416,6 +416,26 @@ def test_convolutions_fit_by_hand_and_by_our_estimator(script):
         assert 0 < loss < 2
 
 
+def test_stacks_are_the_same_by_hand_and_by_our_estimator(script):
+    workloads = script("speed.fit_workloads")
+    job = workloads.Job(
+        workloads.standardized(workloads.synthetic_table(256, n_columns=12)),
+        (12, 30, 20, 12),
+        "relu",
+        32,
+        8,
+    )
+    losses = []
+    for fit in workloads.wide_pair(workloads.SWAP):
+        torch.manual_seed(0)
+        losses.append(fit(job)[1])
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    competitors = script("_shared.competitors")
+    fitted = competitors._estimator(job, workloads.SWAP, bottleneck=False)
+    module = fitted.set_params(max_epochs=1).fit(job.X).module_
+    assert module.n_weights() == 12 * 30 + 30 + 30 * 20 + 20 + 20 * 12 + 12
+
+
 def test_images_are_compared_on_the_same_rows(script):
     bench = script("images.run")
     images = bench.digits(None)
