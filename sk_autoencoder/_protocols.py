@@ -187,6 +187,11 @@ class Objective:
         """
         return False
 
+    @property
+    def is_own_noise(self) -> bool:
+        """Whether the noise is a function of the caller's own."""
+        return False
+
     def n_encoder_outputs(self, n_components: int) -> int:
         """Return how many numbers the encoder gives for a code of `n_components`."""
         return n_components

@@ -238,6 +238,11 @@ class Denoise(Objective):
             return 1
         return min(MOST_DRAWS, max(1, ENOUGH_SAMPLES // n_samples))
 
+    @property
+    def is_own_noise(self) -> bool:
+        """Whether the noise is a function of the caller's own."""
+        return callable(self.noise)
+
     def noisy(
         self, x: Tensor, columns: InputColumns, generator: torch.Generator
     ) -> Tensor:

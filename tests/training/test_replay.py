@@ -3,6 +3,7 @@
 import gc
 import re
 from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,8 @@ from sk_autoencoder._training.fast.cuda_graph import (
     CudaGraphStep,
     no_search_for_garbage,
 )
-from sk_autoencoder.networks import UserNetwork
+from sk_autoencoder._training.fast.fused import fast_step
+from sk_autoencoder.networks import ConvNet, UserNetwork
 
 X = load_digits().data[:333].astype(np.float32)
 SMALL = {
@@ -73,6 +75,45 @@ def test_a_replayed_step_clips_the_gradient():
     own = {"gradient_clip": 1e-9, **replaying(twice_then_as_it_is, 1e-3)}
     alone = AutoEncoderTransformer(5, net_params=own, **SMALL).fit(X)
     np.testing.assert_array_equal(alone.transform(X), steps.transform(X))
+
+
+class OfMyOwn(nn.Linear):
+    """A module that may do otherwise at every call."""
+
+
+def listened_to():
+    layer = nn.Linear(64, 5)
+    layer.register_forward_hook(lambda *_: None)
+    return layer
+
+
+def with_encoder(encoder):
+    network = UserNetwork(encoder, nn.Linear(5, 64), outputs="data")
+    return AutoEncoderTransformer(5, network=network)
+
+
+RECORDED = {
+    "dense": (AutoEncoderTransformer(5), True),
+    "variational": (VAETransformer(5), True),
+    "known noise": (DenoisingAutoEncoderTransformer(5, noise="gaussian"), True),
+    "convolutions": (AutoEncoderTransformer(5, network=ConvNet((1, 8, 8))), True),
+    "modules of torch": (with_encoder(nn.Sequential(nn.Linear(64, 5))), True),
+    "own module": (with_encoder(OfMyOwn(64, 5)), False),
+    "hook": (with_encoder(listened_to()), False),
+    "own loss": (AutoEncoderTransformer(5, loss=nn.L1Loss(reduction="none")), False),
+    "own noise": (DenoisingAutoEncoderTransformer(5, noise=lambda x, g: 2 * x), False),
+}
+
+
+@pytest.mark.filterwarnings("ignore:expected a network that explains:UserWarning")
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_a_user_has_written_is_not_recorded(name):
+    estimator, is_recorded = RECORDED[name]
+    module = estimator.set_params(max_epochs=0, device="cpu").fit(X).module_
+    flat = SimpleNamespace(vector=SimpleNamespace(device=torch.device("cuda")))
+    step = fast_step(module, flat, "float32")
+    assert isinstance(step, CudaGraphStep) == is_recorded
+    assert (step is None) != is_recorded
 
 
 def test_garbage_is_not_looked_for_in_a_recording():

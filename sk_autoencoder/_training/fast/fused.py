@@ -41,6 +41,9 @@ from sk_autoencoder._utils.activations import IDENTITY
 from sk_autoencoder._utils.random import own_rows
 from sk_autoencoder._utils.torch_compat import has_hooks
 
+# Where the modules are defined that compute the same at every call.
+KNOWN = ("torch.nn.", "sk_autoencoder.")
+
 Back = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
 
 
@@ -71,7 +74,7 @@ def fast_step(
     if not isinstance(module, AutoEncoderModule):
         return None
     if kind == "cuda":
-        if module.columns.is_own_loss:
+        if _calls_own_code(module):
             return None  # it may compute otherwise at every call
         return CudaGraphStep(module, flat, precision, clip=clip)
     has_gradient = module.columns.has_gradient and module.objective.has_gradient
@@ -82,6 +85,16 @@ def fast_step(
     if networks is None or not networks.hold_all(flat.parameters):
         return None
     return FusedStep(module, flat, networks)
+
+
+def _calls_own_code(module: AutoEncoderModule) -> bool:
+    """Whether a step calls what is neither torch's nor of this package."""
+    return (
+        module.columns.is_own_loss
+        or module.objective.is_own_noise
+        or has_hooks(module)
+        or not all(type(m).__module__.startswith(KNOWN) for m in module.modules())
+    )
 
 
 class _Networks(NamedTuple):
