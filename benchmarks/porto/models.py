@@ -32,6 +32,7 @@ from benchmarks.porto.resume import (
 )
 from benchmarks.porto.tables import Task
 from sk_autoencoder import DenoisingAutoEncoderTransformer
+from sk_autoencoder.networks import MLP
 
 HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
 HAS_GROUPS = (
@@ -77,7 +78,6 @@ def build_autoencoder(
 ) -> DenoisingAutoEncoderTransformer:
     """Build the autoencoder of a recipe, not fitted."""
     parameters: dict[str, Any] = {
-        "activation": "relu",
         "noise": "swap",
         "noise_level": recipe.noise,
         "optimizer": "sgd",
@@ -93,6 +93,7 @@ def build_autoencoder(
     }
     if recipe.bottleneck:
         parameters |= {
+            "activation": "relu",
             "n_components": setup.width(3000),
             "hidden_layer_sizes": (setup.width(15_000),) * 2,
             "init": "random",
@@ -100,7 +101,8 @@ def build_autoencoder(
     else:
         parameters |= {
             "features": "hidden",
-            "hidden_layer_sizes": (setup.width(1500),) * 3,
+            # Without the normalization and the second head of the estimator's own.
+            "network": MLP((setup.width(1500),) * 3, activation="relu"),
         }
     if recipe.grouped:
         parameters = with_groups(parameters, groups)

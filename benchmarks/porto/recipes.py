@@ -29,6 +29,8 @@ class Recipe:
         Of the autoencoder.
     epochs, net_epochs : int
         Of the autoencoder and of the supervised net; 0 for boosting on the columns.
+    hours : tuple of two float
+        The winner's, of the autoencoder and of the supervised nets or boosting.
     bottleneck : bool
         Whether the code is a bottleneck instead of the hidden layers.
     grouped : bool
@@ -42,6 +44,7 @@ class Recipe:
     noise: float = 0.15
     epochs: int = 0
     net_epochs: int = 0
+    hours: tuple[float, float] = (0.0, 0.13)
     bottleneck: bool = False
     grouped: bool = False
 
@@ -56,6 +59,7 @@ RECIPES = {
             (0.29036, 0.28970, 0.29298),
             epochs=1000,
             net_epochs=150,
+            hours=(5.0, 3.45),
         ),
         Recipe(
             3,
@@ -64,6 +68,7 @@ RECIPES = {
             noise=0.07,
             epochs=1000,
             net_epochs=200,
+            hours=(5.0, 4.6),
         ),
         Recipe(
             4,
@@ -72,6 +77,7 @@ RECIPES = {
             lr=2.9e-3,
             epochs=1000,
             net_epochs=76,
+            hours=(5.0, 1.8),
             grouped=True,
         ),
         Recipe(
@@ -82,6 +88,7 @@ RECIPES = {
             noise=0.1,
             epochs=300,
             net_epochs=200,
+            hours=(75.2, 3.2),
             bottleneck=True,
         ),
         Recipe(
@@ -92,6 +99,7 @@ RECIPES = {
             noise=0.2,
             epochs=1000,
             net_epochs=150,
+            hours=(5.0, 3.4),
         ),
     )
 }

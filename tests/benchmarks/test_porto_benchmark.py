@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.metrics import roc_auc_score
 
 from benchmarks._shared.command import THREAD_VARIABLES
-from benchmarks.porto import beside, models, recipes, resume, run, tables
+from benchmarks.porto import beside, costs, models, recipes, resume, run, tables
 from benchmarks.porto.look_alike import make_porto_seguro
+from sk_autoencoder.networks import MLP
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,8 +150,6 @@ def test_at_full_scale_the_recipe_is_the_winners():
     parameters = models.build_autoencoder(recipe, setup, []).get_params()
     expected = {
         "features": "hidden",
-        "hidden_layer_sizes": (1500, 1500, 1500),
-        "activation": "relu",
         "noise": "swap",
         "noise_level": 0.2,
         "optimizer": "sgd",
@@ -161,6 +162,7 @@ def test_at_full_scale_the_recipe_is_the_winners():
         "net_params": {"weight_average": None, "gradient_clip": None},
     }
     assert {name: parameters[name] for name in expected} == expected
+    assert repr(parameters["network"]) == repr(MLP((1500,) * 3, activation="relu"))
     deep = models.build_autoencoder(recipes.RECIPES[5], setup, [])
     assert deep.hidden_layer_sizes == (15_000, 15_000)
     assert (deep.n_components, deep.features, deep.init) == (
@@ -327,3 +329,51 @@ def test_features_beside_columns_are_compared_fold_by_fold(tmp_path, monkeypatch
     monkeypatch.setattr(beside, "measure", lambda *_: pytest.fail("measured again"))
     beside.main()
     assert table.read_text().splitlines()[2:] == first.splitlines()[2:]
+
+
+# --------------------------------------------------------------------------- costs
+
+
+class Clock:
+    """A clock that stands still but for what is added."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_hours_at_full_size_are_those_of_steps_that_were_timed(monkeypatch):
+    clock, args = Clock(), Namespace(seed=0, device="cpu")
+    monkeypatch.setattr(costs, "clock_of", lambda _: clock)
+
+    def fit_net(recipe, setup, rows, folder):
+        # Ten seconds once, two hundredths a row and epoch.
+        clock.now += 10 + 0.02 * len(rows) * recipe.net_epochs
+
+    monkeypatch.setattr(costs, "fit_net", fit_net)
+    recipe = recipes.RECIPES[2]
+    found = costs.net_hours(recipe, 256, args)
+    rows = 4 / 5 * 595_212
+    assert found == pytest.approx(5 * 150 * rows * 0.02 / 3600)
+
+    class Boosting(BaseEstimator):
+        def __init__(self, max_iter=1400):
+            self.max_iter = max_iter
+
+        def fit(self, X, y):
+            clock.now += self.max_iter * (0.5 + 1e-5 * len(X))
+
+    monkeypatch.setattr(costs, "build_boosting", lambda setup: Boosting())
+    monkeypatch.setattr(costs.time, "process_time", clock)
+    found = costs.boosting_hours(np.zeros((1000, 2)), np.zeros(1000), 0)
+    assert found == pytest.approx(5 * 1400 * (0.5 + 1e-5 * rows) / 3600)
+
+
+def test_an_autoencoders_hours_are_its_steps_and_its_features(monkeypatch):
+    args = Namespace(seed=0, device="cpu")
+    small = recipes.Setup(SCALE)
+    monkeypatch.setattr(costs, "Setup", lambda scale: small)
+    rows = np.random.default_rng(0).normal(size=(64, 20)).astype(np.float32)
+    steps, features = costs.autoencoder_hours(recipes.RECIPES[2], rows, args)
+    assert steps > features > 0
