@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -152,6 +153,18 @@ def time_ratio(turns: Turns) -> float:
     return median(turn[NOW].seconds / turn[BEFORE].seconds for turn in turns)
 
 
+def epoch_ratio(turns: Turns) -> float:
+    """Return the median of the seconds of an epoch now over those before.
+
+    Turns in which one of both has taken none are left out.
+    """
+
+    def of_epoch(fit: Fit) -> float:
+        return fit.seconds / fit.epochs if fit.epochs else math.nan
+
+    return median(of_epoch(turn[NOW]) / of_epoch(turn[BEFORE]) for turn in turns)
+
+
 def errors(turns: Turns, name: str) -> float | None:
     """Return the geometric mean over the repetitions, None for hidden features."""
     found = [turn[name].error for turn in turns]
@@ -171,6 +184,7 @@ def line(kind: str, case: Case, shape: tuple[int, ...], turns: Turns) -> tuple:
         seconds(BEFORE),
         seconds(NOW),
         number(time_ratio(turns)),
+        number(epoch_ratio(turns)),
         number(errors(turns, BEFORE)),
         number(errors(turns, NOW)),
     )
@@ -180,6 +194,7 @@ def summary(found: Iterable[Turns]) -> tuple[str, ...]:
     """Return what all autoencoders' fits have in common."""
     found = list(found)
     ratios = [time_ratio(turns) for turns in found]
+    of_epochs = [epoch_ratio(turns) for turns in found]
     means = {
         name: [error for turns in found if (error := errors(turns, name)) is not None]
         for name in (BEFORE, NOW)
@@ -189,6 +204,7 @@ def summary(found: Iterable[Turns]) -> tuple[str, ...]:
         number(median(ratios)),
         number(min(ratios)),
         number(max(ratios)),
+        number(median(of_epochs)),
         number(geometric_mean(means[BEFORE])),
         number(geometric_mean(means[NOW])),
     )
@@ -233,7 +249,7 @@ def main() -> None:
             turns = compare(versions, kind, case, X, args.repetitions, folder)
             found.setdefault(kind, []).append(turns)
             rows.append(line(kind, case, X.shape, turns))
-    columns = ("fits", "median time, now / before", "least", "largest")
+    columns = ("fits", "median time, now / before", "least", "largest", "of an epoch")
     pca = ("error / PCA's, before", "now")
     _, missing = split_missing(SETS, args.data)
     every_fit = []
@@ -248,7 +264,17 @@ def main() -> None:
         f"{args.repetitions} ({load_note()})",
         *every_fit,
         markdown_table(
-            ("set", "rows x columns", "fit", "before, s", "now, s", "ratio", *pca), rows
+            (
+                "set",
+                "rows x columns",
+                "fit",
+                "before, s",
+                "now, s",
+                "ratio",
+                "of an epoch",
+                *pca,
+            ),
+            rows,
         ),
         *([] if args.shapes else missing_files(missing)),
     )

@@ -547,7 +547,8 @@ def test_versions_take_turns_at_the_same_fits(script, tmp_path):
             pca = PCA(10).fit(rows["train"])
             rebuilt = pca.inverse_transform(pca.transform(rows["test"]))
             error = float(np.square(rows["test"] - rebuilt).sum())
-            return {"seconds": self.seconds, "epochs": 1, "error": error / 2}
+            epochs = int(4 * self.seconds)
+            return {"seconds": self.seconds, "epochs": epochs, "error": error / 2}
 
     X = load_digits().data.astype(np.float32)
     fakes = {versions.BEFORE: Fake(2.0), versions.NOW: Fake(1.0)}
@@ -555,9 +556,13 @@ def test_versions_take_turns_at_the_same_fits(script, tmp_path):
     assert [seconds for seconds, _ in asked] == [1, 2, 2, 1]
     assert {params["random_state"] for _, params in asked} == {0, 1}
     assert versions.time_ratio(turns) == 0.5
+    assert versions.epoch_ratio(turns) == 1
+    none = [{name: fit._replace(epochs=0) for name, fit in turns[0].items()}]
+    assert versions.epoch_ratio([*turns, *none]) == 1
+    assert math.isnan(versions.epoch_ratio(none))
     assert versions.errors(turns, versions.NOW) == pytest.approx(0.5, rel=0.01)
     count, *figures = versions.summary([turns])
-    assert (count, *figures[:3]) == ("1", "0.500", "0.500", "0.500")
+    assert (count, *figures[:4]) == ("1", "0.500", "0.500", "0.500", "1.000")
 
 
 def test_versions_fit_what_they_are_asked_to(script):
