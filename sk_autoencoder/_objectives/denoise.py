@@ -49,8 +49,30 @@ def swap(
     ----------
     Jahrer (2017), first place in Porto Seguro's Safe Driver Prediction.
     """
+    if x.device.type == "cpu" and level and len(x) > 1:
+        return _swap_by_cell(x, level, generator, groups)
     donors = swap_donors(x, level, generator, groups)
     return x if donors is None else x.gather(0, donors)
+
+
+def _swap_by_cell(
+    x: Tensor, level: float, generator: torch.Generator, groups: Tensor | None
+) -> Tensor:
+    """Do what `swap` does, looking at the swapped cells alone: in half the time.
+
+    Not on a GPU: how many these are would have to be waited for.
+    """
+    n, d = x.shape
+    u = _uniform(x, generator, groups).numpy().reshape(-1)
+    cells = np.flatnonzero(u < level)
+    factor = u.dtype.type((n - 1) / level)
+    further = (u[cells] * factor).astype(np.int64)
+    source = cells + d * (1 + np.minimum(further, n - 2))
+    source[source >= n * d] -= n * d
+    before = np.ascontiguousarray(x.detach().numpy()).reshape(-1)
+    after = before.copy()
+    after[cells] = before[source]
+    return torch.from_numpy(after).view(n, d)
 
 
 def swap_donors(

@@ -31,6 +31,7 @@ from sk_autoencoder._objectives.denoise import (
     masking,
     salt_and_pepper,
     swap,
+    swap_donors,
 )
 from sk_autoencoder._objectives.variational import Variational, kl_to_standard_normal
 
@@ -208,6 +209,18 @@ def test_swap_draws_a_donor_for_each_cell_and_never_the_row_itself():
     assert min(donors) > d / 3  # one donor a row would be 1
     counts = np.bincount(noisy.long().flatten().numpy(), minlength=n)
     assert stats.chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize("level", [0.02, 0.15, 1.0])
+@pytest.mark.parametrize("groups", [None, torch.tensor([0, 0, 2, 3, 3, 3])])
+def test_swapped_cells_are_those_of_their_donors(level, groups):
+    for n in (2, 3, 128):
+        whole = torch.randn(6, n, generator=generator(1)).T  # no row is in one piece
+        for x in (whole, whole.double(), whole.masked_fill(whole > 1, torch.nan)):
+            donors = swap_donors(x, level, generator(0), groups)
+            found = swap(x, level, generator(0), groups)
+            expected = x.gather(0, donors)
+            torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
 def test_swap_is_fresh_each_time_and_leaves_the_batch_alone():
