@@ -300,6 +300,13 @@ def codes_of(estimator: Any, seen: np.ndarray) -> np.ndarray:
     return codes
 
 
+def code_width(estimator: Any) -> int:
+    """Return how many numbers `codes_of` gives for a row."""
+    if isinstance(estimator, BaseAutoEncoder) and estimator._plan.imputes:
+        return estimator._plan.n_components  # `transform` gives rows, not codes
+    return widths_of(estimator)[1]
+
+
 def log_density(estimator: Any, seen: np.ndarray) -> np.ndarray:
     """Compute the log density of rows, (n_samples,) in nats."""
     if isinstance(estimator, VAETransformer):

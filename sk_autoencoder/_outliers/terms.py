@@ -14,6 +14,7 @@ import numpy as np
 from sk_autoencoder._outliers.members import (
     Members,
     cell_errors,
+    code_width,
     codes_of,
     has_density,
     knows_conditionals,
@@ -37,7 +38,6 @@ from sk_autoencoder._outliers.robust import (
 )
 from sk_autoencoder._outliers.rows import own_levels
 from sk_autoencoder._saving.checks import Range, need
-from sk_autoencoder._saving.pipelines import widths_of
 from sk_autoencoder._saving.registry import loadable
 
 # How much neighbors count beside each of the other two distances; more where all
@@ -271,7 +271,7 @@ class Latent(Term):
 
     def check(self, members: Members) -> None:
         """Refuse scales of other codes."""
-        shapes = [(2, widths_of(estimator)[1]) for estimator in members.estimators]
+        shapes = [(2, code_width(estimator)) for estimator in members.estimators]
         need([a.shape for a in self.code_scales] == shapes, "scales of other codes")
 
 

@@ -154,6 +154,9 @@ def widths_of(estimator: Any) -> tuple[int, int]:
     if known_class(estimator) == PIPELINE:
         steps = [step for _, step in estimator.steps]
         return widths_of(steps[0])[0], widths_of(steps[-1])[1]
+    inside = vars(estimator).get("transformer_")  # of an ExtraRowsTransformer
+    if inside is not None:
+        return widths_of(inside)
     n_features = int(vars(estimator).get("n_features_in_", 0))
     if not n_features:
         return 0, 0

@@ -43,7 +43,7 @@ def to_onnx(
         :class:`~sk_autoencoder.DenoisingAutoEncoderTransformer`,
         :class:`~sk_autoencoder.VAETransformer`, an
         :class:`~sk_autoencoder.ExtraRowsTransformer` of one, or an
-        :class:`~sk_autoencoder.AutoEncoderOutlierDetector` of those, but for
+        :class:`~sk_autoencoder.AutoEncoderOutlierDetector` of the first three, but for
         the conditional distributions of a masked network.
     path : path-like or None, default=None
         If given, the model is also written to this file.

@@ -26,6 +26,15 @@ CASES = {
     "default": (DETECTOR(random_state=0), X),
     "float32": (DETECTOR(random_state=0), X.astype(np.float32)),
     "latent": (DETECTOR(AutoEncoderTransformer(2, **SMALL), measure="latent"), X),
+    "latent, imputer": (
+        DETECTOR(
+            DenoisingAutoEncoderTransformer(
+                features="reconstruction", loss="squared_error", **SMALL
+            ),
+            measure="latent",
+        ),
+        X,
+    ),
     "likelihood": (
         DETECTOR(VAETransformer(2, prior="mixture", **SMALL), measure="likelihood"),
         X,

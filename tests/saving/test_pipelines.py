@@ -25,6 +25,9 @@ INSIDE = {
     "minmax": make_pipeline(MinMaxScaler(), AE),
     "pca": make_pipeline(PCA(6, whiten=True, random_state=0), AE),
     "two": make_pipeline(StandardScaler(with_mean=False), make_pipeline(AE, PCA(2))),
+    "rows": ExtraRowsTransformer(AE),
+    "rows of a step": make_pipeline(StandardScaler(), ExtraRowsTransformer(AE)),
+    "rows of steps": ExtraRowsTransformer(make_pipeline(StandardScaler(), AE)),
 }
 
 
