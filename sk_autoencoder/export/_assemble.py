@@ -196,7 +196,8 @@ def _imputer(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> Graph
     table = estimator._table
     if table is None or estimator._plan.indicators:
         raise Unsupported("an imputer of no missing cells, or with flags of them")
-    cells = _cells(graph, table, _shape(estimator), dtype, given)
+    shape = _shape(estimator)
+    cells = _cells(graph, table, shape, dtype, given)
     if estimator._plan.is_masked:
         example = np.zeros((MORE, 2 * len(estimator.module_.columns.index)))
     else:
@@ -204,7 +205,8 @@ def _imputer(graph: Graph, estimator: Any, dtype: np.dtype, given: Any) -> Graph
     filled = add_filled(
         graph, estimator, cells, dtype, example=example, emitters=EMITTERS
     )
-    _give_cells(graph, table, filled, dtype, graph.prefix + "filled", prefix="filled")
+    name = graph.prefix + "filled"
+    _give_cells(graph, table, filled, shape, dtype, name, prefix="filled")
     return graph
 
 
@@ -233,20 +235,28 @@ def _give_rows(
     """Add the outputs for samples."""
     table, shape = estimator._table, _shape(estimator)
     if table is None:
-        if len(shape) > 1:
-            matrix = graph.op("Reshape", matrix, graph.ints([-1, *shape]))
-        graph.output(name, matrix, dtype, *shape)
+        _give_matrix(graph, matrix, shape, dtype, name)
         return
     by_column = comes_by_column(table)
     dtypes = column_dtypes(table, dtype) if by_column else [dtype] * len(table.columns)
     cells = add_cells(graph, table, matrix, dtypes)
-    _give_cells(graph, table, cells, dtype, name, prefix="reconstructed")
+    _give_cells(graph, table, cells, shape, dtype, name, prefix="reconstructed")
+
+
+def _give_matrix(
+    graph: Graph, matrix: str, shape: tuple[int, ...], dtype: np.dtype, name: str
+) -> None:
+    """Add the output for rows of numbers, each of the shape of a sample."""
+    if len(shape) > 1:
+        matrix = graph.op("Reshape", matrix, graph.ints([-1, *shape]))
+    graph.output(name, matrix, dtype, *shape)
 
 
 def _give_cells(
     graph: Graph,
     table: Any,
     cells: list[tuple[str, np.dtype]],
+    shape: tuple[int, ...],
     dtype: np.dtype,
     name: str,
     *,
@@ -259,7 +269,7 @@ def _give_cells(
         return
     parts = [graph.cast(value, dtype) for value, _ in cells]
     matrix = graph.op("Concat", *parts, axis=1)
-    graph.output(name, matrix, dtype, len(parts))
+    _give_matrix(graph, matrix, shape, dtype, name)
 
 
 def _example(estimator: Any, *, takes_codes: bool) -> np.ndarray:

@@ -42,8 +42,11 @@ def explained_of_table(
 
     def squares(module: Any, x: Tensor) -> Tensor:
         x = x - module.columns.mean
-        code = module.network_code(x)
-        raws = [module.raw(code[:, :size]) for size in sizes]
+        if plan.stacked:  # of k columns, some may be passed on and not decoded
+            raws = [module.decoder_output(module.code(x))]
+        else:
+            code = module.network_code(x)
+            raws = [module.raw(code[:, :size]) for size in sizes]
         if has_pca:
             scores = module.encoder.linear(module.columns.encode(x))
             raws += [module.decoder.linear(scores[:, :j]) for j in range(1, k + 1)]

@@ -169,11 +169,19 @@ def test_the_dtype_is_that_of_fit(X):
         assert codes.dtype == dtype
 
 
-def test_rows_keep_their_shape(X):
+@pytest.mark.parametrize(
+    "parameters", [{}, {"numeric_scaling": "rank_gauss"}, {"allow_missing": True}]
+)
+def test_rows_keep_their_shape(X, parameters):
     images = X.reshape(-1, 1, 3, 4)
-    estimator = autoencoder(network=ConvNet((1, 3, 4), channels=(4,))).fit(images[:200])
+    network = ConvNet((1, 3, 4), channels=(4,))
+    estimator = autoencoder(network=network, **parameters).fit(images[:200])
     (found,) = run(to_onnx(estimator, method="reconstruct"), images[:7])
     assert_agree(found, estimator.reconstruct(images[:7]))
+    codes = estimator.transform(images[:7])
+    session = session_of(to_onnx(estimator, method="inverse_transform"))
+    (found,) = session.run(None, {"codes": codes})
+    assert_agree(found, estimator.inverse_transform(codes))
 
 
 def test_columns_of_a_frame_of_numbers_are_one_input(X):

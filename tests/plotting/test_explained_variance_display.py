@@ -197,9 +197,11 @@ def test_what_does_not_start_as_pca_is_drawn_alone(kind):
         assert legend(display) == [f"{type(estimator).__name__}, whole code"]
 
 
-def test_columns_beside_hidden_features_are_no_components():
+@pytest.mark.parametrize("n_units", [16, 200])  # 200 are reduced to 128 and fewer
+def test_columns_beside_hidden_features_are_no_components(n_units):
+    parameters = {**SHORT, "hidden_layer_sizes": (n_units,)}
     estimator = DenoisingAutoEncoderTransformer(
-        features="hidden", passthrough=True, numeric_scaling="standard", **SHORT
+        features="hidden", passthrough=True, numeric_scaling="standard", **parameters
     ).fit(TRAIN)
     for X, rows in ((None, TRAIN), (TEST, TEST)):
         display = ExplainedVarianceDisplay.from_estimator(estimator, X)
