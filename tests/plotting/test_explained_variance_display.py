@@ -197,16 +197,25 @@ def test_what_does_not_start_as_pca_is_drawn_alone(kind):
         assert legend(display) == [f"{type(estimator).__name__}, whole code"]
 
 
-@pytest.mark.parametrize("n_units", [16, 200])  # 200 are reduced to 128 and fewer
-def test_columns_beside_hidden_features_are_no_components(n_units):
-    parameters = {**SHORT, "hidden_layer_sizes": (n_units,)}
+def test_columns_beside_hidden_features_are_no_components():
     estimator = DenoisingAutoEncoderTransformer(
-        features="hidden", passthrough=True, numeric_scaling="standard", **parameters
+        features="hidden", passthrough=True, numeric_scaling="standard", **SHORT
     ).fit(TRAIN)
     for X, rows in ((None, TRAIN), (TEST, TEST)):
         display = ExplainedVarianceDisplay.from_estimator(estimator, X)
         oracle = explained(rows, estimator.reconstruct(rows))
         assert_drawn(display.line_, [estimator.n_components_], [oracle])
+
+
+def test_hidden_features_are_decoded_from_what_is_left_of_wide_layers():
+    # 200 units are reduced to fewer components, beside 2 columns for each number.
+    parameters = {**SHORT, "hidden_layer_sizes": (200,)}
+    estimator = DenoisingAutoEncoderTransformer(
+        features="hidden", passthrough=True, **parameters
+    ).fit(TRAIN)
+    display = ExplainedVarianceDisplay.from_estimator(estimator, TEST)
+    score = estimator.score(TEST)
+    assert_drawn(display.line_, [estimator.n_components_], [score], rtol=1e-9)
 
 
 @pytest.mark.parametrize("loss", ["auto", "squared_error"])
