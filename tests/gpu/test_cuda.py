@@ -390,8 +390,10 @@ def test_later_recordings_do_not_mind_earlier_fits():
     try:
         for seed in range(8):
             estimator = AE(4, device=DEVICE, **SMALL).set_params(random_state=seed)
+            # A recording that breaks off is a warning, and so an error here.
             estimator.fit(TRAIN[:300])
             estimator.circle_ = estimator
+            assert estimator.n_iter_ == SMALL["max_epochs"]
     finally:
         gc.set_threshold(*before)
 
