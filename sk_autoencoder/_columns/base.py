@@ -127,6 +127,10 @@ class ColumnGroup(Float64Buffers):
         """Turn a row of the score that PCA gives into what the decoder would."""
         raise NotImplementedError
 
+    def losses_of_inputs(self, raw: Tensor, x: Tensor, inputs: Tensor) -> Tensor:
+        """Return `cell_losses`, where `inputs` is what `inputs(x)` gives."""
+        return self.cell_losses(raw, x)
+
     def link_vjp(self, gradient: Tensor, y: Tensor) -> Tensor:
         """Return the gradient by y of a loss whose gradient by `link(y)` is known."""
         raise NotImplementedError

@@ -119,11 +119,12 @@ class CodedNumbers(ColumnGroup):
         errors = (raw - inputs).view(*x.shape, self.n_codings)
         return errors.masked_fill(x.isnan().unsqueeze(2), 0.0)
 
-    def cell_losses(
-        self, raw: Tensor, x: Tensor, inputs: Tensor | None = None
-    ) -> Tensor:
+    def cell_losses(self, raw: Tensor, x: Tensor) -> Tensor:
         """Return squared errors, the mean of the codings of a cell."""
-        inputs = self.inputs(x) if inputs is None else inputs
+        return self.losses_of_inputs(raw, x, self.inputs(x))
+
+    def losses_of_inputs(self, raw: Tensor, x: Tensor, inputs: Tensor) -> Tensor:
+        """Return squared errors likewise, without coding the cells once more."""
         return self._errors(raw, x, inputs).square().mean(dim=2)
 
     def gradient(self, raw: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

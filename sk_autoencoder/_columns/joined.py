@@ -225,22 +225,25 @@ class JoinedColumns(Columns):
 
     def per_sample_loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score each row, (n,); a missing cell counts for nothing."""
-        return self._per_sample_loss(raw, x, None)
+        losses = (
+            group.cell_losses(own, group.of(x)) for group, own in self._split(raw)
+        )
+        return self._weighted(raw, losses)
 
     def loss_of_inputs(self, raw: Tensor, x: Tensor, inputs: Tensor) -> Tensor:
         """Score each row likewise, (n,), where its inputs are known."""
-        return self._per_sample_loss(raw, x, inputs)
+        losses = (
+            group.losses_of_inputs(own, group.of(x), inputs[:, place])
+            for (group, own), place in zip(self._split(raw), self._slices, strict=True)
+        )
+        return self._weighted(raw, losses)
 
-    def _per_sample_loss(self, raw: Tensor, x: Tensor, inputs: Tensor | None) -> Tensor:
-        losses = raw.new_zeros(raw.shape[0])
-        for (group, own), place in zip(self._split(raw), self._slices, strict=True):
-            cells = group.of(x)
-            if inputs is not None and isinstance(group, CodedNumbers):
-                found = group.cell_losses(own, cells, inputs[:, place])
-            else:
-                found = group.cell_losses(own, cells)
-            losses = torch.addmv(losses, found, group.weight)
-        return losses
+    def _weighted(self, raw: Tensor, losses: Iterable[Tensor]) -> Tensor:
+        """Return the sums of each row's weighted cells, (n,), from those of groups."""
+        total = raw.new_zeros(raw.shape[0])
+        for cells, group in zip(losses, self._each(), strict=True):
+            total = torch.addmv(total, cells, group.weight)
+        return total
 
     def loss(self, raw: Tensor, x: Tensor) -> Tensor:
         """Score a batch of rows: a mean over them."""

@@ -24,7 +24,7 @@ from sk_autoencoder._utils.chunks import dense_rows, row_chunks
 THIN_COLUMNS, MOST_FILLED = 1000, 1.0
 # Numbers up to which batches are gathered together: a call for each takes as long.
 AT_ONCE = 2**16
-# Likewise on a GPU, where a call takes as long as gathering a thousand batches.
+# Likewise on a GPU, where to start a call takes longer than most batches' gathering.
 AT_ONCE_ON_GPU = 2**24
 
 
