@@ -8,9 +8,9 @@ one epoch and for seven: the difference is what six epochs cost. Likewise the ne
 learns claims from the features. Boosting is fitted with a tenth of its rounds, to two
 numbers of rows. At scale 1 the autoencoders see all 1,488,028 rows in each epoch, the
 nets four fifths of 595,212, five times; epochs, batches of 128 and rounds are the
-recipe's. *h* are hours of one thread of the processor, of a GPU those on the clock,
-with what it takes to write the features of all rows among the autoencoder's. *The
-winner's* are his, on a GTX 1080 Ti.
+recipe's. *h* are hours of one thread of the processor, of a GPU those on the clock;
+*features* are those of all rows by the trained network. *The winner's* are his, on a
+GTX 1080 Ti.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from made_tables import small
+from onnx_sessions import session_of
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -33,6 +34,7 @@ from sk_autoencoder import (
     VAETransformer,
 )
 from sk_autoencoder._training.fast.cuda_graph import CudaGraphStep, cuda_graph
+from sk_autoencoder.export import to_onnx
 from sk_autoencoder.networks import MLP, ConvNet, RecurrentNet, UserNetwork
 
 pytestmark = pytest.mark.gpu
@@ -462,14 +464,8 @@ def test_searches(n_jobs):
 
 
 def test_onnx_files_compute_the_same(fitted):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    from sk_autoencoder.export import to_onnx
-
     estimator = fitted("plain")
-    model = to_onnx(estimator)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = session_of(to_onnx(estimator))
     name = session.get_inputs()[0].name
     found = session.run(None, {name: TEST})[0]
     np.testing.assert_allclose(found, estimator.transform(TEST), atol=1e-2)
